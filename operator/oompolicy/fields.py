@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read raw values by type, remembering for each where it stands.
+
+A value of the wrong kind is reported and replaced by a stand-in of the right one, so that reading goes on and
+finds the next problem. No stand-in is ever seen outside: `Report.refuse_if_any` comes before the object is built.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from oompolicy.problems import Report
+
+_NAMES: Final = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", type(None): "null"}
+
+
+class _Absent:
+    """The value of a field that is not there."""
+
+
+ABSENT: Final = _Absent()
+
+
+def kind_of(value: object) -> str:
+    """What a raw value is, in the words of a message."""
+    if isinstance(value, Mapping):
+        return "an object"
+    return "a list" if isinstance(value, list) else _NAMES.get(type(value), type(value).__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A raw value, its path from the top of the object, and the report its problems go to."""
+
+    value: object
+    path: str
+    report: Report
+
+    def __bool__(self) -> bool:
+        """Whether the field is there, if only as null."""
+        return self.value is not ABSENT
+
+    def problem(self, message: str) -> None:
+        """Report this field."""
+        self.report.add(self.path, message)
+
+    def child(self, name: str) -> "Field":
+        """The field `name` of this object, absent too where this is no object."""
+        value = self.value.get(name, ABSENT) if isinstance(self.value, Mapping) else ABSENT
+        return Field(value, f"{self.path}.{name}" if self.path else name, self.report)
+
+    def members(self) -> dict[str, "Field"]:
+        """The fields of this object by name; reported if it is none."""
+        if not isinstance(self.value, Mapping):
+            self.problem(f"must be an object, not {kind_of(self.value)}")
+            return {}
+        for key in self.value:
+            if not isinstance(key, str):
+                self.problem(f"the key {key!r} must be a string; put it in quotes")
+        return {key: self.child(key) for key in self.value if isinstance(key, str)}
+
+    def known(self, *names: str, required: tuple[str, ...] = ()) -> None:
+        """Report whatever is not an object, an unknown field or a required field that is missing."""
+        members = self.members()
+        for name, member in members.items():
+            if name not in names:
+                member.problem(f"unknown field; known are {', '.join(names)}")
+        for name in required:
+            if name not in members and isinstance(self.value, Mapping):
+                self.child(name).problem("is required")
+
+    def items(self) -> list["Field"]:
+        """The members of a list that must not be empty."""
+        if not isinstance(self.value, list):
+            self.problem(f"must be a list, not {kind_of(self.value)}")
+            return []
+        if not self.value:
+            self.problem("must not be empty: leave the field out")
+        return [Field(value, f"{self.path}[{index}]", self.report) for index, value in enumerate(self.value)]
+
+    def integer(self, low: int, high: int) -> int:
+        """An integer from `low` to `high`, both included."""
+        # bool is an int to Python, not to the API server.
+        if isinstance(self.value, bool) or not isinstance(self.value, int):
+            self.problem(f"must be an integer from {low} to {high}, not {kind_of(self.value)}")
+            return low
+        if not low <= self.value <= high:
+            self.problem(f"must be from {low} to {high}, not {self.value}")
+            return low
+        return self.value
+
+    def text(self) -> str:
+        """A string."""
+        if isinstance(self.value, str):
+            return self.value
+        quotes = "; put it in quotes" if isinstance(self.value, bool | int | float) else ""
+        self.problem(f"must be a string, not {kind_of(self.value)}{quotes}")
+        return ""
+
+    def name(self, wrong: Callable[[str], str | None]) -> str:
+        """A string that `wrong`, of `oompolicy.names`, says nothing against."""
+        text = self.text()
+        if isinstance(self.value, str) and (message := wrong(text)):
+            self.problem(message)
+        return text

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The records: what a policy says, what is known of a pod, and what the pod gets.
+
+All are frozen, compare by value and hold only values that were checked (`oompolicy.parse`).
+A constructor raises `ValueError` for a priority, offset or range that no parsed policy could have.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+API_VERSION = "oompolicy.dev/v1alpha1"
+
+# Higher is safer. The BPF map has an s32, so the range is ours to choose: it is that of memory.oom.priority in
+# the kernel series the hook comes from, and room enough to leave gaps between classes.
+MIN_PRIORITY = 0
+MAX_PRIORITY = 1000
+MIN_OFFSET = MIN_PRIORITY - MAX_PRIORITY
+MAX_OFFSET = MAX_PRIORITY - MIN_PRIORITY
+MIN_PRECEDENCE = 0
+MAX_PRECEDENCE = 1_000_000
+DEFAULT_PRECEDENCE = 0
+
+ContainerKind = Literal["container", "init", "sidecar", "ephemeral"]
+Source = Literal["policy", "annotation", "default"]
+
+
+def within_priorities(value: int) -> bool:
+    """Whether `value` is a priority."""
+    return MIN_PRIORITY <= value <= MAX_PRIORITY
+
+
+def _require_priorities(record: str, *values: int | None) -> None:
+    wrong = [value for value in values if value is not None and not within_priorities(value)]
+    if wrong:
+        raise ValueError(f"{record}: {wrong[0]} is outside {MIN_PRIORITY}..{MAX_PRIORITY}")
+
+
+class QOSClass(StrEnum):
+    """The QoS class of a pod, spelt as in `status.qosClass`."""
+
+    GUARANTEED = "Guaranteed"
+    BURSTABLE = "Burstable"
+    BEST_EFFORT = "BestEffort"
+
+
+class Operator(StrEnum):
+    """The operators of a Kubernetes label selector."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One condition on one label. `values` is empty for `Exists` and `DoesNotExist`."""
+
+    key: str
+    operator: Operator
+    values: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSelector:
+    """All requirements must hold; none at all selects everything. `matchLabels` are `In` with one value."""
+
+    requirements: tuple[Requirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which pods a policy is for: all parts must hold, `None` always does."""
+
+    namespace_selector: LabelSelector | None = None
+    pod_selector: LabelSelector | None = None
+    qos_classes: frozenset[QOSClass] | None = None
+    priority_class_names: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPriority:
+    """`priority.value`: the same for every pod."""
+
+    value: int
+
+    def __post_init__(self) -> None:
+        _require_priorities("value", self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class ByQOSClass:
+    """`priority.byQOSClass`: a class without a value has the built-in default."""
+
+    guaranteed: int | None = None
+    burstable: int | None = None
+    best_effort: int | None = None
+
+    def __post_init__(self) -> None:
+        _require_priorities("byQOSClass", self.guaranteed, self.burstable, self.best_effort)
+
+
+@dataclass(frozen=True, slots=True)
+class ByPriorityClass:
+    """`priority.byPriorityClass`: PriorityClass name -> priority.
+
+    `default` is for all other pods; where it is `None`, these have the built-in default of their QoS class.
+    """
+
+    values: Mapping[str, int] = field(default_factory=dict, hash=False)
+    default: int | None = None
+
+    def __post_init__(self) -> None:
+        _require_priorities("byPriorityClass", self.default, *self.values.values())
+
+
+Priority = FixedPriority | ByQOSClass | ByPriorityClass
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerOffset:
+    """What is added to the pod's priority for the container of this name, of whatever kind."""
+
+    name: str
+    offset: int
+
+    def __post_init__(self) -> None:
+        if not MIN_OFFSET <= self.offset <= MAX_OFFSET:
+            raise ValueError(f"offset of {self.name}: {self.offset} is outside {MIN_OFFSET}..{MAX_OFFSET}")
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """The range, ends included, a pod's annotations may ask for."""
+
+    min: int
+    max: int
+
+    def __post_init__(self) -> None:
+        _require_priorities("override", self.min, self.max)
+        if self.min > self.max:
+            raise ValueError(f"override: min {self.min} is above max {self.max}")
+
+    def allows(self, value: int) -> bool:
+        """Whether an annotation may ask for `value`."""
+        return self.min <= value <= self.max
+
+    def __str__(self) -> str:
+        return f"{self.min}..{self.max}"
+
+
+@dataclass(frozen=True, slots=True)
+class OOMPolicy:
+    """One OOMPolicy object. `generation` is 0 and `uid` is `None` where it comes from a hand-written file."""
+
+    name: str
+    generation: int
+    uid: str | None
+    precedence: int
+    match: Match
+    priority: Priority
+    containers: tuple[ContainerOffset, ...] = ()
+    override: Override | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace and its labels."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of a pod.
+
+    `container_ids` are the runtime's ids without `containerd://`, the current one first, then that of the last
+    run; empty before the first start.
+    `memory_request` is in bytes, 0 where there is none.
+    """
+
+    name: str
+    kind: ContainerKind
+    container_ids: tuple[str, ...] = ()
+    memory_request: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What resolution and the agent need of a pod; `None` where the object does not say.
+
+    `cgroup_uid` is the uid in the name of the pod's cgroup: for a static pod that of its manifest
+    (annotation `kubernetes.io/config.mirror`), not that of the mirror object.
+    `containers` are in the order of starting: init and sidecar, then regular, then ephemeral.
+    `memory_request` is in bytes, as the scheduler counts it, overhead included.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    node_name: str | None
+    labels: Mapping[str, str] = field(hash=False)
+    annotations: Mapping[str, str] = field(hash=False)
+    qos_class: QOSClass
+    priority_class_name: str | None
+    containers: tuple[Container, ...]
+    cgroup_uid: str
+    phase: str | None
+    memory_request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An annotation that was not obeyed, and why: `message` is a sentence for the pod's owner."""
+
+    annotation: str
+    value: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerAssignment:
+    """The priority of one container."""
+
+    name: str
+    kind: ContainerKind
+    priority: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The priority of one pod and its containers.
+
+    `source` says who named the pod's priority. It is `policy` as soon as a policy matches, even where that
+    policy leaves the pod's class to the built-in default; the reason tells.
+    `overlapping` are the other policies that matched with the winner's precedence, sorted.
+    """
+
+    pod_uid: str
+    cgroup_uid: str
+    namespace: str
+    pod_name: str
+    priority: int
+    reason: str
+    source: Source
+    policy: str | None = None
+    policy_uid: str | None = None
+    overlapping: tuple[str, ...] = ()
+    containers: tuple[ContainerAssignment, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The built-in priorities by QoS class, for pods no policy speaks of."""
+
+    guaranteed: int = 800
+    burstable: int = 500
+    best_effort: int = 200
+
+    def __post_init__(self) -> None:
+        _require_priorities("defaults", self.guaranteed, self.burstable, self.best_effort)
+
+    def of(self, qos_class: QOSClass) -> int:
+        """The default of one class."""
+        return {
+            QOSClass.GUARANTEED: self.guaranteed,
+            QOSClass.BURSTABLE: self.burstable,
+            QOSClass.BEST_EFFORT: self.best_effort,
+        }[qos_class]

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read Pods and Namespaces as the API server gives them: only what is needed, whatever else is there."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from oompolicy.fields import Field
+from oompolicy.model import Container, ContainerKind, Namespace, Pod, QOSClass
+from oompolicy.problems import Report
+from oompolicy.resources import (
+    Demand,
+    Resources,
+    memory_request,
+    qos_class,
+    read_amounts,
+    read_pod_resources,
+    read_resources,
+)
+
+_MIRROR: Final = "kubernetes.io/config.mirror"
+_STAND_IN: Final = uuid.UUID("6f6f6d70-6f6c-4963-b973-74616e64696e")
+_STATUSES: Final = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+
+
+class _Part(NamedTuple):
+    kind: ContainerKind
+    name: str
+    resources: Resources
+
+
+def parse_namespace(raw: Mapping[str, Any]) -> Namespace:
+    """The namespace `raw` states; `InvalidObject` if it has no name or its labels are no strings."""
+    report = Report(_called(raw, "Namespace"))
+    metadata = Field(raw, "", report).child("metadata")
+    namespace = Namespace(_required(metadata.child("name")), _strings(metadata.child("labels")))
+    report.refuse_if_any()
+    return namespace
+
+
+def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
+    """The pod `raw` states; `InvalidObject` if what is needed of it is missing or of the wrong type.
+
+    Without a uid there is no cgroup to find, so that is an error too. With `stand_in_uid`, a hand-written pod
+    gets one made of its namespace and name, always the same. A missing namespace is `default`; the QoS class is
+    computed where the status does not give it.
+    """
+    report = Report(_called(raw, "Pod"))
+    top = Field(raw, "", report)
+    metadata, spec, status = (top.child(key) for key in ("metadata", "spec", "status"))
+    namespace, name = _text(metadata.child("namespace")) or "default", _required(metadata.child("name"))
+    if stand_in_uid and not _text(metadata.child("uid")):
+        uid = str(uuid.uuid5(_STAND_IN, f"{namespace}/{name}"))
+    else:
+        uid = _required(metadata.child("uid"))
+    annotations, ids = _strings(metadata.child("annotations")), _container_ids(status)
+    parts = _parts(spec)
+    demand = _demand(spec, parts)
+    pod = Pod(
+        uid=uid,
+        namespace=namespace,
+        name=name,
+        node_name=_text(spec.child("nodeName")),
+        labels=_strings(metadata.child("labels")),
+        annotations=annotations,
+        qos_class=_qos_class(status.child("qosClass")) or qos_class(demand),
+        priority_class_name=_text(spec.child("priorityClassName")),
+        containers=tuple(_container(part, ids) for part in parts),
+        cgroup_uid=annotations.get(_MIRROR) or uid,
+        phase=_text(status.child("phase")),
+        memory_request=memory_request(demand),
+    )
+    report.refuse_if_any()
+    return pod
+
+
+def _called(raw: Mapping[str, Any], kind: str) -> str:
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return kind
+    parts = (metadata.get("namespace", "default") if kind == "Pod" else None, metadata.get("name"))
+    return "/".join([kind, *(part for part in parts if isinstance(part, str))])
+
+
+def _given(field: Field) -> bool:
+    """The API server leaves out what is empty; other writers say null."""
+    return bool(field) and field.value is not None
+
+
+def _text(field: Field) -> str | None:
+    return (field.text() or None) if _given(field) else None
+
+
+def _required(field: Field) -> str:
+    text = _text(field)
+    if not text and (not _given(field) or field.value == ""):
+        field.problem("is required")
+    return text or ""
+
+
+def _strings(field: Field) -> dict[str, str]:
+    return {key: item.text() for key, item in field.members().items()} if _given(field) else {}
+
+
+def _list(field: Field) -> list[Field]:
+    return field.items() if _given(field) and field.value != [] else []
+
+
+def _qos_class(field: Field) -> QOSClass | None:
+    text = _text(field)
+    if text is None or text in list(QOSClass):
+        return QOSClass(text) if text else None
+    field.problem(f"must be one of {', '.join(QOSClass)}, not {text!r}")
+    return None
+
+
+def _parts(spec: Field) -> list[_Part]:
+    """All containers in the order of starting."""
+    kinds: list[tuple[ContainerKind, Field]] = [
+        *(("sidecar" if _is_sidecar(item) else "init", item) for item in _list(spec.child("initContainers"))),
+        *(("container", item) for item in _list(spec.child("containers"))),
+        *(("ephemeral", item) for item in _list(spec.child("ephemeralContainers"))),
+    ]
+    return [_Part(kind, _required(item.child("name")), read_resources(item.child("resources"))) for kind, item in kinds]
+
+
+def _is_sidecar(item: Field) -> bool:
+    """KEP-753: an init container that is restarted runs as long as the pod."""
+    return item.child("restartPolicy").value == "Always"
+
+
+def _demand(spec: Field, parts: list[_Part]) -> Demand:
+    return Demand(
+        [(part.kind == "sidecar", part.resources) for part in parts if part.kind in ("init", "sidecar")],
+        [part.resources for part in parts if part.kind == "container"],
+        read_pod_resources(spec.child("resources")),
+        read_amounts(spec.child("overhead")),
+    )
+
+
+def _container(part: _Part, ids: Mapping[str, tuple[str, ...]]) -> Container:
+    request = memory_request(Demand([], [part.resources]))
+    return Container(part.name, part.kind, ids.get(part.name, ()), request)
+
+
+def _container_ids(status: Field) -> dict[str, tuple[str, ...]]:
+    entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
+    return {_required(entry.child("name")): tuple(_ids_of(entry)) for entry in entries}
+
+
+def _ids_of(entry: Field) -> list[str]:
+    """The current id, then that of the last run, which dies and is reported after the next has begun."""
+    last = entry.child("lastState").child("terminated")
+    found = [_text(holder.child("containerID")) for holder in (entry, last)]
+    return list(dict.fromkeys(found_id.rpartition("://")[2] for found_id in found if found_id))

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Name a set of policies by a short hash, so that a node can say which set it applies."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from oompolicy.model import OOMPolicy
+
+
+def policy_hash(policies: Iterable[OOMPolicy]) -> str:
+    """16 hex digits over name and generation of all policies, in whatever order they come.
+
+    A hand-written policy has no generation (0), so its content stands in for one.
+    """
+    versions = sorted((policy.name, policy.generation, _content(policy)) for policy in policies)
+    return hashlib.sha256(json.dumps(versions).encode()).hexdigest()[:16]
+
+
+def _content(policy: OOMPolicy) -> str:
+    if policy.generation:
+        return ""
+    return json.dumps(asdict(policy), default=sorted, sort_keys=True)

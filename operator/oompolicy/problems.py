@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with an object, and where.
+
+`InvalidObject` is the only exception of this package: a ValueError that carries every problem, not only the first.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: `object` is like `OOMPolicy/databases`, `field` like `spec.priority.value`.
+
+    `object` and `field` are empty where the problem is not with one.
+    """
+
+    file: str | None
+    object: str
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.object, self.field, self.message) if part)
+
+
+class InvalidObject(ValueError):  # noqa: N818 - it says what is the matter, and "error" would add nothing
+    """An object that cannot be used."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+class Report:
+    """Collects the problems of one object while it is read."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.problems: list[Problem] = []
+
+    def add(self, field: str, message: str) -> None:
+        """Remember a problem."""
+        self.problems.append(Problem(None, self.name, field, message))
+
+    def refuse_if_any(self) -> None:
+        """Raise `InvalidObject` if there was a problem."""
+        if self.problems:
+            raise InvalidObject(tuple(self.problems))
