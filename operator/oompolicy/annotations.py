@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read what a pod's annotations ask for, before any policy is asked whether it allows that.
+
+`oompolicy.dev/priority` is for the pod, `oompolicy.dev/container.<name>` for one container.
+The name of an annotation has at most 63 characters after the slash, so a container whose name is longer than 53
+cannot be named; an offset in a policy can.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from oompolicy.model import MAX_PRIORITY, MIN_PRIORITY, Pod, Refusal
+
+PREFIX: Final = "oompolicy.dev/"
+POD_ANNOTATION: Final = f"{PREFIX}priority"
+CONTAINER_ANNOTATION: Final = f"{PREFIX}container."
+
+# One spelling for each number, and no number so long that int() would take its time.
+_CANONICAL = re.compile(r"0|[1-9][0-9]{0,3}")
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A well-formed annotation; `container` is `None` where it is about the pod."""
+
+    annotation: str
+    value: str
+    priority: int
+    container: str | None
+
+    def refused(self, message: str) -> Refusal:
+        """This annotation, refused."""
+        return Refusal(self.annotation, self.value, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What a pod asks for, and what cannot be understood, both sorted by annotation."""
+
+    asks: tuple[Ask, ...]
+    malformed: tuple[Refusal, ...]
+
+
+def read_annotations(pod: Pod) -> Annotations:
+    """Our annotations of a pod; those of others are none of our business."""
+    ours = sorted((key, value) for key, value in pod.annotations.items() if key.startswith(PREFIX))
+    read = [_read(key, value, pod) for key, value in ours]
+    return Annotations(
+        asks=tuple(each for each in read if isinstance(each, Ask)),
+        malformed=tuple(each for each in read if isinstance(each, Refusal)),
+    )
+
+
+def _read(annotation: str, value: str, pod: Pod) -> Ask | Refusal:
+    container = annotation.removeprefix(CONTAINER_ANNOTATION) if annotation.startswith(CONTAINER_ANNOTATION) else None
+    if container is None and annotation != POD_ANNOTATION:
+        known = f"{POD_ANNOTATION} and {CONTAINER_ANNOTATION}<name>"
+        return Refusal(annotation, value, f"unknown annotation; known are {known}")
+    if container is not None and container not in {each.name for each in pod.containers}:
+        return Refusal(annotation, value, f"the pod has no container {container!r}")
+    number = int(value) if _CANONICAL.fullmatch(value) else None
+    if number is None or number > MAX_PRIORITY:
+        shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+        return Refusal(annotation, value, f"{shown!r} is not a plain integer from {MIN_PRIORITY} to {MAX_PRIORITY}")
+    return Ask(annotation, value, number, container)

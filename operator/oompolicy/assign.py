@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Assign the priorities of one pod and its containers by the policy that won, or by the built-in default.
+
+A container has the pod's priority plus the policy's offset for it, or what its own annotation says.
+
+Every priority is within the range. Parsing refuses a policy whose own values and offsets leave it; an annotation of
+the pod that would take a container out of it is refused here; where an offset comes on top of a built-in default,
+the bound of the range is used and the container's reason says so.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from oompolicy.annotations import Ask, read_annotations
+from oompolicy.model import (
+    MAX_PRIORITY,
+    MIN_PRIORITY,
+    Assignment,
+    Container,
+    ContainerAssignment,
+    Defaults,
+    OOMPolicy,
+    Pod,
+    Refusal,
+    within_priorities,
+)
+from oompolicy.priority import named_priority
+
+
+def assign_default(pod: Pod, defaults: Defaults) -> Assignment:
+    """The assignment of a pod that no policy matches."""
+    priority, reason = defaults.of(pod.qos_class), f"built-in default for QoS class {pod.qos_class}"
+    annotations = read_annotations(pod)
+    refused = [ask.refused("no OOMPolicy matches this pod, so none allows annotations") for ask in annotations.asks]
+    return Assignment(
+        pod_uid=pod.uid,
+        cgroup_uid=pod.cgroup_uid,
+        namespace=pod.namespace,
+        pod_name=pod.name,
+        priority=priority,
+        reason=reason,
+        source="default",
+        containers=tuple(ContainerAssignment(each.name, each.kind, priority, reason) for each in pod.containers),
+        refusals=_sorted(annotations.malformed, refused),
+    )
+
+
+def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: tuple[str, ...]) -> Assignment:
+    """The assignment of a pod for which `policy` won, over `overlapping` by its name only."""
+    annotations = read_annotations(pod)
+    allowed, refused = _judge(annotations.asks, policy, pod)
+    priority, reason = named_priority(policy, pod, defaults)
+    ask = allowed.get(None)
+    if ask:
+        priority, reason = ask.priority, _permission(ask, policy)
+    return Assignment(
+        pod_uid=pod.uid,
+        cgroup_uid=pod.cgroup_uid,
+        namespace=pod.namespace,
+        pod_name=pod.name,
+        priority=priority,
+        reason=reason,
+        source="annotation" if ask else "policy",
+        policy=policy.name,
+        policy_uid=policy.uid,
+        overlapping=overlapping,
+        containers=tuple(
+            _asked(each, allowed[each.name], policy)
+            if each.name in allowed
+            else _shifted(each, priority, reason, _offset(policy, each))
+            for each in pod.containers
+        ),
+        refusals=_sorted(annotations.malformed, refused),
+    )
+
+
+def _judge(asks: Sequence[Ask], policy: OOMPolicy, pod: Pod) -> tuple[dict[str | None, Ask], list[Refusal]]:
+    """The allowed ones by container name, `None` for the pod; and the others."""
+    allowed: dict[str | None, Ask] = {}
+    refused: list[Refusal] = []
+    # The pod's own comes last: an offset counts against it only where a container has no annotation instead.
+    for ask in sorted(asks, key=lambda ask: ask.container is None):
+        offset = [each for each in pod.containers if each.name not in allowed] if ask.container is None else []
+        objection = _outside_override(ask, policy) or _outside_range(ask, policy, offset)
+        if objection:
+            refused.append(ask.refused(objection))
+        else:
+            allowed[ask.container] = ask
+    return allowed, refused
+
+
+def _outside_override(ask: Ask, policy: OOMPolicy) -> str | None:
+    if policy.override is None:
+        return f"OOMPolicy {policy.name} has no override, so it allows no annotations"
+    if not policy.override.allows(ask.priority):
+        return f"{ask.priority} is outside {policy.override}, which OOMPolicy {policy.name} allows"
+    return None
+
+
+def _outside_range(ask: Ask, policy: OOMPolicy, containers: Iterable[Container]) -> str | None:
+    for container in containers:
+        offset = _offset(policy, container)
+        reached = ask.priority + offset
+        if not within_priorities(reached):
+            return (
+                f"{ask.priority} with the offset {offset:+d} of OOMPolicy {policy.name} would put container"
+                f" {container.name} at {reached}, outside {MIN_PRIORITY}..{MAX_PRIORITY}"
+            )
+    return None
+
+
+def _asked(container: Container, ask: Ask, policy: OOMPolicy) -> ContainerAssignment:
+    return ContainerAssignment(container.name, container.kind, ask.priority, _permission(ask, policy))
+
+
+def _shifted(container: Container, priority: int, reason: str, offset: int) -> ContainerAssignment:
+    reached = min(max(priority + offset, MIN_PRIORITY), MAX_PRIORITY)
+    if offset:
+        reason += f", offset {offset:+d}"
+    if reached != priority + offset:
+        reason += f", limited to {reached}"
+    return ContainerAssignment(container.name, container.kind, reached, reason)
+
+
+def _offset(policy: OOMPolicy, container: Container) -> int:
+    return next((each.offset for each in policy.containers if each.name == container.name), 0)
+
+
+def _permission(ask: Ask, policy: OOMPolicy) -> str:
+    return f"annotation {ask.annotation}, allowed by OOMPolicy {policy.name} ({policy.override})"
+
+
+def _sorted(*refusals: Iterable[Refusal]) -> tuple[Refusal, ...]:
+    return tuple(sorted((each for group in refusals for each in group), key=lambda refusal: refusal.annotation))

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: `oompolicy resolve` and `oompolicy lint`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from oompolicy.lint import problems_of
+from oompolicy.manifests import load_manifests
+from oompolicy.output import formatted
+from oompolicy.resolve import resolve
+
+_FILES: Final = "a file, a directory of manifests (*.yaml, *.yml, *.json; not below it), or - for standard input"
+_EPILOG: Final = "Exit status: 0 done, 1 something is wrong with the manifests, 2 usage."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = _parser().parse_args(argv)
+    return _resolve(arguments) if arguments.command == "resolve" else _lint(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="oompolicy", description="Which pod does the kernel's OOM killer take?", epilog=_EPILOG
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    command = commands.add_parser("resolve", help="print each pod's and container's priority, and why", epilog=_EPILOG)
+    command.add_argument(
+        "-f", "--filename", action="extend", nargs="+", type=Path, required=True, metavar="FILE", help=_FILES
+    )
+    command.add_argument("--node", metavar="NAME", help="only the pods of this node (spec.nodeName)")
+    command.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table")
+
+    command = commands.add_parser("lint", help="say what is wrong: file, object and field", epilog=_EPILOG)
+    command.add_argument("filename", nargs="+", type=Path, metavar="FILE", help=_FILES)
+    return parser
+
+
+def _resolve(arguments: argparse.Namespace) -> int:
+    manifests = load_manifests(arguments.filename, stand_in_uids=True)
+    pods = [pod for pod in manifests.pods if arguments.node in (None, pod.node_name)]
+    sys.stdout.write(formatted(resolve(manifests.policies, manifests.namespaces, pods), arguments.output))
+    for problem in manifests.problems:
+        sys.stderr.write(f"{problem}\n")
+    return 1 if manifests.problems else 0
+
+
+def _lint(arguments: argparse.Namespace) -> int:
+    problems = problems_of(load_manifests(arguments.filename, stand_in_uids=True))
+    for problem in problems:
+        sys.stdout.write(f"{problem}\n")
+    return 1 if problems else 0

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collect OOMPolicy, Namespace and Pod objects from files, as `kubectl get -o yaml` prints them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from oompolicy.documents import files_of, read_documents
+from oompolicy.fields import kind_of
+from oompolicy.model import API_VERSION, Namespace, OOMPolicy, Pod
+from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy
+
+_API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "Namespace": "v1", "Pod": "v1"}
+_Record = OOMPolicy | Namespace | Pod
+_Raw = tuple[str | None, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """All valid objects, in the order they were read, and what was wrong with the others.
+
+    `objects` are the valid ones raw, each with the file it came from; reading them again gives the same.
+    """
+
+    policies: tuple[OOMPolicy, ...]
+    namespaces: tuple[Namespace, ...]
+    pods: tuple[Pod, ...]
+    problems: tuple[Problem, ...]
+    objects: tuple[_Raw, ...]
+
+
+def load_manifests(paths: Sequence[Path], *, stand_in_uids: bool = False) -> Manifests:
+    """Read files and directories; `-` is standard input. Never raises for what it finds there.
+
+    `stand_in_uids` is for hand-written pods, see `parse_pod`.
+    """
+    objects: list[_Raw] = []
+    problems: list[Problem] = []
+    for file in _files(paths, problems):
+        documents, unreadable = read_documents(file)
+        problems += unreadable
+        for document in documents:
+            if isinstance(document, Mapping):
+                objects.append((str(file), document))
+            else:
+                problems.append(Problem(str(file), "", "", f"must hold objects, not {kind_of(document)}"))
+    found = manifests_from_objects(objects, stand_in_uids=stand_in_uids)
+    return replace(found, problems=(*problems, *found.problems))
+
+
+def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
+    for path in paths:
+        try:
+            yield from files_of(path)
+        except OSError as error:
+            problems.append(Problem(str(path), "", "", f"cannot be read: {error.strerror}"))
+
+
+def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = False) -> Manifests:
+    """The same from raw objects, each with the name of its file or `None`."""
+    collection = _Collection(stand_in_uids=stand_in_uids)
+    for file, raw in objects:
+        collection.add(file, raw)
+    return collection.manifests()
+
+
+class _Collection:
+    """The objects read so far."""
+
+    def __init__(self, *, stand_in_uids: bool) -> None:
+        self._parsers: Mapping[str, Callable[[Mapping[str, Any]], _Record]] = {
+            "OOMPolicy": parse_policy,
+            "Namespace": parse_namespace,
+            "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
+        }
+        self._records: list[_Record] = []
+        self._raw: list[_Raw] = []
+        self._problems: list[Problem] = []
+        self._origins: dict[str, str | None] = {}
+
+    def manifests(self) -> Manifests:
+        return Manifests(
+            tuple(record for record in self._records if isinstance(record, OOMPolicy)),
+            tuple(record for record in self._records if isinstance(record, Namespace)),
+            tuple(record for record in self._records if isinstance(record, Pod)),
+            tuple(self._problems),
+            tuple(self._raw),
+        )
+
+    def add(self, file: str | None, raw: Mapping[str, Any]) -> None:
+        """Add one object, or all of a list."""
+        kind = raw.get("kind")
+        if not isinstance(kind, str) or not kind.endswith("List"):
+            self._add_object(file, raw)
+            return
+        items = raw.get("items")
+        if not isinstance(items, list):
+            self._problem(file, kind, "items", f"must be a list, not {kind_of(items)}")
+            return
+        # The API server leaves apiVersion and kind out of the items of a PodList, kubectl writes them.
+        implied = {"apiVersion": raw.get("apiVersion"), "kind": kind.removesuffix("List")} if kind != "List" else {}
+        for index, item in enumerate(items):
+            if isinstance(item, Mapping):
+                self._add_object(file, {**implied, **item})
+            else:
+                self._problem(file, kind, f"items[{index}]", f"must be an object, not {kind_of(item)}")
+
+    def _add_object(self, file: str | None, raw: Mapping[str, Any]) -> None:
+        kind = raw.get("kind")
+        if not isinstance(kind, str) or kind not in self._parsers:
+            self._problem(file, _named(raw), "kind", f"must be one of {', '.join(self._parsers)}, {_shown(kind)}")
+            return
+        if raw.get("apiVersion") != _API_VERSIONS[kind]:
+            shown = _shown(raw.get("apiVersion"))
+            self._problem(file, _named(raw), "apiVersion", f"must be {_API_VERSIONS[kind]}, {shown}")
+            return
+        try:
+            record = self._parsers[kind](raw)
+        except InvalidObject as error:
+            self._problems += [replace(problem, file=file) for problem in error.problems]
+            return
+        self._keep(file, raw, record)
+
+    def _keep(self, file: str | None, raw: Mapping[str, Any], record: _Record) -> None:
+        """Keep a valid object, unless there is one of this name, or a pod of this uid."""
+        identities = _identities(record)
+        for identity in identities:
+            if identity in self._origins:
+                first = self._origins[identity]
+                self._problem(file, identities[0], "", f"{identity} is there already{f', in {first}' if first else ''}")
+                return
+        self._origins |= dict.fromkeys(identities, file)
+        self._records.append(record)
+        self._raw.append((file, raw))
+
+    def _problem(self, file: str | None, name: str, field: str, message: str) -> None:
+        self._problems.append(Problem(file, name, field, message))
+
+
+def _identities(record: _Record) -> tuple[str, ...]:
+    if isinstance(record, Pod):
+        return f"Pod/{record.namespace}/{record.name}", f"Pod uid {record.uid}"
+    return (f"{type(record).__name__}/{record.name}",)
+
+
+def _named(raw: Mapping[str, Any]) -> str:
+    metadata = raw.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return "/".join(part for part in (raw.get("kind"), name) if isinstance(part, str))
+
+
+def _shown(value: object) -> str:
+    return "but is missing" if value is None else f"not {value!r}"

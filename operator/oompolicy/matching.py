@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Say whether a policy is for a pod."""
+
+from collections.abc import Mapping
+
+from oompolicy.model import LabelSelector, Match, Operator, Pod, Requirement
+
+
+def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
+    """Whether all requirements hold for `labels`; no selector at all selects everything."""
+    return selector is None or all(_holds(requirement, labels) for requirement in selector.requirements)
+
+
+def matches_pod(match: Match, pod: Pod) -> bool:
+    """Whether all parts of `match` that are about the pod itself hold; its namespace's labels are not looked at."""
+    return (
+        (match.qos_classes is None or pod.qos_class in match.qos_classes)
+        and (match.priority_class_names is None or pod.priority_class_name in match.priority_class_names)
+        and selects(match.pod_selector, pod.labels)
+    )
+
+
+def _holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
+    value = labels.get(requirement.key)
+    match requirement.operator:
+        case Operator.IN:
+            return value in requirement.values
+        case Operator.NOT_IN:
+            # As in Kubernetes, a label that is not there is not in any set.
+            return value not in requirement.values
+        case Operator.EXISTS:
+            return value is not None
+        case Operator.DOES_NOT_EXIST:
+            return value is None

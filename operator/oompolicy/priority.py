@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read off a policy which priority it names for a pod, and why."""
+
+from oompolicy.model import ByPriorityClass, ByQOSClass, Defaults, FixedPriority, OOMPolicy, Pod, QOSClass
+
+
+def named_priority(policy: OOMPolicy, pod: Pod, defaults: Defaults) -> tuple[int, str]:
+    """The pod's priority without its annotations, and the reason; a pod the policy has no value for has the default."""
+    value, why = _value(policy, pod)
+    if value is None:
+        value, why = defaults.of(pod.qos_class), f"{why}, so built-in default for QoS class {pod.qos_class}"
+    return value, f"OOMPolicy {policy.name} (precedence {policy.precedence}): {why}"
+
+
+def _value(policy: OOMPolicy, pod: Pod) -> tuple[int | None, str]:
+    match policy.priority:
+        case FixedPriority(value):
+            return value, f"value {value}"
+        case ByQOSClass() as classes:
+            return _of_qos_class(classes, pod.qos_class)
+        case ByPriorityClass() as classes:
+            return _of_priority_class(classes, pod.priority_class_name)
+
+
+def _of_qos_class(classes: ByQOSClass, qos_class: QOSClass) -> tuple[int | None, str]:
+    value = {
+        QOSClass.GUARANTEED: classes.guaranteed,
+        QOSClass.BURSTABLE: classes.burstable,
+        QOSClass.BEST_EFFORT: classes.best_effort,
+    }[qos_class]
+    if value is None:
+        return None, f"byQOSClass has no value for {qos_class}"
+    return value, f"byQOSClass {qos_class} {value}"
+
+
+def _of_priority_class(classes: ByPriorityClass, name: str | None) -> tuple[int | None, str]:
+    if name is not None and name in classes.values:
+        return classes.values[name], f"byPriorityClass {name} {classes.values[name]}"
+    pod_class = f"PriorityClass {name}" if name else "a pod without PriorityClass"
+    if classes.default is None:
+        return None, f"byPriorityClass has no value for {pod_class} and no default"
+    return classes.default, f"byPriorityClass default {classes.default} for {pod_class}"

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Give every pod and container its priority: a pure function of policies, namespaces, pods and defaults.
+
+The matching policy of the highest precedence wins, of several with the same the first by name. It names the pod's
+priority; an annotation it allows names another (`oompolicy.assign`).
+"""
+
+from collections.abc import Iterable, Sequence
+
+from oompolicy.assign import assign_by, assign_default
+from oompolicy.matching import matches_pod, selects
+from oompolicy.model import Assignment, Defaults, Namespace, OOMPolicy, Pod
+
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+_BUILT_IN = Defaults()
+
+
+def resolve(
+    policies: Iterable[OOMPolicy],
+    namespaces: Iterable[Namespace],
+    pods: Iterable[Pod],
+    defaults: Defaults = _BUILT_IN,
+) -> tuple[Assignment, ...]:
+    """One assignment per pod, by namespace, name and uid; the order of the arguments' items does not matter."""
+    resolver = Resolver(policies, namespaces, defaults)
+    return tuple(resolver.assign(pod) for pod in sorted(pods, key=lambda pod: (pod.namespace, pod.name, pod.uid)))
+
+
+class Resolver:
+    """Policies and namespaces, made ready once for any number of pods."""
+
+    def __init__(
+        self, policies: Iterable[OOMPolicy], namespaces: Iterable[Namespace], defaults: Defaults = _BUILT_IN
+    ) -> None:
+        """`ValueError` for two policies or two namespaces of one name: which of them counts would be chance."""
+        self._policies = sorted(policies, key=lambda policy: (-policy.precedence, policy.name))
+        spaces = list(namespaces)
+        _require_unique("policies", [policy.name for policy in self._policies])
+        _require_unique("namespaces", [space.name for space in spaces])
+        self._labels = {space.name: space.labels for space in spaces}
+        self._defaults = defaults
+        self._by_namespace: dict[str, tuple[OOMPolicy, ...]] = {}
+
+    def assign(self, pod: Pod) -> Assignment:
+        """The pod's assignment."""
+        matching = self._matching(pod)
+        if not matching:
+            return assign_default(pod, self._defaults)
+        winner, *others = matching
+        return assign_by(winner, pod, self._defaults, overlapping=tuple(policy.name for policy in others))
+
+    def _matching(self, pod: Pod) -> list[OOMPolicy]:
+        """All matching policies of the highest precedence that has any, the winner first."""
+        matching: list[OOMPolicy] = []
+        for policy in self._candidates(pod.namespace):
+            if matching and policy.precedence < matching[0].precedence:
+                break
+            if matches_pod(policy.match, pod):
+                matching.append(policy)
+        return matching
+
+    def _candidates(self, namespace: str) -> tuple[OOMPolicy, ...]:
+        """The policies whose namespace selector holds, kept because a namespace has many pods."""
+        if namespace not in self._by_namespace:
+            # Every namespace has this label of its name; one that is not known yet has no other for us.
+            labels = {**self._labels.get(namespace, {}), _NAMESPACE_NAME: namespace}
+            self._by_namespace[namespace] = tuple(
+                policy for policy in self._policies if selects(policy.match.namespace_selector, labels)
+            )
+        return self._by_namespace[namespace]
+
+
+def _require_unique(what: str, names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"two {what} are named {twice}")
