@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pinned BPF maps and ring buffers through libbpf.so.1: all that a process without capabilities may do.
+
+Every failure is an OSError that carries the errno and the pin's path.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from oompolicy_agent.layout import KEY_SIZE, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HASH: Final = 1
+"""BPF_MAP_TYPE_HASH."""
+PERCPU_ARRAY: Final = 6
+"""BPF_MAP_TYPE_PERCPU_ARRAY."""
+RINGBUF: Final = 27
+"""BPF_MAP_TYPE_RINGBUF."""
+
+_SAMPLE: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class _MapInfo(ctypes.Structure):
+    """The start of struct bpf_map_info in include/uapi/linux/bpf.h; the kernel fills what it is given room for."""
+
+    type: int
+    id: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    map_flags: int
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint32) for name in ("type", "id", "key_size", "value_size", "max_entries", "map_flags")
+    )
+
+
+class MapInfo(NamedTuple):
+    """What a pinned map is. Sizes in bytes."""
+
+    type: int
+    id: int
+    key_size: int
+    value_size: int
+    max_entries: int
+
+
+@cache
+def libbpf() -> ctypes.CDLL:
+    """The library, with its prototypes. OSError if it is not installed."""
+    lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    pointer, fd = ctypes.c_void_p, ctypes.c_int
+    for name, result, arguments in (
+        ("bpf_obj_get", fd, (ctypes.c_char_p,)),
+        ("bpf_obj_get_info_by_fd", fd, (fd, pointer, pointer)),
+        ("bpf_map_lookup_elem", fd, (fd, pointer, pointer)),
+        ("bpf_map_update_elem", fd, (fd, pointer, pointer, ctypes.c_uint64)),
+        ("bpf_map_delete_elem", fd, (fd, pointer)),
+        ("bpf_map_get_next_key", fd, (fd, pointer, pointer)),
+        ("libbpf_num_possible_cpus", fd, ()),
+        ("libbpf_set_print", pointer, (pointer,)),
+        ("ring_buffer__new", pointer, (fd, pointer, pointer, pointer)),
+        ("ring_buffer__consume", fd, (pointer,)),
+        ("ring_buffer__poll", fd, (pointer, fd)),
+        ("ring_buffer__epoll_fd", fd, (pointer,)),
+        ("ring_buffer__free", None, (pointer,)),
+    ):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    lib.libbpf_set_print(None)  # its own messages would stand between the log's lines; errors come as OSError
+    return lib
+
+
+class Map:
+    """An open pin. A context manager; `close` may be called twice."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the pin at `path`."""
+        self.path: Final = path
+        self.fd = _checked(libbpf().bpf_obj_get(os.fsencode(path)), path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file descriptor back."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def info(self) -> MapInfo:
+        """The map's type and sizes; needs no capability."""
+        raw = _MapInfo()
+        length = ctypes.c_uint32(ctypes.sizeof(raw))
+        result = libbpf().bpf_obj_get_info_by_fd(self.fd, ctypes.byref(raw), ctypes.byref(length))
+        _checked(result, self.path)
+        return MapInfo(raw.type, raw.id, raw.key_size, raw.value_size, raw.max_entries)
+
+    def expect(self, *, type: int, key_size: int, value_size: int) -> None:  # noqa: A002 (the kernel's word)
+        """EINVAL with both sides in the message unless the map is what the layout says."""
+        info = self.info()
+        found, wanted = (info.type, info.key_size, info.value_size), (type, key_size, value_size)
+        if found != wanted:
+            text = "map has (type, key size, value size) %s, expected %s" % (found, wanted)  # noqa: UP031
+            raise OSError(errno.EINVAL, text, str(self.path))
+
+
+class PriorityMap(Map):
+    """The map `cgroup_priority`: cgroup id -> (priority, memory request in bytes)."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the pin and check that key and value have the layout's sizes."""
+        super().__init__(path)
+        self.expect(type=HASH, key_size=KEY_SIZE, value_size=ctypes.sizeof(Entry))
+
+    def entries(self) -> dict[int, tuple[int, int]]:
+        """All entries. Those that the kernel deletes meanwhile are missing, as they should be."""
+        found = {}
+        for key in self._keys():
+            value = self.get(key)
+            if value is not None:
+                found[key] = value
+        return found
+
+    def get(self, cgroup_id: int) -> tuple[int, int] | None:
+        """(priority, memory request) of one cgroup, or None."""
+        key, value = ctypes.c_uint64(cgroup_id), Entry()
+        result = libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(value))
+        if result == -errno.ENOENT:
+            return None
+        _checked(result, self.path)
+        return value.priority, value.memory_request
+
+    def put(self, cgroup_id: int, priority: int, memory_request: int) -> None:
+        """Create or replace one entry. E2BIG where the map is full."""
+        key, value = ctypes.c_uint64(cgroup_id), Entry(priority=priority, memory_request=memory_request)
+        _checked(libbpf().bpf_map_update_elem(self.fd, ctypes.byref(key), ctypes.byref(value), 0), self.path)
+
+    def delete(self, cgroup_id: int) -> bool:
+        """True if there was an entry; the kernel may have been faster."""
+        key = ctypes.c_uint64(cgroup_id)
+        result = libbpf().bpf_map_delete_elem(self.fd, ctypes.byref(key))
+        if result == -errno.ENOENT:
+            return False
+        _checked(result, self.path)
+        return True
+
+    def _keys(self) -> list[int]:
+        # A key deleted under the iteration sends it back to the first one (kernel/bpf/hashtab.c,
+        # htab_map_get_next_key), hence the set and the bound.
+        seen: dict[int, None] = {}
+        previous, following = ctypes.c_uint64(), ctypes.c_uint64()
+        at = None
+        for _ in range(2 * self.info().max_entries):
+            result = libbpf().bpf_map_get_next_key(self.fd, at, ctypes.byref(following))
+            if result == -errno.ENOENT:
+                break
+            _checked(result, self.path)
+            seen[following.value] = None
+            previous.value = following.value
+            at = ctypes.byref(previous)
+        return list(seen)
+
+
+class PerCPUCounters(Map):
+    """A per-CPU array of u64, such as `stats`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the pin and check its type and sizes."""
+        super().__init__(path)
+        self.expect(type=PERCPU_ARRAY, key_size=4, value_size=8)
+        self._cpus = _checked(libbpf().libbpf_num_possible_cpus(), path)
+
+    def sum(self, index: int) -> int:
+        """One counter over all possible CPUs."""
+        key, values = ctypes.c_uint32(index), (ctypes.c_uint64 * self._cpus)()
+        _checked(libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(values)), self.path)
+        return sum(values)
+
+
+class RingBuffer(Map):
+    """A pinned ring buffer's reader. `on_record` gets each record's bytes, and must not raise."""
+
+    def __init__(self, path: Path, on_record: Callable[[bytes], None]) -> None:
+        """Open and map the pin at `path`."""
+        super().__init__(path)
+        self._on_record = on_record
+        # libbpf keeps the pointer: the callback has to live as long as the ring.
+        self._callback = _SAMPLE(self._sample)
+        self._ring: int | None = libbpf().ring_buffer__new(self.fd, self._callback, None, None)
+        if not self._ring:
+            number = ctypes.get_errno()
+            super().close()
+            raise OSError(number, os.strerror(number), str(path))
+
+    @property
+    def epoll_fd(self) -> int:
+        """Readable while there are records."""
+        return int(libbpf().ring_buffer__epoll_fd(self._ring))
+
+    def consume(self) -> int:
+        """Hand over all records that are there, without waiting; how many they were.
+
+        The consumer position moves after each record's callback: a record is seen again only if the process
+        dies inside it.
+        """
+        return _checked(libbpf().ring_buffer__consume(self._ring), self.path)
+
+    def poll(self, timeout_ms: int) -> int:
+        """Wait for records and hand them over; how many they were."""
+        return _checked(libbpf().ring_buffer__poll(self._ring, timeout_ms), self.path)
+
+    def close(self) -> None:
+        """Unmap the ring."""
+        if self._ring:
+            libbpf().ring_buffer__free(self._ring)
+            self._ring = None
+        super().close()
+
+    def _sample(self, _context: int | None, data: int, size: int) -> int:
+        self._on_record(ctypes.string_at(data, size))
+        return 0
+
+
+def _checked(result: int, path: Path) -> int:
+    """The result, or what -errno it was (libbpf since 1.0)."""
+    if result < 0:
+        raise OSError(-result, os.strerror(-result), str(path))
+    return result

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the cgroup v2 tree into a frozen snapshot: QoS slices, pods, containers, each known by its id.
+
+The id is the directory's inode number: kernfs gives both the same 64 bits on 64-bit kernels.
+A cgroup that vanishes while it is read is left out; it is never an error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from oompolicy.model import QOSClass
+from oompolicy_agent.layout import LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+CGROUP2_MAGIC: Final = 0x63677270
+"""CGROUP2_SUPER_MAGIC in include/uapi/linux/magic.h."""
+
+# kubelet names them in pkg/kubelet/cm/cgroup_manager_linux.go. systemd repeats every parent in a slice's name
+# and has no "-" in a uid; a static pod's uid is an MD5 without dashes (pkg/kubelet/config/common.go).
+_KUBEPODS: Final = re.compile(r"^(?:.*-)?kubepods(?:\.slice)?$")
+_QOS: Final = re.compile(r"^(?:(?:.*-)?kubepods-)?(burstable|besteffort)(?:\.slice)?$")
+_POD: Final = re.compile(r"(?:^|-)pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$")
+# "crio-conmon-<id>.scope" holds CRI-O's monitor, not the container, and does not match.
+_CONTAINER: Final = re.compile(r"^(?:(?:cri-containerd|crio|docker)-)?([0-9a-f]{64})(?:\.scope)?$")
+_CLASSES: Final = {"burstable": QOSClass.BURSTABLE, "besteffort": QOSClass.BEST_EFFORT}
+
+# A directory that cannot be listed for one of these is gone, or somebody's delegated and closed subtree.
+_SKIPPED: Final = {errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.EACCES}
+
+
+class NotCgroup2Error(Exception):
+    """The folder is not a cgroup v2 mount. The message is a sentence for the node's owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a cgroup's name alone says of it. `value`: QoS class, pod uid (with dashes) or container id."""
+
+    kind: Literal["kubepods", "qos", "pod", "container"]
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupDir:
+    """One cgroup: id and path."""
+
+    id: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class SliceCgroup:
+    """A kubepods root (`qos` is None; Guaranteed pods sit right below it) or a QoS class's cgroup."""
+
+    id: int
+    path: str
+    qos: QOSClass | None
+
+
+@dataclass(frozen=True, slots=True)
+class PodCgroup:
+    """A pod's cgroup; `containers` by container id, the sandbox among them where the runtime gives it one."""
+
+    id: int
+    path: str
+    qos: QOSClass
+    containers: Mapping[str, CgroupDir] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The snapshot. `pods` by the uid in the cgroup's name, always with dashes."""
+
+    root_id: int
+    slices: tuple[SliceCgroup, ...] = ()
+    pods: Mapping[str, PodCgroup] = field(default_factory=dict)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The paths of the kubepods roots, to hand to the next `scan`."""
+        return tuple(s.path for s in self.slices if s.qos is None)
+
+
+def parse_name(segment: str) -> Name | None:
+    """What a single directory name means to us, or None. A bare container id counts as one anywhere."""
+    if _KUBEPODS.match(segment):
+        return Name("kubepods")
+    if qos := _QOS.match(segment):
+        return Name("qos", _CLASSES[qos[1]])
+    if pod := _POD.search(segment):
+        return Name("pod", pod[1].replace("_", "-"))
+    if container := _CONTAINER.match(segment):
+        return Name("container", container[1])
+    return None
+
+
+def is_cgroup2(root: Path) -> bool:
+    """Whether `root` is on a cgroup v2 file system. OSError if it cannot be asked."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = (ctypes.c_long * 32)()  # struct statfs starts with a long f_type and is below 256 bytes
+    if libc.statfs(os.fsencode(root), buffer) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(root))
+    return buffer[0] == CGROUP2_MAGIC
+
+
+def scan(root: Path, roots: Iterable[str] = (), *, check: Callable[[Path], bool] = is_cgroup2) -> Tree:
+    """The snapshot of the tree at `root`. With the `roots` of an earlier one only these are read.
+
+    Raises NotCgroup2Error, and OSError where the tree cannot be read at all.
+    """
+    if not check(root):
+        raise NotCgroup2Error(f"{root} is not a cgroup v2 mount: this node's pods cannot be found")
+    slices: list[SliceCgroup] = []
+    pods: dict[str, PodCgroup] = {}
+    for kubepods in filter(None, map(_directory, roots or find_roots(root))):
+        slices.append(SliceCgroup(kubepods.id, kubepods.path, None))
+        _scan_slice(kubepods, QOSClass.GUARANTEED, slices, pods)
+    return Tree(root.stat().st_ino, tuple(slices), pods)
+
+
+def find_roots(root: Path) -> tuple[str, ...]:
+    """The kubepods roots: several where kubelet's driver was changed, deep down where a node is a container (kind)."""
+    found, level = [], [str(root)]
+    for _ in range(LEVELS):
+        below = [child for path in level for child in _children(path)]
+        found += [child.path for child in below if _KUBEPODS.match(_segment(child))]
+        level = [child.path for child in below if not _KUBEPODS.match(_segment(child))]
+    return tuple(found)
+
+
+def _scan_slice(parent: CgroupDir, qos: QOSClass, slices: list[SliceCgroup], pods: dict[str, PodCgroup]) -> None:
+    for child in _children(parent.path):
+        name = parse_name(_segment(child))
+        if name is None:
+            continue
+        if name.kind == "qos":
+            below = QOSClass(name.value)
+            slices.append(SliceCgroup(child.id, child.path, below))
+            _scan_slice(child, below, slices, pods)
+        elif name.kind == "pod":
+            pod = PodCgroup(child.id, child.path, qos, _containers(child))
+            # Both drivers' trees can be there until the next boot; only one of them has the pod's containers.
+            if pod.containers or name.value not in pods:
+                pods[name.value] = pod
+
+
+def _containers(pod: CgroupDir) -> dict[str, CgroupDir]:
+    named = ((parse_name(_segment(child)), child) for child in _children(pod.path))
+    return {name.value: child for name, child in named if name is not None and name.kind == "container"}
+
+
+def _children(path: str) -> list[CgroupDir]:
+    # d_ino and st_ino are the same number here: both come from kernfs_ino() (fs/kernfs/dir.c, kernfs_fop_readdir).
+    try:
+        with os.scandir(path) as entries:
+            return [CgroupDir(entry.inode(), entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError as error:
+        if error.errno in _SKIPPED:
+            return []
+        raise
+
+
+def _directory(path: str) -> CgroupDir | None:
+    try:
+        return CgroupDir(os.stat(path).st_ino, path)  # noqa: PTH116 (hundreds of times a second in a rush of pods)
+    except FileNotFoundError:
+        return None
+
+
+def _segment(directory: CgroupDir) -> str:
+    return directory.path.rpartition("/")[2]

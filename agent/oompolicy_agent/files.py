@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes files so that a reader, or the next boot, sees the old content or the new, never a part."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_atomic(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o600) -> None:
+    """Replace `path`. `durable`: it is on the disk, under its name, when this returns."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    write_synced(temporary, data, durable=durable, mode=mode)
+    temporary.replace(path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_synced(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o600) -> None:
+    """Write a file of its own, truncating what was there."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:  # noqa: PTH123
+        file.write(data)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` last."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

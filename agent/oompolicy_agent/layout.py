@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bpf/oompolicy.h in ctypes: the one Python view of map values and ring-buffer records.
+
+`describe` and `check_against_btf` exist so that a unit test and the start of loader and agent can prove that
+this view and the compiled object agree.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_ENTRIES: Final = 65_536
+EVENTS_BYTES: Final = 2 * 1024 * 1024
+CGROUPS_BYTES: Final = 256 * 1024
+PRIORITY_MAX: Final = 1000
+HOST_PRIORITY: Final = 1000
+LEVELS: Final = 12
+NAME: Final = 96
+COMM: Final = 16
+NO_LEVEL: Final = 0xFFFF_FFFF
+
+KEY_SIZE: Final = 8
+"""Bytes of a key of `cgroup_priority`: one u64 cgroup id."""
+
+
+class Stat(IntEnum):
+    """Indexes into `stats`, enum oompolicy_stat."""
+
+    SELECTIONS = 0
+    EVALUATIONS = 1
+    SELECT = 2
+    NEXT = 3
+    NO_POLICY = 4
+    VICTIMS = 5
+    VICTIMS_DROPPED = 6
+    CGROUPS_DROPPED = 7
+    ENTRIES_DELETED = 8
+    BYPASSED = 9
+    NOBODY = 10
+
+
+class VictimFlag(IntFlag):
+    """enum oompolicy_victim_flag."""
+
+    SELECTED = 1 << 0
+    CHANGED = 1 << 1
+    GROUP = 1 << 2
+    SPARED_ENTRY = 1 << 3
+    CONSTRAINED = 1 << 4
+
+
+class CgroupChange(IntEnum):
+    """enum oompolicy_cgroup_change."""
+
+    MKDIR = 1
+    RMDIR = 2
+
+
+class Entry(ctypes.Structure):
+    """struct oompolicy_entry: a value of `cgroup_priority`."""
+
+    memory_request: int
+    priority: int
+    flags: int
+
+    _fields_ = (
+        ("memory_request", ctypes.c_uint64),
+        ("priority", ctypes.c_int32),
+        ("flags", ctypes.c_uint32),
+    )
+
+
+class Settings(ctypes.Structure):
+    """struct oompolicy_settings: the value of `settings`."""
+
+    host_priority: int
+    valid: int
+
+    _fields_ = (
+        ("host_priority", ctypes.c_int32),
+        ("valid", ctypes.c_uint32),
+    )
+
+
+class VictimRecord(ctypes.Structure):
+    """struct oompolicy_victim: a record of `events`."""
+
+    boottime_ns: int
+    start_boottime_ns: int
+    victim_cgroup_id: int
+    scope_cgroup_id: int
+    trigger_cgroup_id: int
+    spared_cgroup_id: int
+    anon_pages: int
+    file_pages: int
+    shmem_pages: int
+    swap_pages: int
+    pgtables_bytes: int
+    total_pages: int
+    cgroup_ids: ctypes.Array[ctypes.c_uint64]
+    badness: int
+    spared_badness: int
+    victim_tgid: int
+    victim_pid: int
+    victim_uid: int
+    trigger_tgid: int
+    spared_tgid: int
+    priority: int
+    spared_priority: int
+    oom_score_adj: int
+    flags: int
+    level: int
+    priority_level: int
+    candidates: int
+    victim_comm: bytes
+    trigger_comm: bytes
+    spared_comm: bytes
+    cgroup_names: ctypes.Array[ctypes.Array[ctypes.c_char]]
+
+    _fields_ = (
+        ("boottime_ns", ctypes.c_uint64),
+        ("start_boottime_ns", ctypes.c_uint64),
+        ("victim_cgroup_id", ctypes.c_uint64),
+        ("scope_cgroup_id", ctypes.c_uint64),
+        ("trigger_cgroup_id", ctypes.c_uint64),
+        ("spared_cgroup_id", ctypes.c_uint64),
+        ("anon_pages", ctypes.c_uint64),
+        ("file_pages", ctypes.c_uint64),
+        ("shmem_pages", ctypes.c_uint64),
+        ("swap_pages", ctypes.c_uint64),
+        ("pgtables_bytes", ctypes.c_uint64),
+        ("total_pages", ctypes.c_uint64),
+        ("cgroup_ids", ctypes.c_uint64 * LEVELS),
+        ("badness", ctypes.c_int64),
+        ("spared_badness", ctypes.c_int64),
+        ("victim_tgid", ctypes.c_uint32),
+        ("victim_pid", ctypes.c_uint32),
+        ("victim_uid", ctypes.c_uint32),
+        ("trigger_tgid", ctypes.c_uint32),
+        ("spared_tgid", ctypes.c_uint32),
+        ("priority", ctypes.c_int32),
+        ("spared_priority", ctypes.c_int32),
+        ("oom_score_adj", ctypes.c_int32),
+        ("flags", ctypes.c_uint32),
+        ("level", ctypes.c_uint32),
+        ("priority_level", ctypes.c_uint32),
+        ("candidates", ctypes.c_uint32),
+        ("victim_comm", ctypes.c_char * COMM),
+        ("trigger_comm", ctypes.c_char * COMM),
+        ("spared_comm", ctypes.c_char * COMM),
+        ("cgroup_names", (ctypes.c_char * NAME) * LEVELS),
+    )
+
+
+class CgroupRecord(ctypes.Structure):
+    """struct oompolicy_cgroup: a record of `cgroups`."""
+
+    cgroup_id: int
+    parent_id: int
+    change: int
+    level: int
+
+    _fields_ = (
+        ("cgroup_id", ctypes.c_uint64),
+        ("parent_id", ctypes.c_uint64),
+        ("change", ctypes.c_uint32),
+        ("level", ctypes.c_uint32),
+    )
+
+
+class StructLayout(NamedTuple):
+    """A struct's size and each field's (offset, size), all in bytes."""
+
+    size: int
+    fields: Mapping[str, tuple[int, int]]
+
+
+STRUCTS: Final[Mapping[str, type[ctypes.Structure]]] = {
+    "oompolicy_entry": Entry,
+    "oompolicy_settings": Settings,
+    "oompolicy_victim": VictimRecord,
+    "oompolicy_cgroup": CgroupRecord,
+}
+
+
+def describe() -> dict[str, StructLayout]:
+    """Each struct of the header as this module sees it, by its C name."""
+    return {name: _describe(struct) for name, struct in STRUCTS.items()}
+
+
+def check_against_btf(found: Mapping[str, StructLayout]) -> str | None:
+    """None if `found` (see `btf.structs`) agrees with this module, else one sentence saying where it differs."""
+    for name, ours in describe().items():
+        theirs = found.get(name)
+        if theirs is None:
+            return f"the BPF object's BTF has no struct {name}"
+        if theirs.size != ours.size:
+            return f"struct {name} is {theirs.size} bytes in the BPF object and {ours.size} in Python"
+        for field in {**ours.fields, **theirs.fields}:
+            if theirs.fields.get(field) != ours.fields.get(field):
+                return (
+                    f"struct {name}, field {field}: {_place(theirs.fields.get(field))} in the BPF object, "
+                    f"{_place(ours.fields.get(field))} in Python"
+                )
+    return None
+
+
+def _describe(struct: type[ctypes.Structure]) -> StructLayout:
+    fields = {field[0]: getattr(struct, field[0]) for field in struct._fields_}
+    return StructLayout(ctypes.sizeof(struct), {name: (field.offset, field.size) for name, field in fields.items()})
+
+
+def _place(place: tuple[int, int] | None) -> str:
+    return f"{place[1]} bytes at offset {place[0]}" if place else "absent"
