@@ -1,0 +1,589 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Strict priorities for the OOM killer, and a record of every victim.
+ *
+ * out_of_memory() runs under oom_lock from its entry to its end, so there is
+ * one OOM at a time on the machine and its state can stand in globals.
+ *
+ * The order in which tasks die is total: first those that are not protected
+ * by oom_score_adj, then the lowest priority, then the kernel's badness. Only
+ * a task that the kernel's own checks let through takes part in it; about any
+ * other the answer is NO_BPF_POLICY, and the kernel decides.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "oompolicy.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* include/linux/oom.h, include/linux/sched.h, include/linux/mm_types.h: macros, so not in BTF. */
+#define OOM_SCORE_ADJ_MIN	(-1000)
+#define MMF_OOM_SKIP		21
+
+/*
+ * kubelet gives sandboxes -998 and itself -999 (pkg/kubelet/qos/policy.go).
+ * Killing a sandbox frees nothing and costs the whole pod.
+ */
+#define PROTECTED_SCORE_ADJ	(-998)
+
+/* More nesting than this below the nearest entry is no policy of ours. */
+#define MAX_WALK		256
+#define MAX_THREADS		64
+
+enum bpf_oom_verdict___local {
+	NO_BPF_POLICY = 0,
+	BPF_EVAL_NEXT = 2,
+	BPF_EVAL_SELECT = 3,
+};
+
+/*
+ * mm_struct.flags became a bitmap of its own type in v6.18. The first word is
+ * the same in both.
+ */
+struct mm_struct___word {
+	unsigned long flags;
+} __attribute__((preserve_access_index));
+
+struct mm_struct___bitmap {
+	struct {
+		unsigned long __mm_flags[1];
+	} flags;
+} __attribute__((preserve_access_index));
+
+extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *task) __ksym __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, OOMPOLICY_MAX_ENTRIES);
+	__type(key, __u64);
+	__type(value, struct oompolicy_entry);
+} cgroup_priority SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, OOMPOLICY_EVENTS_BYTES);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, OOMPOLICY_CGROUPS_BYTES);
+} cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, OOMPOLICY_STAT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct oompolicy_settings);
+} settings SEC(".maps");
+
+/* Where a task's priority comes from. */
+struct standing {
+	s32 priority;
+	u32 level;		/* of the cgroup with the entry, or OOMPOLICY_NO_LEVEL */
+};
+
+struct candidate {
+	u64 task;		/* compared, never followed without a check */
+	u64 cgroup_id;
+	s64 badness;
+	struct standing standing;
+	s32 tier;		/* dies first: -1 asked for it, 0 anyone, 1 protected */
+	u32 tgid;
+};
+
+/* The OOM under way. */
+static struct {
+	u64 oc;
+	u64 scope_cgroup_id;
+	u64 cached_cgroup;
+	struct standing cached_standing;
+	struct candidate slots[2];	/* [current]: oc->chosen; the other: the task last looked at */
+	struct candidate kernel_choice;
+	s32 host_priority;
+	u32 current;
+	u32 candidates;
+} oom;
+
+static const struct oompolicy_victim no_victim;
+
+static __always_inline void count(u32 stat)
+{
+	u64 *counter = bpf_map_lookup_elem(&stats, &stat);
+
+	if (counter)
+		(*counter)++;
+}
+
+static __always_inline u64 cgroup_id(struct cgroup *cgrp)
+{
+	return cgrp->kn->id;
+}
+
+static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
+{
+	return task->cgroups->dfl_cgrp;
+}
+
+static __always_inline s32 host_priority(void)
+{
+	struct oompolicy_settings *set;
+	u32 zero = 0;
+
+	set = bpf_map_lookup_elem(&settings, &zero);
+	return set && set->valid ? set->host_priority : OOMPOLICY_HOST_PRIORITY;
+}
+
+/* The nearest entry from the task's own cgroup to the root. False: nested too deep to tell. */
+static __noinline bool find_standing(struct cgroup *cgrp, struct standing *found)
+{
+	for (int i = 0; i < MAX_WALK; i++) {
+		struct oompolicy_entry *entry;
+		struct cgroup_subsys_state *parent;
+		u64 id = cgroup_id(cgrp);
+
+		entry = bpf_map_lookup_elem(&cgroup_priority, &id);
+		if (entry) {
+			found->priority = entry->priority;
+			found->level = cgrp->level;
+			return true;
+		}
+		parent = cgrp->self.parent;
+		if (!parent) {
+			found->priority = oom.host_priority;
+			found->level = OOMPOLICY_NO_LEVEL;
+			return true;
+		}
+		/* self is what cgroup_parent() goes through */
+		cgrp = bpf_core_cast((void *)parent - bpf_core_field_offset(cgrp->self), struct cgroup);
+	}
+	return false;
+}
+
+/* Tasks of one cgroup follow each other in a scan. */
+static __always_inline bool standing_of(struct task_struct *task, struct standing *found)
+{
+	struct cgroup *cgrp = cgroup_of(task);
+
+	if (oom.cached_cgroup == (u64)cgrp) {
+		*found = oom.cached_standing;
+		return true;
+	}
+	if (!find_standing(cgrp, found))
+		return false;
+	oom.cached_cgroup = (u64)cgrp;
+	oom.cached_standing = *found;
+	return true;
+}
+
+/* find_lock_task_mm(): a process lives on when its first thread has exited. */
+static __noinline struct mm_struct *mm_of_another_thread(struct task_struct *task)
+{
+	struct list_head *head = &task->signal->thread_head;
+	struct list_head *node = head->next;
+
+	for (int i = 0; i < MAX_THREADS && node && node != head; i++) {
+		struct task_struct *thread;
+
+		thread = bpf_core_cast((void *)node - bpf_core_field_offset(task->thread_node), struct task_struct);
+		if (thread->mm)
+			return thread->mm;
+		node = thread->thread_node.next;
+	}
+	return NULL;
+}
+
+static __always_inline struct mm_struct *mm_of(struct task_struct *task)
+{
+	return task->mm ?: mm_of_another_thread(task);
+}
+
+static __always_inline s64 counter(struct mm_struct *mm, int member)
+{
+	s64 pages = mm->rss_stat[member].count;
+
+	return pages > 0 ? pages : 0;
+}
+
+/* oom_badness() */
+static __always_inline s64 badness_of(struct task_struct *task, struct mm_struct *mm, u64 total_pages)
+{
+	s64 pages = counter(mm, MM_FILEPAGES) + counter(mm, MM_ANONPAGES) +
+		    counter(mm, MM_SHMEMPAGES) + counter(mm, MM_SWAPENTS) +
+		    (mm->pgtables_bytes.counter >> 12);
+
+	return pages + task->signal->oom_score_adj * (s64)(total_pages / 1000);
+}
+
+#ifndef OOMPOLICY_OBSERVE_ONLY
+
+extern void set_oom_policy_name(struct oom_control *oc, const char *src, size_t src__sz) __ksym;
+
+SEC("fentry/bpf_set_policy_name")
+int BPF_PROG(name_policy, struct oom_control *oc)
+{
+	char name[] = "oompolicy";
+
+	set_oom_policy_name(oc, name, sizeof(name));
+	return 0;
+}
+
+SEC("tp_btf/select_bad_process_end")
+int BPF_PROG(nobody_chosen, struct oom_control *oc)
+{
+	count(OOMPOLICY_STAT_NOBODY);
+	return 0;
+}
+
+static __always_inline bool oom_skip(struct mm_struct *mm)
+{
+	struct mm_struct___word *word = (void *)mm;
+	struct mm_struct___bitmap *bitmap = (void *)mm;
+	u64 flags;
+
+	if (bpf_core_field_exists(word->flags))
+		flags = word->flags;
+	else
+		flags = bitmap->flags.__mm_flags[0];
+	return flags & (1UL << MMF_OOM_SKIP);
+}
+
+static __always_inline bool in_vfork(struct task_struct *task)
+{
+	return task->vfork_done && task->real_parent->mm == task->mm;
+}
+
+/*
+ * What the kernel's own checks would let through, in their order, and where
+ * it stands. False: not a candidate, or too odd to judge.
+ */
+static __always_inline bool make_candidate(struct task_struct *task, u64 total_pages, struct candidate *out)
+{
+	struct signal_struct *signal = task->signal;
+	struct mm_struct *mm;
+	s32 adj = signal->oom_score_adj;
+
+	if (signal->oom_mm || BPF_CORE_READ_BITFIELD(signal, oom_flag_origin) || adj == OOM_SCORE_ADJ_MIN)
+		return false;
+	mm = mm_of(task);
+	if (!mm || oom_skip(mm) || in_vfork(task))
+		return false;
+	if (!standing_of(task, &out->standing))
+		return false;
+
+	out->task = (u64)task;
+	out->cgroup_id = cgroup_id(cgroup_of(task));
+	out->badness = badness_of(task, mm, total_pages);
+	out->tier = adj <= PROTECTED_SCORE_ADJ;
+	out->tgid = task->tgid;
+	return true;
+}
+
+static __always_inline bool dies_before(struct candidate *one, struct candidate *other)
+{
+	if (one->tier != other->tier)
+		return one->tier < other->tier;
+	return one->standing.priority < other->standing.priority;
+}
+
+/*
+ * Who stands at oc->chosen: nearly always the task that was last let through.
+ * Anyone else was chosen by the kernel's own rule and is looked at anew.
+ */
+static __always_inline struct candidate *chosen_candidate(struct oom_control *oc)
+{
+	struct task_struct *chosen = oc->chosen;
+	struct candidate *last = &oom.slots[!oom.current];
+	struct candidate *now = &oom.slots[!!oom.current];
+
+	if (now->task == (u64)chosen)
+		return now;
+	if (last->task == (u64)chosen) {
+		oom.current = !oom.current;
+		return last;
+	}
+	if (make_candidate(chosen, oc->totalpages, now))
+		return now;
+	/* oom_task_origin, or killed from elsewhere meanwhile: nothing to add to the kernel's choice. */
+	return NULL;
+}
+
+static __always_inline int tie(struct candidate *one, struct candidate *chosen)
+{
+	/*
+	 * This hook asks the kernel's badness before SELECT, so that points can
+	 * be compared. As posted in 2023 it did not: points after a SELECT are
+	 * what stood on the stack, and the comparison has to be ours. The kernel
+	 * lets the later of two equals win.
+	 */
+	if (bpf_core_type_exists(enum bpf_oom_verdict___local))
+		return NO_BPF_POLICY;
+	return one->badness >= chosen->badness ? BPF_EVAL_SELECT : BPF_EVAL_NEXT;
+}
+
+static __always_inline int judge(struct candidate *one, struct oom_control *oc)
+{
+	struct candidate *chosen;
+
+	/* Nobody yet: the kernel's own checks decide whether this one can stand. */
+	if (!oc->chosen || oc->chosen == (void *)-1UL)
+		return NO_BPF_POLICY;
+	chosen = chosen_candidate(oc);
+	if (!chosen)
+		return NO_BPF_POLICY;
+	if (dies_before(one, chosen))
+		return BPF_EVAL_SELECT;
+	if (dies_before(chosen, one))
+		return BPF_EVAL_NEXT;
+	return tie(one, chosen);
+}
+
+static __always_inline void count_verdict(int verdict)
+{
+	if (verdict == BPF_EVAL_SELECT)
+		count(OOMPOLICY_STAT_SELECT);
+	else if (verdict == BPF_EVAL_NEXT)
+		count(OOMPOLICY_STAT_NEXT);
+	else
+		count(OOMPOLICY_STAT_NO_POLICY);
+}
+
+SEC("fmod_ret/bpf_oom_evaluate_task")
+int BPF_PROG(evaluate_task, struct task_struct *task, struct oom_control *oc, int ret)
+{
+	struct candidate one = {};
+	int verdict = NO_BPF_POLICY;
+
+	count(OOMPOLICY_STAT_EVALUATIONS);
+	if (!oom.candidates++)
+		count(OOMPOLICY_STAT_SELECTIONS);
+
+	if (make_candidate(task, oc->totalpages, &one)) {
+		if (!oom.kernel_choice.task || one.badness >= oom.kernel_choice.badness)
+			oom.kernel_choice = one;
+		verdict = judge(&one, oc);
+		if (verdict != BPF_EVAL_NEXT)
+			oom.slots[!oom.current] = one;
+	}
+	count_verdict(verdict);
+	return verdict;
+}
+
+#endif /* OOMPOLICY_OBSERVE_ONLY */
+
+SEC("fentry/out_of_memory")
+int BPF_PROG(oom_begins, struct oom_control *oc)
+{
+	struct mem_cgroup *memcg = oc->memcg;
+
+	oom.oc = (u64)oc;
+	oom.scope_cgroup_id = memcg ? cgroup_id(memcg->css.cgroup) : 0;
+	oom.cached_cgroup = 0;
+	oom.slots[0].task = 0;
+	oom.slots[1].task = 0;
+	oom.kernel_choice.task = 0;
+	oom.host_priority = host_priority();
+	oom.candidates = 0;
+	return 0;
+}
+
+static __always_inline void fill_memory(struct oompolicy_victim *record, struct task_struct *task)
+{
+	struct mm_struct *mm = mm_of(task);
+	struct oom_control *oc;
+
+	if (!mm)
+		return;
+	record->anon_pages = counter(mm, MM_ANONPAGES);
+	record->file_pages = counter(mm, MM_FILEPAGES);
+	record->shmem_pages = counter(mm, MM_SHMEMPAGES);
+	record->swap_pages = counter(mm, MM_SWAPENTS);
+	record->pgtables_bytes = mm->pgtables_bytes.counter;
+	if (!oom.oc)
+		return;
+	oc = bpf_core_cast((void *)oom.oc, struct oom_control);
+	record->total_pages = oc->totalpages;
+	record->badness = badness_of(task, mm, oc->totalpages);
+}
+
+static __always_inline void fill_cgroups(struct oompolicy_victim *record, struct cgroup *cgrp)
+{
+	void *ancestors = (void *)cgrp + bpf_core_field_offset(cgrp->ancestors);
+
+	record->victim_cgroup_id = cgroup_id(cgrp);
+	record->level = cgrp->level;
+	for (u32 i = 0; i < OOMPOLICY_LEVELS && i <= record->level; i++) {
+		struct cgroup *ancestor = NULL;
+		struct kernfs_node *kn;
+
+		bpf_probe_read_kernel(&ancestor, sizeof(ancestor), ancestors + i * sizeof(ancestor));
+		if (!ancestor)
+			return;
+		kn = BPF_CORE_READ(ancestor, kn);
+		record->cgroup_ids[i] = BPF_CORE_READ(kn, id);
+		if (i)
+			bpf_probe_read_kernel_str(record->cgroup_names[i], OOMPOLICY_NAME, BPF_CORE_READ(kn, name));
+	}
+}
+
+static __always_inline void fill_trigger(struct oompolicy_victim *record)
+{
+	struct task_struct *trigger = bpf_get_current_task_btf();
+
+	record->trigger_tgid = trigger->tgid;
+	record->trigger_cgroup_id = cgroup_id(cgroup_of(trigger));
+	bpf_probe_read_kernel_str(record->trigger_comm, OOMPOLICY_COMM, trigger->comm);
+}
+
+/* The task may have exited since it was looked at; then its memory may be another's. */
+static __always_inline void fill_spared(struct oompolicy_victim *record)
+{
+	struct candidate *spared = &oom.kernel_choice;
+	struct task_struct *task = bpf_core_cast((void *)spared->task, struct task_struct);
+
+	record->flags |= OOMPOLICY_VICTIM_CHANGED;
+	record->spared_tgid = spared->tgid;
+	record->spared_cgroup_id = spared->cgroup_id;
+	record->spared_badness = spared->badness;
+	record->spared_priority = spared->standing.priority;
+	if (spared->standing.level != OOMPOLICY_NO_LEVEL)
+		record->flags |= OOMPOLICY_VICTIM_SPARED_ENTRY;
+	if ((u32)task->tgid == spared->tgid)
+		bpf_probe_read_kernel_str(record->spared_comm, OOMPOLICY_COMM, task->comm);
+}
+
+static __always_inline void fill_selection(struct oompolicy_victim *record)
+{
+	struct oom_control *oc = bpf_core_cast((void *)oom.oc, struct oom_control);
+	struct task_struct *chosen;
+
+	/* Not chosen at all: the task that ran out of memory was dying already. */
+	if (!oom.oc || !oc->chosen || oc->chosen == (void *)-1UL)
+		return;
+	chosen = bpf_core_cast(oc->chosen, struct task_struct);
+	if ((u32)chosen->tgid != record->victim_tgid)
+		record->flags |= OOMPOLICY_VICTIM_GROUP;
+	if (oc->constraint == CONSTRAINT_CPUSET || oc->constraint == CONSTRAINT_MEMORY_POLICY)
+		record->flags |= OOMPOLICY_VICTIM_CONSTRAINED;
+	if (!oom.candidates) {
+#ifndef OOMPOLICY_OBSERVE_ONLY
+		count(OOMPOLICY_STAT_BYPASSED);
+#endif
+		return;
+	}
+	record->flags |= OOMPOLICY_VICTIM_SELECTED;
+	record->candidates = oom.candidates;
+	/* Under a cpuset not every task that was looked at could have been chosen. */
+	if (oom.kernel_choice.task && oom.kernel_choice.tgid != (u32)chosen->tgid &&
+	    !(record->flags & OOMPOLICY_VICTIM_CONSTRAINED))
+		fill_spared(record);
+}
+
+static __noinline int report(struct task_struct *task)
+{
+	struct standing standing = { .priority = OOMPOLICY_HOST_PRIORITY, .level = OOMPOLICY_NO_LEVEL };
+	struct oompolicy_victim *record;
+
+	count(OOMPOLICY_STAT_VICTIMS);
+	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	if (!record) {
+		count(OOMPOLICY_STAT_VICTIMS_DROPPED);
+		return 0;
+	}
+	bpf_probe_read_kernel(record, sizeof(*record), &no_victim);
+
+	record->boottime_ns = bpf_ktime_get_boot_ns();
+	record->start_boottime_ns = task->start_boottime;
+	record->scope_cgroup_id = oom.scope_cgroup_id;
+	record->victim_tgid = task->tgid;
+	record->victim_pid = task->pid;
+	record->victim_uid = task->cred->uid.val;
+	record->oom_score_adj = task->signal->oom_score_adj;
+	bpf_probe_read_kernel_str(record->victim_comm, OOMPOLICY_COMM, task->comm);
+
+	standing_of(task, &standing);
+	record->priority = standing.priority;
+	record->priority_level = standing.level;
+
+	fill_memory(record, task);
+	fill_cgroups(record, cgroup_of(task));
+	fill_trigger(record);
+	fill_selection(record);
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+/*
+ * Linux kernel commit 72ba14deb40a ("mm: update mark_victim tracepoints
+ * fields") (in v6.9) made the argument a task; before it was a pid.
+ */
+SEC("tp_btf/mark_victim")
+int victim_marked(u64 *ctx)
+{
+	struct task_struct *task;
+
+	if (bpf_core_field_exists(struct trace_event_raw_mark_victim, uid))
+		return report((struct task_struct *)ctx[0]);
+
+	task = bpf_task_from_pid(ctx[0]);
+	if (!task)
+		return 0;
+	report(task);
+	bpf_task_release(task);
+	return 0;
+}
+
+static __always_inline void announce(struct cgroup *cgrp, u32 change)
+{
+	struct cgroup_subsys_state *parent = cgrp->self.parent;
+	struct oompolicy_cgroup *record;
+
+	record = bpf_ringbuf_reserve(&cgroups, sizeof(*record), 0);
+	if (!record) {
+		count(OOMPOLICY_STAT_CGROUPS_DROPPED);
+		return;
+	}
+	record->cgroup_id = cgroup_id(cgrp);
+	record->parent_id = parent ? cgroup_id(parent->cgroup) : 0;
+	record->change = change;
+	record->level = cgrp->level;
+	bpf_ringbuf_submit(record, 0);
+}
+
+/* cgroup v1 hierarchies number their cgroups on their own. */
+static __always_inline bool is_v2(struct cgroup *cgrp)
+{
+	return cgrp->root->hierarchy_id == 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_made, struct cgroup *cgrp)
+{
+	if (is_v2(cgrp))
+		announce(cgrp, OOMPOLICY_CGROUP_MKDIR);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cgroup_removed, struct cgroup *cgrp)
+{
+	u64 id;
+
+	if (!is_v2(cgrp))
+		return 0;
+	id = cgroup_id(cgrp);
+	if (!bpf_map_delete_elem(&cgroup_priority, &id))
+		count(OOMPOLICY_STAT_ENTRIES_DELETED);
+	announce(cgrp, OOMPOLICY_CGROUP_RMDIR);
+	return 0;
+}

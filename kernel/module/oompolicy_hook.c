@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * bpf_oom_evaluate_task() for stock kernels.
+ *
+ * oom_evaluate_task() is redirected to this module, which asks the hook and
+ * then calls the original: every check of the kernel (unkillable, cpuset,
+ * OOM_SCORE_ADJ_MIN, MMF_OOM_SKIP, vfork, references) stays the kernel's own.
+ * Without an attached program the hook answers NO_BPF_POLICY and the kernel
+ * behaves as if the module were not there.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/btf.h>
+#include <linux/btf_ids.h>
+#include <linux/ftrace.h>
+#include <linux/kallsyms.h>
+#include <linux/kprobes.h>
+#include <linux/memcontrol.h>
+#include <linux/module.h>
+#include <linux/oom.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/tracepoint.h>
+#include <linux/version.h>
+
+#define CREATE_TRACE_POINTS
+#include "oompolicy_trace.h"
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#error "register_btf_fmodret_id_set() does not reach modules before Linux 6.3"
+#endif
+#if !defined(CONFIG_DEBUG_INFO_BTF_MODULES) || !defined(CONFIG_BPF_EVENTS)
+#error "The hook is found through the module's BTF: CONFIG_DEBUG_INFO_BTF_MODULES and CONFIG_BPF_EVENTS are needed"
+#endif
+#if !defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) && !defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS)
+#error "A function cannot be redirected without CONFIG_DYNAMIC_FTRACE_WITH_ARGS or _REGS"
+#endif
+#if !defined(CONFIG_KPROBES) || !defined(CONFIG_MEMCG)
+#error "CONFIG_KPROBES and CONFIG_MEMCG are needed"
+#endif
+
+/* Before 6.9 and 6.7 these had other names. */
+#ifndef BTF_KFUNCS_START
+#define BTF_KFUNCS_START BTF_SET8_START
+#define BTF_KFUNCS_END BTF_SET8_END
+#endif
+#ifndef __bpf_hook_start
+#define __bpf_hook_start() \
+	__diag_push(); \
+	__diag_ignore_all("-Wmissing-prototypes", "called by name from BPF")
+#define __bpf_hook_end() __diag_pop()
+#endif
+#ifndef __bpf_kfunc_start_defs
+#define __bpf_kfunc_start_defs __bpf_hook_start
+#define __bpf_kfunc_end_defs __bpf_hook_end
+#endif
+
+#define POLICY_NAME_LEN 16
+
+/* A named type: its presence in BTF tells a program that the kernel's checks hold for its answers. */
+enum bpf_oom_verdict {
+	NO_BPF_POLICY,
+	BPF_EVAL_ABORT,
+	BPF_EVAL_NEXT,
+	BPF_EVAL_SELECT,
+};
+
+/*
+ * The scan under way. out_of_memory() runs under oom_lock from its entry to
+ * its end, so there is one at a time and plain variables do.
+ */
+static struct oom_control *scan_oc;
+static char policy_name[POLICY_NAME_LEN];
+
+static int (*oom_evaluate_task_orig)(struct task_struct *task, void *arg);
+
+__bpf_hook_start();
+
+/*
+ * __weak is not decoration: a plain noinline function is still looked into,
+ * and gcc then removes the switch on an answer that it knows to be 0.
+ */
+__weak noinline int bpf_oom_evaluate_task(struct task_struct *task, struct oom_control *oc)
+{
+	return NO_BPF_POLICY;
+}
+
+__weak noinline void bpf_set_policy_name(struct oom_control *oc)
+{
+}
+
+__bpf_hook_end();
+
+__bpf_kfunc_start_defs();
+
+/*
+ * oc is only compared: a tracing program's argument is not a trusted pointer,
+ * and __ign lets it pass on kernels where kfuncs demand one (since 7.0).
+ */
+__bpf_kfunc void set_oom_policy_name(struct oom_control *oc__ign, const char *src, size_t src__sz)
+{
+	if (oc__ign != scan_oc)
+		return;
+	src__sz = min_t(size_t, src__sz, POLICY_NAME_LEN - 1);
+	memcpy(policy_name, src, src__sz);
+	memset(policy_name + src__sz, 0, POLICY_NAME_LEN - src__sz);
+}
+
+__bpf_kfunc_end_defs();
+
+BTF_KFUNCS_START(oompolicy_kfunc_ids)
+BTF_ID_FLAGS(func, set_oom_policy_name)
+BTF_KFUNCS_END(oompolicy_kfunc_ids)
+
+static const struct btf_kfunc_id_set oompolicy_kfunc_set = {
+	.owner = THIS_MODULE,
+	.set = &oompolicy_kfunc_ids,
+};
+
+BTF_KFUNCS_START(oompolicy_fmodret_ids)
+BTF_ID_FLAGS(func, bpf_oom_evaluate_task)
+BTF_KFUNCS_END(oompolicy_fmodret_ids)
+
+static const struct btf_kfunc_id_set oompolicy_fmodret_set = {
+	.owner = THIS_MODULE,
+	.set = &oompolicy_fmodret_ids,
+};
+
+static void scan_begins(struct oom_control *oc)
+{
+	scan_oc = oc;
+	strscpy(policy_name, "default", sizeof(policy_name));
+	bpf_set_policy_name(oc);
+}
+
+static int select_task(struct task_struct *task, struct oom_control *oc)
+{
+	long points = oc->chosen_points;
+	int ret;
+
+	/* The lowest bar: the original then refuses for its own reasons only, and its points are real. */
+	oc->chosen_points = LONG_MIN;
+	ret = oom_evaluate_task_orig(task, oc);
+	if (oc->chosen != task)
+		oc->chosen_points = points;
+	return ret;
+}
+
+static int abort_scan(struct oom_control *oc)
+{
+	if (oc->chosen)
+		put_task_struct(oc->chosen);
+	oc->chosen = (void *)-1UL;
+	return 1;
+}
+
+/* Tasks about which nobody is asked: the kernel waits for them, takes them first, or never takes them. */
+static bool kernel_decides(struct task_struct *task)
+{
+	return is_global_init(task) || (task->flags & PF_KTHREAD) ||
+	       tsk_is_oom_victim(task) || oom_task_origin(task);
+}
+
+static int oom_evaluate_task_hooked(struct task_struct *task, void *arg)
+{
+	struct oom_control *oc = arg;
+	enum bpf_oom_verdict verdict;
+	int ret;
+
+	if (scan_oc != oc)
+		scan_begins(oc);
+
+	verdict = kernel_decides(task) ? NO_BPF_POLICY : bpf_oom_evaluate_task(task, oc);
+	switch (verdict) {
+	case BPF_EVAL_ABORT:
+		return abort_scan(oc);
+	case BPF_EVAL_NEXT:
+		return 0;
+	case BPF_EVAL_SELECT:
+		return select_task(task, oc);
+	default:
+		/* Not a tail call (see the Makefile): redirect() tells us from the kernel by its caller. */
+		ret = oom_evaluate_task_orig(task, oc);
+		return ret;
+	}
+}
+
+static void notrace redirect(unsigned long ip, unsigned long parent_ip,
+			     struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	if (!within_module(parent_ip, THIS_MODULE))
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)oom_evaluate_task_hooked);
+}
+
+/*
+ * Each OOM starts with no scan: one that ends before its scan (the current
+ * task is dying, vm.oom_kill_allocating_task) has no policy.
+ */
+static void notrace out_of_memory_entered(unsigned long ip, unsigned long parent_ip,
+					  struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	scan_oc = NULL;
+}
+
+/* The scan itself is inlined; what follows when it chose nobody is dump_header(). */
+static void notrace dump_header_entered(unsigned long ip, unsigned long parent_ip,
+					struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct oom_control *oc = (void *)ftrace_regs_get_argument(fregs, 0);
+
+	if (!oc->chosen)
+		trace_select_bad_process_end(oc);
+}
+
+/* The line before the kernel's "Killed process". */
+static void victim_marked(void *data)
+{
+	if (scan_oc)
+		pr_warn("policy_name=%s\n", policy_name);
+}
+
+#ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
+#define REDIRECT_FLAGS FTRACE_OPS_FL_IPMODIFY
+#define ENTRY_FLAGS 0
+#else
+#define REDIRECT_FLAGS (FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_SAVE_REGS)
+#define ENTRY_FLAGS FTRACE_OPS_FL_SAVE_REGS
+#endif
+
+/* In this order: the scan is noticed before it is redirected. */
+static struct entry {
+	const char *symbol;
+	struct ftrace_ops ops;
+	bool registered;
+} entries[] = {
+	{ "out_of_memory", { .func = out_of_memory_entered, .flags = ENTRY_FLAGS } },
+	{ "dump_header", { .func = dump_header_entered, .flags = ENTRY_FLAGS } },
+	{ "oom_evaluate_task", { .func = redirect, .flags = REDIRECT_FLAGS } },
+};
+
+/*
+ * The address of a function that is not exported, or an error when it is
+ * missing (inlined, or another name) or not unique.
+ */
+static unsigned long function_address(const char *symbol)
+{
+	struct kprobe probe = { .symbol_name = symbol };
+	char name[KSYM_SYMBOL_LEN];
+	unsigned long offset;
+	char *plus;
+	int err;
+
+	err = register_kprobe(&probe);
+	if (err)
+		return err;
+	/* With IBT the probe stands behind the ENDBR, not on the function's first byte. */
+	sprint_symbol(name, (unsigned long)probe.addr);
+	unregister_kprobe(&probe);
+
+	plus = strchr(name, '+');
+	if (!plus || sscanf(plus, "+0x%lx", &offset) != 1)
+		return -ENOENT;
+	return (unsigned long)probe.addr - offset;
+}
+
+static int hook_entry(struct entry *entry)
+{
+	unsigned long address = function_address(entry->symbol);
+	int err;
+
+	if (IS_ERR_VALUE(address)) {
+		pr_err("cannot hook %s(): this kernel has no such function to trace, it was inlined or renamed (%ld)\n",
+		       entry->symbol, (long)address);
+		return address;
+	}
+	if (entry->ops.flags & FTRACE_OPS_FL_IPMODIFY)
+		oom_evaluate_task_orig = (void *)address;
+
+	err = ftrace_set_filter(&entry->ops, (unsigned char *)entry->symbol, strlen(entry->symbol), 1);
+	if (!err)
+		err = register_ftrace_function(&entry->ops);
+	if (err) {
+		pr_err("cannot hook %s(): ftrace refused, a live patch or ftrace_enabled=0 may stand in the way (%d)\n",
+		       entry->symbol, err);
+		return err;
+	}
+	entry->registered = true;
+	return 0;
+}
+
+static struct tracepoint *mark_victim;
+
+static void find_mark_victim(struct tracepoint *tp, void *unused)
+{
+	if (!strcmp(tp->name, "mark_victim"))
+		mark_victim = tp;
+}
+
+static int register_probe(void)
+{
+	for_each_kernel_tracepoint(find_mark_victim, NULL);
+	if (!mark_victim) {
+		pr_err("this kernel has no tracepoint oom:mark_victim\n");
+		return -ENOENT;
+	}
+	return tracepoint_probe_register(mark_victim, victim_marked, NULL);
+}
+
+static void unregister_all(void)
+{
+	int i;
+
+	for (i = ARRAY_SIZE(entries) - 1; i >= 0; i--)
+		if (entries[i].registered)
+			unregister_ftrace_function(&entries[i].ops);
+	tracepoint_probe_unregister(mark_victim, victim_marked, NULL);
+	tracepoint_synchronize_unregister();
+	/* A task preempted inside the replaced function still returns through it. */
+	synchronize_rcu_tasks();
+}
+
+static int register_btf(void)
+{
+	int err = register_btf_fmodret_id_set(&oompolicy_fmodret_set);
+
+	if (!err)
+		err = register_btf_kfunc_id_set(BPF_PROG_TYPE_TRACING, &oompolicy_kfunc_set);
+	if (err)
+		pr_err("cannot offer the hook to BPF: no BTF in kernel or module (%d)\n", err);
+	return err;
+}
+
+static int __init oompolicy_hook_init(void)
+{
+	int err, i;
+
+	err = register_btf();
+	if (err)
+		return err;
+	err = register_probe();
+	if (err)
+		return err;
+	for (i = 0; i < ARRAY_SIZE(entries); i++) {
+		err = hook_entry(&entries[i]);
+		if (err) {
+			unregister_all();
+			return err;
+		}
+	}
+	pr_info("bpf_oom_evaluate_task is ready\n");
+	return 0;
+}
+
+static void __exit oompolicy_hook_exit(void)
+{
+	unregister_all();
+}
+
+module_init(oompolicy_hook_init);
+module_exit(oompolicy_hook_exit);
+
+MODULE_DESCRIPTION("bpf_oom_evaluate_task: BPF decides whom the OOM killer takes");
+MODULE_AUTHOR("The oompolicy authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");
