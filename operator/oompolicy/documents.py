@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from yaml.constructor import ConstructorError
+from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
 
 from oompolicy.problems import Problem
 
@@ -30,6 +31,9 @@ _MERGE: Final = "tag:yaml.org,2002:merge"
 _NO_CONSTRUCTOR: Final = frozenset(
     f"tag:yaml.org,2002:{tag}" for tag in ("timestamp", "binary", "set", "omap", "pairs")
 )
+
+# libyaml builds the document by recursion in C: some 10,000 levels end the process. Objects have about 20.
+_MAX_DEPTH: Final = 200
 
 
 class _Loader(_Base):
@@ -74,6 +78,9 @@ def read_documents(file: Path) -> tuple[list[object], list[Problem]]:
         message = _explained(error)
     except RecursionError:
         message = "is nested too deeply"
+    except (ValueError, KeyError) as error:
+        # From int(), float() and the like: `!!int seven`, a number of 5,000 digits.
+        message = f"holds a value that cannot be read: {error}"
     return [], [Problem(str(file), "", "", message)]
 
 
@@ -84,7 +91,26 @@ def _parse(text: str) -> list[object]:
         except json.JSONDecodeError:
             # YAML may begin like this as well, and its reader says what is wrong.
             pass
+    _check_nesting(text)
     return [document for document in yaml.load_all(text, _Loader) if document is not None]
+
+
+def _check_nesting(text: str) -> None:
+    """Refuse what nests too deeply, or in itself: neither can be written as JSON."""
+    anchors: list[str | None] = []
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, CollectionStartEvent):
+            anchors.append(event.anchor)
+        elif isinstance(event, CollectionEndEvent):
+            anchors.pop()
+        elif isinstance(event, AliasEvent) and event.anchor in anchors:
+            raise yaml.YAMLError(f"{_line_of(event)}*{event.anchor} is within itself")
+        if len(anchors) > _MAX_DEPTH:
+            raise yaml.YAMLError(f"{_line_of(event)}is nested too deeply")
+
+
+def _line_of(event: yaml.Event) -> str:
+    return f"line {event.start_mark.line + 1}: " if event.start_mark else ""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -47,7 +47,13 @@ class Field:
     def child(self, name: str) -> "Field":
         """The field `name` of this object, absent too where this is no object."""
         value = self.value.get(name, ABSENT) if isinstance(self.value, Mapping) else ABSENT
-        return Field(value, f"{self.path}.{name}" if self.path else name, self.report)
+        return Field(value, self._path_of(name), self.report)
+
+    def _path_of(self, name: str) -> str:
+        # As the API server writes it: a label's key has dots of its own.
+        if "." in name or "/" in name:
+            return f"{self.path}[{name}]"
+        return f"{self.path}.{name}" if self.path else name
 
     def members(self) -> dict[str, "Field"]:
         """The fields of this object by name; reported if it is none."""
