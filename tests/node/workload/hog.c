@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A known workload: holds so many MiB of touched memory and does as told.
+ *
+ * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--name COMM] MIB
+ * hog --spin CPU			runs on that CPU at the highest real-time priority
+ *
+ * Says "ready" when it holds its memory, then reads lines:
+ *   grow MIB	touches more, says "grown"
+ *   end	exits 0 (so does end of file)
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		err(3, "%s", path);
+	close(fd);
+}
+
+static void enter_cgroup(const char *dir)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	write_file(path, "0");
+}
+
+static void run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		err(3, "sched_setaffinity");
+}
+
+static void hold(size_t mib)
+{
+	size_t size = mib << 20;
+	long page = sysconf(_SC_PAGESIZE);
+	char *memory;
+
+	if (!size)
+		return;
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		err(3, "mmap");
+	/* Not the zero page, and not a huge page: every page is charged on its own. */
+	madvise(memory, size, MADV_NOHUGEPAGE);
+	for (size_t at = 0; at < size; at += page)
+		memory[at] = 1;
+}
+
+static void say(const char *word)
+{
+	puts(word);
+	fflush(stdout);
+}
+
+static void *obey(void *unused)
+{
+	char line[64];
+	size_t mib;
+
+	(void)unused;
+	say("ready");
+	while (fgets(line, sizeof(line), stdin)) {
+		if (sscanf(line, "grow %zu", &mib) != 1)
+			break;
+		hold(mib);
+		say("grown");
+	}
+	_exit(0);
+}
+
+/* The process lives on without its first thread. */
+static void obey_without_leader(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, obey, NULL))
+		errx(3, "pthread_create");
+	pthread_exit(NULL);
+}
+
+static void spin(int cpu)
+{
+	struct sched_param param = { .sched_priority = 99 };
+
+	run_on(cpu);
+	if (sched_setscheduler(0, SCHED_FIFO, &param))
+		err(3, "sched_setscheduler");
+	say("ready");
+	for (;;)
+		;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "cgroup", required_argument, NULL, 'g' },
+		{ "adj", required_argument, NULL, 'a' },
+		{ "cpu", required_argument, NULL, 'c' },
+		{ "name", required_argument, NULL, 'n' },
+		{ "leaderless", no_argument, NULL, 'l' },
+		{ "spin", required_argument, NULL, 's' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *adj = "0";
+	int leaderless = 0, option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'g':
+			enter_cgroup(optarg);
+			break;
+		case 'a':
+			adj = optarg;
+			break;
+		case 'c':
+			run_on(atoi(optarg));
+			break;
+		case 'n':
+			prctl(PR_SET_NAME, optarg);
+			break;
+		case 'l':
+			leaderless = 1;
+			break;
+		case 's':
+			spin(atoi(optarg));
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (optind + 1 != argc)
+		errx(2, "usage: hog [options] MIB");
+	/* The test runner itself is at -1000. */
+	write_file("/proc/self/oom_score_adj", adj);
+	/* Dies with the test that started it. */
+	prctl(PR_SET_PDEATHSIG, 9);
+	hold(atoi(argv[optind]));
+	if (leaderless)
+		obey_without_leader();
+	obey(NULL);
+}
