@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How pods and namespaces of the API server are read."""
+
+from typing import Any
+
+import pytest
+
+from oompolicy.model import Container, Namespace, Pod, QOSClass
+from oompolicy.parse import InvalidObject, parse_namespace, parse_pod
+from tests.unit.policy.factories import UID, raw_container, raw_pod
+
+MIB = 1024 * 1024
+
+
+def problems_of(raw: dict[str, Any]) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidObject) as caught:
+        parse_pod(raw)
+    return [(problem.field, problem.message) for problem in caught.value.problems]
+
+
+def test_what_the_agent_needs_is_read() -> None:
+    """Whatever else is in the object is not looked at."""
+    raw = raw_pod(
+        metadata={"labels": {"app": "postgres"}, "annotations": {"a": "b"}, "managedFields": [1]},
+        status={"qosClass": "Burstable", "phase": "Running", "podIP": "192.0.2.1"},
+        nodeName="demo-node",
+        priorityClassName="critical",
+        containers=[raw_container("postgres", {"memory": "64Mi", "example.com/gpu": 1})],
+        tolerations=None,
+    )
+
+    expected = Pod(
+        uid=UID,
+        namespace="shop",
+        name="postgres-0",
+        node_name="demo-node",
+        labels={"app": "postgres"},
+        annotations={"a": "b"},
+        qos_class=QOSClass.BURSTABLE,
+        priority_class_name="critical",
+        containers=(Container("postgres", "container", (), 64 * MIB),),
+        cgroup_uid=UID,
+        phase="Running",
+        memory_request=64 * MIB,
+    )
+    assert expected == parse_pod(raw)
+
+
+def test_containers_come_in_the_order_of_starting_with_their_kind() -> None:
+    """An init container that is always restarted is a sidecar."""
+    raw = raw_pod(
+        initContainers=[{"name": "migrate"}, {"name": "proxy", "restartPolicy": "Always"}],
+        containers=[{"name": "postgres"}],
+        ephemeralContainers=[{"name": "debugger"}],
+    )
+
+    kinds = [(container.name, container.kind) for container in parse_pod(raw).containers]
+    expected = [("migrate", "init"), ("proxy", "sidecar"), ("postgres", "container"), ("debugger", "ephemeral")]
+    assert expected == kinds
+
+
+def test_container_ids_are_the_current_and_the_last_one() -> None:
+    """A container that just restarted is still found by the id it had when it was killed."""
+    last = {"terminated": {"containerID": "containerd://bbb", "exitCode": 137}}
+    raw = raw_pod(
+        initContainers=[{"name": "migrate"}],
+        ephemeralContainers=[{"name": "debugger"}],
+        status={
+            "containerStatuses": [{"name": "postgres", "containerID": "containerd://aaa", "lastState": last}],
+            "initContainerStatuses": [{"name": "migrate", "containerID": "cri-o://ccc", "lastState": {}}],
+            "ephemeralContainerStatuses": [{"name": "debugger", "state": {"waiting": {}}}],
+        },
+    )
+
+    ids = {container.name: container.container_ids for container in parse_pod(raw).containers}
+    assert {"migrate": ("ccc",), "postgres": ("aaa", "bbb"), "debugger": ()} == ids
+
+
+def test_a_static_pod_has_the_cgroup_of_its_manifest() -> None:
+    """The kubelet names the cgroup after the uid it gave the manifest, not after the mirror object's."""
+    pod = parse_pod(raw_pod(metadata={"annotations": {"kubernetes.io/config.mirror": "77bb42"}}))
+
+    assert (UID, "77bb42") == (pod.uid, pod.cgroup_uid)
+
+
+def test_a_pod_without_a_uid_is_refused() -> None:
+    """It has no cgroup that could be found."""
+    raw = raw_pod()
+    del raw["metadata"]["uid"]
+
+    assert [("metadata.uid", "is required")] == problems_of(raw)
+
+
+def test_a_hand_written_pod_gets_the_same_uid_every_time() -> None:
+    """The stand-in depends on namespace and name alone."""
+    raw = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}]}}
+    other = {"metadata": {"name": "a", "namespace": "b"}}
+
+    first, second, third = (parse_pod(each, stand_in_uid=True) for each in (raw, dict(raw), other))
+    assert first == second
+    assert "default" == first.namespace
+    assert first.uid == first.cgroup_uid != third.uid
+
+
+def test_stand_ins_do_not_replace_a_uid() -> None:
+    """A uid that is there is used."""
+    assert UID == parse_pod(raw_pod(), stand_in_uid=True).uid
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (
+            raw_pod(metadata={"annotations": {"oompolicy.dev/priority": 650}}),
+            ("metadata.annotations[oompolicy.dev/priority]", "must be a string, not an integer; put it in quotes"),
+        ),
+        (raw_pod(metadata={"name": None}), ("metadata.name", "is required")),
+        (raw_pod(metadata={"labels": []}), ("metadata.labels", "must be an object, not a list")),
+        (raw_pod(containers=[{}]), ("spec.containers[0].name", "is required")),
+        (raw_pod(containers={}), ("spec.containers", "must be a list, not an object")),
+        (
+            raw_pod(containers=[raw_container("a", {"memory": "5Q"})]),
+            ("spec.containers[0].resources.requests.memory", "'5Q' is no quantity"),
+        ),
+        (
+            raw_pod(containers=[raw_container("a", {"memory": "-1"})]),
+            ("spec.containers[0].resources.requests.memory", "must not be negative"),
+        ),
+        (
+            raw_pod(status={"qosClass": "Best"}),
+            ("status.qosClass", "must be one of Guaranteed, Burstable, BestEffort, not 'Best'"),
+        ),
+    ],
+)
+def test_what_is_needed_must_be_of_its_type(raw: dict[str, Any], expected: tuple[str, str]) -> None:
+    """One problem, with field and message."""
+    assert [expected] == problems_of(raw)
+
+
+def test_a_namespace_has_a_name_and_labels() -> None:
+    """Labels may be missing or null."""
+    labelled = {"metadata": {"name": "shop", "labels": {"tier": "prod"}}}
+
+    assert Namespace("shop", {"tier": "prod"}) == parse_namespace(labelled)
+    assert Namespace("shop", {}) == parse_namespace({"metadata": {"name": "shop", "labels": None}})
+
+
+def test_a_namespace_without_a_name_is_refused() -> None:
+    """The object is named by its kind alone."""
+    with pytest.raises(InvalidObject) as caught:
+        parse_namespace({"kind": "Namespace"})
+
+    assert "Namespace: metadata.name: is required" == str(caught.value)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QoS class and memory request, as kubelet and scheduler compute them."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from oompolicy.model import Pod, QOSClass
+from oompolicy.parse import parse_pod
+from oompolicy.quantity import parse_quantity
+from tests.unit.policy.factories import raw_container, raw_pod
+
+FULL = {"cpu": "1", "memory": "1Gi"}
+MIB = 1024 * 1024
+
+
+def pod_of(**spec: object) -> Pod:
+    raw = raw_pod()
+    raw["spec"] |= spec
+    return parse_pod(raw)
+
+
+def asking(name: str, mib: int, **rest: str) -> dict[str, Any]:
+    return {**raw_container(name, {"memory": f"{mib}Mi"}), **rest}
+
+
+@pytest.mark.parametrize(
+    ("expected", "containers"),
+    [
+        (QOSClass.BEST_EFFORT, [raw_container("a")]),
+        (QOSClass.BEST_EFFORT, [raw_container("a", {"memory": "0"}, {"cpu": 0})]),
+        (QOSClass.BEST_EFFORT, [raw_container("a", {"ephemeral-storage": "1Gi"})]),
+        (QOSClass.GUARANTEED, [raw_container("a", FULL, FULL)]),
+        (QOSClass.GUARANTEED, [raw_container("a", None, FULL)]),
+        (QOSClass.GUARANTEED, [raw_container("a", {"cpu": "1000m", "memory": 1024 * MIB}, FULL)]),
+        (QOSClass.BURSTABLE, [raw_container("a", FULL)]),
+        (QOSClass.BURSTABLE, [raw_container("a", None, {"memory": "1Gi"})]),
+        (QOSClass.BURSTABLE, [raw_container("a", {"memory": "1Mi"}, FULL)]),
+        (QOSClass.BURSTABLE, [raw_container("a", FULL, FULL), raw_container("b")]),
+        (QOSClass.BURSTABLE, [raw_container("a", FULL, FULL), raw_container("b", FULL)]),
+    ],
+)
+def test_the_qos_class_follows_from_requests_and_limits(expected: QOSClass, containers: list[dict[str, Any]]) -> None:
+    """A class all containers share is the pod's; any mixture is Burstable; a limit alone is a request too."""
+    assert expected is pod_of(containers=containers).qos_class
+
+
+def test_init_containers_count_for_the_qos_class_and_ephemeral_ones_do_not() -> None:
+    """The latter cannot have resources at all."""
+    guaranteed = [raw_container("a", FULL, FULL)]
+
+    assert QOSClass.BURSTABLE is pod_of(containers=guaranteed, initContainers=[{"name": "i"}]).qos_class
+    assert QOSClass.GUARANTEED is pod_of(containers=guaranteed, ephemeralContainers=[{"name": "e"}]).qos_class
+
+
+@pytest.mark.parametrize(
+    ("expected", "resources"),
+    [
+        (QOSClass.GUARANTEED, {"limits": FULL, "requests": FULL}),
+        (QOSClass.BURSTABLE, {"requests": FULL}),
+        (QOSClass.BURSTABLE, {"limits": {"memory": "1Gi"}}),
+        (QOSClass.BEST_EFFORT, {}),
+    ],
+)
+def test_resources_of_the_pod_decide_alone(expected: QOSClass, resources: dict[str, Any]) -> None:
+    """With pod-level resources, those of the containers do not count."""
+    assert expected is pod_of(resources=resources, containers=[asking("a", 1)]).qos_class
+
+
+def test_a_pod_level_limit_without_requests_anywhere_is_the_request() -> None:
+    """Then the pod is Guaranteed, and asks for its limit."""
+    pod = pod_of(resources={"limits": FULL}, containers=[{"name": "a"}])
+
+    assert (QOSClass.GUARANTEED, 1024 * MIB) == (pod.qos_class, pod.memory_request)
+
+
+def test_the_status_has_the_last_word_on_the_qos_class() -> None:
+    """It does not change while a pod lives, whatever the spec says."""
+    assert QOSClass.GUARANTEED is parse_pod(raw_pod(status={"qosClass": "Guaranteed"})).qos_class
+
+
+@pytest.mark.parametrize(
+    ("expected", "spec"),
+    [
+        (0, {}),
+        (30, {"containers": [asking("a", 10), asking("b", 20)]}),
+        (50, {"containers": [asking("a", 10)], "initContainers": [asking("i", 50), asking("j", 20)]}),
+        (
+            15,
+            {"containers": [asking("a", 10)], "initContainers": [asking("s", 5, restartPolicy="Always")]},
+        ),
+        (
+            # The second init container runs beside the sidecar, the first did not.
+            55,
+            {
+                "containers": [asking("a", 10)],
+                "initContainers": [asking("i", 52), asking("s", 5, restartPolicy="Always"), asking("j", 50)],
+            },
+        ),
+        (17, {"containers": [asking("a", 10)], "overhead": {"memory": "7Mi", "cpu": "250m"}}),
+        (107, {"containers": [asking("a", 10)], "resources": {"requests": {"memory": "107Mi"}}}),
+        (10, {"containers": [asking("a", 10)], "resources": {"limits": {"memory": "100Mi"}}}),
+        (10, {"containers": [asking("a", 10)], "resources": {"requests": {"cpu": "1"}}}),
+        (
+            27,
+            {
+                "containers": [asking("a", 10)],
+                "resources": {"requests": {"memory": "20Mi"}},
+                "overhead": {"memory": "7Mi"},
+            },
+        ),
+    ],
+)
+def test_the_memory_request_is_what_the_scheduler_counts(expected: int, spec: dict[str, Any]) -> None:
+    """Init containers, sidecars, overhead and pod-level resources all take part; the numbers are MiB."""
+    assert expected * MIB == pod_of(**spec).memory_request
+
+
+def test_part_of_a_byte_is_a_byte() -> None:
+    """Kubernetes rounds a quantity up when it takes its integer value."""
+    assert 129 == pod_of(containers=[raw_container("a", {"memory": "128500m"})]).memory_request
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0),
+        ("512Mi", 512 * MIB),
+        ("1.5Gi", 1536 * MIB),
+        ("1G", 10**9),
+        ("1k", 1000),
+        ("100m", Fraction(1, 10)),
+        ("5u", Fraction(5, 10**6)),
+        ("5n", Fraction(5, 10**9)),
+        ("1e3", 1000),
+        ("1E3", 1000),
+        ("1E", 10**18),
+        ("2Ei", 2**61),
+        ("12e-1", Fraction(6, 5)),
+        ("+.5", Fraction(1, 2)),
+        ("5.", 5),
+        ("-1", -1),
+    ],
+)
+def test_quantities_are_read_exactly(text: str, expected: Fraction | int) -> None:
+    """Decimal and binary units, exponents and fractions."""
+    assert expected == parse_quantity(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "Mi", "1 Mi", "1mi", "1K", "1Kib", "0x10", "1e", "1e999999999", "1Mi\n", "\u0661"]
+)
+def test_what_is_no_quantity_is_refused(text: str) -> None:
+    """Nothing is read halfway."""
+    with pytest.raises(ValueError, match="is no quantity"):
+        parse_quantity(text)
