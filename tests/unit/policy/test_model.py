@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a record refuses to hold, and how a set of policies is named."""
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from oompolicy.model import ByPriorityClass, ByQOSClass, ContainerOffset, Defaults, FixedPriority, Override
+from oompolicy.policyhash import policy_hash
+from tests.unit.policy.factories import pod, policy
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: FixedPriority(1001),
+        lambda: ByQOSClass(burstable=-1),
+        lambda: ByPriorityClass({"a": 1001}),
+        lambda: ByPriorityClass(default=-1),
+        lambda: ContainerOffset("a", 1001),
+        lambda: Override(5, 4),
+        lambda: Override(0, 1001),
+        lambda: Defaults(best_effort=-5),
+    ],
+)
+def test_no_record_holds_a_value_outside_its_range(build: Callable[[], object]) -> None:
+    """So whoever resolves need not look again."""
+    with pytest.raises(ValueError, match=r"outside|above"):
+        build()
+
+
+def test_records_cannot_be_changed_but_hashed() -> None:
+    """They may be keys and members of sets."""
+    assert 2 == len({pod(), pod(), policy()})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        policy().name = "other"  # type: ignore[misc]
+
+
+def test_the_hash_goes_by_name_and_generation() -> None:
+    """Not by order, and not by what else is in the object."""
+    first, second = policy("a"), policy("b")
+
+    assert policy_hash([first, second]) == policy_hash([second, dataclasses.replace(first, precedence=7)])
+    assert policy_hash([first, second]) != policy_hash([first, dataclasses.replace(second, generation=2)])
+    assert policy_hash([first]) != policy_hash([first, second])
+    assert 16 == len(policy_hash([]))
+
+
+def test_a_hand_written_policy_is_named_by_its_content() -> None:
+    """It has no generation that would change with it."""
+    first = dataclasses.replace(policy(override=(1, 2)), generation=0)
+
+    assert policy_hash([first]) == policy_hash([dataclasses.replace(first)])
+    assert policy_hash([first]) != policy_hash([dataclasses.replace(first, precedence=7)])
+
+
+def test_importing_the_policy_model_imports_no_client() -> None:
+    """Neither kopf nor kubernetes, installed or not: an agent has no memory for them."""
+    code = "import sys, oompolicy.cli; print([n for n in ('kopf', 'kubernetes', 'aiohttp') if n in sys.modules])"
+    root = Path(__file__).parents[3]
+
+    run = subprocess.run([sys.executable, "-c", code], cwd=root / "operator", capture_output=True, check=True)
+    assert b"[]" == run.stdout.strip()
+
+
+@pytest.mark.parametrize("source_root", ["operator", "agent"])
+def test_source_roots_are_no_packages(source_root: str) -> None:
+    """An operator/__init__.py would shadow the standard library's operator."""
+    assert not (Path(__file__).parents[3] / source_root / "__init__.py").exists()
