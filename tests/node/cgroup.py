@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cgroup v2 directories for tests, with the memory controller on and everything in them gone at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path("/sys/fs/cgroup")
+
+
+class Cgroup:
+    """A directory below the cgroup root. `Cgroup.make` creates what is missing on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+
+    def __repr__(self) -> str:
+        return str(self.path.relative_to(ROOT))
+
+    @classmethod
+    def make(cls, relative: str, **files: str | int) -> Cgroup:
+        """`files` are controller files with `__` for the dot: memory__max=64 << 20."""
+        path = ROOT
+        for segment in relative.split("/"):
+            path = path / segment
+            path.mkdir(exist_ok=True)
+            _enable_memory(path.parent)
+        cgroup = cls(path)
+        for name, value in files.items():
+            cgroup.write(name.replace("__", "."), value)
+        return cgroup
+
+    @property
+    def id(self) -> int:
+        return self.path.stat().st_ino
+
+    def child(self, relative: str, **files: str | int) -> Cgroup:
+        return Cgroup.make(f"{self!r}/{relative}", **files)
+
+    def write(self, name: str, value: str | int) -> None:
+        (self.path / name).write_text(str(value))
+
+    def remove(self) -> None:
+        """Kill what is inside and take the tree away; its processes have to be children of this one."""
+        if not self.path.exists():
+            return
+        pids = self.pids()
+        self.write("cgroup.kill", 1)
+        for pid in pids:
+            _reap(pid)
+        for directory, _, _ in os.walk(self.path, topdown=False):
+            Path(directory).rmdir()
+
+    def pids(self) -> list[int]:
+        return [int(line) for procs in self.path.rglob("cgroup.procs") for line in procs.read_text().split()]
+
+
+def _enable_memory(path: Path) -> None:
+    if "memory" not in (path / "cgroup.subtree_control").read_text().split():
+        (path / "cgroup.subtree_control").write_text("+memory")
+
+
+def _reap(pid: int) -> None:
+    """Wait for a child's death without taking its status from whoever started it."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    except (ProcessLookupError, ChildProcessError):
+        return

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest's cgroups, processes and attached policy, each test with its own and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.node import policy as attached
+from tests.node.cgroup import Cgroup
+from tests.node.hog import Hog, run_out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.node.policy import Policy
+
+SECONDS_PER_TEST = 300
+"""A scan that never ends is a bug this suite looks for; under emulation the slowest test takes a tenth."""
+
+LEFT_FREE_MIB = 160
+"""Left of the guest's memory for an OOM of the whole node, so that it is not minutes of page faults away."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "OOMPOLICY_GUEST" in os.environ:
+        return
+    reason = "these tests take this machine's memory away: run them in a guest, with `make test-node`"
+    for item in items:
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _deadline() -> Iterator[None]:
+    def too_late(*_: object) -> None:
+        raise TimeoutError(f"no end after {SECONDS_PER_TEST} s")
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(SECONDS_PER_TEST)
+    yield
+    signal.alarm(0)
+
+
+class Node:
+    """What a test builds on this machine, and takes away in the reverse order."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def cgroup(self, relative: str, **files: str | int) -> Cgroup:
+        """A cgroup below the root; removed with all that is in it from its first new directory on."""
+        top = Cgroup.make(relative.split("/")[0])
+        self._stack.callback(top.remove)
+        return Cgroup.make(relative, **files)
+
+    def hog(self, cgroup: Cgroup | None, mib: int, **options: Any) -> Hog:
+        hog = Hog(cgroup, mib, **options)
+        self._stack.callback(hog.end)
+        return hog
+
+    def sysctl(self, name: str, value: object) -> None:
+        path = Path("/proc/sys", *name.split("."))
+        before = path.read_text()
+        path.write_text(str(value))
+        self._stack.callback(path.write_text, before)
+
+    def fill(self) -> None:
+        """Leave little free memory. Reserved huge pages are nobody's: no task can be killed for them."""
+        meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        available_kib = int(meminfo["MemAvailable"].split()[0])
+        self.sysctl("vm.nr_hugepages", max(0, available_kib // 1024 - LEFT_FREE_MIB) // 2)
+
+
+class Pod:
+    """A pod's cgroup with a limit, a hog per container, and a trigger without an entry (host priority)."""
+
+    def __init__(self, node: Node, limit_mib: int) -> None:
+        self.node = node
+        self.cgroup = node.cgroup("pod", memory__max=limit_mib << 20)
+        self.hogs: list[Hog] = []
+
+    def hog(self, name: str, mib: int, **options: Any) -> Hog:
+        hog = self.node.hog(self.cgroup.child(name), mib, **options)
+        self.hogs.append(hog)
+        return hog
+
+    def run_out_of_memory(self) -> list[Hog]:
+        trigger = self.node.hog(self.cgroup.child("trigger"), 0)
+        return run_out_of_memory(trigger, self.hogs)
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    with ExitStack() as stack:
+        yield Node(stack)
+
+
+@pytest.fixture
+def pod(node: Node) -> Pod:
+    """64 MiB: room for 12 and 34, and not for the 24 that the trigger takes next."""
+    return Pod(node, 64)
+
+
+@pytest.fixture(scope="session")
+def _attached() -> Iterator[None]:
+    attached.attach()
+    yield
+    attached.detach()
+
+
+@pytest.fixture
+def policy(_attached: None) -> Iterator[Policy]:
+    policy = attached.Policy()
+    policy.clear()
+    yield policy
+    policy.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _started() -> None:
+    print(f"kernel {os.uname().release}, up {time.clock_gettime(time.CLOCK_BOOTTIME):.0f} s")

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The attached policy as a test sees it: entries in, records and counters out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from oompolicy_agent.bpf import PerCPUCounters, PriorityMap, RingBuffer
+from oompolicy_agent.layout import Stat, VictimFlag, VictimRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tests.node.cgroup import Cgroup
+    from tests.node.hog import Hog
+
+BPFFS: Final = Path("/sys/fs/bpf/oompolicy")
+BUILD: Final = Path(__file__).parents[2] / "build"
+MODULE: Final = BUILD / f"module-{os.environ.get('OOMPOLICY_KERNEL', 'trixie')}" / "oompolicy_hook.ko"
+
+
+def loader(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the loader as a user would."""
+    command = [sys.executable, "-m", "oompolicy_agent.loader", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def attach(*extra: str | Path, objects: Path = BUILD / "bpf") -> subprocess.CompletedProcess[str]:
+    module = ("--module", MODULE) if MODULE.exists() else ()
+    return loader("attach", *module, "--object-dir", objects, *extra)
+
+
+def detach() -> subprocess.CompletedProcess[str]:
+    return loader("detach")
+
+
+class Policy:
+    """Open pins of an attached policy; one reader of `events` at a time."""
+
+    def __init__(self) -> None:
+        self.entries = PriorityMap(BPFFS / "maps/cgroup_priority")
+        self.stats = PerCPUCounters(BPFFS / "maps/stats")
+        self._records: list[VictimRecord] = []
+        self._ring = RingBuffer(BPFFS / "maps/events", lambda raw: self._records.append(VictimRecord.from_buffer_copy(raw)))
+        self._ring.consume()
+        self._records.clear()
+
+    def close(self) -> None:
+        for pin in (self.entries, self.stats, self._ring):
+            pin.close()
+
+    def set(self, priorities: Mapping[Cgroup, int]) -> None:
+        for cgroup, priority in priorities.items():
+            self.entries.put(cgroup.id, priority, 0)
+
+    def clear(self) -> None:
+        for cgroup_id in self.entries.entries():
+            self.entries.delete(cgroup_id)
+
+    def records(self) -> list[VictimRecord]:
+        """What has been reported since the last call."""
+        self._ring.consume()
+        taken, self._records[:] = list(self._records), []
+        return taken
+
+    def record_of(self, hog: Hog) -> VictimRecord:
+        """The one record of one victim; everything reported so far is taken."""
+        (record,) = [record for record in self.records() if record.victim_tgid == hog.pid]
+        return record
+
+    def stat(self, stat: Stat) -> int:
+        return self.stats.sum(stat)
+
+
+def flags(record: VictimRecord) -> VictimFlag:
+    return VictimFlag(record.flags)
+
+
+def victims(records: Iterable[VictimRecord]) -> list[int]:
+    return [record.victim_tgid for record in records]
+
+
+def kernel_log() -> list[str]:
+    """The kernel's log so far."""
+    return subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout.splitlines()

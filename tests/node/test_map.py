@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entries come and go with their cgroups."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+import pytest
+from oompolicy_agent.bpf import RingBuffer
+from oompolicy_agent.layout import MAX_ENTRIES, CgroupChange, CgroupRecord, Stat
+from tests.node.policy import BPFFS
+from tests.node.test_order import cgroup_of
+
+if TYPE_CHECKING:
+    from tests.node.conftest import Node, Pod
+    from tests.node.policy import Policy
+
+
+def test_entry_goes_with_its_cgroup(node: Node, policy: Policy) -> None:
+    """The kernel deletes the entry at rmdir, with no agent in the loop."""
+    cgroup = node.cgroup("gone/child")
+    cgroup_id, before = cgroup.id, policy.stat(Stat.ENTRIES_DELETED)
+    policy.set({cgroup: 100})
+    cgroup.remove()
+
+    assert policy.entries.get(cgroup_id) is None
+    assert before + 1 == policy.stat(Stat.ENTRIES_DELETED)
+
+
+def test_cgroups_are_announced(node: Node, policy: Policy) -> None:
+    """mkdir and rmdir reach the ring buffer with the cgroup's and its parent's id."""
+    assert policy
+    parent = node.cgroup("parent")
+    seen: list[CgroupRecord] = []
+    with RingBuffer(BPFFS / "maps/cgroups", lambda raw: seen.append(CgroupRecord.from_buffer_copy(raw))) as ring:
+        ring.consume()
+        seen.clear()
+        child = parent.child("child")
+        child_id = child.id
+        child.remove()
+        ring.consume()
+
+    assert [
+        (child_id, parent.id, CgroupChange.MKDIR, 2),
+        (child_id, parent.id, CgroupChange.RMDIR, 2),
+    ] == [(record.cgroup_id, record.parent_id, record.change, record.level) for record in seen]
+
+
+def test_full_map_refuses_and_the_rest_still_holds(pod: Pod, policy: Policy) -> None:
+    """A map without room says E2BIG; the entries that are in it decide as before."""
+    small, big = pod.hog("small", 12), pod.hog("big", 34)
+    policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
+    unused = range(1 << 40, (1 << 40) + MAX_ENTRIES)
+    for key in unused[: MAX_ENTRIES - 2]:
+        policy.entries.put(key, 500, 0)
+    with pytest.raises(OSError) as full:
+        policy.entries.put(unused[-1], 500, 0)
+
+    assert errno.E2BIG == full.value.errno
+    assert [small] == pod.run_out_of_memory()
+    for key in unused[: MAX_ENTRIES - 2]:
+        policy.entries.delete(key)

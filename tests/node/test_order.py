@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who dies: priority first, then the kernel's badness, in a limit and on the whole node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.node.hog import run_out_of_memory
+
+if TYPE_CHECKING:
+    from tests.node.cgroup import Cgroup
+    from tests.node.conftest import Node, Pod
+    from tests.node.hog import Hog
+    from tests.node.policy import Policy
+
+
+def cgroup_of(hog: Hog) -> Cgroup:
+    assert hog.cgroup
+    return hog.cgroup
+
+
+@pytest.mark.parametrize(("small_priority", "big_priority", "victim"), [(100, 200, 0), (200, 100, 1), (150, 150, 1)])
+def test_priority_decides_in_a_limit(
+    pod: Pod, policy: Policy, small_priority: int, big_priority: int, victim: int
+) -> None:
+    """Within a pod's limit the lower priority dies, and of two equals the bigger one."""
+    hogs = [pod.hog("small", 12), pod.hog("big", 34)]
+    policy.set({cgroup_of(hogs[0]): small_priority, cgroup_of(hogs[1]): big_priority})
+
+    assert [hogs[victim]] == pod.run_out_of_memory()
+
+
+@pytest.mark.parametrize(("small_priority", "big_priority", "victim"), [(100, 200, 0), (200, 100, 1), (150, 150, 1)])
+def test_priority_decides_on_the_whole_node(
+    node: Node, policy: Policy, small_priority: int, big_priority: int, victim: int
+) -> None:
+    """When the node itself is out of memory the same order holds."""
+    hogs = [node.hog(node.cgroup("pods/small"), 20), node.hog(node.cgroup("pods/big"), 50)]
+    policy.set({cgroup_of(hogs[0]): small_priority, cgroup_of(hogs[1]): big_priority})
+    node.fill()
+
+    assert [hogs[victim]] == run_out_of_memory(node.hog(node.cgroup("host"), 0), hogs)
+
+
+def test_order_of_the_scan_does_not_matter(pod: Pod, policy: Policy) -> None:
+    """The lowest of many priorities dies, wherever it stands between the others."""
+    priorities = [500, 300, 700, 100, 300, 900]
+    hogs = [pod.hog(f"c{index}", 8) for index in range(len(priorities))]
+    policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, priorities, strict=True)})
+
+    assert [hogs[3]] == pod.run_out_of_memory()
+
+
+def test_next_victim_is_the_next_in_order(pod: Pod, policy: Policy) -> None:
+    """OOM after OOM takes the priorities from the lowest upwards."""
+    hogs = [pod.hog(f"c{priority}", 10) for priority in (400, 200, 300)]
+    policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, (400, 200, 300), strict=True)})
+    died = []
+    for _ in hogs:
+        died += pod.run_out_of_memory()
+
+    assert [hogs[1], hogs[2], hogs[0]] == died
+
+
+def test_process_in_a_nested_cgroup_has_its_containers_priority(pod: Pod, policy: Policy) -> None:
+    """A process below its container's cgroup is found through the container's entry."""
+    nested = pod.hog("low/deep/er", 12)
+    big = pod.hog("high", 34)
+    policy.set({pod.cgroup.child("low"): 100, cgroup_of(big): 200})
+
+    assert [nested] == pod.run_out_of_memory()
+
+
+def test_nearest_entry_wins(pod: Pod, policy: Policy) -> None:
+    """A container's own entry counts, not that of the pod around it."""
+    small, big = pod.hog("a/own", 12), pod.hog("b/own", 34)
+    policy.set({pod.cgroup.child("a"): 900, cgroup_of(small): 100, pod.cgroup.child("b"): 50, cgroup_of(big): 200})
+
+    assert [small] == pod.run_out_of_memory()
+
+
+def test_deeply_nested_process_does_not_escape(pod: Pod, policy: Policy) -> None:
+    """Forty cgroups below its container a process still has the container's priority."""
+    nested = pod.hog("low/" + "/".join(["n"] * 40), 12)
+    big = pod.hog("high", 34)
+    policy.set({pod.cgroup.child("low"): 100, cgroup_of(big): 200})
+
+    assert [nested] == pod.run_out_of_memory()
+
+
+def test_class_default_holds_before_an_entry_exists(node: Node, policy: Policy) -> None:
+    """A pod without an entry of its own has its QoS slice's from its first instruction."""
+    slices = {"kubepods/burstable": 500, "kubepods/besteffort": 200, "kubepods": 800}
+    kubepods = node.cgroup("kubepods", memory__max=64 << 20)
+    policy.set({node.cgroup(name): priority for name, priority in slices.items()})
+    hogs = [
+        node.hog(kubepods.child("burstable/podb/c"), 20),
+        node.hog(kubepods.child("besteffort/pode/c"), 8),
+        node.hog(kubepods.child("podg/c"), 20),
+    ]
+
+    assert [hogs[1]] == run_out_of_memory(node.hog(kubepods.child("podt/c"), 0), hogs)
+
+
+def test_process_without_its_first_thread_is_judged_like_any_other(pod: Pod, policy: Policy) -> None:
+    """A process whose main thread has exited has a priority too, in both directions."""
+    leaderless = pod.hog("leaderless", 34, options=["--leaderless"])
+    other = pod.hog("other", 12)
+    policy.set({cgroup_of(leaderless): 900, cgroup_of(other): 100})
+    assert [other] == pod.run_out_of_memory()
+
+    small = pod.hog("small", 12)
+    policy.set({cgroup_of(leaderless): 100, cgroup_of(small): 900})
+    pod.hogs.remove(other)
+    assert [leaderless] == pod.run_out_of_memory()
+
+
+def test_without_entries_the_kernel_chooses(pod: Pod, policy: Policy) -> None:
+    """No entry anywhere: everyone has the host's priority, and the biggest dies."""
+    assert not policy.entries.entries()
+    small, big = pod.hog("small", 12), pod.hog("big", 34)
+
+    assert [big] == pod.run_out_of_memory()
+    assert small.alive
+
+
+def test_changed_priority_counts_at_the_next_oom(pod: Pod, policy: Policy) -> None:
+    """An entry may change at any time."""
+    small, big = pod.hog("small", 12), pod.hog("big", 34)
+    policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
+    policy.set({cgroup_of(small): 300})
+
+    assert [big] == pod.run_out_of_memory()

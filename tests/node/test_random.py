@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random trees, priorities and sizes against the model: OOMPOLICY_RANDOM_OOMS says how many, OOMPOLICY_SEED which."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+from tests.node.hog import run_out_of_memory
+from tests.node.model import Candidate, random_entries, random_path, victim
+
+if TYPE_CHECKING:
+    from tests.node.conftest import Node
+    from tests.node.hog import Hog
+    from tests.node.policy import Policy
+
+OOMS = int(os.environ.get("OOMPOLICY_RANDOM_OOMS", "200"))
+OOMS_PER_SCENE = 10
+LIMIT_MIB = 64
+PAGES = (LIMIT_MIB << 20) // os.sysconf("SC_PAGESIZE")
+SIZES = (2, 4, 6, 8, 10, 12)
+"""All different, so that a tie is decided by more than a page table."""
+ADJS = (0, 0, 0, 0, 3, 500, 1000, -500, -997, -998, -999, -1000)
+
+
+class Scene:
+    """One tree with a limit at its top, its processes, and a trigger beside them."""
+
+    def __init__(self, node: Node, rng: random.Random) -> None:
+        self.node, self.rng = node, rng
+        self.kubepods = node.cgroup("kubepods", memory__max=LIMIT_MIB << 20)
+        self.hogs: dict[int, tuple[Hog, Candidate]] = {}
+
+    def populate(self) -> None:
+        """Fill the places of those who died."""
+        for name, mib in enumerate(SIZES):
+            if name not in self.hogs:
+                candidate = Candidate(name, random_path(self.rng), mib, self.rng.choice(ADJS))
+                hog = self.node.hog(self.node.cgroup("/".join(candidate.path)), mib, adj=candidate.adj)
+                self.hogs[name] = (hog, candidate)
+
+    def oom(self, policy: Policy) -> tuple[int | None, list[int]]:
+        """(whom the model predicts, who died), by the trigger's -1 or the process's number."""
+        entries = random_entries(self.rng, [candidate.path for _, candidate in self.hogs.values()])
+        policy.clear()
+        policy.set({self.node.cgroup("/".join(path)): value for path, value in entries.items()})
+        trigger = self.node.hog(self.node.cgroup("kubepods/trigger"), 0)
+        shortage = LIMIT_MIB - sum(SIZES)
+        # The trigger's size at the moment of the OOM is what the others leave; nobody ties with its priority.
+        of_trigger = Candidate(-1, ("kubepods", "trigger"), shortage, 0)
+        entries_of_all = {**entries, ("kubepods", "trigger"): 1000}
+        policy.set({self.node.cgroup("kubepods/trigger"): 1000})
+        predicted = victim([of_trigger, *(c for _, c in self.hogs.values())], entries_of_all, PAGES)
+        dead = run_out_of_memory(trigger, [hog for hog, _ in self.hogs.values()])
+        names = {id(hog): name for name, (hog, _) in self.hogs.items()}
+        died = [names.get(id(hog), -1) for hog in dead]
+        for name in died:
+            self.hogs.pop(name, None)
+        trigger.end()
+        return predicted, died
+
+
+def test_random_scenes_follow_the_model(node: Node, policy: Policy) -> None:
+    """Whatever the tree, the priorities and the sizes, who dies is who the model says."""
+    seed = int(os.environ.get("OOMPOLICY_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"OOMPOLICY_SEED={seed}")
+    rng = random.Random(seed)
+    scene = Scene(node, rng)
+    for number in range(OOMS):
+        if number % OOMS_PER_SCENE == 0:
+            for hog, _ in scene.hogs.values():
+                hog.end()
+            scene.hogs.clear()
+        scene.populate()
+        predicted, died = scene.oom(policy)
+        assert [predicted] == died, f"OOM {number} of OOMPOLICY_SEED={seed}"
