@@ -125,11 +125,12 @@ class _Collection:
 
     def _keep(self, file: str | None, raw: Mapping[str, Any], record: _Record) -> None:
         """Keep a valid object, unless there is one of this name, or a pod of this uid."""
-        identities = _identities(record)
+        name, *others = identities = _identities(record)
         for identity in identities:
             if identity in self._origins:
                 first = self._origins[identity]
-                self._problem(file, identities[0], "", f"{identity} is there already{f', in {first}' if first else ''}")
+                what = f"{identity} is" if identity in others else "is"
+                self._problem(file, name, "", f"{what} there already{f', in {first}' if first else ''}")
                 return
         self._origins |= dict.fromkeys(identities, file)
         self._records.append(record)
@@ -141,7 +142,7 @@ class _Collection:
 
 def _identities(record: _Record) -> tuple[str, ...]:
     if isinstance(record, Pod):
-        return f"Pod/{record.namespace}/{record.name}", f"Pod uid {record.uid}"
+        return f"Pod/{record.namespace}/{record.name}", f"uid {record.uid}"
     return (f"{type(record).__name__}/{record.name}",)
 
 

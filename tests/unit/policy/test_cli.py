@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line, as people and scripts use it."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from oompolicy.cli import main
+from tests.unit.policy.factories import UID, raw_pod, raw_policy
+
+TENANTS = {"precedence": 30, "priority": {"value": 500}, "override": {"min": 300, "max": 700}}
+SIDECARS = [{"name": "proxy", "restartPolicy": "Always"}]
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Path:
+    asking = {"annotations": {"oompolicy.dev/priority": "650", "oompolicy.dev/container.proxy": "900"}}
+    pod = raw_pod(metadata=asking, nodeName="node-1", containers=[{"name": "app"}], initContainers=SIDECARS)
+    hand_written = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other"}, "spec": {"nodeName": "node-2"}}
+    file = tmp_path / "all.yaml"
+    file.write_text(yaml.safe_dump_all([raw_policy(TENANTS, "tenants"), raw_policy(TENANTS, "too"), pod, hand_written]))
+    return file
+
+
+def test_resolve_prints_a_table(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each pod, each container and each refusal."""
+    status = main(["resolve", "-f", str(manifests)])
+
+    allowed = "annotation oompolicy.dev/priority, allowed by OOMPolicy tenants (300..700)"
+    expected = f"""\
+NAMESPACE   POD          CONTAINER         PRIORITY   REASON
+default     other        -                 500        OOMPolicy tenants (precedence 30): value 500; overlaps too
+shop        postgres-0   -                 650        {allowed}; overlaps too
+shop        postgres-0   proxy (sidecar)   650        {allowed}
+shop        postgres-0   app               650        {allowed}
+shop        postgres-0   -                 -          refused: annotation oompolicy.dev/container.proxy: \
+900 is outside 300..700, which OOMPolicy tenants allows
+"""
+    assert (0, expected, "") == (status, *capsys.readouterr())
+
+
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_resolve_prints_for_programs(manifests: Path, output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON and YAML say the same."""
+    assert 0 == main(["resolve", "-f", str(manifests), "--node", "node-1", "-o", output])
+
+    text = capsys.readouterr().out
+    (assignment,) = json.loads(text) if output == "json" else yaml.safe_load(text)
+    reason = "annotation oompolicy.dev/priority, allowed by OOMPolicy tenants (300..700)"
+    expected = {
+        "namespace": "shop",
+        "pod": "postgres-0",
+        "uid": UID,
+        "priority": 650,
+        "reason": reason,
+        "source": "annotation",
+        "policy": "tenants",
+        "overlapping": ["too"],
+        "containers": [
+            {"name": "proxy", "kind": "sidecar", "priority": 650, "reason": reason},
+            {"name": "app", "kind": "container", "priority": 650, "reason": reason},
+        ],
+        "refusals": [
+            {
+                "annotation": "oompolicy.dev/container.proxy",
+                "value": "900",
+                "message": "900 is outside 300..700, which OOMPolicy tenants allows",
+            }
+        ],
+    }
+    assert expected == assignment
+
+
+def test_resolve_can_be_limited_to_a_node(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only pods that are scheduled there are printed."""
+    main(["resolve", "-f", str(manifests), "--node", "node-2"])
+
+    assert ["POD", "other"] == [line.split()[1] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_resolve_prints_what_it_could_resolve(
+    manifests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Problems go to standard error and into the exit status."""
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(yaml.safe_dump(raw_policy({"priority": {"value": 2000}}, "wrong")))
+
+    assert 1 == main(["resolve", "-f", str(manifests), "-f", str(wrong)])
+    out, err = capsys.readouterr()
+    assert 6 == len(out.splitlines())
+    assert f"{wrong}: OOMPolicy/wrong: spec.priority.value: must be from 0 to 1000, not 2000\n" == err
+
+
+def test_resolve_reads_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """So that kubectl can be piped into it."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(raw_pod()).encode())))
+
+    assert 0 == main(["resolve", "-f", "-"])
+    assert "built-in default for QoS class BestEffort" in capsys.readouterr().out
+
+
+def test_lint_says_nothing_of_what_is_right(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether an annotation is within an override is not its question."""
+    assert 0 == main(["lint", str(manifests)])
+    assert ("", "") == tuple(capsys.readouterr())
+
+
+def test_lint_names_file_object_and_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for each problem, annotations that nothing could allow included."""
+    file = tmp_path / "a.yaml"
+    asking = {"annotations": {"oompolicy.dev/priority": "high", "example.com/other": "x"}}
+    file.write_text(yaml.safe_dump_all([raw_policy({**TENANTS, "precedense": 1}), raw_pod(metadata=asking)]))
+
+    assert 1 == main(["lint", str(file)])
+    expected = [
+        f"{file}: OOMPolicy/databases: spec.precedense: unknown field;"
+        " known are precedence, match, priority, containers, override",
+        f"{file}: Pod/shop/postgres-0: metadata.annotations[oompolicy.dev/priority]:"
+        " 'high' is not a plain integer from 0 to 1000",
+    ]
+    assert expected == capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("arguments", [[], ["resolve"], ["lint"], ["resolve", "-f", "a", "-o", "xml"], ["guess"]])
+def test_wrong_usage_has_a_status_of_its_own(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A script can tell it from bad manifests."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+
+    assert 2 == caught.value.code
+    assert capsys.readouterr().err.startswith("usage: oompolicy")
+
+
+def test_the_package_can_be_run(manifests: Path) -> None:
+    """`python3 -m oompolicy` is the same command."""
+    source_root = Path(__file__).parents[3] / "operator"
+    command = [sys.executable, "-m", "oompolicy", "lint", str(manifests)]
+
+    run = subprocess.run(command, cwd=source_root, capture_output=True, check=False)
+    assert (0, b"", b"") == (run.returncode, run.stdout, run.stderr)

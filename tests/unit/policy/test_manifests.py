@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is read from files and directories, and what is said about what cannot be."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from oompolicy.manifests import Manifests, load_manifests, manifests_from_objects
+from oompolicy.model import Namespace, OOMPolicy, Pod
+from tests.unit.policy.factories import UID, raw_pod, raw_policy
+
+POLICY = raw_policy({"priority": {"value": 900}})
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+POD = raw_pod()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "a.yaml"
+
+
+def problems_of(*paths: Path) -> list[str]:
+    return [str(problem) for problem in load_manifests(paths).problems]
+
+
+def names(manifests: Manifests) -> list[str]:
+    records: list[OOMPolicy | Namespace | Pod] = [*manifests.policies, *manifests.namespaces, *manifests.pods]
+    return [record.name for record in records]
+
+
+def test_a_file_may_have_many_documents(file: Path) -> None:
+    """Empty ones are passed over."""
+    file.write_text("---\n---\n" + yaml.safe_dump_all([POLICY, NAMESPACE, POD]) + "---\n# nothing\n")
+
+    manifests = load_manifests([file])
+    assert (["databases", "shop", "postgres-0"], ()) == (names(manifests), manifests.problems)
+    assert ((str(file), POLICY), (str(file), NAMESPACE), (str(file), POD)) == manifests.objects
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"apiVersion": "v1", "kind": "List", "items": [NAMESPACE]},
+        {"apiVersion": "v1", "kind": "NamespaceList", "items": [NAMESPACE]},
+        {"apiVersion": "v1", "kind": "NamespaceList", "items": [{"metadata": {"name": "shop"}}]},
+    ],
+)
+@pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps])
+def test_lists_are_taken_apart(file: Path, document: object, dump: object) -> None:
+    """As kubectl prints them, and as the API server sends them, without the kind of each item."""
+    assert callable(dump)
+    file.write_text(dump(document))
+
+    manifests = load_manifests([file])
+    assert ((Namespace("shop"),), ()) == (manifests.namespaces, manifests.problems)
+    assert "Namespace" == manifests.objects[0][1]["kind"]
+
+
+def test_objects_can_be_read_again(file: Path) -> None:
+    """The agent keeps them on disk as JSON and reads them at the next start."""
+    stamped = {**POD, "metadata": {**POD["metadata"], "creationTimestamp": "2026-11-22T20:00:00Z"}}
+    file.write_text(yaml.safe_dump_all([POLICY, NAMESPACE, stamped]).replace("'2026", "2026").replace("00Z'", "00Z"))
+
+    first = load_manifests([file])
+    assert "creationTimestamp: 2026-11-22T20:00:00Z" in file.read_text()
+    assert first == manifests_from_objects((name, raw) for name, raw in json.loads(json.dumps(first.objects)))
+
+
+def test_a_directory_is_read_without_hidden_and_nested_files(tmp_path: Path) -> None:
+    """A mounted ConfigMap has hidden directories beside its files."""
+    for name in ("b.yml", "a.yaml", "c.json"):
+        (tmp_path / name).write_text(json.dumps({**NAMESPACE, "metadata": {"name": name[0]}}))
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "nested.yaml").mkdir()
+    for ignored in (".hidden.yaml", "notes.txt", "..data/d.yaml", "nested.yaml/e.yaml"):
+        (tmp_path / ignored).write_text("}")
+
+    manifests = load_manifests([tmp_path])
+    assert (["a", "b", "c"], ()) == (names(manifests), manifests.problems)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"a: 1\nb: [\n", "line 3: did not find expected node content"),
+        (b"a: 1\na: 2\n", "line 2: the key 'a' is given twice"),
+        (b'{"a": 1, "a": 2}', "the key 'a' is given twice"),
+        (b"a: !!binary aGVsbG8=\n", "line 1: could not determine a constructor for the tag 'tag:yaml.org,2002:binary'"),
+        (b"a: !!bool maybe\n", "holds a value that cannot be read: 'maybe'"),
+        (b"\xff\xfe", "is not UTF-8: invalid start byte at byte 0"),
+        (b"[" * 100_000, "line 1: is nested too deeply"),
+        (b'{"a":' * 100_000, "is nested too deeply"),
+        (b"a: &x [*x]\n", "line 1: *x is within itself"),
+        (b"- a\n", "must hold objects, not a list"),
+        (b"hello\n", "must hold objects, not a string"),
+    ],
+)
+def test_what_cannot_be_read_is_a_problem(file: Path, content: bytes, expected: str) -> None:
+    """With its file, and with its line where there is one."""
+    file.write_bytes(content)
+
+    assert [f"{file}: {expected}"] == problems_of(file)
+
+
+def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
+    """The others are read all the same."""
+    (tmp_path / "a.yaml").write_text(json.dumps(NAMESPACE))
+
+    manifests = load_manifests([tmp_path / "none", tmp_path / "a.yaml"])
+    assert [f"{tmp_path}/none: cannot be read: No such file or directory"] == [str(p) for p in manifests.problems]
+    assert ["shop"] == names(manifests)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (
+            {**POD, "kind": "Deployment"},
+            "Deployment/postgres-0: kind: must be one of OOMPolicy, Namespace, Pod, not 'D",
+        ),
+        ({"metadata": {"name": "a"}}, "a: kind: must be one of OOMPolicy, Namespace, Pod, but is missing"),
+        ({**POLICY, "apiVersion": "v1"}, "OOMPolicy/databases: apiVersion: must be oompolicy.dev/v1alpha1, not 'v1'"),
+        ({**POLICY, "spec": {"priority": {"value": 1001}}}, "OOMPolicy/databases: spec.priority.value: must be from 0"),
+        ({**POD, "metadata": {"name": "a"}}, "Pod/default/a: metadata.uid: is required"),
+        ({"kind": "List", "items": None}, "List: items: must be a list, not null"),
+        ({"kind": "List", "items": [7]}, "List: items[0]: must be an object, not an integer"),
+        ({"kind": "List", "items": [{"kind": "List"}]}, "List: kind: must be one of OOMPolicy, Namespace, Pod"),
+    ],
+)
+def test_a_wrong_object_is_a_problem(file: Path, document: object, expected: str) -> None:
+    """With file, object and field; what is not ours is not passed over in silence."""
+    file.write_text(yaml.safe_dump(document))
+
+    (problem,) = problems_of(file)
+    assert problem.startswith(f"{file}: {expected}")
+
+
+def test_a_wrong_object_does_not_take_the_others_along(file: Path) -> None:
+    """The good ones of a file are used."""
+    file.write_text(yaml.safe_dump_all([{**POLICY, "spec": {}}, NAMESPACE]))
+
+    manifests = load_manifests([file])
+    assert (["shop"], 1, 1) == (names(manifests), len(manifests.problems), len(manifests.objects))
+
+
+def test_the_second_object_of_a_name_is_refused(tmp_path: Path) -> None:
+    """Which of them would count would be chance, so the first is kept and the second told of."""
+    for name, value in (("a.yaml", 1), ("b.yaml", 2)):
+        (tmp_path / name).write_text(json.dumps(raw_policy({"priority": {"value": value}})))
+
+    expected = f"{tmp_path}/b.yaml: OOMPolicy/databases: is there already, in {tmp_path}/a.yaml"
+    assert [expected] == problems_of(tmp_path)
+
+
+def test_two_pods_cannot_have_one_uid() -> None:
+    """They would have one cgroup."""
+    other = raw_pod(metadata={"name": "postgres-1"})
+
+    (problem,) = manifests_from_objects([(None, POD), (None, other)]).problems
+    assert f"Pod/shop/postgres-1: uid {UID} is there already" == str(problem)
+
+
+def test_pods_of_one_name_live_in_different_namespaces() -> None:
+    """Names are unique within a namespace only."""
+    other = raw_pod(metadata={"namespace": "other", "uid": "another"})
+
+    assert () == manifests_from_objects([(None, POD), (None, other)]).problems
