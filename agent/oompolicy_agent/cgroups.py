@@ -85,6 +85,14 @@ class Tree:
     pods: Mapping[str, PodCgroup] = field(default_factory=dict)
 
     @property
+    def ids(self) -> frozenset[int]:
+        """Of everything in it."""
+        pods = self.pods.values()
+        return frozenset(
+            [s.id for s in self.slices] + [p.id for p in pods] + [c.id for p in pods for c in p.containers.values()]
+        )
+
+    @property
     def roots(self) -> tuple[str, ...]:
         """The paths of the kubepods roots, to hand to the next `scan`."""
         return tuple(s.path for s in self.slices if s.qos is None)
@@ -136,6 +144,27 @@ def find_roots(root: Path) -> tuple[str, ...]:
         found += [child.path for child in below if _KUBEPODS.match(_segment(child))]
         level = [child.path for child in below if not _KUBEPODS.match(_segment(child))]
     return tuple(found)
+
+
+def locate(tree: Tree, wanted: Iterable[int]) -> dict[int, int]:
+    """Of the ids `wanted`, those that lie below a container of `tree`, with that container's id."""
+    missing, found = set(wanted), dict[int, int]()
+    for container in (c for pod in tree.pods.values() for c in pod.containers.values()):
+        if not missing:
+            break
+        below = missing & _descendants(container.path)
+        found |= dict.fromkeys(below, container.id)
+        missing -= below
+    return found
+
+
+def _descendants(path: str) -> set[int]:
+    found, level = set(), [path]
+    for _ in range(LEVELS):
+        below = [child for parent in level for child in _children(parent)]
+        found |= {child.id for child in below}
+        level = [child.path for child in below]
+    return found
 
 
 def _scan_slice(parent: CgroupDir, qos: QOSClass, slices: list[SliceCgroup], pods: dict[str, PodCgroup]) -> None:

@@ -22,12 +22,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`objects` as `oompolicy.manifests.manifests_from_objects` takes them, `index` as `index.Index.restore` does."""
+    """`objects` are raw manifests, `index` is what `index.Index.restore` takes."""
 
     boot_id: str
     objects: tuple[dict[str, Any], ...] = ()
     index: tuple[dict[str, Any], ...] = ()
     reported: tuple[str, ...] = ()
+
+    @property
+    def manifests(self) -> tuple[tuple[None, dict[str, Any]], ...]:
+        """The objects as `oompolicy.manifests.manifests_from_objects` takes them."""
+        return tuple((None, raw) for raw in self.objects)
 
 
 def boot_id(path: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:

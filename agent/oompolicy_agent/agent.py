@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look, decide, act: manifests and cgroups on one side, the pinned map on the other, victims in between."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from oompolicy_agent import attach, checkpoint, status
+from oompolicy_agent.announced import Announced
+from oompolicy_agent.cgroups import NotCgroup2Error, Tree, scan
+from oompolicy_agent.desired import Desired, desired
+from oompolicy_agent.folder import FolderWatch
+from oompolicy_agent.index import Index, owners
+from oompolicy_agent.layout import CgroupRecord, Stat
+from oompolicy_agent.mapsync import MapSync
+from oompolicy_agent.output import Output
+from oompolicy_agent.pins import Pins
+from oompolicy_agent.problems import Problems
+from oompolicy_agent.reporter import Reporter
+from oompolicy_agent.source import Source
+from oompolicy_agent.spool import Spool
+
+if TYPE_CHECKING:
+    from oompolicy.model import Pod
+    from oompolicy_agent.loop import Loop
+    from oompolicy_agent.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Agent:
+    """Everything that goes on, in one thread. `problems.current` may be read from another one."""
+
+    def __init__(self, settings: Settings, loop: Loop, boot_id: str) -> None:
+        """Open what needs no loader. OSError where the state directory cannot be used."""
+        self._settings, self._loop, self._boot_id = settings, loop, boot_id
+        self.problems = Problems()
+        self._source = Source(settings, self.problems)
+        self._reports = FolderWatch(settings.run_dir, only="loader.json")
+        self._spool = Spool(settings.spool, boot_id)
+        self._index = Index()
+        output = Output(settings.output, settings.output_format)
+        self._reporter = Reporter(settings, boot_id, self._spool, self._index, output.write)
+        self._pins: Pins | None = None
+        self._map = MapSync()
+        self._announced = Announced()
+        self._tree: Tree | None = None
+        self._scanned_at = 0.0
+        self._desired = Desired()
+        self._missing = 0
+        self._attachment = attach.look(settings.run_dir, settings.bpffs, boot_id)
+        self._status: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Take over what an earlier agent knew, look at everything, and be called back from then on."""
+        self._restore()
+        self._source.reload()
+        self._loop.watch(self._source.fd, self._manifests_changed)
+        self._loop.watch(self._reports.fd, self._report_changed)
+        self.full_check()
+
+    def stop(self) -> None:
+        """Leave everything so that the next start goes on from here."""
+        self._close_pins()
+        self._save()
+        self._write_status()
+        self._loop.forget(self._source.fd)
+        self._loop.forget(self._reports.fd)
+        self._source.close()
+        self._reports.close()
+
+    def full_check(self) -> None:
+        """Look at everything anew: whatever event was lost, it is right again after this."""
+        self._loop.after(self._settings.full_check, "full check", self.full_check)
+        if self._source.overlooked():
+            self._source.reload()
+        self._reports.renew()
+        self._ensure_pins()
+        self._look_at_node()
+        self._reread()
+        if self._look_at_tree(full=True):
+            self._act()
+        self._drain()
+        self._report()
+        self._write_status()
+
+    # Look.
+
+    def _restore(self) -> None:
+        saved = checkpoint.load(self._settings.checkpoint)
+        if saved is None:
+            return
+        self._source.restore(saved)
+        self._spool.remember(saved.reported)
+        if saved.boot_id == self._boot_id:
+            self._index.restore(saved.index, self._loop.clock())
+
+    def _manifests_changed(self) -> None:
+        if self._source.changed():
+            self._loop.after(self._settings.settle, "manifests", self._reload)
+
+    def _reload(self) -> None:
+        if self._source.reload():
+            self._loop.after(self._settings.checkpoint_delay, "checkpoint", self._save)
+            self._act()
+            self._report()
+        self._touch()
+
+    def _report_changed(self) -> None:
+        """The loader ran: its pins may be other ones now."""
+        if self._reports.changed():
+            self._loop.after(self._settings.settle, "full check", self.full_check)
+
+    def _look_at_node(self) -> None:
+        self._attachment = attach.look(self._settings.run_dir, self._settings.bpffs, self._boot_id)
+        self.problems.set("attach", self._attachment.problem)
+        self.problems.set("kernel", *status.warnings(self._attachment, self._counters()))
+
+    def _look_at_tree(self, *, full: bool = False) -> bool:
+        try:
+            roots = () if full or self._tree is None else self._tree.roots
+            self._tree = scan(self._settings.cgroup_root, roots)
+        except (NotCgroup2Error, OSError) as error:
+            self.problems.set("tree", str(error))
+            return False
+        self.problems.set("tree")
+        self._scanned_at = self._loop.clock()
+        again = self._announced.scanned(self._tree, self._settings.scan_gap)
+        if again is not None:
+            self._loop.after(again, "scan", self._rescan)
+        return True
+
+    def _rescan(self) -> None:
+        if self._look_at_tree():
+            self._act()
+            self._report()
+
+    def _counters(self) -> dict[Stat, int]:
+        try:
+            return self._pins.counters() if self._pins else {}
+        except OSError as error:
+            log.warning("counters cannot be read: %s", error)
+            return {}
+
+    # The loader's pins.
+
+    def _ensure_pins(self) -> None:
+        """Have the pins open that are there now, or say why not and try again at the next tick."""
+        try:
+            if self._pins and self._pins.replaced:
+                self._close_pins()
+            if self._pins is None:
+                self._open_pins()
+        except OSError as error:
+            self._close_pins()
+            self.problems.set("pins", _pins_sentence(error))
+            self._loop.after(self._settings.tick, "pins", self._try_pins)
+            return
+        self.problems.set("pins")
+
+    def _try_pins(self) -> None:
+        self._ensure_pins()
+        if self._pins:
+            self.full_check()
+
+    def _open_pins(self) -> None:
+        self._pins = Pins(self._settings.bpffs / "maps", self._on_victim, self._on_cgroup)
+        self._loop.watch(self._pins.events.epoll_fd, self._victims_arrived)
+        self._loop.watch(self._pins.cgroups.epoll_fd, self._cgroups_changed)
+
+    def _close_pins(self) -> None:
+        if self._pins:
+            self._drain()
+            self._loop.forget(self._pins.events.epoll_fd)
+            self._loop.forget(self._pins.cgroups.epoll_fd)
+            self._pins.close()
+            self._pins = None
+
+    # Decide and act.
+
+    def _reread(self) -> None:
+        try:
+            if self._pins:
+                self._map.reread(self._pins.priorities)
+        except OSError as error:
+            self.problems.set("map", f"the map cannot be read: {error}")
+
+    def _act(self) -> None:
+        """Make index and map what manifests and tree say."""
+        if self._tree is None:
+            return
+        known, defaults = self._source.known, self._settings.defaults
+        pods, assignments = (known.pods, known.assignments) if known else ((), ())
+        lost = self._desired.not_mapped
+        self._desired = desired(assignments, pods, self._tree, defaults)
+        _log_mapping(lost, self._desired.not_mapped)
+        if self._index.update(owners(self._tree, pods, assignments, defaults), self._loop.clock()):
+            self._loop.after(self._settings.index_delay, "checkpoint", self._save)
+        # Before the first good state the loader's entries, from the checkpoint, are better than none.
+        self._write_map(delete=known is not None)
+        self._touch()
+
+    def _write_map(self, *, delete: bool) -> None:
+        if self._pins is None:
+            return
+        try:
+            synced = self._map.apply(self._pins.priorities, self._desired.entries, delete=delete)
+        except OSError as error:
+            self.problems.set("map", f"the map cannot be written: {error}")
+            return
+        self._missing = synced.missing
+        self.problems.set("map")
+        self.problems.set("room", f"the map is full: {synced.missing} entries are missing" if synced.missing else "")
+
+    # Victims and announcements.
+
+    def _on_victim(self, raw: bytes) -> None:
+        try:
+            name = self._spool.add(raw)
+        except ValueError as error:
+            log.error("a record cannot be used: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
+            return
+        if name:
+            self._reporter.arrived(name, self._loop.clock())
+
+    def _victims_arrived(self) -> None:
+        if self._pins and self._pins.events.consume():
+            self._loop.after(0, "report", self._report)
+
+    def _on_cgroup(self, raw: bytes) -> None:
+        if self._announced.heard(CgroupRecord.from_buffer_copy(raw)):
+            since = self._loop.clock() - self._scanned_at
+            self._loop.after(max(0.0, self._settings.scan_gap - since), "scan", self._rescan)
+
+    def _cgroups_changed(self) -> None:
+        if self._pins:
+            self._pins.cgroups.consume()
+
+    def _drain(self) -> None:
+        self._cgroups_changed()
+        self._victims_arrived()
+
+    def _report(self) -> None:
+        known = self._source.known
+        before = self._spool.reported
+        tree = self._tree or Tree(0)
+        wait = self._reporter.run(known.pods if known else (), tree, self._loop.clock())
+        if wait is not None:
+            self._loop.after(wait, "report", self._report)
+        self.problems.set("output", self._reporter.problem)
+        self.problems.set("spool", self._spool.problem)
+        if self._spool.reported != before:
+            self._loop.after(self._settings.checkpoint_delay, "checkpoint", self._save)
+            self._touch()
+
+    # What is told to others.
+
+    def _save(self) -> None:
+        known = self._source.known
+        if known is None:
+            return
+        try:
+            checkpoint.save(
+                self._settings.checkpoint, self._boot_id, known.objects_json, self._index.dump(), self._spool.reported
+            )
+        except OSError as error:
+            self.problems.set("checkpoint", f"the checkpoint cannot be written: {error}")
+            self._loop.after(self._settings.full_check, "checkpoint", self._save)
+            return
+        self.problems.set("checkpoint")
+
+    def _touch(self) -> None:
+        self._loop.after(self._settings.status_delay, "status", self._write_status)
+
+    def _write_status(self) -> None:
+        try:
+            self._status = status.build(self._view(), self._status, datetime.now(UTC))
+            status.write(self._settings.run_dir / "status.json", self._status)
+        except OSError as error:
+            self.problems.set("status", f"the status cannot be written: {error}")
+            return
+        self.problems.set("status")
+
+    def _view(self) -> status.View:
+        known = self._source.known
+        return status.View(
+            attachment=self._attachment,
+            policy_hash=known.policy_hash if known else "",
+            pods=known.pods if known else (),
+            not_mapped=self._desired.not_mapped,
+            entries=self._map.entries,
+            entries_missing=self._missing,
+            counters=self._counters(),
+            spooled=len(self._spool.pending),
+            spool_dropped=self._spool.dropped,
+            problems=self.problems.current,
+            assignments=known.assignments if known else (),
+            last_victims=tuple(self._reporter.last),
+        )
+
+
+def _pins_sentence(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"the loader's pins are not there: no {error.filename}"
+    return f"the loader's pins cannot be opened: {error}"
+
+
+def _log_mapping(before: tuple[Pod, ...], now: tuple[Pod, ...]) -> None:
+    uids_before, uids_now = ({pod.uid for pod in pods} for pods in (before, now))
+    for pod in now:
+        if pod.uid not in uids_before:
+            log.info("pod %s/%s is not mapped: it has no cgroup (yet)", pod.namespace, pod.name)
+    for pod in before:
+        if pod.uid not in uids_now:
+            log.info("pod %s/%s is mapped now, or gone", pod.namespace, pod.name)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads how this node enforces: the loader's report, its links, and the sysctls that go round the hook."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENFORCING: Final = "EvaluateTask"
+
+# Documentation/admin-guide/sysctl/vm.rst; mm/oom_kill.c, out_of_memory() and check_panic_on_oom().
+_BYPASSES: Final = {
+    "panic_on_oom": "the kernel panics instead of choosing a victim",
+    "oom_kill_allocating_task": "the kernel kills whoever asked for memory, whatever its priority",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """`problem` is a sentence, empty while the loader's programs are attached."""
+
+    backend: str
+    hook: str
+    kernel_version: str
+    problem: str
+    message: str
+    warnings: tuple[str, ...]
+
+    @property
+    def enforcing(self) -> bool:
+        """Whether the hook is asked on this node."""
+        return not self.problem and self.backend == ENFORCING
+
+
+def look(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = Path("/proc/sys/vm")) -> Attachment:
+    """The state right now."""
+    report, problem = _report(run_dir / "loader.json", boot_id)
+    problem = problem or _links(bpffs / "links", report)
+    return Attachment(
+        backend=_text(report, "backend"),
+        hook=_text(report, "hook"),
+        kernel_version=_text(report, "kernelVersion") or os.uname().release,
+        problem=problem,
+        message=_text(report, "message"),
+        warnings=bypasses(sysctls),
+    )
+
+
+def bypasses(sysctls: Path) -> tuple[str, ...]:
+    """A sentence for each sysctl that keeps the kernel from asking the hook."""
+    found = []
+    for name, effect in _BYPASSES.items():
+        try:
+            value = (sysctls / name).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if value != "0":
+            found.append(f"vm.{name}={value}: {effect}")
+    return tuple(found)
+
+
+def _report(path: Path, boot_id: str) -> tuple[Mapping[str, Any], str]:
+    try:
+        report = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}, f"the loader has not run: no {path}"
+    except (OSError, ValueError) as error:
+        return {}, f"the loader's report {path} cannot be read: {error}"
+    if not isinstance(report, dict):
+        return {}, f"the loader's report {path} is no object"
+    if report.get("bootId", boot_id) != boot_id:
+        return {}, f"the loader has not run since the node booted: {path} is older"
+    if report.get("attached") is not True:
+        return report, f"the loader attached nothing: {_text(report, 'message') or 'it does not say why'}"
+    return report, ""
+
+
+def _links(folder: Path, report: Mapping[str, Any]) -> str:
+    """What is missing of the links. The folder may be passable but closed to listing: then it being there must do."""
+    of_object = folder / _text(report, "object")
+    try:
+        if missing := [name for name in report.get("links", ()) if not (of_object / name).exists()]:
+            return f"links are missing in {of_object}: {', '.join(missing)}"
+        of_object.stat()
+        return "" if any(of_object.iterdir()) else f"no link is left in {of_object}"
+    except FileNotFoundError:
+        return f"links are missing: no {of_object}"
+    except PermissionError:
+        return ""
+
+
+def _text(report: Mapping[str, Any], key: str) -> str:
+    value = report.get(key)
+    return value if isinstance(value, str) else ""

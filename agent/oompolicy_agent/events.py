@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a named victim as an `events.k8s.io/v1` Event. Pure.
+
+The API's rules are in Kubernetes' pkg/apis/core/validation/events.go.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from oompolicy.model import API_VERSION
+from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.text import clip, clip_start, fit_bytes
+from oompolicy_agent.victims import SANDBOX_SCORE_ADJ, identity
+
+if TYPE_CHECKING:
+    from oompolicy_agent.index import Owner
+    from oompolicy_agent.victims import NamedVictim, Process, Victim
+
+NOTE_BYTES: Final = 1024
+NAME_LENGTH: Final = 253
+INSTANCE_LENGTH: Final = 128
+CONTROLLER: Final = "oompolicy.dev/agent"
+
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_MIB: Final = 1024 * 1024
+# Characters of one name within the note: a pod's may have 253, and the note has to hold four of them.
+_SHORT: Final = 90
+_FIELDS: Final = {"init": "initContainers", "sidecar": "initContainers", "ephemeral": "ephemeralContainers"}
+
+
+def event(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, Any]:
+    """The Event. `realtime_offset_ns`: what to add to the boot clock of the victim's boot for the time of day."""
+    regarding = _regarding(named.owner, node)
+    document: dict[str, Any] = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {
+            "name": event_name(regarding["name"], named.victim),
+            "namespace": regarding.get("namespace", "default"),
+        },
+        "eventTime": micro_time(named.victim.boottime_ns + realtime_offset_ns),
+        "type": "Warning",
+        "reason": "OOMVictimKilled",
+        "action": "Kill",
+        "reportingController": CONTROLLER,
+        "reportingInstance": node[:INSTANCE_LENGTH],
+        "regarding": regarding,
+    }
+    if related := _related(named):
+        document["related"] = related
+    return document | {"note": note(named)}
+
+
+def event_name(subject: str, victim: Victim) -> str:
+    """The same whenever the same victim is reported, so that a retry is no second Event."""
+    digest = identity(victim.boot_id, victim.tgid, victim.start_boottime_ns)
+    return f"{subject[: NAME_LENGTH - 17].rstrip('.-')}.{digest}"
+
+
+def micro_time(realtime_ns: int) -> str:
+    """A metav1.MicroTime."""
+    seconds, rest = divmod(realtime_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def note(named: NamedVictim) -> str:
+    """What happened, in at most 1,024 bytes; the most important first."""
+    victim = named.victim
+    memory = f"anon-rss {victim.anon_pages * _PAGE // _MIB} MiB"
+    text = f"Kernel OOM killer killed {victim.comm} (pid {victim.tgid}, {memory}) in {_place(named)}: "
+    parts = [_scope(named), _priority(named), _trigger(named)]
+    if victim.flags & VictimFlag.GROUP:
+        parts.insert(1, "killed together with the process chosen")
+    if victim.spared:
+        parts.append(_spared(named, victim.spared))
+    return fit_bytes(text + "; ".join(parts), NOTE_BYTES)
+
+
+def subject(owner: Owner | None) -> str:
+    """Whose a process is, in a few words."""
+    if owner is None:
+        return "a process of the host"
+    pod = (
+        f"pod {clip(owner.namespace, _SHORT)}/{clip(owner.pod, _SHORT)}" if owner.pod else f"pod uid {owner.cgroup_uid}"
+    )
+    if owner.container:
+        return f"container {clip(owner.container, _SHORT)} of {pod}"
+    return f"container id {owner.container_id[:12]} of {pod}" if owner.container_id else pod
+
+
+def _place(named: NamedVictim) -> str:
+    if named.owner is None:
+        return f"cgroup {clip_start(named.victim.path, 2 * _SHORT)}, a process of the host"
+    if not named.owner.container and named.victim.oom_score_adj <= SANDBOX_SCORE_ADJ:
+        return f"the sandbox of {subject(named.owner)}"
+    return subject(named.owner)
+
+
+def _scope(named: NamedVictim) -> str:
+    path = clip_start(named.scope_path, 2 * _SHORT)
+    if named.scope == "Node" and named.victim.flags & VictimFlag.CONSTRAINED:
+        return "scope Node: no memory left where its cpuset or memory policy allows it"
+    return {
+        "Node": "scope Node: the node ran out of memory",
+        "Kubepods": f"scope Kubepods: the pods together reached the limit of {path or 'their cgroup'}",
+        "Pod": "scope Pod: the pod reached its memory limit",
+        "Container": "scope Container: the container reached its memory limit",
+        "Other": f"scope Other: the limit of cgroup {path or f'with id {named.victim.scope_cgroup_id}'} was reached",
+    }[named.scope]
+
+
+def _priority(named: NamedVictim) -> str:
+    victim, owner = named.victim, named.decided_by
+    if not victim.flags & VictimFlag.SELECTED:
+        return f"priority {victim.priority}, but no policy was asked in this OOM"
+    if victim.priority_cgroup_id is None:
+        return f"priority {victim.priority}, that of processes of the host"
+    if owner is None or owner.priority != victim.priority or not owner.reason:
+        return f"priority {victim.priority}"
+    return f"priority {victim.priority} from {clip(owner.reason, 2 * _SHORT)}"
+
+
+def _trigger(named: NamedVictim) -> str:
+    trigger = named.victim.trigger
+    if trigger.tgid == named.victim.tgid:
+        return "trigger: its own allocation"
+    return f"trigger: {_process(trigger)} in {subject(named.trigger_owner)}"
+
+
+def _spared(named: NamedVictim, spared: Process) -> str:
+    who = subject(named.spared_owner)
+    if named.spared_owner is None and named.victim.flags & VictimFlag.SPARED_ENTRY:
+        who = "a pod"
+    rank = f"priority {named.victim.spared_priority}, badness {named.victim.spared_badness}"
+    return f"spared: {_process(spared)} in {who}, {rank}, would have been killed without the policy"
+
+
+def _process(process: Process) -> str:
+    return f"{process.comm or 'a process'} (pid {process.tgid})"
+
+
+def _regarding(owner: Owner | None, node: str) -> dict[str, Any]:
+    if owner is None or not owner.pod:
+        # kubelet takes the node's name for its uid too (pkg/kubelet/kubelet.go, nodeRef), and kubectl looks for that.
+        return {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "namespace": owner.namespace,
+        "name": owner.pod,
+        "uid": owner.pod_uid,
+    }
+    field = f"spec.{_FIELDS.get(owner.container_kind, 'containers')}{{{owner.container}}}"
+    return pod | ({"fieldPath": field} if owner.container else {})
+
+
+def _related(named: NamedVictim) -> dict[str, Any] | None:
+    owner = named.decided_by
+    if owner is None or not owner.policy or not named.victim.flags & VictimFlag.SELECTED:
+        return None
+    policy = {"apiVersion": API_VERSION, "kind": "OOMPolicy", "name": owner.policy}
+    return policy | ({"uid": owner.policy_uid} if owner.policy_uid else {})

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remembers whose a cgroup is, or was: a victim is named after its cgroup is gone, and after a restart."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from oompolicy.model import QOSClass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from oompolicy.model import Assignment, Defaults, Pod
+    from oompolicy_agent.cgroups import PodCgroup, Tree
+
+TOMBSTONES: Final = 4096
+"""Gone cgroups remembered: at 100 pods a minute, each with three cgroups, well over ten minutes."""
+TOMBSTONE_SECONDS: Final = 1800.0
+"""How long, where there are fewer: far beyond the delay of any report but one that waits for a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a cgroup is. `pod_uid` is that of the API object, `cgroup_uid` that in the cgroup's name.
+
+    `pod` and `container` are empty while no pod object names them; `reason` says where `priority` came from.
+    """
+
+    kind: Literal["kubepods", "qos", "pod", "container"]
+    path: str
+    cgroup_uid: str = ""
+    container_id: str = ""
+    namespace: str = ""
+    pod: str = ""
+    pod_uid: str = ""
+    container: str = ""
+    container_kind: str = ""
+    priority: int | None = None
+    reason: str = ""
+    policy: str = ""
+    policy_uid: str = ""
+
+
+class Index:
+    """cgroup id -> Owner, of what is there and of what is gone."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._present: dict[int, Owner] = {}
+        self._gone: dict[int, tuple[Owner, float]] = {}
+
+    def get(self, cgroup_id: int) -> Owner | None:
+        """The owner, whether its cgroup is still there or not."""
+        if owner := self._present.get(cgroup_id):
+            return owner
+        gone = self._gone.get(cgroup_id)
+        return gone[0] if gone else None
+
+    def update(self, owners: Mapping[int, Owner], now: float) -> bool:
+        """Take a new snapshot; True if anything changed. `now`: seconds of any clock that only runs forward."""
+        merged = {cgroup_id: _keep_name(self.get(cgroup_id), owner) for cgroup_id, owner in owners.items()}
+        changed = merged != self._present
+        for cgroup_id, owner in self._present.items():
+            if cgroup_id not in merged:
+                self._gone[cgroup_id] = owner, now
+        self._present = merged
+        self._prune(now)
+        return changed
+
+    def learn(self, cgroup_id: int, owner: Owner, now: float) -> None:
+        """Remember whose a cgroup below a container was."""
+        self._gone[cgroup_id] = owner, now
+        self._prune(now)
+
+    def dump(self) -> str:
+        """JSON for the checkpoint."""
+        everything = {**{i: owner for i, (owner, _) in self._gone.items()}, **self._present}
+        return json.dumps([{"id": i, **_plain(owner)} for i, owner in everything.items()])
+
+    def restore(self, items: Iterable[Mapping[str, Any]], now: float) -> None:
+        """Take over what an earlier agent of this boot knew. Until a snapshot says otherwise, all of it is gone."""
+        fields = set(Owner.__dataclass_fields__)
+        for item in items:
+            cgroup_id, known = item.get("id"), {key: value for key, value in item.items() if key in fields}
+            if isinstance(cgroup_id, int) and {"kind", "path"} <= set(known):
+                self._gone[cgroup_id] = Owner(**known), now
+        self._prune(now)
+
+    def _prune(self, now: float) -> None:
+        for cgroup_id in [i for i in self._gone if i in self._present]:
+            del self._gone[cgroup_id]
+        old = [i for i, (_, since) in self._gone.items() if now - since > TOMBSTONE_SECONDS]
+        for cgroup_id in old or list(self._gone)[: max(0, len(self._gone) - TOMBSTONES)]:
+            del self._gone[cgroup_id]
+
+
+def owners(tree: Tree, pods: Iterable[Pod], assignments: Iterable[Assignment], defaults: Defaults) -> dict[int, Owner]:
+    """The owner of every cgroup of `tree`. Pure."""
+    assigned = {a.cgroup_uid: a for a in assignments}
+    known = {pod.cgroup_uid: pod for pod in pods}
+    found = {}
+    for s in tree.slices:
+        qos = s.qos or QOSClass.GUARANTEED
+        found[s.id] = Owner(
+            "qos" if s.qos else "kubepods", s.path, priority=defaults.of(qos), reason=f"the default for {qos} pods"
+        )
+    for uid, cgroup in tree.pods.items():
+        found.update(_pod_owners(uid, cgroup, known.get(uid), assigned.get(uid)))
+    return found
+
+
+def container_owner(owner: Owner, pod: Pod) -> Owner:
+    """`owner` with the container's name, if `pod` has one of its id."""
+    for container in pod.containers:
+        if owner.container_id in container.container_ids:
+            return replace(owner, container=container.name, container_kind=container.kind)
+    return owner
+
+
+def pod_owner(owner: Owner, pod: Pod) -> Owner:
+    """`owner` with the pod's name."""
+    return replace(owner, namespace=pod.namespace, pod=pod.name, pod_uid=pod.uid)
+
+
+def _pod_owners(
+    uid: str, cgroup: PodCgroup, pod: Pod | None, assignment: Assignment | None
+) -> Iterator[tuple[int, Owner]]:
+    owner = Owner("pod", cgroup.path, cgroup_uid=uid)
+    if pod:
+        owner = pod_owner(owner, pod)
+    if assignment:
+        owner = replace(owner, priority=assignment.priority, reason=assignment.reason)
+        owner = replace(owner, policy=assignment.policy or "", policy_uid=assignment.policy_uid or "")
+    yield cgroup.id, owner
+    priorities = {c.name: c for c in assignment.containers} if assignment else {}
+    for container_id, directory in cgroup.containers.items():
+        container = replace(owner, kind="container", path=directory.path, container_id=container_id)
+        container = container_owner(container, pod) if pod else container
+        if own := priorities.get(container.container):
+            container = replace(container, priority=own.priority, reason=own.reason)
+        yield directory.id, container
+
+
+def _keep_name(old: Owner | None, new: Owner) -> Owner:
+    """A pod object may go before its cgroup does."""
+    return old if old and old.pod and not new.pod else new
+
+
+def _plain(owner: Owner) -> dict[str, Any]:
+    return {key: value for key, value in asdict(owner).items() if value not in ("", None)}

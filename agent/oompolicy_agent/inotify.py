@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""inotify(7) through ctypes: which names changed in a folder."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLOSE_WRITE: Final = 0x8
+MOVED_FROM: Final = 0x40
+MOVED_TO: Final = 0x80
+CREATE: Final = 0x100
+DELETE: Final = 0x200
+DELETE_SELF: Final = 0x400
+MOVE_SELF: Final = 0x800
+UNMOUNT: Final = 0x2000
+Q_OVERFLOW: Final = 0x4000
+IGNORED: Final = 0x8000
+ONLYDIR: Final = 0x0100_0000
+
+_HEADER: Final = struct.Struct("iIII")
+_ROOM: Final = 65_536
+
+
+class Change(NamedTuple):
+    """One event. `name` is empty where it is about the watched folder, or the queue, itself."""
+
+    wd: int
+    mask: int
+    name: str
+
+
+class Inotify:
+    """One inotify instance; never blocks."""
+
+    def __init__(self) -> None:
+        """OSError (EMFILE) where the user has no instance left."""
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
+
+    def add(self, path: Path, mask: int) -> int:
+        """Watch a folder; the watch's number, the same again for the same folder."""
+        return self._checked(self._libc.inotify_add_watch(self.fd, os.fsencode(path), ctypes.c_uint32(mask)), str(path))
+
+    def remove(self, wd: int) -> None:
+        """End a watch; one that ended by itself is no error."""
+        self._libc.inotify_rm_watch(self.fd, wd)
+
+    def read(self) -> list[Change]:
+        """All changes there are."""
+        try:
+            data = os.read(self.fd, _ROOM)
+        except BlockingIOError:
+            return []
+        changes, at = [], 0
+        while at < len(data):
+            wd, mask, _, length = _HEADER.unpack_from(data, at)
+            name = data[at + _HEADER.size : at + _HEADER.size + length].rstrip(b"\0")
+            changes.append(Change(wd, mask, os.fsdecode(name)))
+            at += _HEADER.size + length
+        return changes
+
+    def close(self) -> None:
+        """End all watches."""
+        os.close(self.fd)
+
+    @staticmethod
+    def _checked(result: int, what: str) -> int:
+        if result < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), what)
+        return result

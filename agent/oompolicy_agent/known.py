@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent goes by: the last good manifests, resolved for this node's pods."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from oompolicy.policyhash import policy_hash
+from oompolicy.resolve import resolve
+from oompolicy_agent.slim import slim
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oompolicy.manifests import Manifests
+    from oompolicy.model import Assignment, Defaults, Pod
+    from oompolicy_agent.checkpoint import Checkpoint
+
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One good state. `objects_json` is for the checkpoint: raw objects are not kept in memory."""
+
+    pods: tuple[Pod, ...]
+    assignments: tuple[Assignment, ...]
+    policy_hash: str
+    objects_json: str
+
+
+def decide(manifests: Manifests, node: str, defaults: Defaults) -> Known:
+    """Resolve the pods of `node`. Pure."""
+    pods = tuple(pod for pod in manifests.pods if pod.node_name == node)
+    uids = {pod.uid for pod in pods}
+    kept = [slim(raw) for _, raw in manifests.objects if raw["kind"] != "Pod" or raw["metadata"]["uid"] in uids]
+    return Known(
+        pods,
+        resolve(manifests.policies, manifests.namespaces, pods, defaults),
+        policy_hash(manifests.policies),
+        json.dumps(kept, ensure_ascii=False),
+    )
+
+
+def read_folder(folder: Path) -> Manifests:
+    """All manifests of the folder; what is wrong with them is in `problems`."""
+    # Imports the YAML reader, which an agent that asks the API server does not need.
+    from oompolicy.manifests import load_manifests  # noqa: PLC0415
+
+    return load_manifests([folder])
+
+
+def read_checkpoint(checkpoint: Checkpoint) -> Manifests:
+    """The manifests of a checkpoint."""
+    from oompolicy.manifests import manifests_from_objects  # noqa: PLC0415
+
+    return manifests_from_objects(checkpoint.manifests)
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """Changes when a file of the folder does: for what inotify does not tell. Empty where there is no folder."""
+    try:
+        return tuple(sorted(_file(path) for path in folder.iterdir()))
+    except OSError:
+        return ()
+
+
+def _file(path: Path) -> tuple[str, int, int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return path.name, 0, 0, 0
+    return path.name, stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one loop: file descriptors and timers, each with what to do then."""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Loop:
+    """Calls back from one thread. A timer has a name; the soonest deadline asked for under it counts."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing to wait for yet."""
+        self.clock = clock
+        self.beat = clock()
+        self._epoll = select.epoll()
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._timers: dict[str, tuple[float, Callable[[], None]]] = {}
+        self._stopped = False
+
+    def watch(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call back whenever `fd` is readable."""
+        self._readers[fd] = callback
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def forget(self, fd: int) -> None:
+        """No longer; before the descriptor is closed."""
+        if self._readers.pop(fd, None):
+            self._epoll.unregister(fd)
+
+    def after(self, delay: float, name: str, callback: Callable[[], None]) -> None:
+        """Call back once in `delay` seconds, or sooner if that was asked for under this name."""
+        deadline = self.clock() + delay
+        if name not in self._timers or deadline < self._timers[name][0]:
+            self._timers[name] = deadline, callback
+
+    def stop(self) -> None:
+        """Return from `run` when the callback under way is done."""
+        self._stopped = True
+
+    def run(self) -> None:
+        """Until `stop`."""
+        while not self._stopped:
+            self.step()
+
+    def step(self) -> None:
+        """Wait for one thing at least, and do all that is due."""
+        for fd, _ in self._epoll.poll(self._timeout()):
+            if callback := self._readers.get(fd):
+                callback()
+        for name, (deadline, callback) in list(self._timers.items()):
+            if deadline <= self.clock() and self._timers.get(name) == (deadline, callback):
+                del self._timers[name]
+                callback()
+        self.beat = self.clock()
+
+    def close(self) -> None:
+        """Close the epoll instance."""
+        self._epoll.close()
+
+    def _timeout(self) -> float | None:
+        if not self._timers:
+            return None
+        soonest = min(deadline for deadline, _ in self._timers.values())
+        return max(0.0, soonest - self.clock())

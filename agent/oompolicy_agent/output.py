@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Appends manifests to a file or to standard output: whole ones only."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+Format = Literal["yaml", "json"]
+STDOUT: Final = "-"
+
+
+class Output:
+    """Where Events go. `write` raises OSError; what it wrote of the manifest is taken back then, from a file."""
+
+    def __init__(self, target: str, form: Format = "yaml") -> None:
+        """`target` is a file's path, or `-`."""
+        self._path = None if target == STDOUT else Path(target)
+        self._encode: Callable[[Mapping[str, Any]], str] = as_yaml if form == "yaml" else as_json_line
+
+    def write(self, manifest: Mapping[str, Any]) -> None:
+        """One manifest. In a file it is on the disk when this returns."""
+        data = self._encode(manifest).encode()
+        if self._path is None:
+            _write_all(1, data)
+            return
+        # Opened anew each time: the file may have been rotated.
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            _append(fd, data)
+        finally:
+            os.close(fd)
+
+
+def as_json_line(manifest: Mapping[str, Any]) -> str:
+    """One line of JSON."""
+    return json.dumps(manifest, ensure_ascii=False) + "\n"
+
+
+def as_yaml(manifest: Mapping[str, Any]) -> str:
+    """A YAML document of nested mappings and scalars; a JSON string is a YAML string, so that no library is needed."""
+    return "---\n" + "".join(f"{line}\n" for line in _lines(manifest, ""))
+
+
+def _lines(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for key, value in mapping.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}:"
+            yield from _lines(value, indent + "  ")
+        else:
+            yield f"{indent}{key}: {json.dumps(value)}"
+
+
+def _append(fd: int, data: bytes) -> None:
+    size = os.fstat(fd).st_size
+    try:
+        _write_all(fd, data)
+        os.fsync(fd)
+    except OSError:
+        os.ftruncate(fd, size)
+        raise
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loader's pins: opened together, and opened anew where the loader has put others in their place."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from oompolicy_agent.bpf import PerCPUCounters, PriorityMap, RingBuffer
+from oompolicy_agent.layout import Stat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NAMES: Final = ("cgroup_priority", "events", "cgroups", "stats")
+
+Pinned = tuple[tuple[int, int], ...]
+
+
+class Pins:
+    """The open maps. OSError with the pin's path where one cannot be opened."""
+
+    def __init__(self, folder: Path, on_victim: Callable[[bytes], None], on_cgroup: Callable[[bytes], None]) -> None:
+        """Open the pins below `folder`, the loader's `maps`."""
+        self._folder = folder
+        self.pinned = identify(folder)
+        with ExitStack() as stack:
+            self.priorities = stack.enter_context(PriorityMap(folder / "cgroup_priority"))
+            self.events = stack.enter_context(RingBuffer(folder / "events", on_victim))
+            self.cgroups = stack.enter_context(RingBuffer(folder / "cgroups", on_cgroup))
+            self.stats = stack.enter_context(PerCPUCounters(folder / "stats"))
+            self._stack = stack.pop_all()
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the pins are not the ones that were opened. OSError where they are gone."""
+        return identify(self._folder) != self.pinned
+
+    def counters(self) -> dict[Stat, int]:
+        """All counters, summed over the CPUs."""
+        return {stat: self.stats.sum(stat) for stat in Stat}
+
+    def close(self) -> None:
+        """Close all."""
+        self._stack.close()
+
+
+def identify(folder: Path) -> Pinned:
+    """Device and inode of each pin: a new pin has a new one."""
+    return tuple((s.st_dev, s.st_ino) for s in ((folder / name).stat() for name in NAMES))

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows the folder of manifests, and keeps the last good state of it.
+
+All or nothing: while anything in the folder is wrong, nothing of it is taken over. Half a set of policies would
+give pods priorities that nobody wrote.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oompolicy_agent.folder import FolderWatch
+from oompolicy_agent.known import Fingerprint, Known, decide, fingerprint, read_checkpoint, read_folder
+
+if TYPE_CHECKING:
+    from oompolicy_agent.checkpoint import Checkpoint
+    from oompolicy_agent.problems import Problems
+    from oompolicy_agent.settings import Settings
+
+
+class Source:
+    """`known` is the last good state, None before the first."""
+
+    def __init__(self, settings: Settings, problems: Problems) -> None:
+        """Begin to watch; nothing is read yet."""
+        self._settings, self._problems = settings, problems
+        self._fingerprint: Fingerprint = ()
+        self._watch = FolderWatch(settings.manifests)
+        self.fd = self._watch.fd
+        self.known: Known | None = None
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Begin with what an earlier agent knew."""
+        manifests = read_checkpoint(saved)
+        if not manifests.problems:
+            self.known = decide(manifests, self._settings.node, self._settings.defaults)
+
+    def changed(self) -> bool:
+        """Whether the folder may say something else now; call it when `fd` is readable."""
+        return self._watch.changed()
+
+    def overlooked(self) -> bool:
+        """Whether it does although no event said so; and the folder that is at the path now is watched."""
+        self._watch.renew()
+        return fingerprint(self._settings.manifests) != self._fingerprint
+
+    def reload(self) -> bool:
+        """Read the folder; True if `known` changed. Otherwise it is what it was."""
+        self._fingerprint = fingerprint(self._settings.manifests)
+        manifests = read_folder(self._settings.manifests)
+        self._problems.set("manifests", *map(str, manifests.problems))
+        if manifests.problems:
+            return False
+        known = decide(manifests, self._settings.node, self._settings.defaults)
+        changed, self.known = known != self.known, known
+        return changed
+
+    def close(self) -> None:
+        """End the watch."""
+        self._watch.close()

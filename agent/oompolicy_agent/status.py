@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes what the agent knows of its node: status.json, which becomes OOMNode.status. Building it is pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from oompolicy_agent.desired import FINISHED
+from oompolicy_agent.files import write_atomic
+from oompolicy_agent.layout import Stat
+from oompolicy_agent.settings import MODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from oompolicy.model import Assignment, Pod
+    from oompolicy_agent.attach import Attachment
+
+LAST_VICTIMS: Final = 10
+MESSAGE_LENGTH: Final = 1024
+"""Far below the 32,768 of metav1.Condition: it is read by people."""
+
+# Problems that make the node not ready, by area, and the reason its conditions give.
+READINESS: Final[Mapping[str, str]] = {
+    "manifests": "InvalidManifests",
+    "tree": "CgroupsUnreadable",
+    "pins": "PinsMissing",
+    "attach": "NotAttached",
+    "map": "MapNotWritten",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """All that goes into the status. `problems`: area -> sentences; those that READINESS lists make it red."""
+
+    attachment: Attachment
+    policy_hash: str
+    pods: tuple[Pod, ...]
+    not_mapped: tuple[Pod, ...]
+    entries: int
+    entries_missing: int
+    counters: Mapping[Stat, int]
+    spooled: int
+    spool_dropped: int
+    problems: Mapping[str, tuple[str, ...]]
+    assignments: tuple[Assignment, ...] = ()
+    last_victims: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The status. `previous` gives the conditions that did not change their time of transition."""
+    counters = view.counters
+    live = sum(pod.phase not in FINISHED for pod in view.pods)
+    return {
+        "mode": MODE,
+        "backend": view.attachment.backend or None,
+        "hook": view.attachment.hook or None,
+        "kernelVersion": view.attachment.kernel_version,
+        "policyHash": view.policy_hash or None,
+        "counts": {
+            "pods": live,
+            "podsMapped": live - len(view.not_mapped),
+            "mapEntries": view.entries,
+            "mapEntriesMissing": view.entries_missing,
+            "victims": counters.get(Stat.VICTIMS, 0),
+            "victimsDropped": counters.get(Stat.VICTIMS_DROPPED, 0),
+            "cgroupsDropped": counters.get(Stat.CGROUPS_DROPPED, 0),
+            "entriesDeleted": counters.get(Stat.ENTRIES_DELETED, 0),
+            "selections": counters.get(Stat.SELECTIONS, 0),
+            "bypassed": counters.get(Stat.BYPASSED, 0),
+            "nobody": counters.get(Stat.NOBODY, 0),
+            "eventsSpooled": view.spooled,
+            "eventsDropped": view.spool_dropped,
+        },
+        "notMapped": [{"namespace": p.namespace, "name": p.name, "uid": p.uid} for p in view.not_mapped],
+        "refusals": list(_refusals(view.assignments)),
+        "problems": [sentence for sentences in view.problems.values() for sentence in sentences],
+        "lastVictims": list(view.last_victims),
+        "conditions": _conditions(view, previous, now),
+    }
+
+
+def reasons(problems: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Why the node is not ready; empty when it is."""
+    return tuple(sentence for area in READINESS for sentence in problems.get(area, ()))
+
+
+def write(path: Path, status: Mapping[str, Any]) -> None:
+    """Replace the file; readable by anyone. OSError."""
+    data = json.dumps(status, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(path, data.encode(), durable=False, mode=0o644)
+
+
+def warnings(attachment: Attachment, counters: Mapping[Stat, int]) -> tuple[str, ...]:
+    """What keeps the hook from being asked although it is attached."""
+    bypassed = counters.get(Stat.BYPASSED, 0)
+    counted = f"{bypassed} victims of OOMs in which the hook was never asked" if bypassed else ""
+    return (*attachment.warnings, *([counted] if counted else []))
+
+
+def _refusals(assignments: Iterable[Assignment]) -> Iterable[dict[str, str]]:
+    for a in assignments:
+        for refusal in a.refusals:
+            yield {
+                "namespace": a.namespace,
+                "name": a.pod_name,
+                "annotation": refusal.annotation,
+                "value": refusal.value,
+                "message": refusal.message,
+            }
+
+
+def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
+    before = {condition["type"]: condition for condition in previous.get("conditions", ())}
+    made = (_ready(view), _enforcing(view), _synced(view))
+    return [_dated(condition, before.get(condition["type"]), now) for condition in made]
+
+
+def _ready(view: View) -> dict[str, str]:
+    found = reasons(view.problems)
+    reason = next((READINESS[area] for area in READINESS if view.problems.get(area)), "Ready")
+    return _condition("Ready", not found, reason, "; ".join(found) or "all is in place")
+
+
+def _enforcing(view: View) -> dict[str, str]:
+    attachment, warned = view.attachment, warnings(view.attachment, view.counters)
+    message = attachment.problem or attachment.message or f"backend {attachment.backend}, hook {attachment.hook}"
+    reason = "NotAttached" if attachment.problem else "Attached" if attachment.enforcing else attachment.backend
+    if attachment.enforcing and warned:
+        reason = "Bypassed"
+    return _condition("Enforcing", attachment.enforcing, reason or "Unknown", "; ".join((message, *warned)))
+
+
+def _synced(view: View) -> dict[str, str]:
+    lost = f"{len(view.not_mapped)} pods have no cgroup yet" if view.not_mapped else ""
+    if view.entries_missing:
+        message = f"the map is full: {view.entries_missing} entries are missing, and their nearest parent's hold"
+        return _condition("Synced", False, "MapFull", message)
+    blocked = [area for area in ("pins", "map", "tree") if view.problems.get(area)]
+    if blocked:
+        return _condition("Synced", False, READINESS[blocked[0]], "; ".join(view.problems[blocked[0]]))
+    if view.problems.get("manifests"):
+        return _condition("Synced", False, "LastGoodState", "the last good manifests are enforced")
+    return _condition("Synced", True, "PodsNotMapped" if lost else "Synced", lost or f"{view.entries} entries")
+
+
+def _condition(kind: str, status: bool, reason: str, message: str) -> dict[str, str]:
+    text = message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"
+    return {"type": kind, "status": "True" if status else "False", "reason": reason, "message": text}
+
+
+def _dated(condition: dict[str, str], before: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+    same = before is not None and before.get("status") == condition["status"]
+    since = before.get("lastTransitionTime") if same and before else None
+    return condition | {"lastTransitionTime": since or f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
