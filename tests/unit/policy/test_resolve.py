@@ -144,6 +144,7 @@ def test_a_policy_may_go_by_qos_class(qos_class: QOSClass, priority: int, reason
     [
         ("critical", 400, 950, "byPriorityClass critical 950"),
         ("other", 400, 400, "byPriorityClass default 400 for PriorityClass other"),
+        ("other", 0, 0, "byPriorityClass default 0 for PriorityClass other"),
         (None, 400, 400, "byPriorityClass default 400 for a pod without PriorityClass"),
         (
             "other",
