@@ -4,12 +4,14 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from oompolicy.lint import problems_of
-from oompolicy.manifests import load_manifests
+from oompolicy.manifests import Manifests, load_manifests
 from oompolicy.output import formatted
+from oompolicy.problems import Problem
 from oompolicy.resolve import resolve
 
 _FILES: Final = "a file, a directory of manifests (*.yaml, *.yml, *.json; not below it), or - for standard input"
@@ -40,8 +42,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _load(paths: Sequence[Path]) -> Manifests:
+    """What is there; nothing at all is a problem, because somebody meant another directory."""
+    manifests = load_manifests(paths, stand_in_uids=True)
+    if manifests.objects or manifests.problems:
+        return manifests
+    nothing = Problem(", ".join(map(str, paths)), "", "", "there are no manifests here")
+    return replace(manifests, problems=(nothing,))
+
+
 def _resolve(arguments: argparse.Namespace) -> int:
-    manifests = load_manifests(arguments.filename, stand_in_uids=True)
+    manifests = _load(arguments.filename)
     pods = [pod for pod in manifests.pods if arguments.node in (None, pod.node_name)]
     sys.stdout.write(formatted(resolve(manifests.policies, manifests.namespaces, pods), arguments.output))
     for problem in manifests.problems:
@@ -50,7 +61,7 @@ def _resolve(arguments: argparse.Namespace) -> int:
 
 
 def _lint(arguments: argparse.Namespace) -> int:
-    problems = problems_of(load_manifests(arguments.filename, stand_in_uids=True))
+    problems = problems_of(_load(arguments.filename))
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
     return 1 if problems else 0

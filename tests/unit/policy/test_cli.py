@@ -126,6 +126,15 @@ def test_lint_names_file_object_and_field(tmp_path: Path, capsys: pytest.Capture
     assert expected == capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize("command", [["lint"], ["resolve", "-f"]])
+def test_an_empty_directory_is_a_problem(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever lints the wrong directory must not be told that all is well."""
+    assert 1 == main([*command, str(tmp_path)])
+    assert f"{tmp_path}: there are no manifests here\n" in "".join(capsys.readouterr())
+
+
 @pytest.mark.parametrize("arguments", [[], ["resolve"], ["lint"], ["resolve", "-f", "a", "-o", "xml"], ["guess"]])
 def test_wrong_usage_has_a_status_of_its_own(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A script can tell it from bad manifests."""
