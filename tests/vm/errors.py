@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong around a guest.
+
+HarnessError
+├── ImageError    the image could not be made
+├── BuildError    BPF objects, module or workload did not build in the image
+├── QemuError     QEMU refused to start: nothing was tested
+└── LostVMError   the guest vanished: panic, reset or deadline, and no exit status
+"""
+
+
+class HarnessError(Exception):
+    """The harness failed, not the command that it ran."""
+
+
+class ImageError(HarnessError):
+    """The image could not be made."""
+
+
+class BuildError(HarnessError):
+    """BPF objects, module or workload did not build in the image."""
+
+
+class QemuError(HarnessError):
+    """QEMU refused to start: nothing was tested."""
+
+
+class LostVMError(HarnessError):
+    """The guest vanished without an exit status."""
+
+    def __init__(self, reason: str, console: str) -> None:
+        super().__init__(f"{reason}; the console ends with:\n{console}")
+        self.reason = reason
+        self.console = console

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run one command in a freshly booted guest."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from tests.vm import accel, checkout, initrd
+from tests.vm.boot import CONSOLE_LINES, Boot, boot
+from tests.vm.cache import CHECKOUT
+from tests.vm.errors import HarnessError
+from tests.vm.progress import last_lines
+from tests.vm.qemu import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tests.vm.image import Image, Kernel
+    from tests.vm.qemu import Accel
+
+KernelName = Literal["trixie", "trixie-backports"]
+
+
+@dataclass(frozen=True)
+class GuestResult:
+    """How the command ended, and what the kernel said."""
+
+    status: int
+    accel: Accel
+    seconds: float
+    console: str
+    kernel_log: str
+
+
+def run_guest(
+    image: Image,
+    argv: Sequence[str],
+    *,
+    kernel: str = "trixie",
+    memory: int = 1024,
+    cpus: int = 2,
+    wanted_accel: Literal["auto", "kvm", "tcg"] = "auto",
+    append: str = "",
+    env: Mapping[str, str] | None = None,
+    extra: Mapping[str, Path] | None = None,
+    artifacts: Path | None = None,
+    output: BinaryIO | None = None,
+    deadline: float | None = None,
+) -> GuestResult:
+    """Boot, run `argv` as root in /work, and return its exit status.
+
+    Args:
+        image: From `ensure_image()`.
+        argv: The command; its output goes to `output` while it runs (default: our stdout).
+        kernel: `trixie` or `trixie-backports`.
+        memory: MiB of RAM; there is no swap.
+        cpus: Number of processors.
+        wanted_accel: `auto` uses KVM if the guest really boots with it.
+        append: Further words for the kernel's command line, such as `sysctl.vm.overcommit_memory=1`.
+        env: Further environment of the command.
+        extra: Trees to hand over beside the checkout, by their place below /work.
+        artifacts: Where files that the command left in /artifacts go.
+        output: Where the command's stdout and stderr go.
+        deadline: Seconds after which the guest counts as lost.
+
+    Raises:
+        LostVMError: The guest ended without an exit status: a panic, a reset, or the deadline.
+        QemuError: QEMU itself refused.
+    """
+    chosen = image.kernel(kernel)
+    machine = Machine(accel.choose(wanted_accel, chosen.release, lambda: probe(image, chosen)), memory, cpus, append)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
+        what = prepare(image, chosen, machine, script(argv, chosen.name, env or {}), Path(name))
+        checkout.pack(CHECKOUT, extra or {}, what.work)
+        status = boot(what, output or sys.stdout.buffer, deadline)
+        if artifacts is not None:
+            unpack(what.artifacts, artifacts)
+        return GuestResult(
+            status=status,
+            accel=machine.accel,
+            seconds=time.monotonic() - started,
+            console=last_lines(what.console, CONSOLE_LINES),
+            kernel_log=last_lines(what.log, CONSOLE_LINES),
+        )
+
+
+def probe(image: Image, kernel: Kernel) -> None:
+    """Boot with KVM and nothing to do."""
+    with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
+        what = prepare(image, kernel, Machine("kvm", 512), script(["true"], kernel.name, {}), Path(name))
+        checkout.pack_nothing(what.work)
+        boot(what, io.BytesIO(), accel.PROBE_SECONDS)
+
+
+def prepare(image: Image, kernel: Kernel, machine: Machine, command: str, folder: Path) -> Boot:
+    """Write this boot's initrd and name its files."""
+    combined = folder / "initrd.img"
+    initrd.append_scripts(kernel.initrd, {"command": command}, combined)
+    return Boot(
+        machine=machine,
+        vmlinuz=kernel.vmlinuz,
+        initrd=combined,
+        root=image.disk,
+        work=folder / "work.tar",
+        folder=folder,
+    )
+
+
+def script(argv: Sequence[str], kernel: str, env: Mapping[str, str]) -> str:
+    """Write the command as the script that the guest runs."""
+    everything = {
+        "OOMPOLICY_GUEST": "1",
+        "OOMPOLICY_KERNEL": kernel,
+        # Absolute, so that what a test starts in another folder still finds its modules.
+        "PYTHONPATH": "/work/operator:/work/agent:/work",
+        **env,
+    }
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in everything.items()]
+    return "\n".join(["#!/bin/sh", *exports, "cd /work || exit 126", f"exec {shlex.join(argv)}", ""])
+
+
+def unpack(tar: Path, target: Path) -> None:
+    """Unpack what the command left; GNU tar refuses names that would leave the directory."""
+    target.mkdir(parents=True, exist_ok=True)
+    command = ["tar", "--extract", "--no-same-owner", "--directory", str(target), "--file", str(tar)]
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise HarnessError(f"the guest's artifacts: {result.stderr.strip()}")
