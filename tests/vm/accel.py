@@ -20,7 +20,7 @@ KVM = Path("/dev/kvm")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 # Far above a boot with KVM (seconds), so that only a guest that hangs is taken for one.
-PROBE_SECONDS = 60.0
+PROBE_SECONDS = 30.0
 
 
 def choose(wanted: Literal["auto", "kvm", "tcg"], release: str, probe: Callable[[], None]) -> Accel:

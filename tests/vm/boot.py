@@ -40,7 +40,7 @@ class Boot:
 
     @property
     def log(self) -> Path:
-        """The kernel's log as dmesg gave it, if the guest lived to write it."""
+        """The kernel's log since the command began, if the guest lived to write it."""
         return self.folder / "log"
 
     @property

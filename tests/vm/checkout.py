@@ -6,13 +6,13 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.vm.errors import HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 
 def checkout_files(checkout: Path) -> list[Path]:

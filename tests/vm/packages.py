@@ -40,8 +40,9 @@ def kernel_packages(sources: Sequence[str], options: Sequence[str]) -> list[str]
     with tempfile.TemporaryDirectory(prefix="oompolicy-apt-") as name:
         apt = ["env", f"APT_CONFIG={write_apt_config(Path(name), sources, options)}"]
         query(*apt, "apt-get", "update", "-qq", "--error-on=any")
+        show = [*apt, "apt-cache", "--no-all-versions", "show"]
         return [
-            f"{versioned_package(query(*apt, 'apt-cache', '--no-all-versions', f'--target-release={suite}', 'show', meta))}/{suite}"
+            f"{versioned_package(query(*show, f'--target-release={suite}', meta))}/{suite}"
             for suite in KERNELS
             for meta in KERNEL_METAS
         ]

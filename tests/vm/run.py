@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tests.vm.build import ensure_artifacts
 from tests.vm.errors import HarnessError, LostVMError
 from tests.vm.image import ensure_image
 from tests.vm.packages import KERNELS
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> GuestResult:
     """Make what is missing, and run."""
     image = ensure_image()
+    extra = {} if arguments.no_build else {"build": ensure_artifacts(image)}
     return run_guest(
         image,
         arguments.command,
@@ -45,6 +47,7 @@ def run(arguments: argparse.Namespace) -> GuestResult:
         cpus=arguments.cpus,
         wanted_accel=arguments.accel,
         append=arguments.append,
+        extra=extra,
         artifacts=arguments.artifacts,
         deadline=arguments.deadline,
     )
