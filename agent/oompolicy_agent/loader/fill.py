@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fills the maps before the first program attaches: settings, class defaults, and what the checkpoint knows.
+
+What is there already stays: on an upgrade the entries are the agent's, and newer than its checkpoint.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+from oompolicy.manifests import manifests_from_objects
+from oompolicy.model import Defaults
+from oompolicy.resolve import resolve
+from oompolicy_agent import checkpoint
+from oompolicy_agent.bpf import Map, PriorityMap, libbpf
+from oompolicy_agent.cgroups import scan
+from oompolicy_agent.desired import desired
+from oompolicy_agent.layout import Settings
+from oompolicy_agent.loader.errors import LoaderError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from oompolicy_agent.cgroups import Tree
+    from oompolicy_agent.checkpoint import Checkpoint
+    from oompolicy_agent.desired import Value
+    from oompolicy_agent.loader.batch import Batch
+
+
+def fill_settings(pin: Path, host_priority: int) -> None:
+    """Write the only element, and read it back."""
+    wanted, found, zero = Settings(host_priority=host_priority, valid=1), Settings(), ctypes.c_uint32()
+    with Map(pin) as settings:
+        lib = libbpf()
+        written = lib.bpf_map_update_elem(settings.fd, ctypes.byref(zero), ctypes.byref(wanted), 0)
+        read = lib.bpf_map_lookup_elem(settings.fd, ctypes.byref(zero), ctypes.byref(found))
+    if written or read or bytes(found) != bytes(wanted):
+        raise LoaderError(f"{pin} does not hold what was written to it")
+
+
+def fill_priorities(pin: Path, cgroup_root: Path, last: Checkpoint | None, batch: Batch) -> int:
+    """Add the entries that are missing, and read them back; how many they were."""
+    with PriorityMap(pin) as priorities:
+        added = missing(wanted(scan(cgroup_root), last), batch.read(priorities))
+        batch.write(priorities, added)
+        lost = missing(added, batch.read(priorities))
+        # A cgroup that went meanwhile has taken its entry along.
+        if lost and (lost := {key: lost[key] for key in lost.keys() & scan(cgroup_root).ids}):
+            raise LoaderError(f"{pin} does not hold {len(lost)} of the {len(added)} entries written to it")
+    return len(added)
+
+
+def wanted(tree: Tree, last: Checkpoint | None) -> Mapping[int, Value]:
+    """Class defaults on the QoS slices, and the checkpoint's pods where they have a cgroup now.
+
+    Pods are found by uid and containers by id, never by cgroup id: a checkpoint from before a reboot is as good.
+    """
+    known = manifests_from_objects(last.manifests if last else ())
+    defaults = Defaults()
+    assignments = resolve(known.policies, known.namespaces, known.pods, defaults)
+    return desired(assignments, known.pods, tree, defaults).entries
+
+
+def missing(entries: Mapping[int, Value], found: Mapping[int, tuple[int, int]]) -> dict[int, Value]:
+    """Those of `entries` whose cgroup has none in `found`."""
+    return {cgroup_id: value for cgroup_id, value in entries.items() if cgroup_id not in found}
+
+
+def load_checkpoint(path: Path) -> Checkpoint | None:
+    """None where there is none that can be used: the class defaults hold then."""
+    try:
+        return checkpoint.load(path)
+    except RecursionError:  # the file is the agent's, and nested so deeply it is not its work
+        return None

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the hook: in the kernel's own BTF, in the module's, or nowhere."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from oompolicy_agent.bpf import libbpf
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FUNCTION: Final = "bpf_oom_evaluate_task"
+MODULE: Final = "oompolicy_hook"
+VMLINUX: Final = "vmlinux"
+
+_KIND_FUNC: Final = 12  # BTF_KIND_FUNC in include/uapi/linux/btf.h
+
+
+class Hook(StrEnum):
+    """Where the hook is."""
+
+    KERNEL = "Kernel"
+    MODULE = "Module"
+    NONE = "None"
+
+
+def find(btf: Path) -> Hook:
+    """The hook by the BTF files in `btf`, usually /sys/kernel/btf."""
+    vmlinux, module = btf / VMLINUX, btf / MODULE
+    if _has_function(vmlinux, None):
+        return Hook.KERNEL
+    return Hook.MODULE if _has_function(module, vmlinux) else Hook.NONE
+
+
+def _has_function(path: Path, base: Path | None) -> bool:
+    # The kernel's BTF has 150,000 types. Most kernels do not even have the name.
+    try:
+        if b"\0" + FUNCTION.encode() + b"\0" not in path.read_bytes():
+            return False
+    except FileNotFoundError:
+        return False
+    lib = _library()
+    below = lib.btf__parse(os.fsencode(base), None) if base else None
+    types = lib.btf__parse_split(os.fsencode(path), below)
+    found = bool(types) and lib.btf__find_by_name_kind(types, FUNCTION.encode(), _KIND_FUNC) > 0
+    for each in (types, below):
+        lib.btf__free(each)
+    return found
+
+
+def _library() -> ctypes.CDLL:
+    lib, pointer = libbpf(), ctypes.c_void_p
+    lib.btf__parse.restype, lib.btf__parse.argtypes = pointer, (ctypes.c_char_p, pointer)
+    lib.btf__parse_split.restype, lib.btf__parse_split.argtypes = pointer, (ctypes.c_char_p, pointer)
+    lib.btf__find_by_name_kind.argtypes = (pointer, ctypes.c_char_p, ctypes.c_uint32)
+    lib.btf__free.argtypes = (pointer,)
+    return lib

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts one object in place: maps, entries, owner, programs, in this order, and the old generation out last."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from oompolicy_agent.loader import batch, fill, generation, handover, objectfile, pins
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oompolicy_agent.loader.objectfile import BPFObject
+    from oompolicy_agent.loader.options import Options
+    from oompolicy_agent.loader.pins import Pins
+
+log = logging.getLogger(__name__)
+
+
+def install(obj: BPFObject, tree: Pins, options: Options) -> str | None:
+    """Afterwards `obj` is attached with filled maps, and nothing else is. A sentence if there is something to say.
+
+    First attach, upgrade and repair are the same steps, each left out where it is done already.
+    """
+    _prepare(tree)
+    maps = _maps_for(obj, tree)
+    warning = _fill(maps, options)
+    handover.give_maps(maps, options.uid, options.gid)
+    _attach(obj, tree, maps)
+    if maps != tree.maps:
+        pins.put(maps, tree.maps)
+    _clear(tree, keep=obj.hash)
+    return warning
+
+
+def _prepare(tree: Pins) -> None:
+    tree.root.mkdir(mode=pins.FOLDER_MODE, parents=True, exist_ok=True)
+    tree.links.mkdir(mode=pins.FOLDER_MODE, exist_ok=True)
+    for folder in (tree.root, tree.links):
+        folder.chmod(pins.FOLDER_MODE)
+    for name in pins.leftovers(tree.generations):
+        log.info("an earlier loader did not finish: %s is removed", name)
+        pins.remove(tree.links / name)
+
+
+def _maps_for(obj: BPFObject, tree: Pins) -> Path:
+    """The folder with maps that serve `obj`: those in use, or new ones beside them where a shape is another."""
+    found = pins.shapes(tree.maps)
+    changed = pins.differing(obj.maps, found)
+    if not changed:
+        return tree.maps
+    if replaced := sorted(changed & found.keys()):
+        log.warning("%s has other sizes than before: %s starts empty", obj.path.name, ", ".join(replaced))
+    pins.remove(tree.maps_new)
+    tree.maps_new.mkdir(mode=pins.FOLDER_MODE)
+    tree.maps_new.chmod(pins.FOLDER_MODE)
+    for name in found.keys() - changed:
+        os.link(tree.maps / name, tree.maps_new / name)
+    objectfile.make_maps(obj, changed, tree.maps_new)
+    return tree.maps_new
+
+
+def _fill(maps: Path, options: Options) -> str | None:
+    fill.fill_settings(maps / "settings", options.host_priority)
+    batched, warning = batch.choose()
+    last = fill.load_checkpoint(options.checkpoint)
+    added = fill.fill_priorities(maps / "cgroup_priority", options.cgroup_root, last, batched)
+    log.info("%d entries added to cgroup_priority, %s checkpoint", added, "with a" if last else "without a")
+    return warning
+
+
+def _attach(obj: BPFObject, tree: Pins, maps: Path) -> None:
+    current = tree.links / obj.hash
+    lacking = generation.flaw(obj, pins.shapes(maps), current)
+    if lacking is None:
+        log.info("%s is attached already", obj.path.name)
+        return
+    if current.exists():
+        log.warning("%s is attached again: %s", obj.path.name, lacking)
+    built = tree.new_generation()
+    generation.build(obj, maps, built)
+    pins.put(built, current)
+
+
+def _clear(tree: Pins, *, keep: str) -> None:
+    for name in tree.generations:
+        if name != keep:
+            log.info("generation %s is removed", name)
+            pins.remove(tree.links / name)
+    pins.remove(tree.maps_new)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at the node: all facts that `plan` decides by, in one frozen record."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from oompolicy_agent.cgroups import CGROUP2_MAGIC
+from oompolicy_agent.checkpoint import boot_id
+from oompolicy_agent.loader import hook
+from oompolicy_agent.loader.bpftool import Tool, probe
+
+BPF_FS_MAGIC: Final = 0xCAFE4A11
+"""In include/uapi/linux/magic.h."""
+
+CAPABILITIES: Final = {"CHOWN": 0, "DAC_OVERRIDE": 1, "SYS_MODULE": 16, "SYS_ADMIN": 21, "PERFMON": 38, "BPF": 39}
+"""Those that matter here, with their bits in include/uapi/linux/capability.h."""
+
+
+class Cgroup(StrEnum):
+    """What is mounted at the cgroup root."""
+
+    V2 = "v2"
+    HYBRID = "hybrid"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What this node has. `uid` is the loader's own."""
+
+    kernel_version: str
+    boot_id: str
+    btf: bool
+    hook: hook.Hook
+    cgroup: Cgroup
+    memory_controller: bool
+    bpffs: bool
+    bpftool: Tool
+    uid: int
+    capabilities: frozenset[str]
+
+
+def look(bpffs: Path, cgroup_root: Path, btf: Path = Path("/sys/kernel/btf")) -> Node:
+    """The node as it is now; `bpffs` is where the pins go and need not exist."""
+    return Node(
+        kernel_version=os.uname().release,
+        boot_id=boot_id(),
+        btf=(btf / hook.VMLINUX).exists(),
+        hook=hook.find(btf),
+        cgroup=cgroup_kind(cgroup_root),
+        memory_controller=_has_memory(cgroup_root / "cgroup.controllers"),
+        bpffs=magic(nearest(bpffs)) == BPF_FS_MAGIC,
+        bpftool=probe(),
+        uid=os.geteuid(),
+        capabilities=capabilities(Path("/proc/self/status").read_text(encoding="utf-8")),
+    )
+
+
+def capabilities(status: str) -> frozenset[str]:
+    """The effective ones of `CAPABILITIES`, from the text of /proc/PID/status."""
+    lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    effective = int(lines["CapEff"], 16)
+    return frozenset(name for name, bit in CAPABILITIES.items() if effective >> bit & 1)
+
+
+def cgroup_kind(root: Path) -> Cgroup:
+    """Hybrid is systemd's layout with v1 controllers beside an empty v2 tree."""
+    if magic(root) == CGROUP2_MAGIC:
+        return Cgroup.V2
+    return Cgroup.HYBRID if magic(root / "unified") == CGROUP2_MAGIC else Cgroup.OTHER
+
+
+def nearest(path: Path) -> Path:
+    """`path`, or the nearest folder above it that is there."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def magic(path: Path) -> int:
+    """The file system's magic number at `path`, 0 where there is nothing."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = (ctypes.c_long * 32)()  # struct statfs starts with a long f_type and is below 256 bytes
+    return buffer[0] if libc.statfs(os.fsencode(path), buffer) == 0 else 0
+
+
+def _has_memory(controllers: Path) -> bool:
+    try:
+        return "memory" in controllers.read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a BPF object as libbpf sees it, and makes its maps without loading a program.
+
+So the maps can be filled before the first program attaches, and have the object's own sizes and BTF.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from oompolicy_agent.bpf import MapInfo, libbpf
+from oompolicy_agent.btf import check_object
+from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
+from oompolicy_agent.loader.pins import MAPS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+_HASH_DIGITS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BPFObject:
+    """An object file. `maps` are the five by name, each with id 0: they are not made yet."""
+
+    path: Path
+    hash: str
+    programs: frozenset[str]
+    maps: Mapping[str, MapInfo]
+
+
+def read(path: Path) -> BPFObject:
+    """LoaderError where the file is not there, not an object, or disagrees with `layout`."""
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:_HASH_DIGITS]
+        difference = check_object(path)
+    except OSError as error:
+        raise LoaderError(f"the BPF object {path} cannot be read: {error.strerror}") from error
+    if difference:
+        raise LoaderError(f"{path.name} and this loader are of different versions: {difference}")
+    with _opened(path) as handle:
+        programs = frozenset(_lib().bpf_program__name(each).decode() for each in _programs(handle))
+        maps = {name: _shape(each) for name, each in _maps(handle).items() if name in MAPS}
+    if missing := [name for name in MAPS if name not in maps]:
+        raise LoaderError(f"{path.name} has no map {', '.join(missing)}")
+    return BPFObject(path, digest, programs, maps)
+
+
+def make_maps(obj: BPFObject, names: Iterable[str], folder: Path) -> None:
+    """Make the maps `names` of the object and pin them in `folder`."""
+    lib = _lib()
+    with _opened(obj.path) as handle:
+        for program in _programs(handle):
+            lib.bpf_program__set_autoload(program, False)
+        _check(lib.bpf_object__load(handle), f"the maps of {obj.path.name} could not be made")
+        maps = _maps(handle)
+        for name in names:
+            _check(lib.bpf_map__pin(maps[name], os.fsencode(folder / name)), f"{folder / name} could not be pinned")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    handle = _lib().bpf_object__open_file(os.fsencode(path), None)
+    if not handle:
+        raise LoaderError(f"libbpf cannot read {path}: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield handle
+    finally:
+        _lib().bpf_object__close(handle)
+
+
+def _programs(handle: int) -> Iterator[int]:
+    program = _lib().bpf_object__next_program(handle, None)
+    while program:
+        yield program
+        program = _lib().bpf_object__next_program(handle, program)
+
+
+def _maps(handle: int) -> dict[str, int]:
+    found = {}
+    each = _lib().bpf_object__next_map(handle, None)
+    while each:
+        found[_lib().bpf_map__name(each).decode()] = each
+        each = _lib().bpf_object__next_map(handle, each)
+    return found
+
+
+def _shape(each: int) -> MapInfo:
+    lib = _lib()
+    sizes = lib.bpf_map__key_size(each), lib.bpf_map__value_size(each), lib.bpf_map__max_entries(each)
+    return MapInfo(lib.bpf_map__type(each), 0, *sizes)
+
+
+def _check(result: int, failure: str) -> None:
+    if result < 0:
+        sentence = f"{failure}: {os.strerror(-result)}"
+        raise UnsupportedError(sentence) if result == -1 else LoaderError(sentence)
+
+
+@cache
+def _lib() -> ctypes.CDLL:
+    lib, pointer, text = libbpf(), ctypes.c_void_p, ctypes.c_char_p
+    for name, result, arguments in (
+        ("bpf_object__open_file", pointer, (text, pointer)),
+        ("bpf_object__load", ctypes.c_int, (pointer,)),
+        ("bpf_object__close", None, (pointer,)),
+        ("bpf_object__next_program", pointer, (pointer, pointer)),
+        ("bpf_program__name", text, (pointer,)),
+        ("bpf_program__set_autoload", ctypes.c_int, (pointer, ctypes.c_bool)),
+        ("bpf_object__next_map", pointer, (pointer, pointer)),
+        ("bpf_map__name", text, (pointer,)),
+        ("bpf_map__type", ctypes.c_int, (pointer,)),
+        ("bpf_map__key_size", ctypes.c_uint32, (pointer,)),
+        ("bpf_map__value_size", ctypes.c_uint32, (pointer,)),
+        ("bpf_map__max_entries", ctypes.c_uint32, (pointer,)),
+        ("bpf_map__pin", ctypes.c_int, (pointer, text)),
+    ):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decides what to do with a node. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from oompolicy_agent.loader.bpftool import Tool
+from oompolicy_agent.loader.hook import Hook
+from oompolicy_agent.loader.node import Cgroup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oompolicy_agent.loader.node import Node
+
+FULL: Final = "oompolicy.bpf.o"
+OBSERVE: Final = "observe.bpf.o"
+
+_NO_HOOK: Final = "this kernel has no hook, neither built in nor in a module"
+
+
+class Backend(StrEnum):
+    """How the node enforces."""
+
+    EVALUATE_TASK = "EvaluateTask"
+    OBSERVE_ONLY = "ObserveOnly"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which object to attach. `message` says why where the backend only observes."""
+
+    object_name: str
+    backend: Backend
+    message: str
+
+
+def obstacle(node: Node, *, bpffs: Path, cgroup_root: Path, agent_uid: int) -> str | None:
+    """Why nothing at all can be attached here, in one sentence; None if it can."""
+    return (
+        _kernel_obstacle(node, cgroup_root)
+        or _file_system_obstacle(node, bpffs)
+        or _tool_obstacle(node)
+        or _capability_obstacle(node, agent_uid)
+    )
+
+
+def decide(node: Node, refusal: str | None) -> Plan:
+    """What to attach. `refusal`: why the module did not go in, if it was tried."""
+    if node.hook is not Hook.NONE:
+        return Plan(FULL, Backend.EVALUATE_TASK, "")
+    return Plan(OBSERVE, Backend.OBSERVE_ONLY, refusal or _NO_HOOK)
+
+
+def needed(node: Node, agent_uid: int) -> tuple[str, ...]:
+    """The capabilities that a load takes here.
+
+    Linux 6.12 and 7.3 find a module's BTF by walking all BTF ids, which takes SYS_ADMIN; BPF and PERFMON do for what
+    is in the kernel itself. The other two: pins that belong to the agent are given to it, and opened again at the
+    next attach.
+    """
+    load = ("SYS_ADMIN",) if node.hook is Hook.MODULE or "SYS_ADMIN" in node.capabilities else ("BPF", "PERFMON")
+    return load if node.uid == agent_uid else (*load, "CHOWN", "DAC_OVERRIDE")
+
+
+def _kernel_obstacle(node: Node, cgroup_root: Path) -> str | None:
+    if not node.btf:
+        return "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): /sys/kernel/btf/vmlinux is missing"
+    if node.cgroup is Cgroup.HYBRID:
+        return f"{cgroup_root} is hybrid: cgroup v1 has the controllers; boot with systemd.unified_cgroup_hierarchy=1"
+    if node.cgroup is Cgroup.OTHER:
+        return f"cgroup v2 is not mounted at {cgroup_root}"
+    if not node.memory_controller:
+        return f"cgroup v2 at {cgroup_root} has no memory controller: see cgroup_disable on the kernel's command line"
+    return None
+
+
+def _file_system_obstacle(node: Node, bpffs: Path) -> str | None:
+    return None if node.bpffs else f"no BPF file system is mounted above {bpffs}: mount -t bpf bpf /sys/fs/bpf"
+
+
+def _tool_obstacle(node: Node) -> str | None:
+    if node.bpftool is Tool.MISSING:
+        return "bpftool is not installed"
+    if node.bpftool is Tool.OLD:
+        return "this bpftool cannot attach programs (prog loadall ... autoattach): 7.5 or newer is needed"
+    return None
+
+
+def _capability_obstacle(node: Node, agent_uid: int) -> str | None:
+    wanted = needed(node, agent_uid)
+    missing = [name for name in wanted if name not in node.capabilities]
+    if not missing:
+        return None
+    where = "the hook is in a module" if node.hook is Hook.MODULE else "the programs attach to the kernel itself"
+    return f"the loader lacks {_listed(missing)}: {where}, which takes {_listed(wanted)}"
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(f"CAP_{name}" for name in names)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""loader.json: what the loader found and did, for the agent and for people."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """`object` is the hash of the object file, `links` its programs; `message` says why the node does not enforce."""
+
+    backend: str
+    hook: str
+    kernel_version: str
+    boot_id: str
+    object: str = ""
+    attached: bool = False
+    links: tuple[str, ...] = ()
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """With the keys of the contract."""
+        return {_camel(key): value for key, value in asdict(self).items()}
+
+
+def write(path: Path, report: Report) -> None:
+    """Replace the report; root's and readable for all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    # The folder is the agent's. O_EXCL follows no link that it may have put there.
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with open(fd, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
+        os.fchmod(fd, 0o644)
+        json.dump(report.to_json(), file, indent=2)
+        file.write("\n")
+    temporary.replace(path)
+
+
+def read(path: Path) -> Mapping[str, Any]:
+    """The last report; empty where there is none that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def parse(found: Mapping[str, Any]) -> Report | None:
+    """None for what no loader of this version wrote."""
+    try:
+        return Report(
+            backend=found["backend"],
+            hook=found["hook"],
+            kernel_version=found["kernelVersion"],
+            boot_id=found["bootId"],
+            object=found["object"],
+            attached=found["attached"],
+            links=tuple(found["links"]),
+            message=found["message"],
+            warnings=tuple(found["warnings"]),
+        )
+    except KeyError:
+        return None
+
+
+def _camel(key: str) -> str:
+    first, *rest = key.split("_")
+    return first + "".join(word.capitalize() for word in rest)
