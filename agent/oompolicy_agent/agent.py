@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from oompolicy_agent import attach, checkpoint, status
 from oompolicy_agent.announced import Announced
 from oompolicy_agent.cgroups import NotCgroup2Error, Tree, scan
-from oompolicy_agent.desired import Desired, desired
+from oompolicy_agent.desired import FINISHED, Desired, desired
 from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.index import Index, owners
-from oompolicy_agent.layout import CgroupRecord, Stat
-from oompolicy_agent.mapsync import MapSync
+from oompolicy_agent.kernel import Kernel
+from oompolicy_agent.layout import CgroupRecord
 from oompolicy_agent.output import Output
-from oompolicy_agent.pins import Pins
 from oompolicy_agent.problems import Problems
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.source import Source
@@ -43,13 +42,18 @@ class Agent:
         self._index = Index()
         output = Output(settings.output, settings.output_format)
         self._reporter = Reporter(settings, boot_id, self._spool, self._index, output.write)
-        self._pins: Pins | None = None
-        self._map = MapSync()
+        self._kernel = Kernel(
+            settings,
+            loop,
+            self.problems,
+            on_victim=self._on_victim,
+            on_cgroup=self._on_cgroup,
+            on_change=self.full_check,
+        )
         self._announced = Announced()
         self._tree: Tree | None = None
         self._scanned_at = 0.0
         self._desired = Desired()
-        self._missing = 0
         self._attachment = attach.look(settings.run_dir, settings.bpffs, boot_id)
         self._status: dict[str, Any] = {}
 
@@ -63,9 +67,10 @@ class Agent:
 
     def stop(self) -> None:
         """Leave everything so that the next start goes on from here."""
-        self._close_pins()
+        self._kernel.drain()
         self._save()
         self._write_status()
+        self._kernel.close()
         self._loop.forget(self._source.fd)
         self._loop.forget(self._reports.fd)
         self._source.close()
@@ -77,12 +82,12 @@ class Agent:
         if self._source.overlooked():
             self._source.reload()
         self._reports.renew()
-        self._ensure_pins()
+        self._kernel.ensure()
+        self._kernel.reread()
         self._look_at_node()
-        self._reread()
         if self._look_at_tree(full=True):
             self._act()
-        self._drain()
+        self._kernel.drain()
         self._report()
         self._write_status()
 
@@ -116,7 +121,7 @@ class Agent:
     def _look_at_node(self) -> None:
         self._attachment = attach.look(self._settings.run_dir, self._settings.bpffs, self._boot_id)
         self.problems.set("attach", self._attachment.problem)
-        self.problems.set("kernel", *status.warnings(self._attachment, self._counters()))
+        self.problems.set("kernel", *status.warnings(self._attachment, self._kernel.counters()))
 
     def _look_at_tree(self, *, full: bool = False) -> bool:
         try:
@@ -137,55 +142,7 @@ class Agent:
             self._act()
             self._report()
 
-    def _counters(self) -> dict[Stat, int]:
-        try:
-            return self._pins.counters() if self._pins else {}
-        except OSError as error:
-            log.warning("counters cannot be read: %s", error)
-            return {}
-
-    # The loader's pins.
-
-    def _ensure_pins(self) -> None:
-        """Have the pins open that are there now, or say why not and try again at the next tick."""
-        try:
-            if self._pins and self._pins.replaced:
-                self._close_pins()
-            if self._pins is None:
-                self._open_pins()
-        except OSError as error:
-            self._close_pins()
-            self.problems.set("pins", _pins_sentence(error))
-            self._loop.after(self._settings.tick, "pins", self._try_pins)
-            return
-        self.problems.set("pins")
-
-    def _try_pins(self) -> None:
-        self._ensure_pins()
-        if self._pins:
-            self.full_check()
-
-    def _open_pins(self) -> None:
-        self._pins = Pins(self._settings.bpffs / "maps", self._on_victim, self._on_cgroup)
-        self._loop.watch(self._pins.events.epoll_fd, self._victims_arrived)
-        self._loop.watch(self._pins.cgroups.epoll_fd, self._cgroups_changed)
-
-    def _close_pins(self) -> None:
-        if self._pins:
-            self._drain()
-            self._loop.forget(self._pins.events.epoll_fd)
-            self._loop.forget(self._pins.cgroups.epoll_fd)
-            self._pins.close()
-            self._pins = None
-
     # Decide and act.
-
-    def _reread(self) -> None:
-        try:
-            if self._pins:
-                self._map.reread(self._pins.priorities)
-        except OSError as error:
-            self.problems.set("map", f"the map cannot be read: {error}")
 
     def _act(self) -> None:
         """Make index and map what manifests and tree say."""
@@ -195,24 +152,12 @@ class Agent:
         pods, assignments = (known.pods, known.assignments) if known else ((), ())
         lost = self._desired.not_mapped
         self._desired = desired(assignments, pods, self._tree, defaults)
-        _log_mapping(lost, self._desired.not_mapped)
+        _log_mapping(pods, lost, self._desired.not_mapped)
         if self._index.update(owners(self._tree, pods, assignments, defaults), self._loop.clock()):
             self._loop.after(self._settings.index_delay, "checkpoint", self._save)
         # Before the first good state the loader's entries, from the checkpoint, are better than none.
-        self._write_map(delete=known is not None)
+        self._kernel.write(self._desired.entries, delete=known is not None)
         self._touch()
-
-    def _write_map(self, *, delete: bool) -> None:
-        if self._pins is None:
-            return
-        try:
-            synced = self._map.apply(self._pins.priorities, self._desired.entries, delete=delete)
-        except OSError as error:
-            self.problems.set("map", f"the map cannot be written: {error}")
-            return
-        self._missing = synced.missing
-        self.problems.set("map")
-        self.problems.set("room", f"the map is full: {synced.missing} entries are missing" if synced.missing else "")
 
     # Victims and announcements.
 
@@ -224,23 +169,12 @@ class Agent:
             return
         if name:
             self._reporter.arrived(name, self._loop.clock())
-
-    def _victims_arrived(self) -> None:
-        if self._pins and self._pins.events.consume():
             self._loop.after(0, "report", self._report)
 
     def _on_cgroup(self, raw: bytes) -> None:
         if self._announced.heard(CgroupRecord.from_buffer_copy(raw)):
             since = self._loop.clock() - self._scanned_at
             self._loop.after(max(0.0, self._settings.scan_gap - since), "scan", self._rescan)
-
-    def _cgroups_changed(self) -> None:
-        if self._pins:
-            self._pins.cgroups.consume()
-
-    def _drain(self) -> None:
-        self._cgroups_changed()
-        self._victims_arrived()
 
     def _report(self) -> None:
         known = self._source.known
@@ -290,9 +224,9 @@ class Agent:
             policy_hash=known.policy_hash if known else "",
             pods=known.pods if known else (),
             not_mapped=self._desired.not_mapped,
-            entries=self._map.entries,
-            entries_missing=self._missing,
-            counters=self._counters(),
+            entries=self._kernel.entries,
+            entries_missing=self._kernel.missing,
+            counters=self._kernel.counters(),
             spooled=len(self._spool.pending),
             spool_dropped=self._spool.dropped,
             problems=self.problems.current,
@@ -301,17 +235,11 @@ class Agent:
         )
 
 
-def _pins_sentence(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"the loader's pins are not there: no {error.filename}"
-    return f"the loader's pins cannot be opened: {error}"
-
-
-def _log_mapping(before: tuple[Pod, ...], now: tuple[Pod, ...]) -> None:
-    uids_before, uids_now = ({pod.uid for pod in pods} for pods in (before, now))
+def _log_mapping(pods: tuple[Pod, ...], before: tuple[Pod, ...], now: tuple[Pod, ...]) -> None:
+    there, uids_before, uids_now = ({pod.uid for pod in each} for each in (pods, before, now))
     for pod in now:
         if pod.uid not in uids_before:
-            log.info("pod %s/%s is not mapped: it has no cgroup (yet)", pod.namespace, pod.name)
+            log.info("pod %s/%s is not mapped: it has no cgroup yet", pod.namespace, pod.name)
     for pod in before:
-        if pod.uid not in uids_now:
-            log.info("pod %s/%s is mapped now, or gone", pod.namespace, pod.name)
+        if pod.uid in there and pod.uid not in uids_now and pod.phase not in FINISHED:
+            log.info("pod %s/%s is mapped", pod.namespace, pod.name)

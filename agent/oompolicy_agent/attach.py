@@ -48,7 +48,7 @@ def look(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = Path("/proc/s
         kernel_version=_text(report, "kernelVersion") or os.uname().release,
         problem=problem,
         message=_text(report, "message"),
-        warnings=bypasses(sysctls),
+        warnings=(*_loader_warnings(report), *bypasses(sysctls)),
     )
 
 
@@ -63,6 +63,13 @@ def bypasses(sysctls: Path) -> tuple[str, ...]:
         if value != "0":
             found.append(f"vm.{name}={value}: {effect}")
     return tuple(found)
+
+
+def _loader_warnings(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Without those of sysctls, which may have been set since; we look for ourselves."""
+    warnings = report.get("warnings")
+    found = warnings if isinstance(warnings, list) else []
+    return tuple(text for text in found if isinstance(text, str) and not text.startswith("vm."))
 
 
 def _report(path: Path, boot_id: str) -> tuple[Mapping[str, Any], str]:

@@ -79,10 +79,8 @@ def note(named: NamedVictim) -> str:
     return fit_bytes(text + "; ".join(parts), NOTE_BYTES)
 
 
-def subject(owner: Owner | None) -> str:
+def subject(owner: Owner) -> str:
     """Whose a process is, in a few words."""
-    if owner is None:
-        return "a process of the host"
     pod = (
         f"pod {clip(owner.namespace, _SHORT)}/{clip(owner.pod, _SHORT)}" if owner.pod else f"pod uid {owner.cgroup_uid}"
     )
@@ -127,19 +125,19 @@ def _trigger(named: NamedVictim) -> str:
     trigger = named.victim.trigger
     if trigger.tgid == named.victim.tgid:
         return "trigger: its own allocation"
-    return f"trigger: {_process(trigger)} in {subject(named.trigger_owner)}"
+    return f"trigger: {_process(trigger, named.trigger_owner)}"
 
 
 def _spared(named: NamedVictim, spared: Process) -> str:
-    who = subject(named.spared_owner)
-    if named.spared_owner is None and named.victim.flags & VictimFlag.SPARED_ENTRY:
-        who = "a pod"
-    rank = f"priority {named.victim.spared_priority}, badness {named.victim.spared_badness}"
-    return f"spared: {_process(spared)} in {who}, {rank}, would have been killed without the policy"
+    victim = named.victim
+    who = _process(spared, named.spared_owner, host=not victim.flags & VictimFlag.SPARED_ENTRY)
+    rank = f"priority {victim.spared_priority}, badness {victim.spared_badness}"
+    return f"spared: {who}, {rank}, would have been killed without the policy"
 
 
-def _process(process: Process) -> str:
-    return f"{process.comm or 'a process'} (pid {process.tgid})"
+def _process(process: Process, owner: Owner | None, *, host: bool = True) -> str:
+    place = f" in {subject(owner)}" if owner else ", a process of the host" if host else " in a pod"
+    return f"{process.comm or 'a process'} (pid {process.tgid}){place}"
 
 
 def _regarding(owner: Owner | None, node: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _lines(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
             yield f"{indent}{key}:"
             yield from _lines(value, indent + "  ")
         else:
-            yield f"{indent}{key}: {json.dumps(value)}"
+            yield f"{indent}{key}: {json.dumps(value, ensure_ascii=False)}"
 
 
 def _append(fd: int, data: bytes) -> None:
