@@ -98,7 +98,16 @@ def build_image(image: Image) -> None:
                 take_kernel(work, name, release)
         with step("image: disk"):
             make_disk(work)
+    forget_old(image.folder)
     say(f"image: {image.folder}")
+
+
+def forget_old(current: Path) -> None:
+    """Keep the newest image beside the current one: each takes gigabytes, and two branches may take turns."""
+    others = [path for path in current.parent.iterdir() if path.is_dir() and path != current and "." not in path.name]
+    for old in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
+        say(f"image: removing {old}, made from older inputs")
+        shutil.rmtree(old)
 
 
 def make_root(work: Path) -> list[str]:
