@@ -46,7 +46,7 @@ def load(path: Path) -> Checkpoint | None:
         return parse(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         log.warning("checkpoint %s cannot be used and is left out: %s", path, error)
         return None
 

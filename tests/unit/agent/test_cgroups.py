@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pods and containers are found in every tree that kubelet and the runtimes make."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy.model import QOSClass
+from oompolicy_agent.cgroups import Name, NotCgroup2Error, is_cgroup2, locate, parse_name, scan
+from tests.unit.agent.fakes import APP, PAUSE, STATIC_UID, SYSTEMD, UID, id_of, make, tree_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DASHED = UID.replace("-", "_")
+
+
+@pytest.mark.parametrize(
+    ("segment", "name"),
+    [
+        ("kubepods", Name("kubepods")),
+        ("kubepods.slice", Name("kubepods")),
+        ("kubelet-kubepods.slice", Name("kubepods")),
+        ("kubepods-burstable.slice", Name("qos", "Burstable")),
+        ("kubelet-kubepods-besteffort.slice", Name("qos", "BestEffort")),
+        ("burstable", Name("qos", "Burstable")),
+        ("besteffort", Name("qos", "BestEffort")),
+        (f"kubepods-pod{DASHED}.slice", Name("pod", UID)),
+        (f"kubepods-burstable-pod{DASHED}.slice", Name("pod", UID)),
+        (f"kubelet-kubepods-besteffort-pod{DASHED}.slice", Name("pod", UID)),
+        (f"pod{UID}", Name("pod", UID)),
+        (f"pod{STATIC_UID}", Name("pod", STATIC_UID)),
+        (f"kubepods-burstable-pod{STATIC_UID}.slice", Name("pod", STATIC_UID)),
+        (f"cri-containerd-{APP}.scope", Name("container", APP)),
+        (f"crio-{APP}.scope", Name("container", APP)),
+        (f"crio-{APP}", Name("container", APP)),
+        (f"docker-{APP}.scope", Name("container", APP)),
+        (APP, Name("container", APP)),
+        (f"crio-conmon-{APP}.scope", None),
+        (f"podman-{APP}.scope", None),
+        ("pod12345", None),
+        (f"notapod{UID}", None),
+        ("system.slice", None),
+        ("my-burstable-thing", None),
+        ("", None),
+    ],
+)
+def test_names_say_what_they_are(segment: str, name: Name | None) -> None:
+    """One segment alone, as the kernel gives it with a victim."""
+    assert name == parse_name(segment)
+
+
+LAYOUTS = {
+    "systemd, containerd": (SYSTEMD, f"cri-containerd-{APP}.scope", f"cri-containerd-{PAUSE}.scope"),
+    "systemd, CRI-O": (SYSTEMD, f"crio-{APP}.scope", f"crio-conmon-{APP}.scope"),
+    "systemd, docker": (SYSTEMD, f"docker-{APP}.scope", f"docker-{PAUSE}.scope"),
+    "cgroupfs, containerd": (f"kubepods/burstable/pod{UID}", APP, PAUSE),
+    "cgroupfs, CRI-O": (f"kubepods/burstable/pod{UID}", f"crio-{APP}", f"crio-conmon-{APP}"),
+    "cgroup root of kubelet's own": (f"custom/kubepods/burstable/pod{UID}", APP, PAUSE),
+    "kind, in its own cgroup namespace": (
+        f"kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod{DASHED}.slice",
+        f"cri-containerd-{APP}.scope",
+        f"cri-containerd-{PAUSE}.scope",
+    ),
+    "kind, from its host": (
+        f"system.slice/docker-{PAUSE}.scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/"
+        f"kubelet-kubepods-burstable-pod{DASHED}.slice",
+        f"cri-containerd-{APP}.scope",
+        f"cri-containerd-{PAUSE}.scope",
+    ),
+}
+
+
+@pytest.mark.parametrize(("pod", "app", "other"), LAYOUTS.values(), ids=LAYOUTS)
+def test_a_pod_and_its_containers_are_found(tmp_path: Path, pod: str, app: str, other: str) -> None:
+    """Whatever the driver, the runtime and the depth; each by the id of its directory."""
+    make(tmp_path, f"{pod}/{app}", f"{pod}/{other}", "system.slice/sshd.service", "user.slice")
+    found = tree_of(tmp_path).pods[UID]
+
+    assert (id_of(tmp_path, pod), QOSClass.BURSTABLE) == (found.id, found.qos)
+    assert found.containers[APP].id == id_of(tmp_path, f"{pod}/{app}")
+    assert set(found.containers) <= {APP, PAUSE}
+    assert ("conmon" in other) == (PAUSE not in found.containers)
+
+
+@pytest.mark.parametrize(
+    ("pod", "qos"),
+    [
+        (f"kubepods.slice/kubepods-pod{DASHED}.slice", QOSClass.GUARANTEED),
+        (f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{DASHED}.slice", QOSClass.BURSTABLE),
+        (f"kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{DASHED}.slice", QOSClass.BEST_EFFORT),
+        (f"kubepods/pod{UID}", QOSClass.GUARANTEED),
+        (f"kubepods/burstable/pod{UID}", QOSClass.BURSTABLE),
+        (f"kubepods/besteffort/pod{UID}", QOSClass.BEST_EFFORT),
+    ],
+)
+def test_all_qos_classes_are_found(tmp_path: Path, pod: str, qos: QOSClass) -> None:
+    """A Guaranteed pod sits right below kubepods."""
+    make(tmp_path, pod)
+
+    assert qos == tree_of(tmp_path).pods[UID].qos
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("kubepods.slice", "kubepods.slice/kubepods-burstable.slice", "kubepods.slice/kubepods-besteffort.slice"),
+        ("kubepods", "kubepods/burstable", "kubepods/besteffort"),
+    ],
+)
+def test_slices_are_found(tmp_path: Path, paths: tuple[str, ...]) -> None:
+    """kubepods itself and the two classes that have a cgroup of their own."""
+    ids = make(tmp_path, *paths)
+    expected = zip(ids, (None, QOSClass.BURSTABLE, QOSClass.BEST_EFFORT), strict=True)
+
+    assert set(expected) == {(s.id, s.qos) for s in tree_of(tmp_path).slices}
+
+
+def test_a_static_pod_has_a_uid_without_dashes(tmp_path: Path) -> None:
+    """As in its annotation kubernetes.io/config.hash."""
+    make(tmp_path, f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{STATIC_UID}.slice")
+
+    assert [STATIC_UID] == list(tree_of(tmp_path).pods)
+
+
+def test_nested_cgroups_belong_to_their_container(tmp_path: Path) -> None:
+    """What runs in a container may make cgroups; they are neither pods nor containers of the node."""
+    make(
+        tmp_path,
+        f"{SYSTEMD}/cri-containerd-{APP}.scope/docker/{PAUSE}",
+        f"{SYSTEMD}/cri-containerd-{APP}.scope/kubepods",
+    )
+    tree = tree_of(tmp_path)
+
+    assert [APP] == list(tree.pods[UID].containers)
+    assert 1 == len(tree.roots)
+
+
+def test_processes_below_a_container_are_located(tmp_path: Path) -> None:
+    """By the id of their own cgroup, however deep."""
+    container = f"{SYSTEMD}/cri-containerd-{APP}.scope"
+    nested, other = make(tmp_path, f"{container}/a/b", "system.slice/sshd.service")
+
+    assert {nested: id_of(tmp_path, container)} == locate(tree_of(tmp_path), [nested, other])
+
+
+def test_both_drivers_trees_are_read(tmp_path: Path) -> None:
+    """After a change of driver both are there until the next boot; the one with containers has the pod."""
+    make(tmp_path, f"{SYSTEMD}/cri-containerd-{APP}.scope", f"kubepods/burstable/pod{UID}")
+    tree = tree_of(tmp_path)
+
+    assert 2 == len(tree.roots)
+    assert tree.pods[UID].id == id_of(tmp_path, SYSTEMD)
+
+
+def test_known_roots_save_the_search(tmp_path: Path) -> None:
+    """The second scan reads the roots of the first, and no others."""
+    make(tmp_path, SYSTEMD, "custom/kubepods")
+    (first, second) = tree_of(tmp_path).roots
+    again = scan(tmp_path, [first], check=lambda _: True)
+
+    assert (first,) == again.roots
+    assert second not in again.roots
+
+
+def test_a_vanished_cgroup_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gone between two calls, whichever they are: it is left out."""
+    make(tmp_path, SYSTEMD, f"kubepods.slice/kubepods-pod{STATIC_UID}.slice")
+    gone, listing = str(tmp_path / SYSTEMD), os.scandir
+
+    def scandir(path: str) -> object:
+        if path == gone:
+            raise FileNotFoundError(2, "gone", path)
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+    assert {UID, STATIC_UID} == set(tree_of(tmp_path).pods)
+    assert () == scan(tmp_path, [str(tmp_path / "no-such-root")], check=lambda _: True).slices
+
+
+def test_an_unreadable_tree_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of file descriptors is not the same as no pods."""
+
+    def scandir(path: str) -> object:
+        raise OSError(24, "Too many open files", path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(OSError, match="Too many open files"):
+        tree_of(tmp_path)
+
+
+def test_another_file_system_is_refused(tmp_path: Path) -> None:
+    """Its inode numbers are no cgroup ids."""
+    assert not is_cgroup2(tmp_path)
+    with pytest.raises(NotCgroup2Error, match="is not a cgroup v2 mount"):
+        scan(tmp_path)
+
+
+def test_a_tree_without_pods_is_empty(tmp_path: Path) -> None:
+    """kubelet may start after the agent."""
+    make(tmp_path, "system.slice/sshd.service")
+    tree = tree_of(tmp_path)
+
+    assert ((), {}) == (tree.slices, tree.pods)
+    assert tree.root_id == tmp_path.stat().st_ino
