@@ -29,6 +29,8 @@ char LICENSE[] SEC("license") = "GPL";
  */
 #define PROTECTED_SCORE_ADJ	(-998)
 
+#define DEFAULT_PAGE_SHIFT	12
+
 /* More nesting than this below the nearest entry is no policy of ours. */
 #define MAX_WALK		256
 #define MAX_THREADS		64
@@ -111,11 +113,15 @@ static struct {
 	struct candidate slots[2];	/* [current]: oc->chosen; the other: the task last looked at */
 	struct candidate kernel_choice;
 	s32 host_priority;
+	u32 page_shift;
 	u32 current;
 	u32 candidates;
 } oom;
 
 static const struct oompolicy_victim no_victim;
+
+/* A struct that is only pointed to stays out of BTF, and loader and agent compare it with theirs. */
+struct oompolicy_cgroup *described __attribute__((unused));
 
 static __always_inline void count(u32 stat)
 {
@@ -135,13 +141,20 @@ static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 	return task->cgroups->dfl_cgrp;
 }
 
-static __always_inline s32 host_priority(void)
+static __always_inline void read_settings(void)
 {
 	struct oompolicy_settings *set;
 	u32 zero = 0;
 
 	set = bpf_map_lookup_elem(&settings, &zero);
-	return set && set->valid ? set->host_priority : OOMPOLICY_HOST_PRIORITY;
+	if (!set || !set->page_shift) {
+		oom.host_priority = OOMPOLICY_HOST_PRIORITY;
+		oom.page_shift = DEFAULT_PAGE_SHIFT;
+		return;
+	}
+	oom.host_priority = set->host_priority;
+	/* Masked for the verifier's sake. */
+	oom.page_shift = set->page_shift & 31;
 }
 
 /* The nearest entry from the task's own cgroup to the root. False: nested too deep to tell. */
@@ -220,7 +233,7 @@ static __always_inline s64 badness_of(struct task_struct *task, struct mm_struct
 {
 	s64 pages = counter(mm, MM_FILEPAGES) + counter(mm, MM_ANONPAGES) +
 		    counter(mm, MM_SHMEMPAGES) + counter(mm, MM_SWAPENTS) +
-		    (mm->pgtables_bytes.counter >> 12);
+		    (mm->pgtables_bytes.counter >> (oom.page_shift & 31));
 
 	return pages + task->signal->oom_score_adj * (s64)(total_pages / 1000);
 }
@@ -392,7 +405,7 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	oom.slots[0].task = 0;
 	oom.slots[1].task = 0;
 	oom.kernel_choice.task = 0;
-	oom.host_priority = host_priority();
+	read_settings();
 	oom.candidates = 0;
 	return 0;
 }

@@ -37,7 +37,7 @@ struct oompolicy_entry {
 /* settings: array of one */
 struct oompolicy_settings {
 	__s32 host_priority;
-	__u32 valid;		/* 0 until the loader wrote it: the defaults hold */
+	__u32 page_shift;	/* 0 until the loader wrote the settings: the defaults hold */
 };
 
 /* stats: per-CPU array, one u64 per index */

@@ -79,11 +79,11 @@ class Settings(ctypes.Structure):
     """struct oompolicy_settings: the value of `settings`."""
 
     host_priority: int
-    valid: int
+    page_shift: int
 
     _fields_ = (
         ("host_priority", ctypes.c_int32),
-        ("valid", ctypes.c_uint32),
+        ("page_shift", ctypes.c_uint32),
     )
 
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,21 +38,27 @@ class Hog:
     def pid(self) -> int:
         return self.process.pid
 
+    def threads(self) -> list[int]:
+        """All thread ids: the kernel names the thread that holds the memory, which need not be the first."""
+        return [int(path.name) for path in Path(f"/proc/{self.pid}/task").iterdir()]
+
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
 
     def grow(self, mib: int) -> bool:
         """Hold more; False if that cost this process its life."""
-        assert self.process.stdin
-        try:
-            self.process.stdin.write(f"grow {mib}\n")
-        except BrokenPipeError:
-            return False
+        self.ask_to_grow(mib)
         if not self._said("grown"):
             return False
         self.mib += mib
         return True
+
+    def ask_to_grow(self, mib: int) -> None:
+        """Hold more, without waiting for it."""
+        assert self.process.stdin
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(f"grow {mib}\n")
 
     def was_killed(self) -> bool:
         """Wait for the end; True if it was SIGKILL."""
@@ -82,27 +90,40 @@ def oom_kills() -> int:
     raise RuntimeError("this kernel does not count oom_kill")
 
 
+class KernelLog:
+    """What the kernel says from here on: the witness that knows nothing of our program."""
+
+    def __init__(self) -> None:
+        self._fd = os.open("/dev/kmsg", os.O_RDONLY)
+        os.lseek(self._fd, 0, os.SEEK_END)
+
+    def line(self) -> str:
+        """The next line; waits for it."""
+        return os.read(self._fd, 8192).decode().partition(";")[2].splitlines()[0]
+
+    def victim(self) -> int:
+        """The pid of the next process that the OOM killer takes; waits for it."""
+        while True:
+            killed = re.search(r"Killed process (\d+) ", self.line())
+            if killed:
+                return int(killed[1])
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
 def run_out_of_memory(trigger: Hog, hogs: Iterable[Hog], limit_mib: int = 900) -> list[Hog]:
-    """Let `trigger` grow until the OOM killer has killed, and return who is dead of `hogs` and the trigger.
+    """Let `trigger` grow until the OOM killer has killed; the dead of `hogs` and the trigger in the kernel's order.
 
-    Waits for as many deaths as the kernel has counted, not for a time.
+    Waits for as many deaths as the kernel has counted, not for a time. More than one may die: exit_mmap() hides
+    a victim from the next scan (MMF_OOM_SKIP) before its last pages are free.
     """
-    everyone = [*hogs, trigger]
+    by_pid = {thread: hog for hog in (*hogs, trigger) for thread in hog.threads()}
     before = oom_kills()
-    for _ in range(0, limit_mib, STEP_MIB):
-        if not trigger.grow(STEP_MIB) or oom_kills() > before:
-            return deaths(everyone, oom_kills() - before)
+    with closing(KernelLog()) as log:
+        for _ in range(0, limit_mib, STEP_MIB):
+            if not trigger.grow(STEP_MIB) or oom_kills() > before:
+                dead = [by_pid[log.victim()] for _ in range(oom_kills() - before)]
+                assert all(hog.was_killed() for hog in dead)
+                return dead
     raise RuntimeError(f"{trigger!r} grew by {limit_mib} MiB and nobody was killed")
-
-
-def deaths(hogs: Iterable[Hog], count: int) -> list[Hog]:
-    """The `count` hogs that are dead or about to be, in the order of `hogs`."""
-    alive = {hog.pid: hog for hog in hogs if hog.process.returncode is None}
-    dead = []
-    while len(dead) < count:
-        info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-        assert info
-        hog = alive.pop(info.si_pid)
-        assert hog.was_killed(), f"{hog!r} ended by itself"
-        dead.append(hog)
-    return [hog for hog in hogs if hog in dead]

@@ -48,7 +48,9 @@ class Policy:
         self.entries = PriorityMap(BPFFS / "maps/cgroup_priority")
         self.stats = PerCPUCounters(BPFFS / "maps/stats")
         self._records: list[VictimRecord] = []
-        self._ring = RingBuffer(BPFFS / "maps/events", lambda raw: self._records.append(VictimRecord.from_buffer_copy(raw)))
+        self._ring = RingBuffer(
+            BPFFS / "maps/events", lambda raw: self._records.append(VictimRecord.from_buffer_copy(raw))
+        )
         self._ring.consume()
         self._records.clear()
 
@@ -85,8 +87,3 @@ def flags(record: VictimRecord) -> VictimFlag:
 
 def victims(records: Iterable[VictimRecord]) -> list[int]:
     return [record.victim_tgid for record in records]
-
-
-def kernel_log() -> list[str]:
-    """The kernel's log so far."""
-    return subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout.splitlines()

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.layout import NO_LEVEL, VictimFlag
-from tests.node.hog import run_out_of_memory
-from tests.node.policy import flags, kernel_log, victims
+from tests.node.hog import KernelLog, run_out_of_memory
+from tests.node.policy import flags, victims
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def test_victim_of_a_limit_is_described(pod: Pod, policy: Policy) -> None:
     big = pod.hog("big", 34, options=["--name", "database"])
     policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
     trigger = pod.node.hog(pod.cgroup.child("trigger"), 0, options=["--name", "greedy"])
-    assert [small] == run_out_of_memory(trigger, pod.hogs)
+    assert small is run_out_of_memory(trigger, pod.hogs)[0]
 
     record = policy.record_of(small)
     assert VictimFlag.SELECTED | VictimFlag.CHANGED | VictimFlag.SPARED_ENTRY == flags(record)
@@ -51,7 +52,7 @@ def test_victims_cgroups_are_named_from_the_root(pod: Pod, policy: Policy) -> No
     """Ids and names of all cgroups on the way, for an agent that has never seen them."""
     victim = pod.hog("a/b", 34)
     policy.set({pod.cgroup.child("a"): 100})
-    assert [victim] == pod.run_out_of_memory()
+    assert victim is pod.first_victim()
 
     record = policy.record_of(victim)
     assert (3, 2) == (record.level, record.priority_level)
@@ -63,7 +64,7 @@ def test_nobody_is_spared_when_the_kernel_would_have_chosen_the_same(pod: Pod, p
     """A policy that changes nothing does not claim so."""
     small, big = pod.hog("small", 12), pod.hog("big", 34)
     policy.set({cgroup_of(small): 200, cgroup_of(big): 100})
-    assert [big] == pod.run_out_of_memory()
+    assert big is pod.first_victim()
 
     record = policy.record_of(big)
     assert VictimFlag.SELECTED == flags(record)
@@ -75,7 +76,7 @@ def test_victim_of_the_node_has_no_scope_cgroup(node: Node, policy: Policy) -> N
     hog = node.hog(node.cgroup("pods/a"), 30)
     policy.set({cgroup_of(hog): 100})
     node.fill()
-    assert [hog] == run_out_of_memory(node.hog(node.cgroup("host"), 0), [hog])
+    run_out_of_memory(node.hog(node.cgroup("host"), 0), [hog])
 
     record = policy.record_of(hog)
     assert 0 == record.scope_cgroup_id
@@ -85,7 +86,7 @@ def test_victim_of_the_node_has_no_scope_cgroup(node: Node, policy: Policy) -> N
 def test_victim_without_an_entry_has_the_hosts_priority(pod: Pod, policy: Policy) -> None:
     """No level, and 1000."""
     hog = pod.hog("a", 34)
-    assert [hog] == pod.run_out_of_memory()
+    assert hog is pod.first_victim()
 
     record = policy.record_of(hog)
     assert (NO_LEVEL, 1000) == (record.priority_level, record.priority)
@@ -95,11 +96,13 @@ def test_policy_name_stands_next_to_the_kill_in_the_kernel_log(pod: Pod, policy:
     """The line right before the kernel's own says which policy chose."""
     hog = pod.hog("a", 34)
     policy.set({cgroup_of(hog): 100})
-    assert [hog] == pod.run_out_of_memory()
+    with closing(KernelLog()) as log:
+        assert hog is pod.first_victim()
+        lines = [log.line()]
+        while f"Killed process {hog.pid} " not in lines[-1]:
+            lines.append(log.line())
 
-    lines = kernel_log()
-    (killed,) = [index for index, line in enumerate(lines) if f"Killed process {hog.pid} " in line]
-    assert any("policy_name=oompolicy" in line for line in lines[killed - 1 : killed])
+    assert "oompolicy_hook: policy_name=oompolicy" == lines[-2]
 
 
 def test_every_kill_of_a_storm_is_reported_once(pod: Pod, policy: Policy) -> None:
@@ -109,6 +112,5 @@ def test_every_kill_of_a_storm_is_reported_once(pod: Pod, policy: Policy) -> Non
         hog = pod.hog("storm", 30)
         policy.set({cgroup_of(hog): 100})
         killed += [victim.pid for victim in pod.run_out_of_memory()]
-        pod.hogs.clear()
 
     assert killed == victims(policy.records())

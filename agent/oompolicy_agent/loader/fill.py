@@ -7,7 +7,8 @@ What is there already stays: on an upgrade the entries are the agent's, and newe
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Final
 
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from oompolicy_agent.desired import Value
     from oompolicy_agent.loader.batch import Batch
 
+PAGE_SHIFT: Final = os.sysconf("SC_PAGESIZE").bit_length() - 1
+
 
 def fill_settings(pin: Path, host_priority: int) -> None:
     """Write the only element, and read it back."""
-    wanted, found, zero = Settings(host_priority=host_priority, valid=1), Settings(), ctypes.c_uint32()
+    wanted, found, zero = Settings(host_priority=host_priority, page_shift=PAGE_SHIFT), Settings(), ctypes.c_uint32()
     with Map(pin) as settings:
         lib = libbpf()
         written = lib.bpf_map_update_elem(settings.fd, ctypes.byref(zero), ctypes.byref(wanted), 0)
