@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.model import API_VERSION
 from oompolicy_agent.layout import VictimFlag
-from oompolicy_agent.text import clip, clip_start, fit_bytes
+from oompolicy_agent.text import clip, clip_start, fit_bytes, printable
 from oompolicy_agent.victims import SANDBOX_SCORE_ADJ, identity
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def note(named: NamedVictim) -> str:
         parts.insert(1, "killed together with the process chosen")
     if victim.spared:
         parts.append(_spared(named, victim.spared))
-    return fit_bytes(text + "; ".join(parts), NOTE_BYTES)
+    return fit_bytes(printable(text + "; ".join(parts)), NOTE_BYTES)
 
 
 def subject(owner: Owner) -> str:

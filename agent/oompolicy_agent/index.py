@@ -91,8 +91,9 @@ class Index:
     def _prune(self, now: float) -> None:
         for cgroup_id in [i for i in self._gone if i in self._present]:
             del self._gone[cgroup_id]
-        old = [i for i, (_, since) in self._gone.items() if now - since > TOMBSTONE_SECONDS]
-        for cgroup_id in old or list(self._gone)[: max(0, len(self._gone) - TOMBSTONES)]:
+        for cgroup_id in [i for i, (_, since) in self._gone.items() if now - since > TOMBSTONE_SECONDS]:
+            del self._gone[cgroup_id]
+        for cgroup_id in list(self._gone)[: max(0, len(self._gone) - TOMBSTONES)]:
             del self._gone[cgroup_id]
 
 

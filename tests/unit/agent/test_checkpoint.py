@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checkpoint is whole or not there, and a bad one is left out with a word."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oompolicy_agent import checkpoint
+from oompolicy_agent.checkpoint import Checkpoint, boot_id, load, parse, save
+from tests.unit.agent.fakes import BOOT, raw_pod
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def saved(path: Path, objects: list[dict[str, Any]]) -> Path:
+    save(path, BOOT, json.dumps(objects), '[{"id": 1, "kind": "pod", "path": "/x"}]', ("a", "b"))
+    return path
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    """All four parts."""
+    index = ({"id": 1, "kind": "pod", "path": "/x"},)
+
+    assert Checkpoint(BOOT, (raw_pod(),), index, ("a", "b")) == load(saved(tmp_path / "c.json", [raw_pod()]))
+
+
+def test_a_missing_one_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The first start has none."""
+    assert load(tmp_path / "c.json") is None
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"version": 2, "bootId": "x"}',
+        b'{"version": 1}',
+        b'{"version": 1, "bootId": "x", "objects": {}}',
+        b'{"version": 1, "bootId": "x", "objects": [1]}',
+        b'{"version": 1, "bootId": "x", "reported": [{}]}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+    ],
+)
+def test_a_bad_one_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
+    """The agent starts without it."""
+    path = tmp_path / "c.json"
+    path.write_bytes(data)
+
+    assert load(path) is None
+    assert ["WARNING"] == [record.levelname for record in caplog.records]
+    assert str(path) in caplog.text
+
+
+@given(st.data())
+def test_no_part_of_a_checkpoint_passes_for_one(data: st.DataObject) -> None:
+    """Cut anywhere, it is refused; a full disk or a crash leaves no wrong state."""
+    text = b'{"version": 1,\n"bootId": "x",\n"objects": [{"kind": "Pod"}],\n"index": [],\n"reported": []}'
+    cut = data.draw(st.integers(0, len(text) - 1))
+    with pytest.raises(ValueError, match=r"line \d+ column \d+"):  # what json says of it
+        parse(text[:cut])
+
+
+def test_a_crash_before_the_rename_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written until then has another name, and the next save overwrites it."""
+    path = saved(tmp_path / "c.json", [raw_pod("old")])
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", _crash)
+        with pytest.raises(OSError, match="crash"):
+            saved(path, [raw_pod("new")])
+    before = load(path)
+    after = load(saved(path, [raw_pod("new")]))
+
+    assert before is not None
+    assert after is not None
+    assert ["old", "new"] == [each.objects[0]["metadata"]["name"] for each in (before, after)]
+    assert ["c.json"] == [each.name for each in tmp_path.iterdir()]
+
+
+def _crash(*_: object) -> None:
+    raise OSError("crash")
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    """It has the names of everybody's pods."""
+    assert 0o600 == saved(tmp_path / "c.json", []).stat().st_mode & 0o777
+
+
+def test_the_boot_has_an_id() -> None:
+    """A UUID, from /proc."""
+    assert 36 == len(boot_id())
+    assert checkpoint.VERSION == 1

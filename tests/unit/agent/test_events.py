@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A victim's Event is one the API server takes, says what happened, and is the same at every try."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oompolicy_agent.events import event, event_name, micro_time, note
+from oompolicy_agent.index import Owner
+from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.output import as_json_line, as_yaml
+from oompolicy_agent.text import clip, clip_start, fit_bytes, printable
+from oompolicy_agent.victims import NamedVictim, Scope, parse_victim
+from tests.unit.agent.fakes import APP, BOOT, UID, record
+
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+APP_OWNER = Owner(
+    "container",
+    "/x",
+    UID,
+    APP,
+    "team-a",
+    "web-0",
+    UID,
+    "app",
+    "container",
+    300,
+    "OOMPolicy web: value 300",
+    "web",
+    "p-1",
+)
+CHANGED = VictimFlag.SELECTED | VictimFlag.CHANGED | VictimFlag.SPARED_ENTRY
+
+
+def named(owner: Owner | None = APP_OWNER, scope: Scope = "Node", path: str = "", **fields: Any) -> NamedVictim:  # noqa: ANN401
+    priority = {"priority": 300, "priority_level": 0} if owner else {}
+    victim = parse_victim(bytes(record(**{**priority, "anon_pages": 207_872, **fields})), BOOT)
+    decided = owner if victim.priority_cgroup_id else None
+    return NamedVictim(victim, owner, decided, scope, path, None, None)
+
+
+def test_an_event_is_what_the_api_takes() -> None:
+    """Field by field, for a container whose priority a policy gave."""
+    expected = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": event_name("web-0", named().victim), "namespace": "team-a"},
+        "eventTime": "2001-09-09T01:46:41.123456Z",
+        "type": "Warning",
+        "reason": "OOMVictimKilled",
+        "action": "Kill",
+        "reportingController": "oompolicy.dev/agent",
+        "reportingInstance": "node-1",
+        "regarding": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": "team-a",
+            "name": "web-0",
+            "uid": UID,
+            "fieldPath": "spec.containers{app}",
+        },
+        "related": {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMPolicy", "name": "web", "uid": "p-1"},
+        "note": (
+            "Kernel OOM killer killed java (pid 4711, anon-rss 812 MiB) in container app of pod team-a/web-0: "
+            "scope Node: the node ran out of memory; priority 300 from OOMPolicy web: value 300; "
+            "trigger: its own allocation"
+        ),
+    }
+
+    assert expected == event(named(), "node-1", 1_000_000_000_123_456_789 - 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("container", "spec.containers{app}"),
+        ("init", "spec.initContainers{app}"),
+        ("sidecar", "spec.initContainers{app}"),
+        ("ephemeral", "spec.ephemeralContainers{app}"),
+    ],
+)
+def test_the_field_path_is_the_containers(kind: str, path: str) -> None:
+    """By its kind."""
+    assert path == event(named(replace(APP_OWNER, container_kind=kind)), "n", 0)["regarding"]["fieldPath"]
+
+
+@pytest.mark.parametrize("owner", [None, Owner("container", "/x", UID, APP)])
+def test_without_a_pod_the_node_is_regarded(owner: Owner | None) -> None:
+    """A host process, or a pod nobody knows; an Event needs a namespace that is its subject's."""
+    made = event(named(owner), "node-1", 0)
+
+    assert {"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "node-1"} == made["regarding"]
+    assert "default" == made["metadata"]["namespace"]
+    assert "related" not in made
+
+
+def test_a_default_relates_to_no_policy() -> None:
+    """Only what a policy decided does."""
+    assert "related" not in event(named(replace(APP_OWNER, policy="")), "n", 0)
+    assert "related" not in event(named(flags=0), "n", 0)
+
+
+def test_a_policy_without_uid_is_related_by_name() -> None:
+    """It came from a file."""
+    related = event(named(replace(APP_OWNER, policy_uid="")), "n", 0)["related"]
+
+    assert "uid" not in related
+
+
+@pytest.mark.parametrize(
+    ("victim", "text"),
+    [
+        (named(None), "in cgroup /, a process of the host: "),
+        (named(Owner("container", "/x", UID, APP)), f"in container id abababababab of pod uid {UID}: "),
+        (named(replace(APP_OWNER, container=""), oom_score_adj=-998), "in the sandbox of container id abababababab of"),
+        (named(scope="Kubepods", path="/k"), "scope Kubepods: the pods together reached the limit of /k;"),
+        (named(scope="Pod"), "scope Pod: the pod reached its memory limit;"),
+        (named(scope="Container"), "scope Container: the container reached its memory limit;"),
+        (named(scope="Other", path="/a"), "scope Other: the limit of cgroup /a was reached;"),
+        (named(scope="Other", scope_cgroup_id=9), "scope Other: the limit of cgroup with id 9 was reached;"),
+        (named(flags=17), "scope Node: no memory left where its cpuset or memory policy allows it;"),
+        (named(flags=5), "; killed together with the process chosen; priority 300"),
+        (named(flags=0), "; priority 300, but no policy was asked in this OOM;"),
+        (named(None, priority=1000), "; priority 1000, that of processes of the host;"),
+        (named(priority=299), "; priority 299; trigger"),
+        (named(trigger_tgid=8, trigger_comm=b"kubelet"), "; trigger: kubelet (pid 8), a process of the host"),
+        (
+            named(flags=CHANGED, spared_tgid=9, spared_comm=b"psql", spared_priority=900, spared_badness=77),
+            "; spared: psql (pid 9) in a pod, priority 900, badness 77, would have been killed without the policy",
+        ),
+        (named(flags=3, spared_tgid=9), "; spared: a process (pid 9), a process of the host, priority 0"),
+        (
+            replace(named(flags=CHANGED, spared_tgid=9, spared_comm=b"psql"), spared_owner=APP_OWNER),
+            "; spared: psql (pid 9) in container app of pod team-a/web-0, priority",
+        ),
+    ],
+)  # fmt: skip
+def test_the_note_says_it(victim: NamedVictim, text: str) -> None:
+    """One sentence for each thing that can be the case."""
+    assert text in note(victim)
+
+
+words = st.text(max_size=300)
+comms = st.binary(max_size=16)
+
+
+@given(st.tuples(words, words, words, words), st.tuples(comms, comms, comms))
+def test_a_note_fits_whatever_the_names(names: tuple[str, ...], processes: tuple[bytes, ...]) -> None:
+    """1,024 bytes of UTF-8, on one line, with no character in halves."""
+    pod, container, reason, path = names
+    owner = replace(APP_OWNER, pod=pod, container=container, reason=reason)
+    comms = dict(zip(("victim_comm", "trigger_comm", "spared_comm"), processes, strict=True))
+    victim = replace(
+        named(owner, "Other", path, flags=31, trigger_tgid=9, **comms), trigger_owner=owner, spared_owner=owner
+    )
+
+    assert len(note(victim).encode()) <= 1024
+    assert note(victim).isprintable()
+
+
+@given(comms, st.text(max_size=16))
+def test_an_event_survives_its_encoding(comm: bytes, path: str) -> None:
+    """Read as YAML and as JSON it is the same."""
+    made = event(named(None, "Other", printable(path), victim_comm=comm), "node-1", 0)
+
+    assert made == yaml.safe_load(as_yaml(made))
+    assert made == json.loads(as_json_line(made))
+
+
+@given(st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", fullmatch=True))
+def test_an_events_name_is_a_subdomain(pod: str) -> None:
+    """However long its pod's, and of whatever dots and dashes it is cut at."""
+    name = event_name(pod, named().victim)
+
+    assert len(name) <= 253
+    if SUBDOMAIN.fullmatch(pod):
+        assert SUBDOMAIN.fullmatch(name)
+
+
+def test_an_events_name_is_stable() -> None:
+    """It depends on nothing but process and boot: a retry, or another program generation, gives the same."""
+    first, again = named(), named(boottime_ns=77, anon_pages=1, scope="Pod")
+    other = named(start_boottime_ns=6)
+
+    assert event_name("web-0", first.victim) == event_name("web-0", again.victim)
+    assert event_name("web-0", first.victim) != event_name("web-0", other.victim)
+    assert "web-0.6556148fbf65d580" == event_name("web-0", first.victim)
+
+
+def test_times_have_microseconds() -> None:
+    """As metav1.MicroTime wants it, zeros included."""
+    assert "2026-11-22T20:31:47.000001Z" == micro_time(1_795_379_507_000_001_999)
+
+
+@given(st.text(), st.integers(3, 50))
+def test_cut_text_fits(text: str, limit: int) -> None:
+    """From either end, by characters or by bytes."""
+    assert len(clip(text, limit)) <= limit
+    assert len(clip_start(text, limit)) <= limit
+    assert len(fit_bytes(text, limit).encode()) <= limit
+    assert text in (clip(text, len(text)), clip_start(text, len(text)))

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last good manifests are resolved for this node, and cut down for the checkpoint."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy.manifests import manifests_from_objects
+from oompolicy.model import Defaults
+from oompolicy_agent import checkpoint
+from oompolicy_agent.known import decide, fingerprint, read_checkpoint, read_folder
+from oompolicy_agent.slim import slim
+from tests.unit.agent.fakes import BOOT, raw_pod, raw_policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a", "labels": {"tier": "prod"}}}
+FULL_POD: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {
+        "name": "web-0",
+        "namespace": "team-a",
+        "uid": "u",
+        "labels": {"app": "web"},
+        "annotations": {
+            "oompolicy.dev/priority": "650",
+            "kubernetes.io/config.mirror": "d41d8cd98f00b204e9800998ecf8427e",
+            "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        },
+        "managedFields": [{"manager": "kubectl"}],
+    },
+    "spec": {
+        "nodeName": "node-1",
+        "priorityClassName": "critical",
+        "overhead": {"memory": "10Mi"},
+        "resources": {"requests": {"memory": "1Gi"}},
+        "volumes": [{"name": "secret"}],
+        "initContainers": [{"name": "init"}, {"name": "side", "restartPolicy": "Always", "env": []}],
+        "containers": [
+            {
+                "name": "app",
+                "env": [{"name": "PASSWORD", "value": "geheim"}],
+                "resources": {"limits": {"memory": "1Gi"}},
+            }
+        ],
+        "ephemeralContainers": [{"name": "debug"}],
+    },
+    "status": {
+        "phase": "Running",
+        "qosClass": "Burstable",
+        "conditions": [{"type": "Ready"}],
+        "initContainerStatuses": [{"name": "init", "containerID": "containerd://1"}],
+        "containerStatuses": [
+            {
+                "name": "app",
+                "containerID": "containerd://2",
+                "lastState": {"terminated": {"containerID": "containerd://3"}},
+            }
+        ],
+        "ephemeralContainerStatuses": [{"name": "debug"}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "raw", [FULL_POD, raw_pod(), raw_policy(), NAMESPACE, {**NAMESPACE, "spec": {"finalizers": []}}]
+)
+def test_the_short_object_says_the_same(raw: dict[str, Any]) -> None:
+    """Parsing it gives the same record, but for the copy that kubectl keeps in an annotation."""
+    raw = deepcopy(raw)
+    raw["metadata"].get("annotations", {}).pop("kubectl.kubernetes.io/last-applied-configuration", None)
+    whole, short = (manifests_from_objects([(None, each)]) for each in (raw, slim(raw)))
+
+    assert not whole.problems
+    assert (whole.policies, whole.namespaces, whole.pods) == (short.policies, short.namespaces, short.pods)
+
+
+def test_secrets_stay_out_of_the_checkpoint() -> None:
+    """A pod's environment is nothing of ours."""
+    text = json.dumps(slim(FULL_POD))
+
+    assert "geheim" not in text
+    assert "managedFields" not in text
+    assert "last-applied" not in text
+
+
+def test_only_this_nodes_pods_count() -> None:
+    """For the map and for the checkpoint."""
+    other = raw_pod("other", uid="22222222-2222-2222-2222-222222222222", node="node-2")
+    manifests = manifests_from_objects([(None, each) for each in (raw_policy(), NAMESPACE, raw_pod(), other)])
+    known = decide(manifests, "node-1", Defaults())
+
+    assert ["web-0"] == [pod.name for pod in known.pods]
+    assert [(300, "web")] == [(each.priority, each.policy) for each in known.assignments]
+    assert ["OOMPolicy", "Namespace", "Pod"] == [each["kind"] for each in json.loads(known.objects_json)]
+
+
+def test_a_checkpoint_gives_the_same_state(tmp_path: Path) -> None:
+    """Through the disk and back."""
+    known = decide(manifests_from_objects([(None, raw_policy()), (None, raw_pod())]), "node-1", Defaults())
+    checkpoint.save(tmp_path / "c.json", BOOT, known.objects_json, "[]", ())
+    saved = checkpoint.load(tmp_path / "c.json")
+
+    assert saved is not None
+    assert known == decide(read_checkpoint(saved), "node-1", Defaults())
+
+
+def test_a_folders_fingerprint_changes_with_its_files(tmp_path: Path) -> None:
+    """Made, changed, removed; and links are followed."""
+    seen = [fingerprint(tmp_path)]
+    file, link = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    file.write_text("a")
+    seen.append(fingerprint(tmp_path))
+    file.write_text("ab")
+    seen.append(fingerprint(tmp_path))
+    link.symlink_to("nowhere")
+    seen.append(fingerprint(tmp_path))
+    file.unlink()
+    seen.append(fingerprint(tmp_path))
+
+    assert len(set(seen)) == len(seen)
+    assert () == fingerprint(tmp_path / "absent")
+
+
+def test_a_missing_folder_is_a_problem_not_an_empty_state(tmp_path: Path) -> None:
+    """Otherwise every priority would go with an unmounted volume."""
+    assert read_folder(tmp_path / "absent").problems

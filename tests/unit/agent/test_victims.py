@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A victim is named by ids, by names where the ids are unknown, and says what ran out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy.model import Defaults
+from oompolicy.resolve import resolve
+from oompolicy_agent.index import Index, Owner, owners
+from oompolicy_agent.layout import LEVELS, NO_LEVEL, VictimFlag
+from oompolicy_agent.victims import NamedVictim, identity, name_victim, parse_victim
+from tests.unit.agent.fakes import APP, BOOT, PAUSE, SYSTEMD, UID, ids_along, make, pod, record, tree_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oompolicy.model import Pod
+
+CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"
+SANDBOX = f"{SYSTEMD}/cri-containerd-{PAUSE}.scope"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    make(tmp_path, f"{CONTAINER}/nested/deep", SANDBOX, "system.slice/sshd.service", f"system.slice/docker-{APP}.scope")
+    return tmp_path
+
+
+@pytest.fixture
+def index(root: Path) -> Index:
+    known = Index()
+    known.update(owners(tree_of(root), [pod()], resolve((), (), [pod()]), Defaults()), now=0)
+    return known
+
+
+def named(root: Path, path: str, index: Index | None = None, pods: tuple[Pod, ...] = (), **fields: Any) -> NamedVictim:  # noqa: ANN401
+    raw = bytes(record(path, ids_along(root, path), **fields))
+    return name_victim(parse_victim(raw, BOOT), index or Index(), pods)
+
+
+def whose(victim: NamedVictim) -> tuple[str, str] | None:
+    return (victim.owner.pod, victim.owner.container) if victim.owner else None
+
+
+@pytest.mark.parametrize("path", [CONTAINER, f"{CONTAINER}/nested/deep"])
+def test_a_victim_is_named_by_its_nearest_known_cgroup(root: Path, index: Index, path: str) -> None:
+    """In the container's own cgroup or below it."""
+    assert ("web-0", "app") == whose(named(root, path, index))
+
+
+def test_a_gone_cgroup_still_has_its_name(root: Path, index: Index) -> None:
+    """Nothing is left of the pod but what the index remembers."""
+    index.update({}, now=1)
+
+    assert ("web-0", "app") == whose(named(root, CONTAINER, index))
+
+
+@pytest.mark.parametrize("path", [CONTAINER, f"{CONTAINER}/docker/{PAUSE}", f"kubepods/burstable/pod{UID}/{APP}"])
+def test_the_kernels_names_do_where_the_index_knows_nothing(root: Path, path: str) -> None:
+    """An agent that was not there finds pod and container among the pods it knows."""
+    make(root, path)
+
+    assert ("web-0", "app") == whose(named(root, path, pods=(pod(),)))
+
+
+def test_a_container_between_two_scans_is_named_by_its_id(root: Path, index: Index) -> None:
+    """The index has only the pod; the pod object has the container's id meanwhile."""
+    new = "ef" * 32
+    path = f"{SYSTEMD}/cri-containerd-{new}.scope"
+    make(root, path)
+    later = pod(containers={"app": (new, APP)})
+
+    assert ("web-0", "") == whose(named(root, path, index))
+    assert ("web-0", "app") == whose(named(root, path, index, (later,)))
+
+
+def test_a_pod_nobody_knows_has_at_least_its_uid(root: Path) -> None:
+    """And waits for its object, for a while."""
+    victim = named(root, CONTAINER)
+
+    assert victim.owner is not None
+    assert (UID, APP, "") == (victim.owner.cgroup_uid, victim.owner.container_id, victim.owner.pod)
+    assert not victim.complete
+
+
+@pytest.mark.parametrize("path", ["system.slice/sshd.service", "", f"system.slice/docker-{APP}.scope"])
+def test_a_host_process_is_nobodys(root: Path, index: Index, path: str) -> None:
+    """A container that is no pod's is the host's too."""
+    victim = named(root, path, index, (pod(),))
+
+    assert victim.owner is None
+    assert victim.complete
+
+
+@pytest.mark.parametrize(("adj", "complete"), [(-998, True), (500, False)])
+def test_a_sandbox_has_no_container_to_wait_for(root: Path, index: Index, adj: int, complete: bool) -> None:
+    """kubelet protects it by its oom_score_adj, and no status ever names its id."""
+    assert complete == named(root, SANDBOX, index, oom_score_adj=adj).complete
+
+
+@pytest.mark.parametrize(
+    ("depth", "scope"),
+    [(0, "Other"), (1, "Kubepods"), (2, "Kubepods"), (3, "Pod"), (4, "Container"), (5, "Other")],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_the_scope_is_whose_limit_was_reached(root: Path, index: Index, depth: int, scope: str, known: bool) -> None:
+    """By the index, and by the names where it knows nothing."""
+    path = f"{CONTAINER}/nested/deep"
+    ids = ids_along(root, path)
+    victim = named(root, path, index if known else None, scope_cgroup_id=ids[depth])
+
+    assert scope == victim.scope
+    assert "/".join(["", *path.split("/")][: depth + 1]) or "/" == victim.scope_path
+
+
+def test_no_scope_cgroup_is_the_node(root: Path, index: Index) -> None:
+    """The kernel had no memory cgroup to blame."""
+    assert "Node" == named(root, CONTAINER, index).scope
+
+
+@pytest.mark.parametrize("path", [f"system.slice/docker-{APP}.scope", f"user.slice/pod{UID}", "user.slice/burstable"])
+def test_names_out_of_place_are_no_scope_of_ours(root: Path, path: str) -> None:
+    """Docker on the host names its cgroups as kubelet's docker does."""
+    make(root, path)
+
+    assert "Other" == named(root, path, scope_cgroup_id=ids_along(root, path)[-1]).scope
+
+
+def test_an_unknown_scope_is_another_cgroup(root: Path, index: Index) -> None:
+    """Not among the victim's ancestors: nothing is said of it but its id."""
+    victim = named(root, CONTAINER, index, scope_cgroup_id=1 << 60)
+
+    assert ("Other", "") == (victim.scope, victim.scope_path)
+
+
+def test_who_decided_is_where_the_entry_stands(root: Path, index: Index) -> None:
+    """The container's own entry, its pod's, its class's; or none: host priority."""
+    levels = {level: named(root, CONTAINER, index, priority_level=level).decided_by for level in (2, 3, 4)}
+    nobody = named(root, CONTAINER, index, priority_level=NO_LEVEL).decided_by
+
+    assert [(2, "qos"), (3, "pod"), (4, "container")] == [(level, by.kind) for level, by in levels.items() if by]
+    assert nobody is None
+
+
+def test_spared_and_trigger_are_named_too(root: Path, index: Index) -> None:
+    """By the cgroup the record has for them."""
+    container = ids_along(root, CONTAINER)[-1]
+    flags = VictimFlag.SELECTED | VictimFlag.CHANGED
+    victim = named(root, "", index, flags=flags, trigger_cgroup_id=container, spared_cgroup_id=container, spared_tgid=7)
+
+    assert victim.spared_owner == victim.trigger_owner == index.get(container)
+    assert victim.victim.spared is not None
+    assert 7 == victim.victim.spared.tgid
+
+
+def test_without_a_change_nobody_is_spared(root: Path) -> None:
+    """What stands in the record's spared fields then means nothing."""
+    assert named(root, CONTAINER, spared_tgid=7).victim.spared is None
+
+
+def test_deeper_than_the_record_is_cut_off() -> None:
+    """Ids and names of the first levels are there, and do."""
+    path = "/".join(f"l{level}" for level in range(1, 30))
+    victim = parse_victim(bytes(record(path, range(1, LEVELS + 1), level=29, victim_cgroup_id=30)), BOOT)
+
+    assert tuple(range(1, LEVELS + 1)) == victim.cgroup_ids
+    assert "/l1/l2/l3/l4/l5/l6/l7/l8/l9/l10/l11" == victim.path
+
+
+def test_names_of_any_bytes_become_printable() -> None:
+    """A process may call itself anything, and so may a cgroup."""
+    victim = parse_victim(bytes(record("x\n\x1b[31m", [1, 2], victim_comm=b"\xff\n\x00")), BOOT)
+
+    assert (r"\xff\n", r"/x\n\x1b[31m") == (victim.comm, victim.path)
+
+
+def test_flags_of_the_future_are_ignored() -> None:
+    """A newer program may set more."""
+    assert VictimFlag.GROUP == parse_victim(bytes(record(flags=1 << 31 | VictimFlag.GROUP)), BOOT).flags
+
+
+@pytest.mark.parametrize("size", [0, 1455, 1464])
+def test_a_record_of_another_size_is_refused(size: int) -> None:
+    """A program of another version."""
+    with pytest.raises(ValueError, match=f"{size} bytes, expected 1456"):
+        parse_victim(bytes(size), BOOT)
+
+
+def test_the_identity_is_the_process() -> None:
+    """The same for the same, another for another boot, process or start."""
+    mine = identity(BOOT, 1, 2)
+
+    assert mine == identity(BOOT, 1, 2)
+    assert 4 == len({mine, identity("other", 1, 2), identity(BOOT, 2, 2), identity(BOOT, 1, 3)})
+    assert 16 == len(mine)
+
+
+def test_the_owner_of_a_slice_is_no_pod(root: Path, index: Index) -> None:
+    """A process directly in a QoS slice is nobody's pod."""
+    assert named(root, "kubepods.slice", index).owner is None
+    assert Owner("qos", "/").pod == ""
