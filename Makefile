@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# What each target needs it makes or installs itself; see CONTRIBUTING.md.
+.DEFAULT_GOAL := help
+
+PYTHON := .venv/bin/python
+KERNELS ?= trixie trixie-backports
+NODE_TESTS ?= tests/node
+# Under emulation a kernel's node tests take about ten minutes; a guest that is still busy then is lost.
+NODE_DEADLINE ?= 2400
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## install what is missing on this machine, and the virtual environment
+	@scripts/setup
+
+demo: ## two OOMs in a guest, without and with a policy: who dies, and why
+	@scripts/setup --system-only
+	@python3 -m tests.vm.demo
+
+test: lint test-unit test-node ## everything that a change has to pass
+
+lint: setup ## style, types, import contracts, shell scripts
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	shellcheck scripts/setup tests/vm/guest/init .ci/run
+
+test-unit: setup ## needs nothing but Python
+	$(PYTHON) -m pytest tests/unit
+
+test-node: setup $(KERNELS:%=test-node-%) ## real OOMs, in a guest per kernel
+
+test-node-%:
+	$(PYTHON) -m tests.vm.run --kernel $* --deadline $(NODE_DEADLINE) -- \
+		python3 -m pytest -p no:cacheprovider --durations=10 $(NODE_TESTS)
+
+bench: setup ## how long a selection takes: docs/benchmarks.md
+	$(PYTHON) -m benchmarks
+
+clean: ## what a build leaves in the checkout; the cache stays
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: help setup demo test lint test-unit test-node bench clean
