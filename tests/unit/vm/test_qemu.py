@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pieces of QEMU's command line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.vm import qemu
+from tests.vm.errors import QemuError
+
+FILES = qemu.Files(
+    vmlinuz=Path("/v"),
+    initrd=Path("/i"),
+    root=Path("/r,oot"),
+    work=Path("/w"),
+    console=Path("/c"),
+    ports={"output": Path("/dev/fd/7"), "status": Path("/s")},
+)
+
+
+def test_emulation_has_every_processor_feature_and_kvm_the_hosts() -> None:
+    assert ["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1024"] == qemu.processor(qemu.Machine("tcg"))
+    assert ["-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", "512"] == qemu.processor(qemu.Machine("kvm", 512, 1))
+
+
+def test_words_for_the_kernel_come_after_our_own_so_that_they_win() -> None:
+    words = qemu.direct_kernel(qemu.Machine("tcg", append=" loglevel=7  sysctl.vm.panic_on_oom=1 "), FILES)[-1].split()
+
+    assert ["loglevel=7", "sysctl.vm.panic_on_oom=1"] == words[-2:]
+    assert {"console=ttyS0", "panic=-1", "oops=panic"} <= set(words)
+
+
+def test_the_root_disk_is_never_written() -> None:
+    words = qemu.command_line(qemu.Machine("tcg"), FILES)
+
+    assert "if=none,id=root,format=raw,file=/r,,oot,snapshot=on,cache=unsafe" in words
+    assert "if=none,id=work,format=raw,file=/w,readonly=on" in words
+    assert "-no-reboot" in words
+
+
+def test_every_port_is_named() -> None:
+    words = qemu.ports(FILES.ports)
+
+    assert "virtserialport,chardev=output,name=oompolicy.output" in words
+    assert "file,id=output,path=/dev/fd/7" in words
+
+
+def test_a_version_is_read_with_or_without_debians_addition() -> None:
+    assert qemu.parse_version("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\n") == (10, 0)
+    assert qemu.parse_version("QEMU emulator version 7.2.19\n") < qemu.OLDEST_QEMU
+
+
+def test_something_else_than_qemu_is_refused() -> None:
+    with pytest.raises(QemuError, match="says 'hello'"):
+        qemu.parse_version("hello")
