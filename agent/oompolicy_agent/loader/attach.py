@@ -30,8 +30,7 @@ SYSCTLS: Final = Path("/proc/sys/vm")
 
 def attach(options: Options) -> Report:
     """The whole verb. LoaderError where it fails although the node could have carried it."""
-    handover.give_folder(options.run_dir, options.uid, options.gid, 0o755)
-    handover.give_folder(options.state_dir, options.uid, options.gid, 0o750)
+    options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     with exclusive(options.lock):
         node = _look(options)
         try:
@@ -47,6 +46,8 @@ def attach(options: Options) -> Report:
 
 def _attach(options: Options, node: Node) -> Report:
     _require(node, options)
+    handover.give_folder(options.run_dir, options.uid, options.gid, 0o755)
+    handover.give_folder(options.state_dir, options.uid, options.gid, 0o750)
     refusal = None
     if options.module and node.hook is Hook.NONE:
         # Before the module goes in: an object of another version must leave the node as it was.

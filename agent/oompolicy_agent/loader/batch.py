@@ -79,7 +79,7 @@ def choose() -> tuple[Batch, str | None]:
     except (ImportError, OSError):
         return (
             OneByOne(),
-            "bcc (python3-bpfcc) is not installed: the maps were filled through libbpf, without its probes",
+            "bcc (python3-bpfcc) is not installed: the maps were filled through libbpf",
         )
     return BCC(lib), None
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bpftool: loads and attaches objects, and says what is pinned."""
+"""bpftool: loads and attaches objects, and knows which programs there are."""
 
 from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.loader.command import Result, run
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
+from oompolicy_agent.loader.probe import doubts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ def load(obj: Path, links: Path, maps: Mapping[str, Path]) -> None:
     done = run("bpftool", "prog", "loadall", str(obj), str(links), *reused, "autoattach")
     if done.status == 0:
         return
-    sentence = f"bpftool could not load {obj.name}: {explain(done)}"
+    sentence = "; ".join((f"bpftool could not load {obj.name}: {explain(done)}", *doubts()))
     raise (UnsupportedError if _NOT_PERMITTED in done.stderr else LoaderError)(sentence)
 
 
@@ -52,21 +53,11 @@ def explain(done: Result) -> str:
     return "; ".join([*telling[:1], *errors[:1]] or lines[-1:] or [f"exit status {done.status}"])
 
 
-def program_of(pin: Path) -> int | None:
-    """The id of the program whose link is pinned at `pin`; None if there is no link."""
-    link = _show("link", "pinned", str(pin))
-    return link.get("prog_id") if link else None
-
-
-def maps_of(program: int) -> frozenset[int] | None:
-    """The ids of a program's maps; None if there is no such program."""
-    shown = _show("prog", "id", str(program))
-    return frozenset(shown.get("map_ids", ())) if shown else None
-
-
-def _show(what: str, *which: str) -> dict[str, Any]:
-    """What bpftool says of one object; empty if there is none."""
-    # By what it prints: 7.5 shows a pinned link and ends with status 255 all the same.
-    text = run("bpftool", "-j", what, "show", *which).stdout
-    shown = json.loads(text) if text.strip() else None
-    return shown if isinstance(shown, dict) and "error" not in shown else {}
+def has_program(program: int) -> bool:
+    """Whether the kernel still holds a program of this id, as far as we may (SYS_ADMIN) and can (bpftool) know."""
+    # By what it prints: 7.5 ends with status 255 after some that it could show.
+    try:
+        text = run("bpftool", "-j", "prog", "show", "id", str(program)).stdout
+    except FileNotFoundError:
+        return False
+    return "error" not in json.loads(text or '{"error": ""}')

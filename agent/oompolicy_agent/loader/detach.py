@@ -34,8 +34,10 @@ def _unpin(tree: Pins) -> frozenset[int]:
         folder = tree.links / name
         programs.update(generation.programs(folder).values())
         pins.remove(folder)
-    for folder in (tree.links, tree.maps, tree.maps_new, tree.root):
+    for folder in (tree.links, tree.maps, tree.maps_new):
         pins.remove(folder)
+    if tree.root.exists() and not pins.names_in(tree.root):
+        tree.root.rmdir()
     return frozenset(program for program in programs if program is not None)
 
 
@@ -44,7 +46,7 @@ def _await_end(programs: frozenset[int]) -> None:
     left = set(programs)
 
     def gone() -> bool:
-        left.difference_update([program for program in left if bpftool.maps_of(program) is None])
+        left.difference_update([program for program in left if not bpftool.has_program(program)])
         return not left
 
     if not until(gone, module.PATIENCE):

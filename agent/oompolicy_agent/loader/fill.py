@@ -7,6 +7,7 @@ What is there already stays: on an upgrade the entries are the agent's, and newe
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from oompolicy_agent.bpf import Map, PriorityMap, libbpf
 from oompolicy_agent.cgroups import scan
 from oompolicy_agent.desired import desired
 from oompolicy_agent.layout import Settings
+from oompolicy_agent.loader import plain
 from oompolicy_agent.loader.errors import LoaderError
 
 if TYPE_CHECKING:
@@ -29,7 +31,11 @@ if TYPE_CHECKING:
     from oompolicy_agent.desired import Value
     from oompolicy_agent.loader.batch import Batch
 
+log = logging.getLogger(__name__)
+
 PAGE_SHIFT: Final = os.sysconf("SC_PAGESIZE").bit_length() - 1
+
+_LIMIT: Final = 64 << 20  # bytes; a checkpoint has a few KB per pod
 
 
 def fill_settings(pin: Path, host_priority: int) -> None:
@@ -74,6 +80,8 @@ def missing(entries: Mapping[int, Value], found: Mapping[int, tuple[int, int]]) 
 def load_checkpoint(path: Path) -> Checkpoint | None:
     """None where there is none that can be used: the class defaults hold then."""
     try:
-        return checkpoint.load(path)
-    except RecursionError:  # the file is the agent's, and nested so deeply it is not its work
+        content = plain.read(path, _LIMIT)
+        return checkpoint.parse(content) if content is not None else None
+    except (OSError, ValueError, RecursionError) as error:
+        log.warning("checkpoint %s cannot be used and is left out: %s", path, error)
         return None

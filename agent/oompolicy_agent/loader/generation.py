@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from oompolicy_agent.bpf import Map
 from oompolicy_agent.loader import bpftool, pins
 from oompolicy_agent.loader.errors import LoaderError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
-    from oompolicy_agent.bpf import MapInfo
     from oompolicy_agent.loader.objectfile import BPFObject
 
 
@@ -20,31 +21,39 @@ def build(obj: BPFObject, maps: Path, folder: Path) -> None:
     folder.mkdir(mode=pins.FOLDER_MODE)
     try:
         bpftool.load(obj.path, folder, {name: maps / name for name in pins.MAPS})
-        _require_complete(obj, maps, folder)
+        _require_complete(obj, folder)
     except BaseException:
         pins.remove(folder)
         raise
 
 
-def _require_complete(obj: BPFObject, maps: Path, folder: Path) -> None:
-    if lacking := flaw(obj, pins.shapes(maps), folder):
-        raise LoaderError(f"{obj.path.name} was loaded, but {lacking}")
-
-
-def flaw(obj: BPFObject, maps: dict[str, MapInfo], folder: Path) -> str | None:
-    """What keeps `folder` from being a complete generation of `obj` that uses these maps; None if nothing does."""
-    if absent := obj.programs.difference(pins.names_in(folder)):
-        return f"these programs are not pinned: {', '.join(sorted(absent))}"
-    programs = {name: bpftool.program_of(folder / name) for name in sorted(obj.programs)}
+def flaw(wanted: Iterable[str], found: dict[str, int | None]) -> str | None:
+    """What keeps the pins `found` (see `programs`) from being all of `wanted`, attached; None if nothing does."""
+    if absent := sorted(set(wanted) - found.keys()):
+        return f"these programs are not pinned: {', '.join(absent)}"
     # Where a program cannot be attached bpftool pins the program itself, and says nothing in its exit status.
-    if loose := [name for name, program in programs.items() if program is None]:
+    if loose := [name for name in sorted(wanted) if found[name] is None]:
         return f"these programs are not attached: {', '.join(loose)}"
-    used = frozenset[int]().union(*(bpftool.maps_of(program) or () for program in programs.values() if program))
-    if foreign := [name for name, info in maps.items() if info.id not in used]:
-        return f"its programs use other maps than those pinned: {', '.join(foreign)}"
     return None
 
 
 def programs(folder: Path) -> dict[str, int | None]:
-    """The program id behind each pin of a generation; None where there is no link."""
-    return {name: bpftool.program_of(folder / name) for name in pins.names_in(folder)}
+    """The id of the program behind each link pinned in `folder`; None where the pin is no link."""
+    return {name: _program_of(folder / name) for name in pins.names_in(folder)}
+
+
+def _program_of(pin: Path) -> int | None:
+    # fdinfo and not `bpftool link show`: that asks for programs by id, which takes SYS_ADMIN.
+    with Map(pin) as link:
+        return parse_fdinfo(Path(f"/proc/self/fdinfo/{link.fd}").read_text(encoding="ascii"))
+
+
+def parse_fdinfo(text: str) -> int | None:
+    """The program's id if this is a link (bpf_link_show_fdinfo() in kernel/bpf/syscall.c), else None."""
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return int(fields["prog_id"]) if "link_id" in fields else None
+
+
+def _require_complete(obj: BPFObject, folder: Path) -> None:
+    if lacking := flaw(obj.programs, programs(folder)):
+        raise LoaderError(f"{obj.path.name} was loaded, but {lacking}")

@@ -28,9 +28,10 @@ def install(obj: BPFObject, tree: Pins, options: Options) -> str | None:
     maps = _maps_for(obj, tree)
     warning = _fill(maps, options)
     handover.give_maps(maps, options.uid, options.gid)
-    _attach(obj, tree, maps)
     if maps != tree.maps:
+        tree.disown()
         pins.put(maps, tree.maps)
+    _attach(obj, tree)
     _clear(tree, keep=obj.hash)
     return warning
 
@@ -71,22 +72,22 @@ def _fill(maps: Path, options: Options) -> str | None:
     return warning
 
 
-def _attach(obj: BPFObject, tree: Pins, maps: Path) -> None:
+def _attach(obj: BPFObject, tree: Pins) -> None:
     current = tree.links / obj.hash
-    lacking = generation.flaw(obj, pins.shapes(maps), current)
+    lacking = generation.flaw(obj.programs, generation.programs(current))
     if lacking is None:
         log.info("%s is attached already", obj.path.name)
         return
     if current.exists():
         log.warning("%s is attached again: %s", obj.path.name, lacking)
-    built = tree.new_generation()
-    generation.build(obj, maps, built)
+    built = tree.unfinished()
+    generation.build(obj, tree.maps, built)
     pins.put(built, current)
 
 
 def _clear(tree: Pins, *, keep: str) -> None:
     for name in tree.generations:
         if name != keep:
-            log.info("generation %s is removed", name)
+            log.info("generation %s was replaced and is removed", name)
             pins.remove(tree.links / name)
     pins.remove(tree.maps_new)

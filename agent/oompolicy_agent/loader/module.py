@@ -116,7 +116,7 @@ def _open_log() -> int | None:
 
 
 def _lines(log: int | None) -> tuple[str, ...]:
-    """What the module, or the kernel about it, has said since; one record per read, see Documentation/ABI."""
+    """What the kernel has said of the module since, the oldest first."""
     if log is None:
         return ()
     records = []
@@ -127,6 +127,11 @@ def _lines(log: int | None) -> tuple[str, ...]:
         pass
     finally:
         os.close(log)
-    texts = (record.partition(";")[2].splitlines()[:1] for record in records)
+    return tuple(text for record in records if (text := message(record)))
+
+
+def message(record: str) -> str:
+    """The text of one record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg), empty if it is not of our module."""
+    text = record.partition(";")[2].partition("\n")[0]
     prefix = f"{MODULE}: "
-    return tuple(text.removeprefix(prefix) for line in texts for text in line if text.startswith(prefix))
+    return text.removeprefix(prefix) if text.startswith(prefix) else ""

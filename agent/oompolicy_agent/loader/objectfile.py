@@ -40,12 +40,11 @@ def read(path: Path) -> BPFObject:
     """LoaderError where the file is not there, not an object, or disagrees with `layout`."""
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:_HASH_DIGITS]
-        difference = check_object(path)
     except OSError as error:
         raise LoaderError(f"the BPF object {path} cannot be read: {error.strerror}") from error
-    if difference:
-        raise LoaderError(f"{path.name} and this loader are of different versions: {difference}")
     with _opened(path) as handle:
+        if difference := check_object(path):
+            raise LoaderError(f"{path.name} and this loader are of different versions: {difference}")
         programs = frozenset(_lib().bpf_program__name(each).decode() for each in _programs(handle))
         maps = {name: _shape(each) for name, each in _maps(handle).items() if name in MAPS}
     if missing := [name for name in MAPS if name not in maps]:

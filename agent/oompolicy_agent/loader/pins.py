@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of pins on bpffs, and how it changes without a moment without policy.
 
-maps/               the five maps
-maps_new/           while maps change their shape
-links/<hash>/       the attached programs of one object: a generation
-links/building_<n>/ a generation that is not known to be complete
+maps/                 the five maps
+maps_new/             what will be maps/, until it is filled
+links/<hash>/         a generation: the programs of one object, all attached and using what is in maps/
+links/unfinished_<n>/ programs of which that is not known
 
 bpffs reserves names with a dot.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAPS: Final = ("cgroup_priority", "events", "cgroups", "stats", "settings")
 FOLDER_MODE: Final = 0o711
 
-_BUILDING: Final = "building_"
+_UNFINISHED: Final = "unfinished_"
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 
@@ -56,11 +56,15 @@ class Pins:
         """Names of all generations, those being built too."""
         return names_in(self.links)
 
-    def new_generation(self) -> Path:
-        """A folder that is not there yet."""
+    def unfinished(self) -> Path:
+        """A name that is not taken yet for a generation that is not known to be complete."""
         taken = self.generations
-        free = next(n for n in range(len(taken) + 1) if f"{_BUILDING}{n}" not in taken)
-        return self.links / f"{_BUILDING}{free}"
+        return self.links / next(name for n in range(len(taken) + 1) if (name := f"{_UNFINISHED}{n}") not in taken)
+
+    def disown(self) -> None:
+        """No generation is complete any more: maps/ is about to change. They stay attached."""
+        for name in finished(self.generations):
+            (self.links / name).rename(self.unfinished())
 
 
 def leftovers(generations: Iterable[str]) -> tuple[str, ...]:
@@ -68,8 +72,13 @@ def leftovers(generations: Iterable[str]) -> tuple[str, ...]:
 
     Where there is no finished one they may be all that enforces; they stay until there is.
     """
-    unfinished = {name for name in generations if name.startswith(_BUILDING)}
-    return tuple(sorted(unfinished)) if set(generations) - unfinished else ()
+    complete = finished(generations)
+    return tuple(sorted(set(generations) - set(complete))) if complete else ()
+
+
+def finished(generations: Iterable[str]) -> tuple[str, ...]:
+    """Those named by their object's hash."""
+    return tuple(name for name in generations if not name.startswith(_UNFINISHED))
 
 
 def names_in(folder: Path) -> tuple[str, ...]:

@@ -6,11 +6,15 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from oompolicy_agent.loader import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+_LIMIT: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +52,8 @@ def write(path: Path, report: Report) -> None:
 def read(path: Path) -> Mapping[str, Any]:
     """The last report; empty where there is none that can be read."""
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(plain.read(path, _LIMIT) or "{}")
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -68,7 +72,7 @@ def parse(found: Mapping[str, Any]) -> Report | None:
             message=found["message"],
             warnings=tuple(found["warnings"]),
         )
-    except KeyError:
+    except (KeyError, TypeError):
         return None
 
 

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loader's report, lock and command line."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from oompolicy_agent.loader import main as command
+from oompolicy_agent.loader import options, plain, report
+from oompolicy_agent.loader.errors import LoaderError
+from oompolicy_agent.loader.lock import exclusive
+from oompolicy_agent.loader.options import Options
+from oompolicy_agent.loader.report import Report
+
+REPORT = Report(
+    backend="EvaluateTask",
+    hook="Module",
+    kernel_version="6.12.107",
+    boot_id="boot",
+    object="3f2a",
+    attached=True,
+    links=("evaluate_task",),
+    warnings=("vm.panic_on_oom=1: the kernel panics",),
+)
+
+
+def test_the_report_has_the_contracts_keys(tmp_path: Path) -> None:
+    report.write(tmp_path / "loader.json", REPORT)
+
+    assert json.loads((tmp_path / "loader.json").read_text()) == {
+        "backend": "EvaluateTask",
+        "hook": "Module",
+        "kernelVersion": "6.12.107",
+        "bootId": "boot",
+        "object": "3f2a",
+        "attached": True,
+        "links": ["evaluate_task"],
+        "message": "",
+        "warnings": ["vm.panic_on_oom=1: the kernel panics"],
+    }
+
+
+def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
+    report.write(tmp_path / "loader.json", REPORT)
+
+    assert REPORT == report.parse(report.read(tmp_path / "loader.json"))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "{"])
+def test_what_is_no_report_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "loader.json").write_text(content)
+
+    assert report.parse(report.read(tmp_path / "loader.json")) is None
+
+
+def test_a_link_in_the_agents_folder_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "shadow"
+    victim.write_text("secret")
+    for name in ("loader.json", ".loader.json.tmp"):
+        (tmp_path / name).symlink_to(victim)
+
+    report.write(tmp_path / "loader.json", REPORT)
+
+    assert victim.read_text() == "secret"
+    assert report.read(tmp_path / "loader.json")["object"] == "3f2a"
+
+
+def test_a_second_loader_gives_up_with_a_sentence(tmp_path: Path) -> None:
+    with (
+        exclusive(tmp_path / "lock"),
+        pytest.raises(LoaderError, match="another loader is at work"),
+        exclusive(tmp_path / "lock", patience=0),
+    ):
+        pass
+
+
+def test_the_lock_can_be_taken_again_and_after_it_was_removed(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "lock"):
+        (tmp_path / "lock").unlink()
+    with exclusive(tmp_path / "lock", patience=0):
+        pass
+
+
+def test_the_lock_is_not_taken_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(OSError, match="symbolic"), exclusive(tmp_path / "lock", patience=0):
+        pass
+
+
+def test_report_and_checkpoint_follow_their_folders() -> None:
+    found = options.parse(["attach", "--run-dir", "/r", "--state-dir", "/s"])
+
+    assert (Path("/r/loader.json"), Path("/s/checkpoint.json")) == (found.report, found.checkpoint)
+
+
+def test_the_defaults_are_the_contracts() -> None:
+    found = options.parse(["attach"])
+
+    expected = (Path("/run/oompolicy/loader.json"), Path("/var/lib/oompolicy/checkpoint.json"), 65532, 65532, 1000)
+    assert expected == (found.report, found.checkpoint, found.uid, found.gid, found.host_priority)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["attach", "--host-priority", "1001"], ["attach", "--uid", "root"], ["detach", "--uid", "1"]]
+)
+def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        options.parse(arguments)
+
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (LoaderError("bpftool could not load it"), "bpftool could not load it"),
+        (PermissionError(13, "Permission denied", "/pins/maps"), "/pins/maps: Permission denied"),
+    ],
+)
+def test_a_failure_is_one_sentence_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, sentence: str
+) -> None:
+    def fail(_: Options) -> None:
+        raise error
+
+    monkeypatch.setattr(command, "detach", fail)
+
+    assert command.main(["detach"]) == 1
+    assert capsys.readouterr().err == f"oompolicy-loader: {sentence}\n"
+
+
+def test_only_a_plain_file_of_bounded_size_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
+
+    assert plain.read(tmp_path / "file", 5) == b"12345"
+    assert plain.read(tmp_path / "file", 4) is None
+    assert plain.read(tmp_path / "pipe", 5) is None
+    assert plain.read(tmp_path / "missing", 5) is None
+    with pytest.raises(OSError, match="symbolic"):
+        plain.read(tmp_path / "link", 5)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which entries the loader adds, and that bcc is handed what it is meant to be."""
+
+import ctypes
+import errno
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+from oompolicy.model import QOSClass
+from oompolicy_agent.cgroups import CgroupDir, PodCgroup, SliceCgroup, Tree
+from oompolicy_agent.checkpoint import Checkpoint
+from oompolicy_agent.desired import Value
+from oompolicy_agent.layout import Entry
+from oompolicy_agent.loader.batch import BCC
+from oompolicy_agent.loader.fill import load_checkpoint, missing, wanted
+
+UID: Final = "0a1b2c3d-0000-4000-8000-000000000001"
+CONTAINER: Final = "c" * 64
+TREE: Final = Tree(
+    root_id=1,
+    slices=(SliceCgroup(10, "/kubepods", None), SliceCgroup(11, "/kubepods/burstable", QOSClass.BURSTABLE)),
+    pods={UID: PodCgroup(20, "/pod", QOSClass.BURSTABLE, {CONTAINER: CgroupDir(21, "/pod/c")})},
+)
+POD: Final[dict[str, Any]] = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "db", "namespace": "prod", "uid": UID},
+    "spec": {"containers": [{"name": "pg", "resources": {"requests": {"memory": "1Mi"}}}]},
+    "status": {
+        "qosClass": "Burstable",
+        "containerStatuses": [{"name": "pg", "containerID": f"containerd://{CONTAINER}"}],
+    },
+}
+POLICY: Final[dict[str, Any]] = {
+    "apiVersion": "oompolicy.dev/v1alpha1",
+    "kind": "OOMPolicy",
+    "metadata": {"name": "databases"},
+    "spec": {"priority": {"value": 900}},
+}
+
+
+def test_without_a_checkpoint_the_class_defaults_stand() -> None:
+    assert wanted(TREE, None) == {10: Value(800, 0), 11: Value(500, 0)}
+
+
+def test_a_checkpoint_of_another_boot_serves_by_uid_and_container_id() -> None:
+    entries = wanted(TREE, Checkpoint("another boot", (POLICY, POD)))
+
+    assert {entries[20].priority, entries[21].priority} == {900}
+    assert entries[21].memory_request == 1 << 20
+
+
+def test_what_the_agent_wrote_stays() -> None:
+    entries = {10: Value(800, 0), 11: Value(500, 0)}
+
+    assert missing(entries, {11: (650, 0), 99: (1, 0)}) == {10: Value(800, 0)}
+
+
+def test_a_checkpoint_nested_without_end_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+    path.write_text("[" * 200_000)
+
+    assert load_checkpoint(path) is None
+
+
+class FakePriorities:
+    """A map with room for four entries."""
+
+    fd = 5
+    path = Path("/pins/cgroup_priority")
+
+    def info(self) -> SimpleNamespace:
+        return SimpleNamespace(max_entries=4)
+
+
+Keys = ctypes.Array[ctypes.c_uint64]
+Values = ctypes.Array[Entry]
+
+
+class FakeLib:
+    """libbcc on a dictionary."""
+
+    def __init__(self) -> None:
+        self.held: dict[int, tuple[int, int]] = {}
+
+    def bpf_update_batch(self, _fd: int, keys: Keys, values: Values, count: Any) -> int:  # noqa: ANN401 (byref has no type)
+        for i in range(count._obj.value):
+            self.held[keys[i]] = values[i].priority, values[i].memory_request
+        return 0
+
+    def bpf_lookup_batch(self, _fd: int, *places_and_room: Any) -> int:  # noqa: ANN401 (byref has no type)
+        _from, _to, keys, values, count = places_and_room
+        for i, (key, (priority, request)) in enumerate(self.held.items()):
+            keys[i], values[i] = key, Entry(priority=priority, memory_request=request)
+        count._obj.value = len(self.held)
+        ctypes.set_errno(errno.ENOENT)
+        return -errno.ENOENT
+
+
+def test_bcc_reads_back_what_it_wrote() -> None:
+    batch, priorities = BCC(FakeLib()), FakePriorities()
+
+    batch.write(priorities, {7: Value(900, 1), 2**63: Value(0, 2)})  # type: ignore[arg-type]
+
+    assert batch.read(priorities) == {7: (900, 1), 2**63: (0, 2)}  # type: ignore[arg-type]

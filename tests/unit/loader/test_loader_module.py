@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the loader says of a module that the kernel does not take."""
+
+from pathlib import Path
+
+import pytest
+
+from oompolicy_agent.loader import module
+
+NONE, INTEGRITY = "[none] integrity confidentiality\n", "none [integrity] confidentiality\n"
+
+
+def insmod(reason: str) -> str:
+    return f"insmod: ERROR: could not insert module /m/oompolicy_hook.ko: {reason}\n"
+
+
+def test_the_kernels_last_words_are_quoted() -> None:
+    said = ("loading out-of-tree module taints kernel.", "cannot hook oom_evaluate_task(): it was inlined")
+
+    sentence = module.refusal("oompolicy_hook.ko", insmod("No such file or directory"), said, NONE)
+
+    assert sentence == (
+        "the kernel refused oompolicy_hook.ko: No such file or directory; "
+        "the kernel says: cannot hook oom_evaluate_task(): it was inlined"
+    )
+
+
+def test_a_missing_signature_names_secure_boot() -> None:
+    sentence = module.refusal("hook.ko", insmod("Key was rejected by service"), (), INTEGRITY)
+
+    assert "secure boot" in sentence
+
+
+@pytest.mark.parametrize(
+    ("lockdown", "words"), [(INTEGRITY, "locked down (integrity)"), (NONE, "CAP_SYS_MODULE"), ("", "CAP_SYS_MODULE")]
+)
+def test_not_permitted_names_lockdown_or_the_capability(lockdown: str, words: str) -> None:
+    assert words in module.refusal("hook.ko", insmod("Operation not permitted"), (), lockdown)
+
+
+@pytest.mark.parametrize(("text", "mode"), [(NONE, ""), (INTEGRITY, "integrity"), ("", "")])
+def test_the_lockdown_mode_stands_in_brackets(text: str, mode: str) -> None:
+    assert mode == module.active_lockdown(text)
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        ("4,512,5140900,-;oompolicy_hook: version magic 'a' should be 'b'\n", "version magic 'a' should be 'b'"),
+        ("6,513,5140901,-;oompolicy_hook: ready\n SUBSYSTEM=module\n", "ready"),
+        ("6,514,5140902,-;eth0: link up\n", ""),
+    ],
+)
+def test_only_the_modules_own_records_count(record: str, text: str) -> None:
+    assert text == module.message(record)
+
+
+def test_a_module_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    assert "does not exist" in (module.insert(tmp_path / "oompolicy_hook.ko") or "")
+
+
+@pytest.mark.parametrize(("running", "offered", "warned"), [("A", "B", True), ("A", "A", False), ("", "B", False)])
+def test_another_version_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, running: str, offered: str, *, warned: bool
+) -> None:
+    monkeypatch.setattr(module, "running_version", lambda: running)
+    monkeypatch.setattr(module, "source_version", lambda _: offered)
+
+    assert warned is (module.version_warning(Path("hook.ko")) is not None)
