@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -29,8 +30,8 @@ class Output:
         if self._path is None:
             _write_all(1, data)
             return
-        # Opened anew each time: the file may have been rotated.
-        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        # Opened anew each time: the file may have been rotated. A pipe without a reader must not stop the loop.
+        fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
         try:
             _append(fd, data)
         finally:
@@ -57,12 +58,15 @@ def _lines(mapping: Mapping[str, Any], indent: str) -> Iterator[str]:
 
 
 def _append(fd: int, data: bytes) -> None:
-    size = os.fstat(fd).st_size
+    before = os.fstat(fd)
+    if not stat.S_ISREG(before.st_mode):
+        _write_all(fd, data)
+        return
     try:
         _write_all(fd, data)
         os.fsync(fd)
     except OSError:
-        os.ftruncate(fd, size)
+        os.ftruncate(fd, before.st_size)
         raise
 
 

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes of a folder are noticed, also where the folder itself changes; and the last good state is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy_agent.folder import FolderWatch
+from oompolicy_agent.inotify import Q_OVERFLOW, Change, Inotify
+from oompolicy_agent.known import decide, read_folder
+from oompolicy_agent.problems import Problems
+from oompolicy_agent.settings import Settings
+from oompolicy_agent.source import Source
+from tests.unit.agent.fakes import raw_pod, raw_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "manifests"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def watch(folder: Path) -> Iterator[FolderWatch]:
+    made = FolderWatch(folder)
+    yield made
+    made.close()
+
+
+def test_nothing_happened_at_first(watch: FolderWatch) -> None:
+    """No change without a change."""
+    assert not watch.changed()
+
+
+def test_what_happens_to_files_is_noticed(watch: FolderWatch, folder: Path) -> None:
+    """Written, moved in, linked in, moved out, removed."""
+    file, aside = folder / "a.yaml", folder.parent / "aside"
+    steps = []
+    for step in (
+        lambda: file.write_text("a"),
+        lambda: file.rename(aside),
+        lambda: aside.rename(file),
+        lambda: (folder / "link").symlink_to(file),
+        lambda: os.link(file, folder / "hard"),
+        file.unlink,
+    ):
+        step()
+        steps.append(watch.changed())
+
+    assert [True] * 6 == steps
+    assert not watch.changed()
+
+
+def test_a_file_counts_when_it_is_closed(watch: FolderWatch, folder: Path) -> None:
+    """Half of it would be an invalid manifest for a moment."""
+    with (folder / "a.yaml").open("w") as file:
+        file.write("half")
+        file.flush()
+        assert not watch.changed()
+    assert watch.changed()
+
+
+def test_what_happens_beside_the_folder_does_not_count(watch: FolderWatch, folder: Path) -> None:
+    """Its parent is watched for its name alone."""
+    (folder.parent / "other").write_text("x")
+
+    assert not watch.changed()
+
+
+def test_a_replaced_folder_is_followed(watch: FolderWatch, folder: Path) -> None:
+    """Removed and made again: the new one's files are noticed."""
+    folder.rmdir()
+    assert watch.changed()
+    assert not watch.complete
+    folder.mkdir()
+    assert watch.changed()
+    assert watch.complete
+    (folder / "a.yaml").write_text("a")
+    assert watch.changed()
+
+
+def test_a_folder_moved_over_is_followed(watch: FolderWatch, folder: Path) -> None:
+    """In one step, as a careful writer does it."""
+    new = folder.parent / "new"
+    new.mkdir()
+    shutil.rmtree(folder)
+    new.rename(folder)
+    assert watch.changed()
+    (folder / "a.yaml").write_text("a")
+    assert watch.changed()
+
+
+def test_a_link_to_the_folder_is_followed(tmp_path: Path) -> None:
+    """Pointed at another one, as kubelet does with its volumes."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "current").symlink_to("one")
+    watch = FolderWatch(tmp_path / "current")
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(tmp_path / "current")
+    seen = [watch.changed()]
+    (tmp_path / "two" / "a.yaml").write_text("a")
+    seen.append(watch.changed())
+    (tmp_path / "one" / "a.yaml").write_text("a")
+    seen.append(watch.changed())
+    watch.close()
+
+    assert [True, True, False] == seen
+
+
+def test_kubelets_volumes_are_followed(tmp_path: Path) -> None:
+    """Files are links through ..data, and that link is what is renamed."""
+    (tmp_path / "..1").mkdir()
+    (tmp_path / "..1" / "a.yaml").write_text("1")
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
+    watch = FolderWatch(tmp_path)
+    (tmp_path / "..2").mkdir()
+    (tmp_path / "..2" / "a.yaml").write_text("2")
+    (tmp_path / "..tmp").symlink_to("..2")
+    watch.changed()
+    (tmp_path / "..tmp").rename(tmp_path / "..data")
+
+    assert watch.changed()
+    watch.close()
+
+
+def test_a_folder_may_come_later(tmp_path: Path) -> None:
+    """With its parent, too: then `renew` finds it."""
+    watch = FolderWatch(tmp_path / "run" / "oompolicy")
+    assert not watch.complete
+    (tmp_path / "run" / "oompolicy").mkdir(parents=True)
+    watch.renew()
+
+    assert watch.complete
+    watch.close()
+
+
+def test_one_name_alone_can_be_watched(folder: Path) -> None:
+    """The agent writes its own status beside the loader's report."""
+    watch = FolderWatch(folder, only="loader.json")
+    (folder / "status.json").write_text("{}")
+    assert not watch.changed()
+    (folder / "loader.json").write_text("{}")
+    assert watch.changed()
+    watch.close()
+
+
+def test_a_lost_event_is_a_change(watch: FolderWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's queue ran over: anything may have happened."""
+    answers = [[Change(-1, Q_OVERFLOW, "")], []]
+    monkeypatch.setattr(Inotify, "read", lambda _: answers.pop(0))
+
+    assert watch.changed()
+
+
+# The folder's content.
+
+
+@pytest.fixture
+def source(folder: Path) -> Iterator[Source]:
+    made = Source(Settings(manifests=folder, node="node-1"), Problems())
+    yield made
+    made.close()
+
+
+def put(folder: Path, name: str, *objects: object) -> None:
+    (folder / name).write_text("".join(f"---\n{json.dumps(each)}\n" for each in objects))
+
+
+def priorities(source: Source) -> list[int] | None:
+    return [each.priority for each in source.known.assignments] if source.known else None
+
+
+def test_good_manifests_are_taken_over(source: Source, folder: Path) -> None:
+    """And again when they change."""
+    put(folder, "pod.yaml", raw_pod())
+    put(folder, "policy.yaml", raw_policy(value=300))
+    seen = [source.reload(), source.reload(), priorities(source)]
+    put(folder, "policy.yaml", raw_policy(value=400))
+    seen += [source.reload(), priorities(source)]
+
+    assert [True, False, [300], True, [400]] == seen
+
+
+def test_the_last_good_state_is_kept(source: Source, folder: Path) -> None:
+    """While anything is wrong, with file, object and field; and taken over as soon as it is right."""
+    put(folder, "pod.yaml", raw_pod())
+    put(folder, "policy.yaml", raw_policy(value=300))
+    source.reload()
+    put(folder, "policy.yaml", raw_policy(value=4000))
+    (folder / "pod.yaml").unlink()
+
+    assert not source.reload()
+    assert [300] == priorities(source)
+    (sentence,) = source._problems.current["manifests"]
+    assert f"{folder / 'policy.yaml'}: OOMPolicy/web: spec.priority.value: " in sentence
+    put(folder, "policy.yaml", raw_policy(value=400))
+    assert source.reload()
+    assert ([], {}) == (priorities(source), source._problems.current)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a: [", b"- 1", b"kind: ConfigMap"])
+def test_unreadable_manifests_change_nothing(source: Source, folder: Path, content: bytes) -> None:
+    """Not even at the first start: no state is none, not an empty one."""
+    put(folder, "pod.yaml", raw_pod())
+    (folder / "bad.yaml").write_bytes(content)
+
+    assert not source.reload()
+    assert source.known is None
+    assert str(folder / "bad.yaml") in source._problems.current["manifests"][0]
+
+
+def test_an_unmounted_folder_changes_nothing(source: Source, folder: Path) -> None:
+    """It is a problem, not an order to forget everything."""
+    put(folder, "pod.yaml", raw_pod())
+    source.reload()
+    shutil.rmtree(folder)
+
+    assert not source.reload()
+    assert [500] == priorities(source)
+    assert source._problems.current["manifests"]
+
+
+def test_a_change_without_an_event_is_found(source: Source, folder: Path) -> None:
+    """By the full check."""
+    put(folder, "pod.yaml", raw_pod())
+    assert source.overlooked()
+    source.reload()
+
+    assert not source.overlooked()
+
+
+def test_the_folder_is_read_as_a_whole(folder: Path) -> None:
+    """Policies, namespaces and pods of all files."""
+    put(folder, "all.yaml", raw_pod(), raw_policy())
+
+    assert 1 == len(decide(read_folder(folder), "node-1", Settings(manifests=folder, node="n").defaults).assignments)

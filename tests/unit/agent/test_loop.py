@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One loop waits for descriptors and timers; announcements ask for a scan when pods are concerned."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy_agent.announced import Announced
+from oompolicy_agent.layout import CgroupChange, CgroupRecord
+from oompolicy_agent.loop import Loop
+from tests.unit.agent.fakes import APP, SYSTEMD, id_of, make, tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+
+
+def test_a_readable_descriptor_calls_back(loop: Loop) -> None:
+    """Until it is forgotten."""
+    reader, writer = os.pipe()
+    calls: list[bytes] = []
+    loop.watch(reader, lambda: calls.append(os.read(reader, 10)))
+    os.write(writer, b"x")
+    loop.step()
+    loop.forget(reader)
+    os.write(writer, b"y")
+    loop.after(0, "turn", lambda: None)
+    loop.step()
+
+    assert [b"x"] == calls
+    loop.forget(reader)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_timer_calls_back_once_and_the_soonest_counts(loop: Loop) -> None:
+    """Whoever asks for the same later is served earlier."""
+    calls: list[str] = []
+    loop.after(60, "a", lambda: calls.append("late"))
+    loop.after(0, "a", lambda: calls.append("soon"))
+    loop.after(60, "a", lambda: calls.append("later"))
+    loop.after(0.001, "b", lambda: calls.append("b"))
+    while len(calls) < 2:
+        loop.step()
+    loop.after(0, "turn", lambda: None)
+    loop.step()
+
+    assert ["soon", "b"] == calls
+
+
+def test_a_timer_may_set_itself_again(loop: Loop) -> None:
+    """And stop the loop."""
+    calls: list[int] = []
+
+    def tick() -> None:
+        calls.append(len(calls))
+        loop.after(0.001, "tick", tick if len(calls) < 3 else loop.stop)
+
+    tick()
+    loop.run()
+
+    assert [0, 1, 2] == calls
+
+
+def test_a_timer_set_by_a_callback_waits_for_the_next_turn(loop: Loop) -> None:
+    """Or the loop would never look at its descriptors."""
+    calls: list[str] = []
+    loop.after(0, "one", lambda: loop.after(0, "two", lambda: calls.append("two")))
+    loop.step()
+    assert [] == calls
+    loop.step()
+    assert ["two"] == calls
+
+
+def announcement(cgroup: int, parent: int, change: CgroupChange = CgroupChange.MKDIR) -> CgroupRecord:
+    return CgroupRecord(cgroup_id=cgroup, parent_id=parent, change=change, level=3)
+
+
+def test_before_the_first_scan_everything_counts() -> None:
+    """kubepods itself may be what was made."""
+    assert Announced().heard(announcement(5, 1))
+
+
+def test_only_what_concerns_pods_asks_for_a_scan(tmp_path: Path) -> None:
+    """A node starts services and sessions all day."""
+    pod, service = make(tmp_path, SYSTEMD, "system.slice")
+    announced = Announced()
+    announced.scanned(tree_of(tmp_path), 1)
+
+    assert announced.heard(announcement(1000, pod))
+    assert announced.heard(announcement(1001, 1000))
+    assert announced.heard(announcement(1000, pod, CgroupChange.RMDIR))
+    assert not announced.heard(announcement(1002, service))
+
+
+def test_what_was_not_visible_yet_is_looked_for_again(tmp_path: Path) -> None:
+    """The kernel announces a cgroup before it shows it: a few times, later and later."""
+    (pod,) = make(tmp_path, SYSTEMD)
+    announced = Announced()
+    announced.scanned(tree_of(tmp_path), 1)
+    announced.heard(announcement(1 << 60, pod))
+    waits = [announced.scanned(tree_of(tmp_path), 1) for _ in range(6)]
+
+    assert [2, 4, 8, 16, None, None] == waits
+
+
+def test_what_is_seen_is_not_looked_for(tmp_path: Path) -> None:
+    """Nor what is gone again."""
+    (pod,) = make(tmp_path, SYSTEMD)
+    announced = Announced()
+    announced.scanned(tree_of(tmp_path), 1)
+    container = f"{SYSTEMD}/cri-containerd-{APP}.scope"
+    make(tmp_path, container)
+    announced.heard(announcement(id_of(tmp_path, container), pod))
+    announced.heard(announcement(1 << 60, pod))
+    announced.heard(announcement(1 << 60, pod, CgroupChange.RMDIR))
+
+    assert announced.scanned(tree_of(tmp_path), 1) is None

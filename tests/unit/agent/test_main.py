@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command: what it refuses, how it starts, and that a signal ends it in order."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy_agent import main as module
+from oompolicy_agent.health import serve
+from oompolicy_agent.main import main
+from oompolicy_agent.settings import parse
+from tests.unit.agent.fakes import raw_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AGENT = Path(__file__).parents[3] / "agent"
+POLICY = Path(__file__).parents[3] / "operator"
+
+
+def flags(folder: Path) -> list[str]:
+    made = []
+    for name in ("manifests", "state-dir", "run-dir", "bpffs", "cgroup-root"):
+        (folder / name).mkdir(exist_ok=True)
+        made += [f"--{name}", str(folder / name)]
+    return [*made, "--node", "node-1"]
+
+
+def test_flags_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not given has its default; the node's name may come from the environment."""
+    monkeypatch.setenv("NODE_NAME", "node-7")
+    found = parse(["--manifests", str(tmp_path), "--listen", "[::1]:8080", "--output-format", "json"])
+
+    assert (tmp_path, "node-7", "-", "json", ("::1", 8080)) == (
+        found.manifests, found.node, found.output, found.output_format, found.listen
+    )  # fmt: skip
+    assert Path("/var/lib/oompolicy/spool") == found.spool
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--manifests", "x"],
+        ["--node", "x"],
+        ["--manifests", "x", "--node", "x", "--listen", "8080"],
+        ["--manifests", "x", "--node", "x", "--listen", "host:70000"],
+        ["--manifests", "x", "--node", "x", "--output-format", "xml"],
+    ],
+)
+def test_a_wrong_command_line_is_usage(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit status 2."""
+    monkeypatch.delenv("NODE_NAME", raising=False)
+    with pytest.raises(SystemExit) as error:
+        parse(arguments)
+
+    assert 2 == error.value.code
+
+
+def test_a_second_agent_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Two readers would take records from each other."""
+    arguments = flags(tmp_path)
+    with (tmp_path / "state-dir/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        assert 1 == main(arguments)
+    assert "another agent runs on this node" in caplog.text
+
+
+def test_an_unusable_state_directory_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One sentence, exit status 1."""
+    arguments = flags(tmp_path)
+    (tmp_path / "state-dir").rmdir()
+    (tmp_path / "state-dir").write_text("a file")
+
+    assert 1 == main(arguments)
+    assert "the state directory cannot be used" in caplog.text
+
+
+def test_a_missing_library_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libbpf is the one thing that pip cannot bring."""
+
+    def absent() -> None:
+        raise OSError("libbpf.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(module, "libbpf", absent)
+
+    assert 1 == main(flags(tmp_path))
+    assert "cannot start: libbpf.so.1: cannot open shared object file" in caplog.text
+
+
+def test_another_layout_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The BPF object beside the package is the loader's: what it writes must be what we read."""
+    (tmp_path / "oompolicy.bpf.o").write_bytes(b"nonsense")
+    monkeypatch.setattr(module, "_OBJECT", tmp_path / "oompolicy.bpf.o")
+
+    assert 1 == main(flags(tmp_path))
+    assert "oompolicy.bpf.o: not little-endian BTF" in caplog.text
+
+
+def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
+    """Exit status 0, the checkpoint written; without a loader it waited, and said why."""
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests/policy.json").write_text(json.dumps(raw_policy()))
+    command = [sys.executable, "-m", "oompolicy_agent", *flags(tmp_path)]
+    paths = os.pathsep.join(map(str, (AGENT, POLICY)))
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}) as agent:
+        assert agent.stderr
+        said = []
+        for line in agent.stderr:
+            said.append(line)
+            if "running on node node-1" in line:
+                agent.send_signal(signal.SIGTERM)
+
+    assert 0 == agent.returncode
+    assert "the loader's pins are not there" in "".join(said)
+    assert ["OOMPolicy"] == [
+        each["kind"] for each in json.loads((tmp_path / "state-dir/checkpoint.json").read_text())["objects"]
+    ]
+
+
+@pytest.fixture
+def reasons() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def port(reasons: list[str]) -> Iterator[int]:
+    with ExitStack() as stack:
+        server = serve(("127.0.0.1", 0), {"/readyz": lambda: tuple(reasons)})
+        stack.callback(server.server_close)
+        stack.callback(server.shutdown)
+        yield int(server.server_address[1])
+
+
+def asked(port: int, path: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    connection.close()
+    return answer.status, body
+
+
+def test_a_probe_says_why_not(port: int, reasons: list[str]) -> None:
+    """200 while there is nothing to say, 503 with the sentences otherwise."""
+    before = asked(port, "/readyz")
+    reasons += ["ü: one", "two"]
+
+    assert (200, "ok\n") == before
+    assert (503, "ü: one\ntwo\n") == asked(port, "/readyz?verbose")
+    assert (404, "not found\n") == asked(port, "/other")

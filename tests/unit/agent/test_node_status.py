@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status tells in one look whether a node enforces, and why not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy.manifests import manifests_from_objects
+from oompolicy.resolve import resolve
+from oompolicy_agent.attach import Attachment
+from oompolicy_agent.layout import Stat
+from oompolicy_agent.problems import Problems
+from oompolicy_agent.status import MESSAGE_LENGTH, View, build, reasons, write
+from tests.unit.agent.fakes import pod, raw_pod
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 22, 20, 31, 47, 5, UTC)
+ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
+GOOD = View(
+    attachment=ATTACHED,
+    policy_hash="abc",
+    pods=(pod(),),
+    not_mapped=(),
+    entries=5,
+    entries_missing=0,
+    counters={Stat.VICTIMS: 3, Stat.VICTIMS_DROPPED: 1, Stat.SELECTIONS: 2},
+    spooled=1,
+    spool_dropped=2,
+    problems={},
+)
+
+
+def condition(view: View, kind: str) -> tuple[str, str, str]:
+    (found,) = [each for each in build(view, {}, NOW)["conditions"] if each["type"] == kind]
+    return found["status"], found["reason"], found["message"]
+
+
+def test_a_good_node_is_ready_enforces_and_is_synced() -> None:
+    """With the fields that become OOMNode.status."""
+    made = build(GOOD, {}, NOW)
+
+    assert ["Enforce", "EvaluateTask", "Module", "6.12.107", "abc"] == [
+        made[key] for key in ("mode", "backend", "hook", "kernelVersion", "policyHash")
+    ]
+    assert [("Ready", "True"), ("Enforcing", "True"), ("Synced", "True")] == [
+        (each["type"], each["status"]) for each in made["conditions"]
+    ]
+    expected = {"pods": 1, "podsMapped": 1, "mapEntries": 5, "victims": 3, "victimsDropped": 1, "eventsDropped": 2}
+    assert expected.items() <= made["counts"].items()
+
+
+@pytest.mark.parametrize(
+    ("area", "reason", "synced"),
+    [
+        ("manifests", "InvalidManifests", "LastGoodState"),
+        ("tree", "CgroupsUnreadable", "CgroupsUnreadable"),
+        ("pins", "PinsMissing", "PinsMissing"),
+        ("attach", "NotAttached", "Synced"),
+        ("map", "MapNotWritten", "MapNotWritten"),
+    ],
+)
+def test_what_makes_a_node_not_ready(area: str, reason: str, synced: str) -> None:
+    """Each with its reason, and its sentences as message."""
+    view = replace(GOOD, problems={area: ("one", "two")})
+
+    assert ("False", reason, "one; two") == condition(view, "Ready")
+    assert synced == condition(view, "Synced")[1]
+    assert ("one", "two") == reasons(view.problems)
+    assert ["one", "two"] == build(view, {}, NOW)["problems"]
+
+
+@pytest.mark.parametrize("area", ["output", "spool", "kernel", "room", "checkpoint", "status"])
+def test_what_does_not(area: str) -> None:
+    """The node does its work all the same; it is said, though."""
+    view = replace(GOOD, problems={area: ("one",)})
+
+    assert "True" == condition(view, "Ready")[0]
+    assert ["one"] == build(view, {}, NOW)["problems"]
+
+
+@pytest.mark.parametrize(
+    ("attachment", "expected"),
+    [
+        (ATTACHED, ("True", "Attached", "backend EvaluateTask, hook Module")),
+        (
+            replace(ATTACHED, backend="ObserveOnly", hook="None", message="no hook"),
+            ("False", "ObserveOnly", "no hook"),
+        ),
+        (replace(ATTACHED, problem="nothing attached"), ("False", "NotAttached", "nothing attached")),
+        (Attachment("", "", "6", "the loader has not run", "", ()), ("False", "NotAttached", "the loader has not run")),
+        (
+            replace(ATTACHED, warnings=("vm.panic_on_oom=1: bad",)),
+            ("True", "Bypassed", "backend EvaluateTask, hook Module; vm.panic_on_oom=1: bad"),
+        ),
+    ],
+)
+def test_enforcing_says_how_or_why_not(attachment: Attachment, expected: tuple[str, str, str]) -> None:
+    """One condition for it all."""
+    assert expected == condition(replace(GOOD, attachment=attachment), "Enforcing")
+
+
+def test_victims_that_went_round_the_hook_are_told() -> None:
+    """The counter is the only witness."""
+    view = replace(GOOD, counters={Stat.BYPASSED: 4})
+
+    assert "4 victims of OOMs in which the hook was never asked" in condition(view, "Enforcing")[2]
+
+
+def test_a_full_map_is_not_synced() -> None:
+    """It says how many entries are missing."""
+    status, reason, message = condition(replace(GOOD, entries_missing=7), "Synced")
+
+    assert ("False", "MapFull") == (status, reason)
+    assert "7 entries are missing" in message
+
+
+def test_pods_without_cgroup_are_listed() -> None:
+    """They are no fault of this node."""
+    view = replace(GOOD, not_mapped=(pod(),))
+    made = build(view, {}, NOW)
+
+    assert [{"namespace": "team-a", "name": "web-0", "uid": pod().uid}] == made["notMapped"]
+    assert 0 == made["counts"]["podsMapped"]
+    assert ("True", "PodsNotMapped", "1 pods have no cgroup yet") == condition(view, "Synced")
+
+
+def test_finished_pods_are_not_counted() -> None:
+    """They will never have a cgroup again."""
+    assert 0 == build(replace(GOOD, pods=(pod(phase="Succeeded"),)), {}, NOW)["counts"]["pods"]
+
+
+def test_refused_annotations_are_listed() -> None:
+    """With the sentence for the pod's owner."""
+    raw = raw_pod()
+    raw["metadata"]["annotations"] = {"oompolicy.dev/priority": "650"}
+    pods = manifests_from_objects([(None, raw)]).pods
+    (refusal,) = build(replace(GOOD, assignments=resolve((), (), pods)), {}, NOW)["refusals"]
+
+    assert ("team-a", "web-0", "oompolicy.dev/priority", "650") == (
+        refusal["namespace"], refusal["name"], refusal["annotation"], refusal["value"]
+    )  # fmt: skip
+    assert refusal["message"]
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
+    """A new reason is no transition."""
+    first = build(GOOD, {}, NOW)
+    same = build(replace(GOOD, not_mapped=(pod(),)), first, NOW + timedelta(minutes=1))
+    other = build(replace(GOOD, problems={"map": ("x",)}), same, NOW + timedelta(minutes=2))
+
+    assert "2026-11-22T20:31:47Z" == times(same)["Synced"]
+    assert ("2026-11-22T20:33:47Z", "2026-11-22T20:31:47Z") == (times(other)["Ready"], times(other)["Enforcing"])
+
+
+def times(status: dict[str, Any]) -> dict[str, str]:
+    return {each["type"]: each["lastTransitionTime"] for each in status["conditions"]}
+
+
+def test_messages_are_for_people() -> None:
+    """A thousand bad manifests do not make a megabyte."""
+    message = condition(replace(GOOD, problems={"manifests": ("x" * 100,) * 1000}), "Ready")[2]
+
+    assert MESSAGE_LENGTH == len(message)
+
+
+def test_the_file_is_json_that_anyone_may_read(tmp_path: Path) -> None:
+    """And nothing is left beside it."""
+    write(tmp_path / "status.json", build(GOOD, {}, NOW))
+
+    assert build(GOOD, {}, NOW) == json.loads((tmp_path / "status.json").read_text())
+    assert 0o644 == (tmp_path / "status.json").stat().st_mode & 0o777
+    assert 1 == len(list(tmp_path.iterdir()))
+
+
+def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """When it comes, and when it goes."""
+    caplog.set_level("INFO")
+    problems = Problems()
+    told = [problems.set("map", "full"), problems.set("map", "full"), problems.set("map", "full", "worse")]
+    told += [problems.set("map"), problems.set("map", ""), problems.set("pins")]
+
+    assert [True, False, True, True, False, False] == told
+    assert ["map: full", "map: worse", "map: all right again"] == caplog.messages
+    assert {} == problems.current

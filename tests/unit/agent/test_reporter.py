@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is spooled is named, written, and only then forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy.model import Defaults
+from oompolicy.resolve import resolve
+from oompolicy_agent import reporter as module
+from oompolicy_agent.index import Index, owners
+from oompolicy_agent.reporter import Reporter
+from oompolicy_agent.settings import Settings
+from oompolicy_agent.spool import Spool
+from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, ids_along, make, pod, record, tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from oompolicy.model import Pod
+    from oompolicy_agent.cgroups import Tree
+
+CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"
+
+
+class Node:
+    """A reporter over a fake tree, with an output that can be made to fail."""
+
+    def __init__(self, folder: Path, boot_id: str = BOOT) -> None:
+        self.root, self.boot_id = folder / "cgroup", boot_id
+        make(self.root, f"{CONTAINER}/nested", "system.slice")
+        self.written: list[Mapping[str, Any]] = []
+        self.error: OSError | None = None
+        self.index = Index()
+        self.spool = Spool(folder / "spool", boot_id)
+        settings = Settings(manifests=folder, node="node-1", naming_grace=5.0, retry_max=4.0)
+        self.reporter = Reporter(settings, boot_id, self.spool, self.index, self.write)
+
+    @property
+    def tree(self) -> Tree:
+        return tree_of(self.root)
+
+    def know(self, *pods: Pod) -> None:
+        self.index.update(owners(self.tree, pods, resolve((), (), pods), Defaults()), now=0)
+
+    def kill(self, path: str = CONTAINER, tgid: int = 1, now: float = 0.0, **fields: Any) -> None:  # noqa: ANN401
+        name = self.spool.add(bytes(record(path, ids_along(self.root, path), victim_tgid=tgid, **fields)))
+        assert name is not None
+        self.reporter.arrived(name, now)
+
+    def write(self, manifest: Mapping[str, Any]) -> None:
+        if self.error:
+            raise self.error
+        self.written.append(manifest)
+
+    def run(self, *pods: Pod, now: float = 0.0) -> float | None:
+        return self.reporter.run(pods, self.tree, now)
+
+    def regarded(self) -> list[str]:
+        return [each["regarding"]["name"] for each in self.written]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path)
+
+
+def test_a_known_victim_is_reported_at_once(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    """To the output, the log and the last victims; then its file goes."""
+    node.know(pod())
+    node.kill()
+
+    assert node.run(pod()) is None
+    assert ["web-0"] == node.regarded()
+    assert () == node.spool.pending
+    assert [("web-0", "app", "Node")] == [(v["pod"], v["container"], v["scope"]) for v in node.reporter.last]
+    assert "Kernel OOM killer killed java (pid 1" in caplog.text
+
+
+def test_a_failing_output_keeps_the_victim_and_is_tried_again(node: Node) -> None:
+    """Later and later, up to a bound; then all are written in their order."""
+    node.know(pod())
+    for tgid in (1, 2):
+        node.kill(tgid=tgid)
+    node.error = OSError(28, "No space left on device")
+    waits, now = [], 0.0
+    for _ in range(4):
+        waits.append(node.run(now=now) or 0.0)
+        now += waits[-1]
+
+    assert [1.0, 2.0, 4.0, 4.0] == waits
+    assert "No space left" in node.reporter.problem
+    assert 2 == len(node.spool.pending)
+    node.error = None
+    assert 0.5 == node.run(now=now - 0.5)
+    assert node.run(now=now) is None
+    assert (["web-0", "web-0"], "") == (node.regarded(), node.reporter.problem)
+
+
+def test_a_report_waits_for_the_object_of_its_pod(node: Node) -> None:
+    """A pod killed right after its start: its object is still under way."""
+    node.kill(now=10.0)
+
+    assert 5.0 == node.run(now=10.0)
+    assert 3.0 == node.run(now=12.0)
+    assert node.run(pod(), now=12.5) is None
+    assert ["web-0"] == node.regarded()
+
+
+def test_a_report_does_not_wait_for_ever(node: Node) -> None:
+    """Then it says what it knows: the uid."""
+    node.kill(now=10.0)
+    node.run(now=15.0)
+
+    assert ["node-1"] == node.regarded()
+
+
+def test_one_that_waits_holds_up_no_other(node: Node) -> None:
+    """The host's victim, which came later, is reported first."""
+    node.kill(tgid=1)
+    node.kill("system.slice", tgid=2)
+
+    assert 5.0 == node.run()
+    assert ["node-1"] == node.regarded()
+    assert 1 == len(node.spool.pending)
+
+
+def test_a_restart_waits_for_nothing(tmp_path: Path) -> None:
+    """What an earlier agent left has waited long enough."""
+    before = Node(tmp_path)
+    before.kill()
+    after = Node(tmp_path)
+
+    assert after.run() is None
+    assert ["node-1"] == after.regarded()
+
+
+def test_a_victim_of_another_boot_is_named_by_names_alone(tmp_path: Path) -> None:
+    """Its cgroup ids are other cgroups' now."""
+    before = Node(tmp_path)
+    before.kill()
+    before.kill("system.slice", tgid=2)
+    after = Node(tmp_path, "another boot")
+    after.index.update(
+        {each: next(iter(owners(after.tree, [], [], Defaults()).values())) for each in range(1000)}, now=0
+    )
+    after.run(pod())
+
+    assert {"web-0", "node-1"} == set(after.regarded())
+
+
+def test_the_trigger_may_live_below_its_container(node: Node) -> None:
+    """Its own cgroup is looked for in the tree, and remembered."""
+    node.know(pod())
+    nested = ids_along(node.root, f"{CONTAINER}/nested")[-1]
+    node.kill("system.slice", tgid=2, trigger_tgid=9, trigger_comm=b"sh", trigger_cgroup_id=nested)
+    node.run(pod())
+
+    assert "trigger: sh (pid 9) in container app of pod team-a/web-0" in node.written[0]["note"]
+    assert node.index.get(nested) is not None
+
+
+def test_many_are_reported_in_batches(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between them the loop can look at everything else."""
+    monkeypatch.setattr(module, "BATCH", 2)
+    for tgid in range(1, 6):
+        node.kill("system.slice", tgid=tgid)
+    waits = [node.run(), node.run(), node.run()]
+
+    assert [0.0, 0.0, None] == waits
+    assert 5 == len(node.written)
+
+
+def test_an_unusable_file_is_passed_over(node: Node) -> None:
+    """It is dropped, and the others are reported."""
+    node.kill("system.slice", tgid=1)
+    (node.root.parent / "spool" / f"{node.spool.pending[0]}.victim").write_bytes(b"")
+    node.kill("system.slice", tgid=2)
+    node.run()
+
+    assert (1, ()) == (len(node.written), node.spool.pending)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A victim is on disk before it is reported, once, and never lost by a crash in between."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oompolicy_agent import spool as module
+from oompolicy_agent.spool import MAX_REPORTED, Spool, Spooled, realtime_offset_ns
+from tests.unit.agent.fakes import BOOT, record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def raw(tgid: int = 1, **fields: Any) -> bytes:  # noqa: ANN401
+    return bytes(record(victim_tgid=tgid, **fields))
+
+
+def spool(folder: Path, **bounds: int) -> Spool:
+    return Spool(folder / "spool", BOOT, **bounds)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(each.name for each in (folder / "spool").iterdir())
+
+
+def test_a_victim_is_a_file_until_it_is_reported(tmp_path: Path) -> None:
+    """Readable to nobody else, with the record and what dates it."""
+    made = spool(tmp_path)
+    name = made.add(raw())
+    assert name is not None
+    (file,) = (tmp_path / "spool").iterdir()
+    spooled = made.read(name)
+
+    assert (f"{name}.victim", 0o600) == (file.name, file.stat().st_mode & 0o777)
+    assert spooled is not None
+    assert (BOOT, raw()) == (spooled.boot_id, spooled.raw)
+    assert abs(spooled.realtime_offset_ns - realtime_offset_ns()) < 10**9
+    made.done(name)
+    assert ((), []) == (made.pending, names(tmp_path))
+
+
+def test_the_same_record_again_is_the_same_victim(tmp_path: Path) -> None:
+    """While it is spooled, and after it was reported; as two program generations deliver it, moments apart."""
+    made = spool(tmp_path)
+    name = made.add(raw())
+    assert name is not None
+
+    assert made.add(raw(boottime_ns=7)) is None
+    made.done(name)
+    assert made.add(raw(boottime_ns=8)) is None
+    assert made.add(raw(2)) is not None
+
+
+def test_a_crash_before_the_rename_leaves_nothing(tmp_path: Path) -> None:
+    """The ring buffer still has the record: it comes again."""
+    spool(tmp_path).write_temporary("0" * 16, Spooled(BOOT, 0, raw()))
+    again = spool(tmp_path)
+
+    assert ((), []) == (again.pending, names(tmp_path))
+    assert again.add(raw()) is not None
+
+
+def test_a_crash_after_the_rename_leaves_one(tmp_path: Path) -> None:
+    """The ring buffer delivers the record again, and it stays one victim."""
+    first = spool(tmp_path)
+    name = first.add(raw())
+    again = spool(tmp_path)
+
+    assert (name,) == again.pending
+    assert again.add(raw()) is None
+    assert (name,) == again.pending
+
+
+def test_reported_victims_are_remembered_by_the_checkpoint(tmp_path: Path) -> None:
+    """A restart does not report them again."""
+    first = spool(tmp_path)
+    name = first.add(raw())
+    assert name is not None
+    first.done(name)
+    again = spool(tmp_path)
+    again.remember(first.reported)
+
+    assert again.add(raw()) is None
+
+
+def test_they_are_read_in_the_order_they_came(tmp_path: Path) -> None:
+    """Also by the next agent."""
+    first = spool(tmp_path)
+    came = [first.add(raw(tgid)) for tgid in range(1, 6)]
+    for age, name in enumerate(came):
+        os.utime(tmp_path / "spool" / f"{name}.victim", ns=(age, age))
+
+    assert came == list(first.pending) == list(spool(tmp_path).pending)
+
+
+@given(st.lists(st.integers(1, 8), max_size=30), st.integers(1, 5))
+def test_it_is_bounded_and_the_oldest_go(
+    tmp_path_factory: pytest.TempPathFactory, tgids: list[int], bound: int
+) -> None:
+    """Counted, and what is on disk is what is pending."""
+    folder = tmp_path_factory.mktemp("spool")
+    made = spool(folder, max_files=bound)
+    added = [made.add(raw(tgid)) for tgid in tgids]
+    kept = [name for name in added if name is not None]
+
+    assert kept[-bound:] == list(made.pending)
+    assert made.dropped == len(kept) - len(made.pending)
+    assert sorted(f"{name}.victim" for name in made.pending) == names(folder)
+
+
+def test_it_is_bounded_in_bytes_too(tmp_path: Path) -> None:
+    """And knows its size after a restart."""
+    made = spool(tmp_path, max_bytes=4000)
+    for tgid in range(1, 6):
+        made.add(raw(tgid))
+
+    assert 2 == len(made.pending)
+    assert made.bytes <= 4000
+    assert made.bytes == spool(tmp_path).bytes
+    assert 1 == len(spool(tmp_path, max_files=1).pending)
+
+
+def test_a_full_disk_costs_no_victim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits in memory, can be reported from there, and goes to the disk when there is room."""
+    made = spool(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _no_space)
+        name = made.add(raw())
+    assert name is not None
+    held = made.read(name)
+
+    assert made.problem == f"1 victims cannot be written to {tmp_path / 'spool'}"
+    assert held is not None
+    assert ((name,), []) == (made.pending, names(tmp_path))
+    made.retry_held()
+    assert ("", [f"{name}.victim"]) == (made.problem, names(tmp_path))
+
+
+def _no_space(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_memory_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that stays full drops the oldest, counted."""
+    monkeypatch.setattr(os, "fsync", _no_space)
+    monkeypatch.setattr(module, "MAX_HELD", 3)
+    made = spool(tmp_path)
+    came = [made.add(raw(tgid)) for tgid in range(1, 6)]
+
+    assert came[2:] == list(made.pending)
+    assert 2 == made.dropped
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}\n", b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 0}\nshort', b"\xff\n"]
+)
+def test_a_file_that_cannot_be_used_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
+    """With a word, and the next one is read."""
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    (folder / "0123456789abcdef.victim").write_bytes(data)
+    made = spool(tmp_path)
+
+    assert made.read("0123456789abcdef") is None
+    assert ((), 1) == (made.pending, made.dropped)
+    assert "0123456789abcdef" in caplog.text
+
+
+def test_a_file_that_vanished_is_dropped(tmp_path: Path) -> None:
+    """Somebody tidied up."""
+    made = spool(tmp_path)
+    name = made.add(raw())
+    assert name is not None
+    (tmp_path / "spool" / f"{name}.victim").unlink()
+
+    assert made.read(name) is None
+    assert () == made.pending
+
+
+def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
+    """The oldest identities go."""
+    made = spool(tmp_path)
+    made.remember(tuple(str(each) for each in range(MAX_REPORTED + 5)))
+
+    assert (MAX_REPORTED, "5") == (len(made.reported), made.reported[0])
+
+
+def test_a_record_of_another_size_is_an_error(tmp_path: Path) -> None:
+    """Said by whoever consumes the ring; nothing is written."""
+    with pytest.raises(ValueError, match="expected 1456"):
+        spool(tmp_path).add(b"short")
+    assert [] == names(tmp_path)
