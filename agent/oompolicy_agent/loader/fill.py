@@ -7,6 +7,7 @@ What is there already stays: on an upgrade the entries are the agent's, and newe
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import os
 from typing import TYPE_CHECKING, Final
@@ -50,10 +51,16 @@ def fill_settings(pin: Path, host_priority: int) -> None:
 
 
 def fill_priorities(pin: Path, cgroup_root: Path, last: Checkpoint | None, batch: Batch) -> int:
-    """Add the entries that are missing, and read them back; how many they were."""
+    """Add the entries that are missing, and read them back; how many are missing."""
     with PriorityMap(pin) as priorities:
         added = missing(wanted(scan(cgroup_root), last), batch.read(priorities))
-        batch.write(priorities, added)
+        try:
+            batch.write(priorities, added)
+        except OSError as error:
+            if error.errno != errno.E2BIG:
+                raise
+            log.warning("%s is full: some of the %d entries that it lacks are left out", pin, len(added))
+            return len(added)
         lost = missing(added, batch.read(priorities))
         # A cgroup that went meanwhile has taken its entry along.
         if lost and (lost := {key: lost[key] for key in lost.keys() & scan(cgroup_root).ids}):

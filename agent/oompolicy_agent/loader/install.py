@@ -68,7 +68,7 @@ def _fill(maps: Path, options: Options) -> str | None:
     batched, warning = batch.choose()
     last = fill.load_checkpoint(options.checkpoint)
     added = fill.fill_priorities(maps / "cgroup_priority", options.cgroup_root, last, batched)
-    log.info("%d entries added to cgroup_priority, %s checkpoint", added, "with a" if last else "without a")
+    log.info("%d entries were missing in cgroup_priority, %s checkpoint", added, "with a" if last else "without a")
     return warning
 
 
