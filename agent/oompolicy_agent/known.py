@@ -44,14 +44,6 @@ def decide(manifests: Manifests, node: str, defaults: Defaults) -> Known:
     )
 
 
-def read_folder(folder: Path) -> Manifests:
-    """All manifests of the folder; what is wrong with them is in `problems`."""
-    # Imports the YAML reader, which an agent that asks the API server does not need.
-    from oompolicy.manifests import load_manifests  # noqa: PLC0415
-
-    return load_manifests([folder])
-
-
 def read_checkpoint(checkpoint: Checkpoint) -> Manifests:
     """The manifests of a checkpoint."""
     from oompolicy.manifests import manifests_from_objects  # noqa: PLC0415

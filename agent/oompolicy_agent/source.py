@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.folder import FolderWatch
-from oompolicy_agent.known import Fingerprint, Known, decide, fingerprint, read_checkpoint, read_folder
+from oompolicy_agent.known import Fingerprint, Known, decide, fingerprint, read_checkpoint
+from oompolicy_agent.manifestfolder import ManifestFolder
+from oompolicy_agent.memory import give_back
 
 if TYPE_CHECKING:
     from oompolicy_agent.checkpoint import Checkpoint
@@ -26,6 +28,7 @@ class Source:
         self._settings, self._problems = settings, problems
         self._fingerprint: Fingerprint = ()
         self._watch = FolderWatch(settings.manifests)
+        self._folder = ManifestFolder(settings.manifests)
         self.fd = self._watch.fd
         self.known: Known | None = None
 
@@ -46,15 +49,20 @@ class Source:
 
     def reload(self) -> bool:
         """Read the folder; True if `known` changed. Otherwise it is what it was."""
+        changed = self._reload()
+        give_back()
+        return changed
+
+    def close(self) -> None:
+        """End the watch."""
+        self._watch.close()
+
+    def _reload(self) -> bool:
         self._fingerprint = fingerprint(self._settings.manifests)
-        manifests = read_folder(self._settings.manifests)
+        manifests = self._folder.load()
         self._problems.set("manifests", *map(str, manifests.problems))
         if manifests.problems:
             return False
         known = decide(manifests, self._settings.node, self._settings.defaults)
         changed, self.known = known != self.known, known
         return changed
-
-    def close(self) -> None:
-        """End the watch."""
-        self._watch.close()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from oompolicy_agent import manifestfolder
 from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.inotify import Q_OVERFLOW, Change, Inotify
-from oompolicy_agent.known import decide, read_folder
+from oompolicy_agent.known import decide
+from oompolicy_agent.manifestfolder import ManifestFolder
 from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.source import Source
@@ -21,6 +23,8 @@ from tests.unit.agent.fakes import raw_pod, raw_policy
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from oompolicy.manifests import Manifests
 
 
 @pytest.fixture
@@ -245,4 +249,65 @@ def test_the_folder_is_read_as_a_whole(folder: Path) -> None:
     """Policies, namespaces and pods of all files."""
     put(folder, "all.yaml", raw_pod(), raw_policy())
 
-    assert 1 == len(decide(read_folder(folder), "node-1", Settings(manifests=folder, node="n").defaults).assignments)
+    assert 1 == len(
+        decide(ManifestFolder(folder).load(), "node-1", Settings(manifests=folder, node="n").defaults).assignments
+    )
+
+
+def test_an_unchanged_file_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what changed is; and what is remembered gives the same."""
+    put(folder, "pod.yaml", raw_pod())
+    put(folder, "policy.yaml", raw_policy(value=300))
+    for name in ("pod.yaml", "policy.yaml"):
+        os.utime(folder / name, (1, 1))
+    reader, read = ManifestFolder(folder), list[str]()
+    fresh = manifestfolder._fresh
+
+    def noted(file: Path) -> Manifests:
+        read.append(file.name)
+        return fresh(file)
+
+    monkeypatch.setattr(manifestfolder, "_fresh", noted)
+    first = reader.load()
+    again = reader.load()
+    put(folder, "policy.yaml", raw_policy(value=400))
+    changed = reader.load()
+    (folder / "pod.yaml").unlink()
+
+    assert ["pod.yaml", "policy.yaml", "policy.yaml"] == read
+    assert (first.policies, first.pods) == (again.policies, again.pods)
+    assert changed.policies != first.policies
+    assert () == reader.load().pods
+
+
+def test_a_bad_file_is_bad_every_time(folder: Path) -> None:
+    """What is wrong is not forgotten with the second reading."""
+    put(folder, "policy.yaml", raw_policy(value=3000))
+    os.utime(folder / "policy.yaml", (1, 1))
+    reader = ManifestFolder(folder)
+
+    assert reader.load().problems == reader.load().problems != ()
+
+
+def test_a_file_written_just_now_is_read_again(folder: Path) -> None:
+    """Its time need not show the next change: that clock ticks every few milliseconds."""
+    put(folder, "policy.yaml", raw_policy(value=300))
+    reader = ManifestFolder(folder)
+    before = reader.load()
+    stat = (folder / "policy.yaml").stat()
+    put(folder, "policy.yaml", raw_policy(value=400))
+    os.utime(folder / "policy.yaml", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    assert before.policies != reader.load().policies
+
+
+def test_the_same_object_in_two_files_is_a_problem(folder: Path) -> None:
+    """Also where only one of them is read."""
+    for name in ("a.yaml", "b.yaml"):
+        put(folder, name, raw_policy())
+        os.utime(folder / name, (1, 1))
+    reader = ManifestFolder(folder)
+    reader.load()
+    (problem,) = reader.load().problems
+
+    assert (str(folder / "b.yaml"), "OOMPolicy/web") == (problem.file, problem.object)

@@ -12,7 +12,8 @@ import pytest
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults
 from oompolicy_agent import checkpoint
-from oompolicy_agent.known import decide, fingerprint, read_checkpoint, read_folder
+from oompolicy_agent.known import decide, fingerprint, read_checkpoint
+from oompolicy_agent.manifestfolder import ManifestFolder
 from oompolicy_agent.slim import slim
 from tests.unit.agent.fakes import BOOT, raw_pod, raw_policy
 
@@ -130,4 +131,4 @@ def test_a_folders_fingerprint_changes_with_its_files(tmp_path: Path) -> None:
 
 def test_a_missing_folder_is_a_problem_not_an_empty_state(tmp_path: Path) -> None:
     """Otherwise every priority would go with an unmounted volume."""
-    assert read_folder(tmp_path / "absent").problems
+    assert ManifestFolder(tmp_path / "absent").load().problems

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oompolicy_agent import spool as module
@@ -101,6 +101,7 @@ def test_they_are_read_in_the_order_they_came(tmp_path: Path) -> None:
     assert came == list(first.pending) == list(spool(tmp_path).pending)
 
 
+@settings(deadline=None)  # it syncs to the disk
 @given(st.lists(st.integers(1, 8), max_size=30), st.integers(1, 5))
 def test_it_is_bounded_and_the_oldest_go(
     tmp_path_factory: pytest.TempPathFactory, tgids: list[int], bound: int
