@@ -131,15 +131,11 @@ def pod(node: Node) -> Pod:
     return Pod(node, 64)
 
 
-@pytest.fixture(scope="session")
-def _attached() -> Iterator[None]:
-    attached.attach()
-    yield
-    attached.detach()
-
-
 @pytest.fixture
-def policy(_attached: None) -> Iterator[Policy]:
+def policy() -> Iterator[Policy]:
+    """Attached, without entries. Attaching takes seconds under emulation, so it is done when it is not so yet."""
+    if not attached.is_attached():
+        attached.attach()
     policy = attached.Policy()
     policy.clear()
     yield policy

@@ -37,6 +37,11 @@ def attach(*extra: str | Path, objects: Path = BUILD / "bpf") -> subprocess.Comp
     return loader("attach", *module, "--object-dir", objects, *extra)
 
 
+def is_attached() -> bool:
+    """By this build's own object and the module."""
+    return (BPFFS / "links").exists() and Path("/sys/module/oompolicy_hook").exists()
+
+
 def detach() -> subprocess.CompletedProcess[str]:
     return loader("detach")
 

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent as it runs on a node: not root, no capability, its own folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tests.node.kubelet import NODE_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+UID: Final = 65532
+SETPRIV: Final = (
+    "setpriv",
+    f"--reuid={UID}",
+    f"--regid={UID}",
+    "--clear-groups",
+    "--inh-caps=-all",
+    "--ambient-caps=-all",
+    "--bounding-set=-all",
+    "--no-new-privs",
+)
+LOOK_EVERY: Final = 0.01
+
+T = TypeVar("T")
+
+
+def wait_until(what: str, look: Callable[[], T], seconds: float = 60) -> T:
+    """Look until there is something to see, and return it; an error that says what was waited for."""
+    for _ in range(int(seconds / LOOK_EVERY)):
+        found = look()
+        if found:
+            return found
+        select.select([], [], [], LOOK_EVERY)
+    raise TimeoutError(f"{what}: not within {seconds} s")
+
+
+class RunningAgent:
+    """One node's agent; `start` and `kill` as often as a test likes."""
+
+    def __init__(self, folder: Path, run_dir: Path) -> None:
+        self.folder, self.run_dir = folder, run_dir
+        self.manifests, self.state = folder / "manifests", folder / "state"
+        self.output, self.log = folder / "events.jsonl", folder / "agent.log"
+        for directory in (folder, self.manifests, self.state):
+            directory.mkdir(exist_ok=True)
+        for path in (folder, self.state):
+            os.chown(path, UID, UID)
+        folder.chmod(0o755)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it says that it is ready, or not."""
+        before = self._status_time()
+        with self.log.open("ab") as log:
+            command = [*SETPRIV, sys.executable, "-m", "oompolicy_agent", *self.arguments()]
+            self.process = subprocess.Popen(command, stderr=log, stdout=log)
+        wait_until("the agent's first status", lambda: self._status_time() > before or self.ended())
+
+    def arguments(self) -> list[str]:
+        return [
+            *("--manifests", str(self.manifests), "--node", NODE_NAME),
+            *("--output", str(self.output), "--output-format", "json"),
+            *("--state-dir", str(self.state), "--run-dir", str(self.run_dir), "--naming-grace", "0"),
+        ]
+
+    def ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """End it, and wait for the end."""
+        if self.process:
+            self.process.send_signal(number)
+            self.process.wait()
+            self.process = None
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads((self.run_dir / "status.json").read_text()))
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        """One condition of the status."""
+        (found,) = [each for each in self.status()["conditions"] if each["type"] == kind]
+        return dict(found)
+
+    def events(self) -> list[dict[str, Any]]:
+        """Event manifests written so far."""
+        if not self.output.exists():
+            return []
+        return [json.loads(line) for line in self.output.read_text().splitlines()]
+
+    def _status_time(self) -> int:
+        path = self.run_dir / "status.json"
+        return path.stat().st_mtime_ns if path.exists() else 0

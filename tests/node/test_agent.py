@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent on a real node: manifests in, entries in the map, victims out as Events."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.node.hog import run_out_of_memory
+from tests.node.kubelet import Kubelet, Pod, policy_manifest, write_manifests
+from tests.node.running_agent import UID, RunningAgent, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.node.cgroup import Cgroup
+    from tests.node.conftest import Node
+    from tests.node.hog import Hog
+    from tests.node.kubelet import Driver, Runtime
+    from tests.node.policy import Policy
+
+RUN_DIR = Path("/run/oompolicy")
+DATABASES = policy_manifest(
+    "databases", match={"podSelector": {"matchLabels": {"app": "postgres"}}}, priority={"value": 900}
+)
+BATCH = policy_manifest(
+    "batch",
+    match={"podSelector": {"matchLabels": {"app": "report"}}},
+    priority={"value": 100},
+    override={"min": 50, "max": 300},
+)
+
+
+@pytest.fixture
+def agent(policy: Policy, tmp_path: Path) -> Iterator[RunningAgent]:
+    assert policy
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    agent = RunningAgent(tmp_path / "agent", RUN_DIR)
+    yield agent
+    agent.kill()
+    print(agent.log.read_text() if agent.log.exists() else "")
+
+
+def expect_entries(policy: Policy, wanted: Mapping[Cgroup, int]) -> None:
+    """Wait until the map holds these priorities and nothing else."""
+    by_id = {cgroup.id: priority for cgroup, priority in wanted.items()}
+
+    def found() -> dict[int, int]:
+        return {key: value[0] for key, value in policy.entries.entries().items()}
+
+    wait_until(f"entries {by_id}, last seen {found()}", lambda: found() == by_id)
+
+
+@pytest.mark.parametrize(
+    ("driver", "runtime"), [("systemd", "containerd"), ("systemd", "cri-o"), ("cgroupfs", "containerd")]
+)
+def test_every_pod_gets_its_entries(
+    node: Node, policy: Policy, agent: RunningAgent, driver: Driver, runtime: Runtime
+) -> None:
+    """Slices, pods and containers of all classes; the sandbox has none of its own."""
+    kubelet = Kubelet(node, driver, runtime)
+    pods = [
+        Pod("postgres-0", qos="Guaranteed", labels={"app": "postgres"}),
+        Pod("web", qos="Burstable", containers=("web", "proxy")),
+        Pod("report", qos="BestEffort", labels={"app": "report"}, annotations={"oompolicy.dev/priority": "250"}),
+        Pod("etcd-node-a", namespace="kube-system", qos="Burstable", static=True),
+    ]
+    for pod in pods:
+        for name in ("POD", *pod.containers):
+            kubelet.container(pod, name)
+    write_manifests(agent.manifests, DATABASES, BATCH, *(pod.manifest() for pod in pods))
+    agent.start()
+
+    priorities = dict(zip((pod.name for pod in pods), (900, 500, 250, 500), strict=True))
+    wanted = {kubelet.kubepods: 800, kubelet.slices["Burstable"]: 500, kubelet.slices["BestEffort"]: 200}
+    for pod in pods:
+        wanted |= {kubelet.pod(pod): priorities[pod.name]}
+        wanted |= {kubelet.container(pod, name): priorities[pod.name] for name in pod.containers}
+    expect_entries(policy, wanted)
+
+
+def test_agent_has_no_privilege(agent: RunningAgent) -> None:
+    """Not root, and no capability in any set."""
+    agent.start()
+    assert agent.process
+    fields = dict(line.split(":\t", 1) for line in Path(f"/proc/{agent.process.pid}/status").read_text().splitlines())
+
+    assert [str(UID)] * 4 == fields["Uid"].split()
+    assert {"0" * 16} == {fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+
+
+def test_agent_is_small(agent: RunningAgent) -> None:
+    """Far below the 40 MiB of private memory that an agent may have."""
+    agent.start()
+    assert agent.process
+    rollup = Path(f"/proc/{agent.process.pid}/smaps_rollup").read_text().splitlines()[1:]
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in rollup}
+    private = kib["Private_Clean"] + kib["Private_Dirty"]
+    print(f"agent: {private} KiB private, {kib['Rss']} KiB RSS")
+
+    assert private < 25 * 1024
+
+
+class Shop:
+    """A database and a batch job below one node's allocatable memory."""
+
+    def __init__(self, node: Node, agent: RunningAgent) -> None:
+        self.node, self.kubelet = node, Kubelet(node)
+        self.postgres = Pod("postgres-0", namespace="shop", labels={"app": "postgres"})
+        self.report = Pod("report-x", namespace="batch", labels={"app": "report"})
+        write_manifests(agent.manifests, DATABASES, BATCH, self.postgres.manifest(), self.report.manifest())
+        self.database = node.hog(self.container(self.postgres), 30, options=["--name", "postgres"])
+        self.job = self.run_job()
+
+    def container(self, pod: Pod) -> Cgroup:
+        return self.kubelet.container(pod, "app")
+
+    def run_job(self) -> Hog:
+        self.job = self.node.hog(self.container(self.report), 12, options=["--name", "report"])
+        return self.job
+
+    def out_of_memory(self) -> Hog:
+        """The first victim of an OOM of the kubepods cgroup, made by a pod that nobody knows."""
+        trigger = self.node.hog(self.kubelet.kubepods.child("trigger"), 0)
+        dead = run_out_of_memory(trigger, [self.database, self.job])
+        trigger.end()
+        return dead[0]
+
+    def synced(self, policy: Policy) -> None:
+        cgroup_id = self.container(self.report).id
+        wait_until("the job's entry", lambda: policy.entries.get(cgroup_id))
+
+
+def test_victim_becomes_an_event_on_its_pod(node: Node, policy: Policy, agent: RunningAgent) -> None:
+    """Who died, why, and who was spared, as events.k8s.io/v1."""
+    shop = Shop(node, agent)
+    agent.start()
+    shop.synced(policy)
+    assert shop.job is shop.out_of_memory()
+
+    event = wait_until("an Event", agent.events)[0]
+    assert ("events.k8s.io/v1", "Event", "OOMVictimKilled", "Kill", "Warning") == (
+        event["apiVersion"],
+        event["kind"],
+        event["reason"],
+        event["action"],
+        event["type"],
+    )
+    regarding = event["regarding"]
+    assert ("Pod", "batch", "report-x", shop.report.uid, "spec.containers{app}") == (
+        regarding["kind"],
+        regarding["namespace"],
+        regarding["name"],
+        regarding["uid"],
+        regarding["fieldPath"],
+    )
+    assert "batch" == event["related"]["name"]
+    for word in (f"report (pid {shop.job.pid}", "container app", "priority 100", "OOMPolicy batch", "postgres-0"):
+        assert word in event["note"]
+
+
+def test_victim_is_named_after_its_cgroup_is_gone(node: Node, policy: Policy, agent: RunningAgent) -> None:
+    """The agent is away when the victim dies and its cgroup goes; the Event is right all the same."""
+    shop = Shop(node, agent)
+    agent.start()
+    shop.synced(policy)
+    agent.kill()
+    assert shop.job is shop.out_of_memory()
+    shop.kubelet.pod(shop.report).remove()
+    (agent.manifests / "pod-batch-report-x.yaml").unlink()
+    agent.start()
+
+    event = wait_until("an Event", agent.events)[0]
+    assert ("Pod", "report-x") == (event["regarding"]["kind"], event["regarding"]["name"])
+    assert "container app" in event["note"]
+
+
+def test_storm_without_an_agent_loses_nothing(node: Node, policy: Policy, agent: RunningAgent) -> None:
+    """Agents killed before and in the middle of a storm: every kill is by priority, and has one Event."""
+    shop = Shop(node, agent)
+    agent.start()
+    shop.synced(policy)
+    killed = []
+    for number in range(20):
+        if number in {3, 12}:
+            agent.kill()
+        if number in {7, 16}:
+            agent.start()
+        victim = shop.out_of_memory()
+        assert shop.job is victim
+        killed.append(victim.pid)
+        shop.run_job()
+    wait_until("20 Events", lambda: len(agent.events()) >= len(killed))
+
+    notes = agent.events()
+    assert len(killed) == len(notes) == len({event["metadata"]["name"] for event in notes})
+    for pid, event in zip(killed, notes, strict=True):
+        assert f"(pid {pid}" in event["note"]
+
+
+def test_pod_created_in_a_storm_has_its_class_and_then_its_own_priority(
+    node: Node, policy: Policy, agent: RunningAgent
+) -> None:
+    """Its slice's entry holds from its first instruction, its own as soon as the agent has seen it."""
+    shop = Shop(node, agent)
+    agent.start()
+    shop.synced(policy)
+    assert shop.job is shop.out_of_memory()
+    shop.run_job()
+    late = Pod("late", labels={"app": "report"}, annotations={"oompolicy.dev/priority": "60"})
+    hog = node.hog(shop.container(late), 4)
+    assert (
+        shop.job
+        is run_out_of_memory(node.hog(shop.kubelet.kubepods.child("trigger"), 0), [shop.database, shop.job, hog])[0]
+    )
+
+    write_manifests(agent.manifests, late.manifest())
+    wait_until("the late pod's own priority", lambda: policy.entries.get(shop.container(late).id) == (60, 16 << 20))
+    shop.run_job()
+    trigger = node.hog(shop.kubelet.kubepods.child("trigger"), 0)
+    assert hog is run_out_of_memory(trigger, [shop.database, shop.job, hog])[0]
+
+
+def test_changed_annotation_changes_the_entry(node: Node, policy: Policy, agent: RunningAgent) -> None:
+    """A change of a manifest reaches the map; one outside the policy's range does not, and is said."""
+    shop = Shop(node, agent)
+    agent.start()
+    shop.synced(policy)
+    cgroup_id = shop.container(shop.report).id
+    shop.report.annotations["oompolicy.dev/priority"] = "222"
+    write_manifests(agent.manifests, shop.report.manifest())
+    wait_until("222 in the map", lambda: policy.entries.get(cgroup_id) == (222, 16 << 20))
+
+    shop.report.annotations["oompolicy.dev/priority"] = "999"
+    write_manifests(agent.manifests, shop.report.manifest())
+    refusal = wait_until("a refusal", lambda: agent.status()["refusals"])[0]
+    assert ("report-x", "999") == (refusal["name"], refusal["value"])
+    wait_until("the policy's own value", lambda: policy.entries.get(cgroup_id) == (100, 16 << 20))
+
+
+def test_invalid_manifest_keeps_the_last_good_state(node: Node, policy: Policy, agent: RunningAgent) -> None:
+    """Not ready, with file, object and field; what was enforced stays, also after a restart."""
+    shop = Shop(node, agent)
+    agent.start()
+    shop.synced(policy)
+    entries = policy.entries.entries()
+    write_manifests(agent.manifests, policy_manifest("batch", priority={"value": 5000}))
+    wait_until("not ready", lambda: agent.condition("Ready")["status"] == "False")
+
+    message = agent.condition("Ready")["message"]
+    for word in ("oompolicy--batch.yaml", "OOMPolicy/batch", "spec.priority.value"):
+        assert word in message
+    assert entries == policy.entries.entries()
+    agent.kill(signal.SIGTERM)
+    agent.start()
+    assert entries == policy.entries.entries()
+    assert "False" == agent.condition("Ready")["status"]
+    assert shop.job is shop.out_of_memory()
+
+    write_manifests(agent.manifests, BATCH)
+    wait_until("ready", lambda: agent.condition("Ready")["status"] == "True")
+
+
+def test_pod_without_a_cgroup_is_not_mapped_until_it_has_one(node: Node, policy: Policy, agent: RunningAgent) -> None:
+    """Said in the status, and mapped as soon as the cgroup appears."""
+    kubelet, pod = Kubelet(node), Pod("report-x", labels={"app": "report"})
+    write_manifests(agent.manifests, BATCH, pod.manifest())
+    agent.start()
+    assert ["report-x"] == [each["name"] for each in agent.status()["notMapped"]]
+
+    cgroup_id = kubelet.container(pod, "app").id
+    wait_until("its entry", lambda: policy.entries.get(cgroup_id) == (100, 16 << 20), seconds=5)
+    wait_until("nothing left", lambda: not agent.status()["notMapped"])
+
+
+def test_second_agent_is_refused(agent: RunningAgent, tmp_path: Path) -> None:
+    """One reader of the ring buffers per node; the second says so and ends."""
+    agent.start()
+    second = RunningAgent(tmp_path / "agent", RUN_DIR)
+    second.start()
+    wait_until("its end", second.ended)
+
+    assert second.process
+    assert 1 == second.process.returncode
+    assert "another agent" in agent.log.read_text()
+
+
+@pytest.mark.parametrize(("name", "value"), [("vm.oom_kill_allocating_task", 1), ("vm.panic_on_oom", 1)])
+def test_settings_that_go_round_the_hook_are_said(node: Node, agent: RunningAgent, name: str, value: int) -> None:
+    """Such a node is named as one that may not obey."""
+    node.sysctl(name, value)
+    agent.start()
+
+    assert name in agent.condition("Enforcing")["message"]

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loader on a real node: attach, upgrade, refuse, detach, and all of it interrupted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.node import policy as attached
+from tests.node.policy import BPFFS, BUILD, MODULE, Policy, victims
+from tests.node.running_agent import SETPRIV
+from tests.node.test_order import cgroup_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.node.conftest import Node, Pod
+    from tests.node.hog import Hog
+
+REPORT = Path("/run/oompolicy/loader.json")
+
+
+def report() -> dict[str, Any]:
+    return dict(json.loads(REPORT.read_text()))
+
+
+def modules() -> list[str]:
+    return [line.split()[0] for line in Path("/proc/modules").read_text().splitlines()]
+
+
+@pytest.fixture
+def bare() -> Iterator[None]:
+    """A node before any loader ran, and after."""
+    attached.detach()
+    yield
+    attached.detach()
+
+
+@pytest.fixture
+def other_objects(tmp_path: Path) -> Path:
+    """The same programs in an object of another hash: a new version."""
+    objects = tmp_path / "objects"
+    shutil.copytree(BUILD / "bpf", objects)
+    for path in objects.glob("*.o"):
+        path.write_bytes(path.read_bytes() + b"\0")
+    return objects
+
+
+def small_and_big(pod: Pod, policy: Policy) -> tuple[Hog, Hog]:
+    small, big = pod.hog("small", 12), pod.hog("big", 34)
+    policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
+    return small, big
+
+
+def test_attach_says_what_it_found(bare: None) -> None:
+    """Backend, hook and kernel in the report; the pins belong to the agent."""
+    assert bare is None
+    attached.attach()
+
+    found = report()
+    assert ("EvaluateTask", "Module", True) == (found["backend"], found["hook"], found["attached"])
+    assert Path("/proc/sys/kernel/osrelease").read_text().startswith(found["kernelVersion"])
+    assert {65532} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
+
+
+def test_class_defaults_stand_before_any_agent_ran(node: Node, bare: None) -> None:
+    """The QoS slices have their entries as soon as the program is attached."""
+    assert bare is None
+    slices = {"kubepods.slice": 800, "kubepods.slice/kubepods-burstable.slice": 500}
+    cgroups = {node.cgroup(name): priority for name, priority in slices.items()}
+    attached.attach()
+    policy = Policy()
+
+    assert {cgroup.id: (priority, 0) for cgroup, priority in cgroups.items()} == policy.entries.entries()
+    policy.close()
+
+
+def test_attach_twice_changes_nothing(bare: None) -> None:
+    """What is attached stays attached, not attached anew."""
+    assert bare is None
+    attached.attach()
+    before = {pin.name: pin.stat().st_ino for pin in BPFFS.rglob("links/*/*")}
+    attached.attach()
+
+    assert before
+    assert before == {pin.name: pin.stat().st_ino for pin in BPFFS.rglob("links/*/*")}
+
+
+def test_upgrade_in_a_storm_leaves_no_oom_without_policy(pod: Pod, bare: None, other_objects: Path) -> None:
+    """While versions change places every victim is the policy's, and each is reported."""
+    assert bare is None
+    attached.attach()
+    policy = Policy()
+    big = pod.hog("big", 34)
+    policy.set({cgroup_of(big): 200, pod.cgroup.child("small"): 100})
+    killed = []
+    for objects in (other_objects, BUILD / "bpf"):
+        command = ["attach", "--module", str(MODULE), "--object-dir", str(objects)]
+        upgrade = subprocess.Popen([sys.executable, "-m", "oompolicy_agent.loader", *command])
+        while upgrade.poll() is None:
+            small = pod.hog("small", 12)
+            assert small is pod.first_victim()
+            killed.append(small.pid)
+        assert 0 == upgrade.returncode
+    assert 1 == len(list((BPFFS / "links").iterdir()))
+    print(f"{len(killed)} OOMs during two upgrades")
+
+    # Both versions are attached for a moment and both report: the agent takes a victim once.
+    assert killed == list(dict.fromkeys(victims(policy.records())))
+    policy.close()
+
+
+def test_loader_killed_at_any_moment_leaves_a_policy(pod: Pod, bare: None, other_objects: Path) -> None:
+    """SIGKILL in the middle of an upgrade: the old or the new version decides, and the next loader repairs."""
+    assert bare is None
+    attached.attach()
+    policy = Policy()
+    choices = [BUILD / "bpf", other_objects]
+    for number, milliseconds in enumerate((200, 600, 1000, 1400, 1800, 2200)):
+        command = [sys.executable, "-m", "oompolicy_agent.loader", "attach", "--module", str(MODULE)]
+        upgrade = subprocess.Popen([*command, "--object-dir", choices[number % 2]])
+        try:
+            upgrade.wait(milliseconds / 1000)
+        except subprocess.TimeoutExpired:
+            upgrade.kill()
+            upgrade.wait()
+        small, _ = small_and_big(pod, policy)
+        assert small is pod.first_victim()
+        for hog in pod.hogs:
+            hog.end()
+        pod.hogs.clear()
+    policy.close()
+    attached.attach()
+
+    assert report()["attached"]
+    (generation,) = (BPFFS / "links").iterdir()
+    assert report()["object"].startswith(generation.name) or generation.name.startswith(report()["object"])
+
+
+def test_module_cannot_go_while_a_program_is_attached(bare: None) -> None:
+    """rmmod is refused: an attached program holds the module."""
+    assert bare is None
+    attached.attach()
+    removal = subprocess.run(["rmmod", "oompolicy_hook"], capture_output=True, text=True, check=False)
+
+    assert removal.returncode
+    assert "in use" in removal.stderr
+    assert "oompolicy_hook" in modules()
+
+
+def test_detach_gives_the_node_back(pod: Pod, bare: None) -> None:
+    """No pins, no module, no report, and the kernel's own choice again."""
+    assert bare is None
+    attached.attach()
+    policy = Policy()
+    _, big = small_and_big(pod, policy)
+    policy.close()
+    attached.detach()
+
+    assert not BPFFS.exists()
+    assert "oompolicy_hook" not in modules()
+    assert not REPORT.exists()
+    assert big is pod.first_victim()
+
+
+def test_node_without_the_hook_still_reports(pod: Pod, bare: None) -> None:
+    """No module: backend ObserveOnly with the reason; the kernel chooses, the victim is reported."""
+    assert bare is None
+    attached.loader("attach", "--object-dir", BUILD / "bpf")
+    found = report()
+    assert ("ObserveOnly", "None", True) == (found["backend"], found["hook"], found["attached"])
+    assert "bpf_oom_evaluate_task" in found["message"]
+
+    policy = Policy()
+    _, big = small_and_big(pod, policy)
+    assert big is pod.first_victim()
+    record = policy.record_of(big)
+    assert (0, 200, pod.cgroup.id) == (record.flags, record.priority, record.scope_cgroup_id)
+    policy.close()
+
+
+def test_module_for_another_kernel_is_refused_in_one_sentence(bare: None, tmp_path: Path) -> None:
+    """The node falls back to reporting, says why, and that is no failure."""
+    assert bare is None
+    broken = tmp_path / "oompolicy_hook.ko"
+    data = bytearray(MODULE.read_bytes())
+    at = data.index(b"vermagic=") + len(b"vermagic=")
+    data[at : at + 1] = b"9"
+    broken.write_bytes(bytes(data))
+    attached.loader("attach", "--module", broken, "--object-dir", BUILD / "bpf")
+
+    assert "ObserveOnly" == report()["backend"]
+    assert "oompolicy_hook" in report()["message"]
+
+
+def test_loader_without_capabilities_says_which_it_needs(bare: None) -> None:
+    """One sentence with the capabilities' names, and nothing attached."""
+    assert bare is None
+    command = [*SETPRIV, sys.executable, "-m", "oompolicy_agent.loader", "attach", "--object-dir", str(BUILD / "bpf")]
+    done = subprocess.run([*command, "--run-dir", "/tmp/nobody"], capture_output=True, text=True, check=False)
+
+    assert "CAP_" in done.stderr or "BPF" in done.stderr or "root" in done.stderr
+    assert not (BPFFS / "links").exists()
+
+
+def test_settings_that_go_round_the_hook_are_in_the_report(node: Node, bare: None) -> None:
+    """vm.panic_on_oom and vm.oom_kill_allocating_task never ask a hook."""
+    assert bare is None
+    node.sysctl("vm.oom_kill_allocating_task", 1)
+    attached.attach()
+
+    assert any("vm.oom_kill_allocating_task" in warning for warning in report()["warnings"])
