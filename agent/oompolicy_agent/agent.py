@@ -41,7 +41,7 @@ class Agent:
         self._spool = Spool(settings.spool, boot_id)
         self._index = Index()
         output = Output(settings.output, settings.output_format)
-        self._reporter = Reporter(settings, boot_id, self._spool, self._index, output.write)
+        self._reporter = Reporter(settings, boot_id, self._spool, self._index, output)
         self._kernel = Kernel(
             settings,
             loop,
@@ -56,6 +56,7 @@ class Agent:
         self._desired = Desired()
         self._attachment = attach.look(settings.run_dir, settings.bpffs, boot_id)
         self._status: dict[str, Any] = {}
+        self._unsaved = True
 
     def start(self) -> None:
         """Take over what an earlier agent knew, look at everything, and be called back from then on."""
@@ -89,6 +90,8 @@ class Agent:
             self._act()
         self._kernel.drain()
         self._report()
+        if self._unsaved:
+            self._save()
         self._write_status()
 
     # Look.
@@ -108,8 +111,8 @@ class Agent:
 
     def _reload(self) -> None:
         if self._source.reload():
-            self._loop.after(self._settings.checkpoint_delay, "checkpoint", self._save)
             self._act()
+            self._save()
             self._report()
         self._touch()
 
@@ -154,7 +157,7 @@ class Agent:
         self._desired = desired(assignments, pods, self._tree, defaults)
         _log_mapping(pods, lost, self._desired.not_mapped)
         if self._index.update(owners(self._tree, pods, assignments, defaults), self._loop.clock()):
-            self._loop.after(self._settings.index_delay, "checkpoint", self._save)
+            self._save_later()
         # Before the first good state the loader's entries, from the checkpoint, are better than none.
         self._kernel.write(self._desired.entries, delete=known is not None)
         self._touch()
@@ -177,19 +180,21 @@ class Agent:
             self._loop.after(max(0.0, self._settings.scan_gap - since), "scan", self._rescan)
 
     def _report(self) -> None:
-        known = self._source.known
         before = self._spool.reported
-        tree = self._tree or Tree(0)
-        wait = self._reporter.run(known.pods if known else (), tree, self._loop.clock())
+        wait = self._reporter.run(self._source.nameable, self._tree or Tree(0), self._loop.clock())
         if wait is not None:
             self._loop.after(wait, "report", self._report)
         self.problems.set("output", self._reporter.problem)
         self.problems.set("spool", self._spool.problem)
         if self._spool.reported != before:
-            self._loop.after(self._settings.checkpoint_delay, "checkpoint", self._save)
+            self._save_later()
             self._touch()
 
     # What is told to others.
+
+    def _save_later(self) -> None:
+        self._unsaved = True
+        self._loop.after(self._settings.checkpoint_delay, "checkpoint", self._save)
 
     def _save(self) -> None:
         known = self._source.known
@@ -201,8 +206,9 @@ class Agent:
             )
         except OSError as error:
             self.problems.set("checkpoint", f"the checkpoint cannot be written: {error}")
-            self._loop.after(self._settings.full_check, "checkpoint", self._save)
+            self._unsaved = True
             return
+        self._unsaved = False
         self.problems.set("checkpoint")
 
     def _touch(self) -> None:

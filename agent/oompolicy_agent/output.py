@@ -7,13 +7,26 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 Format = Literal["yaml", "json"]
 STDOUT: Final = "-"
+
+_LAST: Final = 8192
+"""Bytes: more than any one Event has."""
+
+
+class Target(Protocol):
+    """What a reporter needs of an output."""
+
+    def write(self, manifest: Mapping[str, Any], /) -> None:
+        """Append one manifest, or raise OSError."""
+
+    def last(self) -> bytes:
+        """The end of what was written, also by an earlier process; empty where that cannot be known."""
 
 
 class Output:
@@ -36,6 +49,18 @@ class Output:
             _append(fd, data)
         finally:
             os.close(fd)
+
+    def last(self) -> bytes:
+        """The end of the file, with at least its last manifest; empty if that is not whole, or there is no file."""
+        try:
+            if self._path is None or not self._path.is_file():
+                return b""
+            with self._path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
+                data = file.read()
+        except OSError:
+            return b""
+        return data if data.endswith(b"\n") else b""
 
 
 def as_json_line(manifest: Mapping[str, Any]) -> str:

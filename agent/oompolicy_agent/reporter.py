@@ -14,9 +14,8 @@ from oompolicy_agent.status import LAST_VICTIMS
 from oompolicy_agent.victims import name_victim, parse_victim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from oompolicy.model import Pod
+    from oompolicy_agent.output import Target
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.spool import Spool, Spooled
     from oompolicy_agent.victims import NamedVictim, Victim
@@ -36,11 +35,13 @@ class Reporter:
         boot_id: str,
         spool: Spool,
         index: Index,
-        write: Callable[[Mapping[str, Any]], None],
+        output: Target,
     ) -> None:
-        """`write` is the output; it raises OSError."""
+        """Look at what the output already has."""
         self._settings, self._boot_id = settings, boot_id
-        self._spool, self._index, self._write = spool, index, write
+        self._spool, self._index, self._output = spool, index, output
+        # An earlier agent may have died between writing a report and removing its file.
+        self._written = output.last()
         self._seen: dict[str, float] = {}
         self._retry_at = 0.0
         self._backoff = 0.0
@@ -81,7 +82,8 @@ class Reporter:
         return min(waits, default=None)
 
     def _report(self, name: str, named: NamedVictim, spooled: Spooled) -> None:
-        self._write(event(named, self._settings.node, spooled.realtime_offset_ns))
+        if name.encode() not in self._written:
+            self._output.write(event(named, self._settings.node, spooled.realtime_offset_ns))
         self._spool.done(name)
         self._seen.pop(name, None)
         self.last.append(_summary(named, spooled))

@@ -40,8 +40,7 @@ class Settings:
     tick: float = 1.0  # between looks for pins that are not there yet: inotify says nothing on bpffs
     scan_gap: float = 0.02  # between two scans in a rush of pods; one takes a few milliseconds
     settle: float = 0.05  # a change of several manifests is read once
-    checkpoint_delay: float = 1.0  # a burst of changes is one write
-    index_delay: float = 10.0  # what a crash loses of it, the kernel's names and the pods still tell
+    checkpoint_delay: float = 1.0  # new cgroups: what a crash loses, the kernel's names and the pods still tell
     status_delay: float = 0.1
     retry_max: float = 60.0  # between tries of an output that fails; they begin at one second
 

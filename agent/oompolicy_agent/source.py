@@ -7,7 +7,7 @@ give pods priorities that nobody wrote.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.known import Fingerprint, Known, decide, fingerprint, read_checkpoint
@@ -15,9 +15,14 @@ from oompolicy_agent.manifestfolder import ManifestFolder
 from oompolicy_agent.memory import give_back
 
 if TYPE_CHECKING:
+    from oompolicy.model import Pod
     from oompolicy_agent.checkpoint import Checkpoint
     from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
+
+
+FORMER: Final = 512
+"""Pods remembered after their object went: until their last victim is reported."""
 
 
 class Source:
@@ -31,6 +36,12 @@ class Source:
         self._folder = ManifestFolder(settings.manifests)
         self.fd = self._watch.fd
         self.known: Known | None = None
+        self._former: dict[str, Pod] = {}
+
+    @property
+    def nameable(self) -> tuple[Pod, ...]:
+        """All pods that a victim may have been of: the known ones, and those that were."""
+        return (*self._former.values(), *(self.known.pods if self.known else ()))
 
     def restore(self, saved: Checkpoint) -> None:
         """Begin with what an earlier agent knew."""
@@ -64,5 +75,14 @@ class Source:
         if manifests.problems:
             return False
         known = decide(manifests, self._settings.node, self._settings.defaults)
-        changed, self.known = known != self.known, known
+        changed = known != self.known
+        self._take_over(known)
         return changed
+
+    def _take_over(self, known: Known) -> None:
+        before = self.known.pods if self.known else ()
+        there = {pod.cgroup_uid for pod in known.pods}
+        former = {**self._former, **{pod.cgroup_uid: pod for pod in before}}
+        gone = [(uid, pod) for uid, pod in former.items() if uid not in there]
+        self._former = dict(gone[-FORMER:])
+        self.known = known

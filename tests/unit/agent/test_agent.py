@@ -108,7 +108,6 @@ class Node:
             tick=0.01,
             settle=0.01,
             checkpoint_delay=0.01,
-            index_delay=0.01,
             status_delay=0.01,
         )
         self.boot()
@@ -274,6 +273,44 @@ def test_a_victim_is_named_after_pod_and_cgroup_are_gone(node: Node) -> None:
     assert [("web-0", UID)] == [(each["regarding"]["name"], each["regarding"]["uid"]) for each in node.events]
 
 
+def test_a_crash_forgets_no_names(node: Node) -> None:
+    """What is in the map is in the checkpoint, without an orderly end; pod and cgroup go while nobody looks."""
+    make(node.root, CONTAINER)
+    node.put("pod.json", raw_pod())
+    node.agent.start()
+    killed = bytes(record(CONTAINER, ids_along(node.root, CONTAINER)))
+    (node.folder / "manifests/pod.json").unlink()
+    for path in (CONTAINER, SYSTEMD):
+        (node.root / path).rmdir()
+    saved = (node.folder / "state/checkpoint.json").read_bytes()
+    node.agent.stop()
+    (node.folder / "state/checkpoint.json").write_bytes(saved)
+    node.loop.close()
+    node.boot()
+    node.agent.start()
+    node.state["open"].events.put(killed)
+    node.until(lambda: node.events)
+
+    assert ["web-0"] == [each["regarding"]["name"] for each in node.events]
+
+
+def test_a_pod_that_came_and_went_is_named(node: Node) -> None:
+    """No scan ever saw its cgroup; its object is gone when the victim is."""
+    make(node.root, CONTAINER)
+    killed = bytes(record(CONTAINER, ids_along(node.root, CONTAINER)))
+    for path in (CONTAINER, SYSTEMD):
+        (node.root / path).rmdir()
+    node.agent.start()
+    node.put("pod.json", raw_pod())
+    node.until(lambda: node.status["counts"]["pods"] == 1)
+    (node.folder / "manifests/pod.json").unlink()
+    node.until(lambda: node.status["counts"]["pods"] == 0)
+    node.state["open"].events.put(killed)
+    node.until(lambda: node.events)
+
+    assert ["spec.containers{app}"] == [each["regarding"]["fieldPath"] for each in node.events]
+
+
 def test_a_victim_delivered_again_after_a_restart_is_reported_once(node: Node) -> None:
     """The checkpoint knows what was reported."""
     node.agent.start()
@@ -377,6 +414,7 @@ def test_an_unreadable_tree_deletes_nothing(node: Node, monkeypatch: pytest.Monk
 def test_a_state_that_cannot_be_saved_is_said(node: Node) -> None:
     """Enforcement goes on."""
     node.agent.start()
+    (node.folder / "state/checkpoint.json").unlink()
     (node.folder / "state/checkpoint.json").mkdir()
     node.put("pod.json", raw_pod())
     node.until(lambda: any("the checkpoint cannot be written" in each for each in node.status["problems"]))

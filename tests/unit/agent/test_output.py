@@ -94,3 +94,18 @@ def test_a_pipe_is_a_target(tmp_path: Path) -> None:
     os.close(reader)
 
     assert as_yaml(ONE) == read.decode()
+
+
+def test_the_end_of_a_file_has_its_last_manifest(tmp_path: Path) -> None:
+    """If that is whole."""
+    path = tmp_path / "events"
+    output, nothing = Output(str(path)), Output(str(path)).last()
+    for number in range(500):
+        output.write({**ONE, "metadata": {"name": f"a-{number}"}})
+    whole = output.last()
+    path.write_bytes(path.read_bytes()[:-3])
+
+    assert (b"", b"") == (nothing, output.last())
+    assert b"a-499" in whole
+    assert len(whole) == 8192
+    assert b"" == Output("-").last()

@@ -37,7 +37,15 @@ class Node:
         self.index = Index()
         self.spool = Spool(folder / "spool", boot_id)
         settings = Settings(manifests=folder, node="node-1", naming_grace=5.0, retry_max=4.0)
-        self.reporter = Reporter(settings, boot_id, self.spool, self.index, self.write)
+        self.before = b""
+        self.settings = settings
+        self.boot()
+
+    def boot(self) -> None:
+        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self)
+
+    def last(self) -> bytes:
+        return self.before
 
     @property
     def tree(self) -> Tree:
@@ -182,3 +190,16 @@ def test_an_unusable_file_is_passed_over(node: Node) -> None:
     node.run()
 
     assert (1, ()) == (len(node.written), node.spool.pending)
+
+
+def test_a_crash_after_the_report_reports_it_once(node: Node) -> None:
+    """It was written, and its file not removed: the output's end is the witness."""
+    node.kill("system.slice", tgid=1)
+    node.kill("system.slice", tgid=2)
+    node.before = f"name: node-1.{node.spool.pending[0]}\n".encode()
+    node.boot()
+    node.run()
+
+    assert () == node.spool.pending
+    assert 1 == len(node.written)
+    assert "(pid 2" in node.written[0]["note"]

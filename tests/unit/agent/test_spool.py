@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from oompolicy_agent import spool as module
 from oompolicy_agent.spool import MAX_REPORTED, Spool, Spooled, realtime_offset_ns
-from tests.unit.agent.fakes import BOOT, record
+from tests.unit.agent.fakes import BOOT, record, unhurried
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,8 +101,8 @@ def test_they_are_read_in_the_order_they_came(tmp_path: Path) -> None:
     assert came == list(first.pending) == list(spool(tmp_path).pending)
 
 
-@settings(deadline=None)  # it syncs to the disk
-@given(st.lists(st.integers(1, 8), max_size=30), st.integers(1, 5))
+@settings(unhurried, max_examples=20)  # each victim is synced to the disk
+@given(st.lists(st.integers(1, 8), max_size=12), st.integers(1, 5))
 def test_it_is_bounded_and_the_oldest_go(
     tmp_path_factory: pytest.TempPathFactory, tgids: list[int], bound: int
 ) -> None:
