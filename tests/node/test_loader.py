@@ -97,16 +97,18 @@ def test_upgrade_in_a_storm_leaves_no_oom_without_policy(pod: Pod, bare: None, o
     assert bare is None
     attached.attach()
     policy = Policy()
-    big = pod.hog("big", 34)
-    policy.set({cgroup_of(big): 200, pod.cgroup.child("small"): 100})
-    killed = []
+    policy.set({pod.cgroup.child("big"): 200, pod.cgroup.child("small"): 100})
+    killed: list[int] = []
     for objects in (other_objects, BUILD / "bpf"):
         command = ["attach", "--module", str(MODULE), "--object-dir", str(objects)]
         upgrade = subprocess.Popen([sys.executable, "-m", "oompolicy_agent.loader", *command])
         while upgrade.poll() is None:
+            if not pod.hogs:
+                pod.hog("big", 34)
             small = pod.hog("small", 12)
-            assert small is pod.first_victim()
-            killed.append(small.pid)
+            dead = pod.run_out_of_memory()
+            assert small is dead[0]
+            killed += [hog.pid for hog in dead]
         assert 0 == upgrade.returncode
     assert 1 == len(list((BPFFS / "links").iterdir()))
     print(f"{len(killed)} OOMs during two upgrades")
@@ -175,7 +177,7 @@ def test_node_without_the_hook_still_reports(pod: Pod, bare: None) -> None:
     attached.loader("attach", "--object-dir", BUILD / "bpf")
     found = report()
     assert ("ObserveOnly", "None", True) == (found["backend"], found["hook"], found["attached"])
-    assert "bpf_oom_evaluate_task" in found["message"]
+    assert "no hook" in found["message"]
 
     policy = Policy()
     _, big = small_and_big(pod, policy)
@@ -189,10 +191,8 @@ def test_module_for_another_kernel_is_refused_in_one_sentence(bare: None, tmp_pa
     """The node falls back to reporting, says why, and that is no failure."""
     assert bare is None
     broken = tmp_path / "oompolicy_hook.ko"
-    data = bytearray(MODULE.read_bytes())
-    at = data.index(b"vermagic=") + len(b"vermagic=")
-    data[at : at + 1] = b"9"
-    broken.write_bytes(bytes(data))
+    # Not the version in it: where symbols carry checksums the kernel compares those (same_magic()).
+    broken.write_bytes(MODULE.read_bytes().replace(b" mod_unload ", b" mod_unlxxx "))
     attached.loader("attach", "--module", broken, "--object-dir", BUILD / "bpf")
 
     assert "ObserveOnly" == report()["backend"]
@@ -205,7 +205,7 @@ def test_loader_without_capabilities_says_which_it_needs(bare: None) -> None:
     command = [*SETPRIV, sys.executable, "-m", "oompolicy_agent.loader", "attach", "--object-dir", str(BUILD / "bpf")]
     done = subprocess.run([*command, "--run-dir", "/tmp/nobody"], capture_output=True, text=True, check=False)
 
-    assert "CAP_" in done.stderr or "BPF" in done.stderr or "root" in done.stderr
+    assert "CAP_BPF" in done.stdout + done.stderr
     assert not (BPFFS / "links").exists()
 
 
