@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 BPFFS: Final = Path("/sys/fs/bpf/oompolicy")
 BUILD: Final = Path(__file__).parents[2] / "build"
-MODULE: Final = BUILD / f"module-{os.environ.get('OOMPOLICY_KERNEL', 'trixie')}" / "oompolicy_hook.ko"
+KERNEL: Final = os.environ.get("OOMPOLICY_KERNEL", "trixie")
+HOOK: Final = os.environ.get("OOMPOLICY_HOOK", "")
+"""`as-posted`: the module with the hook of 2023, which trusts a program's answers before any check."""
+MODULE: Final = BUILD / f"module-{KERNEL}{'-' if HOOK else ''}{HOOK}" / "oompolicy_hook.ko"
 
 
 def loader(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
