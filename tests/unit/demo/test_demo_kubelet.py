@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's pods have the weights and cgroups that kubelet would give them, and its log is read right."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from oompolicy.manifests import load_manifests
+from oompolicy.model import QOSClass
+from oompolicy_agent.cgroups import parse_name
+from tests.vm.demo.kubelet import oom_score_adj, pod_slice
+from tests.vm.demo.shortage import victims
+
+EXAMPLES = Path(__file__).parents[3] / "examples/demo"
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("qos", "memory", "expected"),
+    [
+        (QOSClass.GUARANTEED, GIB, -997),
+        (QOSClass.BEST_EFFORT, 0, 1000),
+        (QOSClass.BURSTABLE, GIB // 4, 938),
+        (QOSClass.BURSTABLE, 0, 999),
+        (QOSClass.BURSTABLE, 4 * GIB, 3),
+    ],
+)
+def test_weights_follow_class_and_request(qos: QOSClass, memory: int, expected: int) -> None:
+    """A Burstable pod never gets as safe as a Guaranteed one, or as exposed as one without requests."""
+    assert expected == oom_score_adj(qos, memory, 4 * GIB)
+
+
+def test_the_agent_finds_the_pods_where_the_demo_puts_them() -> None:
+    for pod in load_manifests([EXAMPLES]).pods:
+        for qos in (QOSClass.BURSTABLE, QOSClass.GUARANTEED):
+            *_, segment = pod_slice(replace(pod, qos_class=qos)).split("/")
+            name = parse_name(segment)
+            assert name is not None
+            assert ("pod", pod.uid) == (name.kind, name.value)
+
+
+def test_the_dead_are_those_the_kernel_names() -> None:
+    """Each once, in its order; a process of the host by its own name."""
+    log = (
+        "Out of memory: Killed process 5 (postgres) total-vm:1kB",
+        "Tasks in /x are going to be killed due to memory.oom.group set",
+        "Out of memory: Killed process 5 (postgres) total-vm:1kB",
+        "Out of memory: Killed process 9 (sshd) total-vm:1kB",
+    )
+
+    assert ("postgres", "sshd") == victims(log, {5: "postgres", 7: "report"})

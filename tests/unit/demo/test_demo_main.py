@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo starts itself again as root, and tells a failure of its guest from a success."""
+
+import sys
+
+import pytest
+
+from tests.vm.demo import __main__ as demo
+from tests.vm.errors import HarnessError, LostVMError
+
+
+def test_sudo_keeps_what_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in demo.KEPT:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/big disk")
+
+    expected = ["sudo", "env", "PYTHONDONTWRITEBYTECODE=1", "XDG_CACHE_HOME=/big disk", sys.executable]
+    assert [*expected, "-m", "tests.vm.demo"] == demo.as_root()
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"), [(0, 0), (1, 1), (126, 1), (LostVMError("hung", ""), 1), (HarnessError("no git"), 1)]
+)
+def test_anything_but_the_told_story_fails(
+    end: int | HarnessError, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(_: object) -> int:
+        if isinstance(end, HarnessError):
+            raise end
+        return end
+
+    monkeypatch.setattr(demo, "play", play)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+    assert expected == demo.main()

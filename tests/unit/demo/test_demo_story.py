@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo passes only if the story went as told."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oompolicy.manifests import load_manifests
+from oompolicy.resolve import resolve
+from tests.vm.demo import story
+from tests.vm.demo.story import Ending
+
+EXAMPLES = Path(__file__).parents[3] / "examples/demo"
+PODS = {"postgres": "postgres-0", "web": "web-1", "report": "report-1"}
+EVENT: dict[str, Any] = {
+    "reason": "OOMVictimKilled",
+    "regarding": {"kind": "Pod", "fieldPath": "spec.containers{report}"},
+    "related": {"kind": "OOMPolicy", "name": "batch"},
+    "note": "Kernel OOM killer killed report (pid 7, ...); spared: postgres (pid 5) in container postgres ...",
+}
+WITHOUT = Ending(("postgres",), ("Out of memory: Killed process 5 (postgres) ...",))
+WITH = Ending(("report",), (story.POLICY_LINE, "Out of memory: Killed process 7 (report) ..."), EVENT)
+
+
+def test_the_database_dies_without_policy_and_the_report_with_it() -> None:
+    expected = "without policy: postgres-0 died; with policy: report-1 died, postgres-0 lives"
+
+    assert [] == list(story.flaws(WITHOUT, WITH))
+    assert expected == story.summary(WITHOUT, WITH, PODS)
+
+
+@pytest.mark.parametrize(
+    ("without", "with_policy", "flaw"),
+    [
+        (replace(WITHOUT, dead=("report",)), WITH, "without policy report died"),
+        (replace(WITHOUT, dead=("postgres", "web")), WITH, "without policy postgres, web died"),
+        (replace(WITHOUT, dead=()), WITH, "without policy nobody died"),
+        (replace(WITHOUT, log=WITH.log), WITH, "without policy the kernel's log names one"),
+        (WITHOUT, replace(WITH, dead=("postgres",)), "with policy postgres died"),
+        (WITHOUT, replace(WITH, log=WITHOUT.log), "the kernel's log lacks"),
+        (WITHOUT, replace(WITH, event=None), "the agent wrote no Event"),
+        (WITHOUT, replace(WITH, event={**EVENT, "regarding": {"kind": "Node"}}), "the Event is about"),
+        (WITHOUT, replace(WITH, event={**EVENT, "related": {}}), "the Event names no policy"),
+        (WITHOUT, replace(WITH, event={**EVENT, "note": "..."}), "does not say that postgres was spared"),
+    ],
+)
+def test_any_other_ending_is_named(without: Ending, with_policy: Ending, flaw: str) -> None:
+    (found,) = story.flaws(without, with_policy)
+
+    assert flaw in found
+
+
+def test_a_database_that_died_is_not_said_to_live() -> None:
+    both = replace(WITH, dead=("report", "postgres"))
+
+    assert story.summary(WITHOUT, both, PODS).endswith("with policy: report-1, postgres-0 died")
+
+
+def test_of_the_kernels_log_only_what_tells_the_story_is_shown_and_once() -> None:
+    """memory.oom.group makes the kernel say it twice."""
+    log = (
+        "report invoked oom-killer: ...",
+        "CPU: 0 PID: 7",
+        *WITH.log,
+        "Tasks in /x are going to be killed",
+        *WITH.log,
+    )
+
+    assert ("report invoked oom-killer: ...", *WITH.log) == story.told(log)
+
+
+def test_the_examples_give_the_parts_that_the_story_tells() -> None:
+    """The report goes first and the database last, for the reasons that are printed."""
+    found = load_manifests([EXAMPLES])
+    parts = {each.containers[0].name: each for each in resolve(found.policies, found.namespaces, found.pods)}
+
+    assert set(story.HOLDS_MIB) == parts.keys()
+    assert [story.GROWS, "web", story.DATABASE] == sorted(parts, key=lambda name: parts[name].priority)
+    assert (100, story.POLICY) == (parts[story.GROWS].priority, parts[story.GROWS].policy)
+    assert (900, "databases") == (parts[story.DATABASE].priority, parts[story.DATABASE].policy)
+    assert story.DATABASE == max(story.HOLDS_MIB, key=lambda name: story.HOLDS_MIB[name])

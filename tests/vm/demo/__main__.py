@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's first half, on the host: make or find the guest, boot it, and play in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from tests.vm.build import ensure_artifacts
+from tests.vm.demo.page import Page, wants_colour
+from tests.vm.demo.story import NODE_MIB, PROLOGUE
+from tests.vm.errors import HarnessError
+from tests.vm.image import ensure_image
+from tests.vm.vm import run_guest
+
+# A whole demo takes a tenth of this under emulation; a guest that is still busy then hangs.
+DEADLINE = 600.0
+
+KEPT = ("XDG_CACHE_HOME", "OOMPOLICY_ACCEL", "NO_COLOR", "TERM")
+
+
+def as_root() -> list[str]:
+    """The command that starts this again through sudo: the guest's files belong to root."""
+    kept = [f"{name}={os.environ[name]}" for name in KEPT if name in os.environ]
+    # Nothing of root's is left in the user's checkout.
+    return ["sudo", "env", "PYTHONDONTWRITEBYTECODE=1", *kept, sys.executable, "-m", "tests.vm.demo"]
+
+
+def play(page: Page) -> int:
+    """Return what the guest's half returns: 0 where the story went as told."""
+    page.heading("Who dies when a node runs out of memory?")
+    page.text(*PROLOGUE)
+    page.heading("A node to run out of memory")
+    page.step("the guest: Debian 13 with its stock kernel, built once and then taken from the cache")
+    image = ensure_image()
+    build = ensure_artifacts(image)
+    page.step(f"booting it: {NODE_MIB} MiB of memory, no swap; its first words come after 5 to 30 s")
+    command = ["python3", "-m", "tests.vm.demo.guest", "--started", str(page.started)]
+    command += ["--colour"] if page.colour else []
+    result = run_guest(image, command, memory=NODE_MIB, extra={"build": build}, deadline=DEADLINE)
+    page.step(f"done; the guest ran {'with KVM' if result.accel == 'kvm' else 'emulated, without KVM'}")
+    return result.status
+
+
+def main() -> int:
+    """Return 0, or 1 where the story went otherwise or could not be played."""
+    if os.geteuid() != 0:
+        return subprocess.run(as_root(), check=False).returncode
+    page = Page(wants_colour(os.environ, terminal=sys.stdout.isatty()), time.time())
+    try:
+        return 1 if play(page) else 0
+    except KeyboardInterrupt:
+        return 130
+    except HarnessError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

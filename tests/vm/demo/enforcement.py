@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the policy in force as on a node: the loader as root, the agent as nobody special, and waits for files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from oompolicy import cli
+from oompolicy_agent import inotify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXAMPLES: Final = Path("examples/demo")
+NODE: Final = "demo-node"
+AGENT_ID: Final = "65532"
+STATUS: Final = Path("/run/oompolicy/status.json")
+SCENE: Final = Path("/run/demo")
+EVENTS: Final = SCENE / "out/events.yaml"
+LOG: Final = SCENE / "agent.log"
+PATIENCE: Final = 120.0
+"""Seconds; each wait takes a few."""
+
+# As a container of kubelet's with runAsUser, no capability, and the weight of a critical pod.
+UNPRIVILEGED: Final = (
+    *("choom", "-n", "-997", "--"),
+    *("setpriv", "--reuid", AGENT_ID, "--regid", AGENT_ID, "--clear-groups"),
+    *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"),
+)
+
+
+class EnforcementError(Exception):
+    """Loader, agent or command line did not do its part; the message carries what it said."""
+
+
+def attach() -> dict[str, Any]:
+    """Load module and programs; the loader's report."""
+    module = Path("build", f"module-{os.environ['OOMPOLICY_KERNEL']}", "oompolicy_hook.ko")
+    said = _python("oompolicy_agent.loader", "attach", "--module", str(module), "--object-dir", "build/bpf")
+    report: dict[str, Any] = json.loads(Path("/run/oompolicy/loader.json").read_text())
+    if report["backend"] != "EvaluateTask":
+        raise EnforcementError(f"the loader did not attach the hook: {report['message']}\n{said}")
+    return report
+
+
+def resolved() -> list[dict[str, Any]]:
+    """What `oompolicy resolve` says of the node's pods."""
+    output = io.StringIO()
+    with redirect_stdout(output):
+        cli.main(["resolve", "-f", str(EXAMPLES), "--node", NODE, "-o", "json"])
+    found: list[dict[str, Any]] = json.loads(output.getvalue())
+    return found
+
+
+def start_agent() -> subprocess.Popen[bytes]:
+    """Start it on a copy of the examples."""
+    manifests = shutil.copytree(EXAMPLES, SCENE / "manifests")
+    EVENTS.parent.mkdir()
+    os.chown(EVENTS.parent, int(AGENT_ID), int(AGENT_ID))
+    command = [*UNPRIVILEGED, sys.executable, "-m", "oompolicy_agent"]
+    command += ["--manifests", str(manifests), "--node", NODE, "--output", str(EVENTS)]
+    with LOG.open("wb") as log:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def wait_until_synced(agent: subprocess.Popen[bytes], pods: int) -> dict[str, Any]:
+    """The agent's status once every pod's priority is in the kernel."""
+    _wait(STATUS, lambda: _synced(_status(), pods), agent)
+    return _status()
+
+
+def identity(agent: subprocess.Popen[bytes]) -> str:
+    """What the kernel says the agent may do."""
+    lines = Path(f"/proc/{agent.pid}/status").read_text().splitlines()
+    fields = dict(line.split(":\t", 1) for line in lines if line.startswith(("Uid", "CapEff")))
+    return f"uid {fields['Uid'].split()[1]}, CapEff {fields['CapEff']}"
+
+
+def wait_for_event(agent: subprocess.Popen[bytes]) -> str:
+    """The text of the first Event."""
+    _wait(EVENTS, EVENTS.exists, agent)
+    return EVENTS.read_text()
+
+
+def parse_event(text: str) -> dict[str, Any]:
+    """The first Event as data."""
+    return dict(next(document for document in yaml.safe_load_all(text) if document))
+
+
+def _status() -> dict[str, Any]:
+    return dict(json.loads(STATUS.read_text())) if STATUS.exists() else {}
+
+
+def _synced(status: dict[str, Any], pods: int) -> bool:
+    true = {condition["type"] for condition in status.get("conditions", ()) if condition["status"] == "True"}
+    return {"Ready", "Enforcing", "Synced"} <= true and status["counts"]["podsMapped"] == pods
+
+
+def _wait(path: Path, condition: Callable[[], bool], agent: subprocess.Popen[bytes]) -> None:
+    """Ask `condition` after each change beside `path`, as long as the agent lives."""
+    end = time.monotonic() + PATIENCE
+    watch, life = inotify.Inotify(), os.pidfd_open(agent.pid)
+    try:
+        watch.add(path.parent, inotify.CLOSE_WRITE | inotify.MOVED_TO)
+        while not condition():
+            ready = select.select([watch.fd, life], [], [], max(0.0, end - time.monotonic()))[0]
+            if not ready or life in ready:
+                why = "ended" if ready else f"did not do it within {PATIENCE:.0f} s"
+                raise EnforcementError(f"waiting for {path}: the agent {why}:\n{LOG.read_text()}")
+            watch.read()
+    finally:
+        os.close(life)
+        watch.close()
+
+
+def _python(module: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EnforcementError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout

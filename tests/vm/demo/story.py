@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is on stage, what happens to them, and what has to come out. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NODE_MIB: Final = 320
+"""Small, so that its end is seconds of page faults away, also under emulation."""
+
+HOLDS_MIB: Final = {"postgres": 110, "web": 30, "report": 20}
+"""By container. The database stays the largest: the report reaches about 70 before the node is full."""
+
+GROWS: Final = "report"
+DATABASE: Final = "postgres"
+POLICY: Final = "batch"
+"""The OOMPolicy that decides about the report."""
+
+POLICY_LINE: Final = "oompolicy_hook: policy_name=oompolicy"
+
+PROLOGUE: Final = (
+    "One node, three pods: a database, a web server and a nightly report. The report grows until the",
+    "whole node is out of memory. Whom does the kernel kill? Once as it is, once with the policies of",
+    "examples/demo: databases die last, batch work dies first.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """How an act has to end, and why it does."""
+
+    dead: tuple[str, ...]
+    why: str
+
+
+WITHOUT: Final = Act(
+    (DATABASE,),
+    "its oom_score was the highest, because it holds the most memory. That the report made the "
+    "shortage, and that this is a database, the kernel does not know.",
+)
+WITH: Final = Act(
+    (GROWS,),
+    "OOMPolicy batch gives the report priority 100, the lowest on this node. The database has 900 from "
+    "OOMPolicy databases, and is still the largest.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one act ended. `dead`: container names in the kernel's order; `log`: the kernel's lines about it."""
+
+    dead: tuple[str, ...]
+    log: tuple[str, ...]
+    event: Mapping[str, Any] | None = None
+
+
+def told(log: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines worth showing: who ran out, which policy was asked, who was killed. Each once.
+
+    With memory.oom.group the kernel kills, and says so, twice: the victim it chose and each member of its container.
+    """
+    wanted = ("invoked oom-killer", "policy_name=", "Killed process")
+    return tuple(dict.fromkeys(line for line in log if any(word in line for word in wanted)))
+
+
+def flaws(without: Ending, with_policy: Ending) -> Iterator[str]:
+    """What is not as the story goes; nothing if all is."""
+    if without.dead != WITHOUT.dead:
+        yield f"without policy {_names(without)} died, not {DATABASE} alone"
+    if any("policy_name=" in line for line in without.log):
+        yield "without policy the kernel's log names one"
+    if with_policy.dead != WITH.dead:
+        yield f"with policy {_names(with_policy)} died, not {GROWS} alone"
+    if POLICY_LINE not in with_policy.log:
+        yield f"the kernel's log lacks {POLICY_LINE!r}"
+    yield from _event_flaws(with_policy.event or {})
+
+
+def summary(without: Ending, with_policy: Ending, pods: Mapping[str, str]) -> str:
+    """Both endings in one line. `pods`: container -> name of its pod."""
+    first = ", ".join(pods[name] for name in without.dead)
+    second = ", ".join(pods[name] for name in with_policy.dead)
+    lives = "" if DATABASE in with_policy.dead else f", {pods[DATABASE]} lives"
+    return f"without policy: {first or 'nobody'} died; with policy: {second or 'nobody'} died{lives}"
+
+
+def _names(ending: Ending) -> str:
+    return ", ".join(ending.dead) or "nobody"
+
+
+def _event_flaws(event: Mapping[str, Any]) -> Iterator[str]:
+    regarding, related = event.get("regarding", {}), event.get("related", {})
+    if event.get("reason") != "OOMVictimKilled":
+        yield "the agent wrote no Event OOMVictimKilled"
+    elif not regarding.get("fieldPath", "").endswith(f"{{{GROWS}}}"):
+        yield f"the Event is about {regarding}, not about container {GROWS}"
+    elif related.get("name") != POLICY:
+        yield f"the Event names {related or 'no policy'}, not OOMPolicy {POLICY}"
+    elif f"spared: {DATABASE} " not in event.get("note", ""):
+        yield f"the Event does not say that {DATABASE} was spared"
