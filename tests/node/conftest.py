@@ -18,7 +18,7 @@ from tests.node.cgroup import Cgroup
 from tests.node.hog import Hog, run_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.node.policy import Policy
 
@@ -41,13 +41,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _deadline() -> Iterator[None]:
+def more_time() -> Iterator[Callable[[], None]]:
+    """The deadline; a test of many steps sets it anew for each of them."""
+
     def too_late(*_: object) -> None:
         raise TimeoutError(f"no end after {SECONDS_PER_TEST} s")
 
+    def start() -> None:
+        signal.alarm(SECONDS_PER_TEST)
+
     signal.signal(signal.SIGALRM, too_late)
-    signal.alarm(SECONDS_PER_TEST)
-    yield
+    start()
+    yield start
     signal.alarm(0)
 
 

@@ -11,6 +11,8 @@ from tests.node.hog import run_out_of_memory
 from tests.node.model import Candidate, random_entries, random_path, victim
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.node.conftest import Node
     from tests.node.hog import Hog
     from tests.node.policy import Policy
@@ -68,13 +70,14 @@ class Scene:
         return predicted
 
 
-def test_random_scenes_follow_the_model(node: Node, policy: Policy) -> None:
+def test_random_scenes_follow_the_model(node: Node, policy: Policy, more_time: Callable[[], None]) -> None:
     """Whatever the tree, the priorities and the sizes, who dies is who the model says."""
     seed = int(os.environ.get("OOMPOLICY_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"OOMPOLICY_SEED={seed}")
     rng = random.Random(seed)  # noqa: S311 (scenes, not secrets)
     scene = Scene(node, rng)
     for number in range(OOMS):
+        more_time()
         if number % OOMS_PER_SCENE == 0:
             for hog, _ in scene.hogs.values():
                 hog.end()
