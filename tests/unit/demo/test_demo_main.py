@@ -33,3 +33,11 @@ def test_anything_but_the_told_story_fails(
     monkeypatch.setattr("os.geteuid", lambda: 0)
 
     assert expected == demo.main()
+
+
+def test_without_root_and_sudo_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", "")
+
+    assert demo.main() == 1
+    assert capsys.readouterr().err.startswith("demo: not root, and there is no sudo")

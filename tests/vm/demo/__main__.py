@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,10 +23,18 @@ KEPT = ("XDG_CACHE_HOME", "OOMPOLICY_ACCEL", "NO_COLOR", "TERM")
 
 
 def as_root() -> list[str]:
-    """The command that starts this again through sudo: the guest's files belong to root."""
+    """Write the command that starts this again through sudo."""
     kept = [f"{name}={os.environ[name]}" for name in KEPT if name in os.environ]
     # Nothing of root's is left in the user's checkout.
     return ["sudo", "env", "PYTHONDONTWRITEBYTECODE=1", *kept, sys.executable, "-m", "tests.vm.demo"]
+
+
+def through_sudo() -> int:
+    """Return what the demo returns as root."""
+    if shutil.which("sudo") is None:
+        print("demo: not root, and there is no sudo: the guest's files belong to root", file=sys.stderr)
+        return 1
+    return subprocess.run(as_root(), check=False).returncode
 
 
 def play(page: Page) -> int:
@@ -47,7 +56,7 @@ def play(page: Page) -> int:
 def main() -> int:
     """Return 0, or 1 where the story went otherwise or could not be played."""
     if os.geteuid() != 0:
-        return subprocess.run(as_root(), check=False).returncode
+        return through_sudo()
     page = Page(wants_colour(os.environ, terminal=sys.stdout.isatty()), time.time())
     try:
         return 1 if play(page) else 0

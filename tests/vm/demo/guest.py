@@ -112,7 +112,7 @@ class Demo:
         self.page.step(f"{report.place} grows until the node has no memory left")
         log = shortage.grow_until_oom(report.hog, lambda mib: self.page.step(f"it holds {mib} MiB"))
         held = ", ".join(f"{running.name} {running.hog.mib} MiB" for running in containers)
-        self.page.step(f"the node was out of memory; until then there were {held}")
+        self.page.step(f"out of memory; until then the node held {held}")
         return self._ending(containers, log)
 
     def _ending(self, containers: list[Running], log: tuple[str, ...]) -> story.Ending:
