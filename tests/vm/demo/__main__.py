@@ -11,6 +11,7 @@ import time
 
 from tests.vm.build import ensure_artifacts
 from tests.vm.demo.page import Page, wants_colour
+from tests.vm.demo.patience import patiently
 from tests.vm.demo.story import NODE_MIB, PROLOGUE
 from tests.vm.errors import HarnessError
 from tests.vm.image import ensure_image
@@ -48,7 +49,8 @@ def play(page: Page) -> int:
     page.step(f"booting it: {NODE_MIB} MiB of memory, no swap; its first words come after 5 to 30 s")
     command = ["python3", "-m", "tests.vm.demo.guest", "--started", str(page.started)]
     command += ["--colour"] if page.colour else []
-    result = run_guest(image, command, memory=NODE_MIB, extra={"build": build}, deadline=DEADLINE)
+    with patiently(page.step) as output:
+        result = run_guest(image, command, memory=NODE_MIB, extra={"build": build}, output=output, deadline=DEADLINE)
     page.step(f"done; the guest ran {'with KVM' if result.accel == 'kvm' else 'emulated, without KVM'}")
     return result.status
 

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whoever watches the demo is never left alone for long."""
+
+import threading
+import time
+
+import pytest
+
+from tests.vm.demo.patience import patiently
+
+
+def test_silence_is_broken_again_and_again() -> None:
+    said = threading.Semaphore(0)
+
+    with patiently(lambda _: said.release(), silence=0.05):
+        assert said.acquire(timeout=10)
+        assert said.acquire(timeout=10)
+
+
+def test_words_pass_and_end_the_silence(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    with patiently(lambda _: None) as output:
+        output.last = time.monotonic() - 9
+        output.write(b"grown\n")
+        output.flush()
+
+        assert output.silent_for() < 9
+    assert capfdbinary.readouterr().out == b"grown\n"
