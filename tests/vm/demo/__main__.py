@@ -12,7 +12,7 @@ import time
 from tests.vm.build import ensure_artifacts
 from tests.vm.demo.page import Page, wants_colour
 from tests.vm.demo.patience import patiently
-from tests.vm.demo.story import NODE_MIB, PROLOGUE
+from tests.vm.demo.story import NODE_CPUS, NODE_MIB, PROLOGUE
 from tests.vm.errors import HarnessError
 from tests.vm.image import ensure_image
 from tests.vm.vm import run_guest
@@ -46,11 +46,13 @@ def play(page: Page) -> int:
     page.step("the guest: Debian 13 with its stock kernel, built once and then taken from the cache")
     image = ensure_image()
     build = ensure_artifacts(image)
-    page.step(f"booting it: {NODE_MIB} MiB of memory, no swap; its first words come after 5 to 30 s")
+    page.step(f"booting it: one CPU, {NODE_MIB} MiB of memory, no swap; its first words come after 5 to 30 s")
     command = ["python3", "-m", "tests.vm.demo.guest", "--started", str(page.started)]
     command += ["--colour"] if page.colour else []
     with patiently(page.step) as output:
-        result = run_guest(image, command, memory=NODE_MIB, extra={"build": build}, output=output, deadline=DEADLINE)
+        result = run_guest(
+            image, command, memory=NODE_MIB, cpus=NODE_CPUS, extra={"build": build}, output=output, deadline=DEADLINE
+        )
     page.step(f"done; the guest ran {'with KVM' if result.accel == 'kvm' else 'emulated, without KVM'}")
     return result.status
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+NODE_CPUS: Final = 1
+"""Hardly anything here runs side by side, and emulating a second CPU costs a fifth more time of the host's."""
+
 NODE_MIB: Final = 320
 """Small, so that its end is seconds of page faults away, also under emulation."""
 
