@@ -134,4 +134,5 @@ def message(record: str) -> str:
     """The text of one record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg), empty if it is not of our module."""
     text = record.partition(";")[2].partition("\n")[0]
     prefix = f"{MODULE}: "
-    return text.removeprefix(prefix) if text.startswith(prefix) else ""
+    # That a module taints the kernel is said of every one from outside the tree, and no reason for anything.
+    return text.removeprefix(prefix) if text.startswith(prefix) and "taint" not in text else ""

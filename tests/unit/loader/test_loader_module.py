@@ -15,7 +15,7 @@ def insmod(reason: str) -> str:
 
 
 def test_the_kernels_last_words_are_quoted() -> None:
-    said = ("loading out-of-tree module taints kernel.", "cannot hook oom_evaluate_task(): it was inlined")
+    said = ("ready", "cannot hook oom_evaluate_task(): it was inlined")
 
     sentence = module.refusal("oompolicy_hook.ko", insmod("No such file or directory"), said, NONE)
 
@@ -48,7 +48,8 @@ def test_the_lockdown_mode_stands_in_brackets(text: str, mode: str) -> None:
     [
         ("4,512,5140900,-;oompolicy_hook: version magic 'a' should be 'b'\n", "version magic 'a' should be 'b'"),
         ("6,513,5140901,-;oompolicy_hook: ready\n SUBSYSTEM=module\n", "ready"),
-        ("6,514,5140902,-;eth0: link up\n", ""),
+        ("6,514,5140902,-;oompolicy_hook: loading out-of-tree module taints kernel.\n", ""),
+        ("6,515,5140903,-;eth0: link up\n", ""),
     ],
 )
 def test_only_the_modules_own_records_count(record: str, text: str) -> None:
