@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HASH_DIGITS: Final = 16
+_LIBBPF_ERRNO_START: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,10 @@ def make_maps(obj: BPFObject, names: Iterable[str], folder: Path) -> None:
 def _opened(path: Path) -> Iterator[int]:
     handle = _lib().bpf_object__open_file(os.fsencode(path), None)
     if not handle:
-        raise LoaderError(f"libbpf cannot read {path}: {os.strerror(ctypes.get_errno())}")
+        number = ctypes.get_errno()
+        # libbpf's own errors, such as LIBBPF_ERRNO__FORMAT, are no errno (bpf/libbpf_legacy.h).
+        reason = os.strerror(number) if number < _LIBBPF_ERRNO_START else "not a BPF object"
+        raise LoaderError(f"libbpf cannot read {path}: {reason}")
     try:
         yield handle
     finally:
