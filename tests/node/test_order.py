@@ -21,13 +21,14 @@ def cgroup_of(hog: Hog) -> Cgroup:
     return hog.cgroup
 
 
-@pytest.mark.parametrize(("small_priority", "big_priority", "victim"), [(100, 200, 0), (200, 100, 1), (150, 150, 1)])
+@pytest.mark.parametrize("names", [("small", "big"), ("big", "small")])
+@pytest.mark.parametrize(("small", "big", "victim"), [(100, 200, "small"), (200, 100, "big"), (150, 150, "big")])
 def test_priority_decides_in_a_limit(
-    pod: Pod, policy: Policy, small_priority: int, big_priority: int, victim: int
+    pod: Pod, policy: Policy, names: tuple[str, str], small: int, big: int, victim: str
 ) -> None:
-    """Within a pod's limit the lower priority dies, and of two equals the bigger one."""
-    hogs = [pod.hog("small", 12), pod.hog("big", 34)]
-    policy.set({cgroup_of(hogs[0]): small_priority, cgroup_of(hogs[1]): big_priority})
+    """Within a pod's limit the lower priority dies, and of two equals the bigger one, whichever is looked at first."""
+    hogs = {name: pod.hog(name, {"small": 12, "big": 34}[name]) for name in names}
+    policy.set({cgroup_of(hogs["small"]): small, cgroup_of(hogs["big"]): big})
 
     assert hogs[victim] is pod.first_victim()
 
