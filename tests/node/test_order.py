@@ -22,13 +22,13 @@ def cgroup_of(hog: Hog) -> Cgroup:
 
 
 @pytest.mark.parametrize("names", [("small", "big"), ("big", "small")])
-@pytest.mark.parametrize(("small", "big", "victim"), [(100, 200, "small"), (200, 100, "big"), (150, 150, "big")])
+@pytest.mark.parametrize(("priorities", "victim"), [((100, 200), "small"), ((200, 100), "big"), ((150, 150), "big")])
 def test_priority_decides_in_a_limit(
-    pod: Pod, policy: Policy, names: tuple[str, str], small: int, big: int, victim: str
+    pod: Pod, policy: Policy, names: tuple[str, str], priorities: tuple[int, int], victim: str
 ) -> None:
     """Within a pod's limit the lower priority dies, and of two equals the bigger one, whichever is looked at first."""
     hogs = {name: pod.hog(name, {"small": 12, "big": 34}[name]) for name in names}
-    policy.set({cgroup_of(hogs["small"]): small, cgroup_of(hogs["big"]): big})
+    policy.set(dict(zip((cgroup_of(hogs["small"]), cgroup_of(hogs["big"])), priorities, strict=True)))
 
     assert hogs[victim] is pod.first_victim()
 
