@@ -30,6 +30,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define PROTECTED_SCORE_ADJ	(-998)
 
 #define DEFAULT_PAGE_SHIFT	12
+#define LOWEST_BADNESS		(-0x7fffffffffffffffLL - 1)
 
 /* More nesting than this below the nearest entry is no policy of ours. */
 #define MAX_WALK		256
@@ -89,33 +90,41 @@ struct {
 	__type(value, struct oompolicy_settings);
 } settings SEC(".maps");
 
-/* Where a task's priority comes from. */
+/* Where a cgroup's tasks have their priority from. */
 struct standing {
+	u64 oom;		/* in which it was looked up: entries may change between two */
+	u64 css_set;		/* compared, never followed */
+	u64 cgroup_id;
 	s32 priority;
 	u32 level;		/* of the cgroup with the entry, or OOMPOLICY_NO_LEVEL */
 };
 
+/* Hashed by css_set: on the node's task list a container's tasks do not follow each other. */
+#define STANDINGS_BITS		12
+static struct standing standings[1 << STANDINGS_BITS];
+
+/* Where a task stands in the order of death. */
 struct candidate {
 	u64 task;		/* compared, never followed without a check */
-	u64 cgroup_id;
+	s64 rank;		/* the lower dies first: protected or not, then priority */
 	s64 badness;
-	struct standing standing;
-	s32 tier;		/* dies first: -1 asked for it, 0 anyone, 1 protected */
-	u32 tgid;
 };
 
 /* The OOM under way. */
 static struct {
 	u64 oc;
+	u64 number;
+	u64 css_set;
 	u64 scope_cgroup_id;
-	u64 cached_cgroup;
-	struct standing cached_standing;
+	s64 points_per_adj;		/* 0 until the first candidate */
 	struct candidate slots[2];	/* [current]: oc->chosen; the other: the task last looked at */
 	struct candidate kernel_choice;
+	struct standing kernel_choice_standing;
+	u32 kernel_choice_tgid;
 	s32 host_priority;
 	u32 page_shift;
 	u32 current;
-	u32 candidates;
+	u32 answers[4];			/* by verdict; added to stats when the OOM ends, not at each task */
 } oom;
 
 static const struct oompolicy_victim no_victim;
@@ -123,12 +132,22 @@ static const struct oompolicy_victim no_victim;
 /* A struct that is only pointed to stays out of BTF, and loader and agent compare it with theirs. */
 struct oompolicy_cgroup *described __attribute__((unused));
 
-static __always_inline void count(u32 stat)
+static __always_inline void add(u32 stat, u64 many)
 {
 	u64 *counter = bpf_map_lookup_elem(&stats, &stat);
 
 	if (counter)
-		(*counter)++;
+		*counter += many;
+}
+
+static __always_inline void count(u32 stat)
+{
+	add(stat, 1);
+}
+
+static __always_inline u32 candidates(void)
+{
+	return oom.answers[NO_BPF_POLICY] + oom.answers[BPF_EVAL_NEXT] + oom.answers[BPF_EVAL_SELECT];
 }
 
 static __always_inline u64 cgroup_id(struct cgroup *cgrp)
@@ -157,21 +176,14 @@ static __always_inline void read_settings(void)
 	oom.page_shift = set->page_shift & 31;
 }
 
-/* The nearest entry from the task's own cgroup to the root. False: nested too deep to tell. */
-static __noinline bool find_standing(struct cgroup *cgrp, struct standing *found)
+/* The nearest entry above this cgroup, up to the root. False: nested too deep to tell. */
+static __noinline bool find_above(struct cgroup *cgrp, struct standing *found)
 {
 	for (int i = 0; i < MAX_WALK; i++) {
+		struct cgroup_subsys_state *parent = cgrp->self.parent;
 		struct oompolicy_entry *entry;
-		struct cgroup_subsys_state *parent;
-		u64 id = cgroup_id(cgrp);
+		u64 id;
 
-		entry = bpf_map_lookup_elem(&cgroup_priority, &id);
-		if (entry) {
-			found->priority = entry->priority;
-			found->level = cgrp->level;
-			return true;
-		}
-		parent = cgrp->self.parent;
 		if (!parent) {
 			found->priority = oom.host_priority;
 			found->level = OOMPOLICY_NO_LEVEL;
@@ -179,24 +191,66 @@ static __noinline bool find_standing(struct cgroup *cgrp, struct standing *found
 		}
 		/* self is what cgroup_parent() goes through */
 		cgrp = bpf_core_cast((void *)parent - bpf_core_field_offset(cgrp->self), struct cgroup);
+		id = cgroup_id(cgrp);
+		entry = bpf_map_lookup_elem(&cgroup_priority, &id);
+		if (entry) {
+			found->priority = entry->priority;
+			found->level = cgrp->level;
+			return true;
+		}
 	}
 	return false;
 }
 
-/* Tasks of one cgroup follow each other in a scan. */
-static __always_inline bool standing_of(struct task_struct *task, struct standing *found)
+static __noinline bool find_standing(struct css_set *set, struct standing *found)
 {
-	struct cgroup *cgrp = cgroup_of(task);
+	struct cgroup *cgrp = set->dfl_cgrp;
+	struct oompolicy_entry *entry;
 
-	if (oom.cached_cgroup == (u64)cgrp) {
-		*found = oom.cached_standing;
-		return true;
-	}
-	if (!find_standing(cgrp, found))
+	found->oom = 0;
+	found->cgroup_id = cgroup_id(cgrp);
+	entry = bpf_map_lookup_elem(&cgroup_priority, &found->cgroup_id);
+	if (entry) {
+		found->priority = entry->priority;
+		found->level = cgrp->level;
+	} else if (!find_above(cgrp, found)) {
 		return false;
-	oom.cached_cgroup = (u64)cgrp;
-	oom.cached_standing = *found;
+	}
+	found->css_set = (u64)set;
+	found->oom = oom.number;
 	return true;
+}
+
+/* The id as well: the memory of a css_set that went may be another's by now, an id never is. */
+static __always_inline bool is_of(struct standing *standing, u64 address, struct css_set *set)
+{
+	return standing->css_set == address && standing->oom == oom.number &&
+	       standing->cgroup_id == cgroup_id(set->dfl_cgrp);
+}
+
+/* Good until the next call. NULL: nested too deep to tell. */
+static __always_inline struct standing *standing_of(struct task_struct *task)
+{
+	struct css_set *set = task->cgroups;
+	struct standing *found;
+	u64 address, slot;
+
+	/* The verifier lets nobody calculate with such a pointer, but forgets in memory what it was. */
+	*(volatile u64 *)&oom.css_set = (u64)set;
+	address = *(volatile u64 *)&oom.css_set;
+	/* hash_64() */
+	slot = address * 0x61C8864680B583EBull >> (64 - STANDINGS_BITS);
+
+	found = &standings[slot];
+	if (is_of(found, address, set))
+		return found;
+	/* Two places for each; what stands in the second gives way. */
+	if (found->oom == oom.number) {
+		found = &standings[slot ^ 1];
+		if (is_of(found, address, set))
+			return found;
+	}
+	return find_standing(set, found) ? found : NULL;
 }
 
 /* find_lock_task_mm(): a process lives on when its first thread has exited. */
@@ -229,13 +283,13 @@ static __always_inline s64 counter(struct mm_struct *mm, int member)
 }
 
 /* oom_badness() */
-static __always_inline s64 badness_of(struct task_struct *task, struct mm_struct *mm, u64 total_pages)
+static __always_inline s64 badness_of(struct mm_struct *mm, s32 adj, s64 points_per_adj)
 {
 	s64 pages = counter(mm, MM_FILEPAGES) + counter(mm, MM_ANONPAGES) +
 		    counter(mm, MM_SHMEMPAGES) + counter(mm, MM_SWAPENTS) +
 		    (mm->pgtables_bytes.counter >> (oom.page_shift & 31));
 
-	return pages + task->signal->oom_score_adj * (s64)(total_pages / 1000);
+	return pages + adj * points_per_adj;
 }
 
 #ifndef OOMPOLICY_OBSERVE_ONLY
@@ -277,36 +331,50 @@ static __always_inline bool in_vfork(struct task_struct *task)
 }
 
 /*
- * What the kernel's own checks would let through, in their order, and where
- * it stands. False: not a candidate, or too odd to judge.
+ * This hook comes after the kernel's tests for dying tasks and
+ * oom_task_origin, and its answers cannot go round the other checks. As
+ * posted in 2023 it stood before all of them.
  */
-static __always_inline bool make_candidate(struct task_struct *task, u64 total_pages, struct candidate *out)
+static __always_inline bool kernel_checks(void)
+{
+	return bpf_core_type_exists(enum bpf_oom_verdict___local);
+}
+
+/* Tasks that the kernel waits for, or takes first. */
+static __always_inline bool kernel_decides(struct task_struct *task)
 {
 	struct signal_struct *signal = task->signal;
-	struct mm_struct *mm;
-	s32 adj = signal->oom_score_adj;
 
-	if (signal->oom_mm || BPF_CORE_READ_BITFIELD(signal, oom_flag_origin) || adj == OOM_SCORE_ADJ_MIN)
+	return signal->oom_mm || BPF_CORE_READ_BITFIELD(signal, oom_flag_origin);
+}
+
+/* Where a task stands. False: it cannot die, or is too odd to judge. */
+static __always_inline bool make_candidate(struct task_struct *task, struct candidate *out)
+{
+	s32 adj = task->signal->oom_score_adj;
+	struct standing *standing;
+	struct mm_struct *mm;
+
+	if (adj == OOM_SCORE_ADJ_MIN)
 		return false;
 	mm = mm_of(task);
-	if (!mm || oom_skip(mm) || in_vfork(task))
+	if (!mm)
 		return false;
-	if (!standing_of(task, &out->standing))
+	standing = standing_of(task);
+	if (!standing)
 		return false;
-
 	out->task = (u64)task;
-	out->cgroup_id = cgroup_id(cgroup_of(task));
-	out->badness = badness_of(task, mm, total_pages);
-	out->tier = adj <= PROTECTED_SCORE_ADJ;
-	out->tgid = task->tgid;
+	out->rank = ((s64)(adj <= PROTECTED_SCORE_ADJ) << 32) + standing->priority;
+	out->badness = badness_of(mm, adj, oom.points_per_adj);
 	return true;
 }
 
-static __always_inline bool dies_before(struct candidate *one, struct candidate *other)
+/* The rest of the kernel's own checks. */
+static __always_inline bool can_die(struct task_struct *task)
 {
-	if (one->tier != other->tier)
-		return one->tier < other->tier;
-	return one->standing.priority < other->standing.priority;
+	struct mm_struct *mm = mm_of(task);
+
+	return mm && !oom_skip(mm) && !in_vfork(task);
 }
 
 /*
@@ -325,7 +393,7 @@ static __always_inline struct candidate *chosen_candidate(struct oom_control *oc
 		oom.current = !oom.current;
 		return last;
 	}
-	if (make_candidate(chosen, oc->totalpages, now))
+	if (!kernel_decides(chosen) && make_candidate(chosen, now) && can_die(chosen))
 		return now;
 	/* oom_task_origin, or killed from elsewhere meanwhile: nothing to add to the kernel's choice. */
 	return NULL;
@@ -339,7 +407,7 @@ static __always_inline int tie(struct candidate *one, struct candidate *chosen)
 	 * what stood on the stack, and the comparison has to be ours. The kernel
 	 * lets the later of two equals win.
 	 */
-	if (bpf_core_type_exists(enum bpf_oom_verdict___local))
+	if (kernel_checks())
 		return NO_BPF_POLICY;
 	return one->badness >= chosen->badness ? BPF_EVAL_SELECT : BPF_EVAL_NEXT;
 }
@@ -354,42 +422,78 @@ static __always_inline int judge(struct candidate *one, struct oom_control *oc)
 	chosen = chosen_candidate(oc);
 	if (!chosen)
 		return NO_BPF_POLICY;
-	if (dies_before(one, chosen))
+	if (one->rank < chosen->rank)
 		return BPF_EVAL_SELECT;
-	if (dies_before(chosen, one))
+	if (one->rank > chosen->rank)
 		return BPF_EVAL_NEXT;
 	return tie(one, chosen);
 }
 
-static __always_inline void count_verdict(int verdict)
+static __always_inline void remember_kernel_choice(struct task_struct *task, struct candidate *one)
 {
-	if (verdict == BPF_EVAL_SELECT)
-		count(OOMPOLICY_STAT_SELECT);
-	else if (verdict == BPF_EVAL_NEXT)
-		count(OOMPOLICY_STAT_NEXT);
-	else
-		count(OOMPOLICY_STAT_NO_POLICY);
+	struct standing *standing = standing_of(task);
+
+	if (!standing)
+		return;
+	oom.kernel_choice = *one;
+	oom.kernel_choice_standing = *standing;
+	oom.kernel_choice_tgid = task->tgid;
+}
+
+static __always_inline int evaluate(struct task_struct *task, struct oom_control *oc)
+{
+	struct candidate one;
+	bool worst;
+	int verdict;
+
+	/*
+	 * An upgrade attaches and detaches program by program, and a loader may
+	 * be killed between two: without oom_begins this one knows nothing of the
+	 * OOM, not even the host's priority. The other generation decides.
+	 */
+	if (oom.oc != (u64)oc)
+		return NO_BPF_POLICY;
+	if (!kernel_checks() && kernel_decides(task))
+		return NO_BPF_POLICY;
+	if (!oom.points_per_adj)
+		oom.points_per_adj = oc->totalpages / 1000;
+	if (!make_candidate(task, &one))
+		return NO_BPF_POLICY;
+	worst = one.badness >= oom.kernel_choice.badness;
+	verdict = judge(&one, oc);
+	/* Seldom needed: nobody takes this one, or the kernel checks it after us. */
+	if ((worst || (verdict != BPF_EVAL_NEXT && !kernel_checks())) && !can_die(task))
+		return NO_BPF_POLICY;
+	if (worst)
+		remember_kernel_choice(task, &one);
+	if (verdict != BPF_EVAL_NEXT)
+		oom.slots[!oom.current] = one;
+	return verdict;
 }
 
 SEC("fmod_ret/bpf_oom_evaluate_task")
 int BPF_PROG(evaluate_task, struct task_struct *task, struct oom_control *oc, int ret)
 {
-	struct candidate one = {};
-	int verdict = NO_BPF_POLICY;
+	int verdict = evaluate(task, oc);
 
-	count(OOMPOLICY_STAT_EVALUATIONS);
-	if (!oom.candidates++)
-		count(OOMPOLICY_STAT_SELECTIONS);
-
-	if (make_candidate(task, oc->totalpages, &one)) {
-		if (!oom.kernel_choice.task || one.badness >= oom.kernel_choice.badness)
-			oom.kernel_choice = one;
-		verdict = judge(&one, oc);
-		if (verdict != BPF_EVAL_NEXT)
-			oom.slots[!oom.current] = one;
-	}
-	count_verdict(verdict);
+	oom.answers[verdict & 3]++;
 	return verdict;
+}
+
+SEC("fexit/out_of_memory")
+int BPF_PROG(oom_ends, struct oom_control *oc)
+{
+	u32 asked = candidates();
+
+	oom.oc = 0;
+	if (!asked)
+		return 0;
+	count(OOMPOLICY_STAT_SELECTIONS);
+	add(OOMPOLICY_STAT_EVALUATIONS, asked);
+	add(OOMPOLICY_STAT_SELECT, oom.answers[BPF_EVAL_SELECT]);
+	add(OOMPOLICY_STAT_NEXT, oom.answers[BPF_EVAL_NEXT]);
+	add(OOMPOLICY_STAT_NO_POLICY, oom.answers[NO_BPF_POLICY]);
+	return 0;
 }
 
 #endif /* OOMPOLICY_OBSERVE_ONLY */
@@ -401,12 +505,14 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 
 	oom.oc = (u64)oc;
 	oom.scope_cgroup_id = memcg ? cgroup_id(memcg->css.cgroup) : 0;
-	oom.cached_cgroup = 0;
+	oom.number++;
+	oom.points_per_adj = 0;
 	oom.slots[0].task = 0;
 	oom.slots[1].task = 0;
 	oom.kernel_choice.task = 0;
+	oom.kernel_choice.badness = LOWEST_BADNESS;
 	read_settings();
-	oom.candidates = 0;
+	__builtin_memset(oom.answers, 0, sizeof(oom.answers));
 	return 0;
 }
 
@@ -426,7 +532,7 @@ static __always_inline void fill_memory(struct oompolicy_victim *record, struct 
 		return;
 	oc = bpf_core_cast((void *)oom.oc, struct oom_control);
 	record->total_pages = oc->totalpages;
-	record->badness = badness_of(task, mm, oc->totalpages);
+	record->badness = badness_of(mm, record->oom_score_adj, oc->totalpages / 1000);
 }
 
 static __always_inline void fill_cgroups(struct oompolicy_victim *record, struct cgroup *cgrp)
@@ -461,17 +567,17 @@ static __always_inline void fill_trigger(struct oompolicy_victim *record)
 /* The task may have exited since it was looked at; then its memory may be another's. */
 static __always_inline void fill_spared(struct oompolicy_victim *record)
 {
-	struct candidate *spared = &oom.kernel_choice;
-	struct task_struct *task = bpf_core_cast((void *)spared->task, struct task_struct);
+	struct task_struct *task = bpf_core_cast((void *)oom.kernel_choice.task, struct task_struct);
+	struct standing *spared = &oom.kernel_choice_standing;
 
 	record->flags |= OOMPOLICY_VICTIM_CHANGED;
-	record->spared_tgid = spared->tgid;
+	record->spared_tgid = oom.kernel_choice_tgid;
 	record->spared_cgroup_id = spared->cgroup_id;
-	record->spared_badness = spared->badness;
-	record->spared_priority = spared->standing.priority;
-	if (spared->standing.level != OOMPOLICY_NO_LEVEL)
+	record->spared_badness = oom.kernel_choice.badness;
+	record->spared_priority = spared->priority;
+	if (spared->level != OOMPOLICY_NO_LEVEL)
 		record->flags |= OOMPOLICY_VICTIM_SPARED_ENTRY;
-	if ((u32)task->tgid == spared->tgid)
+	if ((u32)task->tgid == oom.kernel_choice_tgid)
 		bpf_probe_read_kernel_str(record->spared_comm, OOMPOLICY_COMM, task->comm);
 }
 
@@ -488,24 +594,24 @@ static __always_inline void fill_selection(struct oompolicy_victim *record)
 		record->flags |= OOMPOLICY_VICTIM_GROUP;
 	if (oc->constraint == CONSTRAINT_CPUSET || oc->constraint == CONSTRAINT_MEMORY_POLICY)
 		record->flags |= OOMPOLICY_VICTIM_CONSTRAINED;
-	if (!oom.candidates) {
+	if (!candidates()) {
 #ifndef OOMPOLICY_OBSERVE_ONLY
 		count(OOMPOLICY_STAT_BYPASSED);
 #endif
 		return;
 	}
 	record->flags |= OOMPOLICY_VICTIM_SELECTED;
-	record->candidates = oom.candidates;
+	record->candidates = candidates();
 	/* Under a cpuset not every task that was looked at could have been chosen. */
-	if (oom.kernel_choice.task && oom.kernel_choice.tgid != (u32)chosen->tgid &&
+	if (oom.kernel_choice.task && oom.kernel_choice_tgid != (u32)chosen->tgid &&
 	    !(record->flags & OOMPOLICY_VICTIM_CONSTRAINED))
 		fill_spared(record);
 }
 
 static __noinline int report(struct task_struct *task)
 {
-	struct standing standing = { .priority = OOMPOLICY_HOST_PRIORITY, .level = OOMPOLICY_NO_LEVEL };
 	struct oompolicy_victim *record;
+	struct standing *standing;
 
 	count(OOMPOLICY_STAT_VICTIMS);
 	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
@@ -524,9 +630,9 @@ static __noinline int report(struct task_struct *task)
 	record->oom_score_adj = task->signal->oom_score_adj;
 	bpf_probe_read_kernel_str(record->victim_comm, OOMPOLICY_COMM, task->comm);
 
-	standing_of(task, &standing);
-	record->priority = standing.priority;
-	record->priority_level = standing.level;
+	standing = standing_of(task);
+	record->priority = standing ? standing->priority : OOMPOLICY_HOST_PRIORITY;
+	record->priority_level = standing ? standing->level : OOMPOLICY_NO_LEVEL;
 
 	fill_memory(record, task);
 	fill_cgroups(record, cgroup_of(task));

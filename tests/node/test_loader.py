@@ -14,7 +14,7 @@ import pytest
 
 from tests.node import policy as attached
 from tests.node.policy import BPFFS, BUILD, MODULE, Policy, victims
-from tests.node.running_agent import SETPRIV
+from tests.node.running_agent import SETPRIV, wait_until
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ def report() -> dict[str, Any]:
 
 def modules() -> list[str]:
     return [line.split()[0] for line in Path("/proc/modules").read_text().splitlines()]
+
+
+def programs() -> set[str]:
+    """Names of the BPF programs in the kernel."""
+    shown = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True).stdout
+    return {program.get("name", "") for program in json.loads(shown)}
 
 
 @pytest.fixture
@@ -143,6 +149,22 @@ def test_loader_killed_at_any_moment_leaves_a_policy(pod: Pod, bare: None, other
     assert report()["attached"]
     (generation,) = (BPFFS / "links").iterdir()
     assert report()["object"].startswith(generation.name) or generation.name.startswith(report()["object"])
+
+
+def test_half_attached_version_leaves_the_choice_to_the_kernel(pod: Pod, bare: None) -> None:
+    """A program that is not told of an OOM's start has no opinion, rather than the last OOM's or none's priorities."""
+    assert bare is None
+    attached.attach()
+    policy = Policy()
+    _, big = small_and_big(pod, policy)
+    policy.close()
+    for name in ("oom_begins", "oom_ends"):
+        (pin,) = BPFFS.glob(f"links/*/{name}")
+        pin.unlink()
+    wait_until("both programs gone", lambda: not {"oom_begins", "oom_ends"} & programs())
+
+    assert "evaluate_task" in programs()
+    assert big is pod.first_victim()
 
 
 def test_module_cannot_go_while_a_program_is_attached(bare: None) -> None:
