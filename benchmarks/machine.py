@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the figures were measured on."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm.qemu import QEMU
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Host and guest, in words."""
+
+    processor: str
+    cores: int
+    qemu: str
+    accel: str
+    memory: int  # MiB, of the guest
+    cpus: int  # of the guest
+    date: str
+
+
+def describe(accel: str, memory: int, cpus: int) -> Machine:
+    """Look at this host."""
+    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    version = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
+    number = re.search(r"version (\S+)", version)
+    return Machine(
+        processor=model[1] if model else "unknown processor",
+        cores=os.cpu_count() or 1,
+        qemu=number[1] if number else "of unknown version",
+        accel=accel,
+        memory=memory,
+        cpus=cpus,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
