@@ -7,8 +7,7 @@
  *
  * The order in which tasks die is total: first those that are not protected
  * by oom_score_adj, then the lowest priority, then the kernel's badness. Only
- * a task that the kernel's own checks let through takes part in it; about any
- * other the answer is NO_BPF_POLICY, and the kernel decides.
+ * a task that the kernel's own checks let through can be chosen by it.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -221,11 +220,9 @@ static __noinline bool find_standing(struct css_set *set, struct standing *found
 	return true;
 }
 
-/* The id as well: the memory of a css_set that went may be another's by now, an id never is. */
-static __always_inline bool is_of(struct standing *standing, u64 address, struct css_set *set)
+static __always_inline bool is_of(struct standing *standing, u64 css_set)
 {
-	return standing->css_set == address && standing->oom == oom.number &&
-	       standing->cgroup_id == cgroup_id(set->dfl_cgrp);
+	return standing->css_set == css_set && standing->oom == oom.number;
 }
 
 /* Good until the next call. NULL: nested too deep to tell. */
@@ -242,12 +239,12 @@ static __always_inline struct standing *standing_of(struct task_struct *task)
 	slot = address * 0x61C8864680B583EBull >> (64 - STANDINGS_BITS);
 
 	found = &standings[slot];
-	if (is_of(found, address, set))
+	if (is_of(found, address))
 		return found;
 	/* Two places for each; what stands in the second gives way. */
 	if (found->oom == oom.number) {
 		found = &standings[slot ^ 1];
-		if (is_of(found, address, set))
+		if (is_of(found, address))
 			return found;
 	}
 	return find_standing(set, found) ? found : NULL;
@@ -446,13 +443,6 @@ static __always_inline int evaluate(struct task_struct *task, struct oom_control
 	bool worst;
 	int verdict;
 
-	/*
-	 * An upgrade attaches and detaches program by program, and a loader may
-	 * be killed between two: without oom_begins this one knows nothing of the
-	 * OOM, not even the host's priority. The other generation decides.
-	 */
-	if (oom.oc != (u64)oc)
-		return NO_BPF_POLICY;
 	if (!kernel_checks() && kernel_decides(task))
 		return NO_BPF_POLICY;
 	if (!oom.points_per_adj)
@@ -485,7 +475,6 @@ int BPF_PROG(oom_ends, struct oom_control *oc)
 {
 	u32 asked = candidates();
 
-	oom.oc = 0;
 	if (!asked)
 		return 0;
 	count(OOMPOLICY_STAT_SELECTIONS);
