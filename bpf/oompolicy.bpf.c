@@ -7,7 +7,8 @@
  *
  * The order in which tasks die is total: first those that are not protected
  * by oom_score_adj, then the lowest priority, then the kernel's badness. Only
- * a task that the kernel's own checks let through can be chosen by it.
+ * a task that the kernel's own checks let through takes part in it; about any
+ * other the answer is NO_BPF_POLICY, and the kernel decides.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -220,9 +221,11 @@ static __noinline bool find_standing(struct css_set *set, struct standing *found
 	return true;
 }
 
-static __always_inline bool is_of(struct standing *standing, u64 css_set)
+/* The id as well: the memory of a css_set that went may be another's by now, an id never is. */
+static __always_inline bool is_of(struct standing *standing, u64 address, struct css_set *set)
 {
-	return standing->css_set == css_set && standing->oom == oom.number;
+	return standing->css_set == address && standing->oom == oom.number &&
+	       standing->cgroup_id == cgroup_id(set->dfl_cgrp);
 }
 
 /* Good until the next call. NULL: nested too deep to tell. */
@@ -239,12 +242,12 @@ static __always_inline struct standing *standing_of(struct task_struct *task)
 	slot = address * 0x61C8864680B583EBull >> (64 - STANDINGS_BITS);
 
 	found = &standings[slot];
-	if (is_of(found, address))
+	if (is_of(found, address, set))
 		return found;
 	/* Two places for each; what stands in the second gives way. */
 	if (found->oom == oom.number) {
 		found = &standings[slot ^ 1];
-		if (is_of(found, address))
+		if (is_of(found, address, set))
 			return found;
 	}
 	return find_standing(set, found) ? found : NULL;
@@ -443,6 +446,13 @@ static __always_inline int evaluate(struct task_struct *task, struct oom_control
 	bool worst;
 	int verdict;
 
+	/*
+	 * An upgrade attaches and detaches program by program, and a loader may
+	 * be killed between two: without oom_begins this one knows nothing of the
+	 * OOM, not even the host's priority. The other generation decides.
+	 */
+	if (oom.oc != (u64)oc)
+		return NO_BPF_POLICY;
 	if (!kernel_checks() && kernel_decides(task))
 		return NO_BPF_POLICY;
 	if (!oom.points_per_adj)
@@ -475,6 +485,7 @@ int BPF_PROG(oom_ends, struct oom_control *oc)
 {
 	u32 asked = candidates();
 
+	oom.oc = 0;
 	if (!asked)
 		return 0;
 	count(OOMPOLICY_STAT_SELECTIONS);
