@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pack the checkout, and what was built from it, for the guest's /work."""
+"""Pack the checkout, and what was built from it, for the guest's /checkout."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--deadline", type=float, metavar="SECONDS", help="then the guest counts as lost")
     words.add_argument("--console", action="store_true", help="show the console in any case")
     words.add_argument("--no-build", action="store_true", help="hand over the checkout without build/")
-    words.add_argument("command", nargs="+", metavar="CMD", help="runs as root in /work")
+    words.add_argument("command", nargs="+", metavar="CMD", help="runs as root in /checkout")
     return words
 
 

@@ -55,7 +55,7 @@ def run_guest(
     output: BinaryIO | None = None,
     deadline: float | None = None,
 ) -> GuestResult:
-    """Boot, run `argv` as root in /work, and return its exit status.
+    """Boot, run `argv` as root in /checkout, and return its exit status.
 
     Args:
         image: From `ensure_image()`.
@@ -66,7 +66,7 @@ def run_guest(
         wanted_accel: `auto` uses KVM if the guest really boots with it.
         append: Further words for the kernel's command line, such as `sysctl.vm.overcommit_memory=1`.
         env: Further environment of the command.
-        extra: Trees to hand over beside the checkout, by their place below /work.
+        extra: Trees to hand over beside the checkout, by their place below /checkout.
         artifacts: Where files that the command left in /artifacts go.
         output: Where the command's stdout and stderr go.
         deadline: Seconds after which the guest counts as lost.
@@ -121,11 +121,11 @@ def script(argv: Sequence[str], kernel: str, env: Mapping[str, str]) -> str:
         "OOMPOLICY_GUEST": "1",
         "OOMPOLICY_KERNEL": kernel,
         # Absolute, so that what a test starts in another folder still finds its modules.
-        "PYTHONPATH": "/work/operator:/work/agent:/work",
+        "PYTHONPATH": "/checkout/operator:/checkout/agent:/checkout",
         **env,
     }
     exports = [f"export {name}={shlex.quote(value)}" for name, value in everything.items()]
-    return "\n".join(["#!/bin/sh", *exports, "cd /work || exit 126", f"exec {shlex.join(argv)}", ""])
+    return "\n".join(["#!/bin/sh", *exports, "cd /checkout || exit 126", f"exec {shlex.join(argv)}", ""])
 
 
 def unpack(tar: Path, target: Path) -> None:

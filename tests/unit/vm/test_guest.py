@@ -25,7 +25,7 @@ def boot(tmp_path: Path) -> Boot:
 def test_words_reach_the_guest_as_they_were_given(tmp_path: Path) -> None:
     words = ["printf", "%s|", "two words", "$HOME", "it's", "", "*"]
 
-    text = script(words, "trixie", {"EXTRA": "a b"}).replace("cd /work", f"cd {tmp_path}")
+    text = script(words, "trixie", {"EXTRA": "a b"}).replace("cd /checkout", f"cd {tmp_path}")
 
     assert subprocess.check_output(["sh", "-c", text], text=True) == "two words|$HOME|it's||*|"
 
@@ -35,7 +35,7 @@ def test_the_command_knows_that_it_is_in_a_guest() -> None:
 
     assert "export OOMPOLICY_GUEST=1\n" in text
     assert "export OOMPOLICY_KERNEL=trixie-backports\n" in text
-    assert "export PYTHONPATH=/work/operator:/work/agent:/work\n" in text
+    assert "export PYTHONPATH=/checkout/operator:/checkout/agent:/checkout\n" in text
     assert "export EXTRA='a b'\n" in text
 
 
