@@ -105,16 +105,15 @@ def test_class_default_holds_before_an_entry_exists(node: Node, policy: Policy) 
     assert hogs[1] is run_out_of_memory(node.hog(kubepods.child("podt/c"), 0), hogs)[0]
 
 
-def test_process_without_its_first_thread_is_judged_like_any_other(pod: Pod, policy: Policy) -> None:
+@pytest.mark.parametrize(("leaderless", "other", "victim"), [(900, 100, "other"), (100, 900, "leaderless")])
+def test_process_without_its_first_thread_is_judged_like_any_other(
+    pod: Pod, policy: Policy, leaderless: int, other: int, victim: str
+) -> None:
     """A process whose main thread has exited has a priority too, in both directions."""
-    leaderless = pod.hog("leaderless", 34, options=["--leaderless"])
-    other = pod.hog("other", 12)
-    policy.set({cgroup_of(leaderless): 900, cgroup_of(other): 100})
-    assert other is pod.first_victim()
+    hogs = {"leaderless": pod.hog("leaderless", 34, options=["--leaderless"]), "other": pod.hog("other", 12)}
+    policy.set({cgroup_of(hogs["leaderless"]): leaderless, cgroup_of(hogs["other"]): other})
 
-    small = pod.hog("small", 12)
-    policy.set({cgroup_of(leaderless): 100, cgroup_of(small): 900})
-    assert leaderless is pod.first_victim()
+    assert hogs[victim] is pod.first_victim()
 
 
 def test_without_entries_the_kernel_chooses(pod: Pod, policy: Policy) -> None:
