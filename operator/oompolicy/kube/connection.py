@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests to one API server. Safe to use from several threads at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+import urllib3
+
+from oompolicy.kube import client
+from oompolicy.kube.errors import UnreachableError, from_answer
+from oompolicy.kube.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+_CONNECT: Final = 10.0
+"""Seconds for a TCP connection and its TLS handshake."""
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+class _Session(NamedTuple):
+    configuration: client.Configuration
+    pool: urllib3.PoolManager
+
+
+class _Request(NamedTuple):
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    timeout: float
+    """Seconds of silence, from the request to the answer and between two pieces of it."""
+    preload: bool
+
+
+class Connection:
+    """One API server and who we are to it."""
+
+    def __init__(self, load: Callable[[], client.Configuration]) -> None:
+        """`load` reads credentials; it is asked again when the server no longer takes them."""
+        self._load = load
+        self._session = _session(load())
+        self._renewing = threading.Lock()
+
+    @property
+    def host(self) -> str:
+        """The server, as `https://host:port`."""
+        return self._session.configuration.host
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] = _NOTHING,
+        body: object = None,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] = _NOTHING,
+        timeout: float = 10.0,
+    ) -> dict[str, Any]:
+        """The object of the answer. ApiError, UnreachableError; `timeout` in seconds of silence."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json", "Content-Type": content_type, **headers}
+        response = self._send(_Request(method, _target(path, query), headers, data, timeout, preload=True))
+        try:
+            answer = json.loads(response.data)
+        except ValueError as error:
+            raise UnreachableError(f"{self.host} is no API server: its answer is no JSON") from error
+        if not isinstance(answer, dict):
+            raise UnreachableError(f"{self.host} is no API server: its answer is no JSON object")
+        return answer
+
+    def stream(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] = _NOTHING,
+        headers: Mapping[str, str] = _NOTHING,
+        read_timeout: float,
+    ) -> Stream:
+        """The objects of an answer that goes on. `read_timeout`: after so many seconds of silence it is broken."""
+        headers = {"Accept": "application/json", **headers}
+        return Stream(self._send(_Request("GET", _target(path, query), headers, None, read_timeout, preload=False)))
+
+    def _send(self, request: _Request) -> urllib3.BaseHTTPResponse:
+        session = self._session
+        response = self._try(session, request)
+        if response.status == 401:
+            # A token is replaced long before it expires, but we may have slept meanwhile.
+            response.drain_conn()
+            response = self._try(self._renewed(session), request)
+        if response.status >= 300:
+            raise from_answer(response.status, response.reason, response.headers, self._text(response))
+        return response
+
+    def _try(self, session: _Session, request: _Request) -> urllib3.BaseHTTPResponse:
+        try:
+            return session.pool.request(
+                request.method,
+                session.configuration.host + request.target,
+                body=request.body,
+                headers={**_credentials(session.configuration), **request.headers},
+                timeout=urllib3.Timeout(connect=_CONNECT, read=request.timeout),
+                retries=False,
+                preload_content=request.preload,
+            )
+        except (urllib3.exceptions.HTTPError, OSError, client.ConfigException) as error:
+            raise self._unreachable(error) from error
+
+    def _renewed(self, refused: _Session) -> _Session:
+        with self._renewing:
+            # Of several threads that are refused at the same time, the first renews for all.
+            if self._session is refused:
+                try:
+                    self._session = _session(self._load())
+                except (OSError, client.ConfigException) as error:
+                    raise self._unreachable(error) from error
+            return self._session
+
+    def _text(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        try:
+            return response.data
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> UnreachableError:
+        return UnreachableError(f"no answer from {self.host}: {error.__cause__ or error}")
+
+
+def connect(kubeconfig: Path | None) -> Connection:
+    """By a kubeconfig, or with `None` as the pod we run in. FileNotFoundError, ValueError: a sentence."""
+    if kubeconfig is not None and not kubeconfig.is_file():
+        raise FileNotFoundError(f"there is no kubeconfig {kubeconfig}")
+    try:
+        if kubeconfig is None:
+            return Connection(client.in_cluster)
+        return Connection(lambda: client.from_kubeconfig(kubeconfig))
+    except client.ConfigException as error:
+        where = "not in a pod, and no kubeconfig given" if kubeconfig is None else f"{kubeconfig} cannot be used"
+        raise ValueError(f"{where}: {error}") from error
+
+
+def apply(
+    connection: Connection,
+    path: str,
+    body: Mapping[str, Any],
+    *,
+    manager: str,
+    subresource: str = "",
+    force: bool = False,
+) -> dict[str, Any]:
+    """Server-side apply: `manager` owns the fields in `body`, and gives up those that it owned and are not.
+
+    `force` takes fields from other managers, which is a 409 otherwise. ApiError, UnreachableError.
+    """
+    return connection.request(
+        "PATCH",
+        f"{path}/{subresource}" if subresource else path,
+        query={"fieldManager": manager, "force": "true" if force else "false"},
+        body=body,
+        content_type="application/apply-patch+yaml",  # and JSON is YAML
+    )
+
+
+def _session(configuration: client.Configuration) -> _Session:
+    return _Session(configuration, client.RESTClientObject(configuration).pool_manager)
+
+
+def _credentials(configuration: client.Configuration) -> dict[str, str]:
+    """The kubernetes client keeps whatever goes into the header, `Basic ...` too, under this name."""
+    token = configuration.get_api_key_with_prefix("BearerToken")
+    return {"Authorization": token.strip()} if token else {}
+
+
+def _target(path: str, query: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An answer that goes on: one JSON object per line, as a watch gives them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import urllib3
+
+from oompolicy.kube.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PIECE: Final = 1 << 16
+"""Bytes read at once; the API server sends each event as a chunk of its own anyway."""
+
+
+class Stream:
+    """Iterate it in one thread. `close()` from any other ends the iteration at once and without an error."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
+        self._closed = False
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Until the server ends the answer. UnreachableError: the connection broke, or was silent for too long."""
+        for line in self._lines():
+            if self._closed:
+                return
+            yield json.loads(line)
+
+    def close(self) -> None:
+        """End the iteration, also one that waits for the server."""
+        self._closed = True
+        # The reader may be done, and its socket gone: then there is nothing left to end.
+        with suppress(OSError, RuntimeError, ValueError):
+            self._response.shutdown()
+
+    def _lines(self) -> Iterator[bytes]:
+        unfinished = b""
+        try:
+            for piece in self._response.stream(_PIECE, decode_content=False):
+                *lines, unfinished = (unfinished + piece).split(b"\n")
+                yield from filter(None, lines)
+        # ValueError: the TLS layer was shut down between two reads of it.
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if not self._closed:
+                raise UnreachableError(f"the stream broke: {error}") from error
+        finally:
+            self._response.close()

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An HTTP server that answers what a test tells it to: for the faults that a real API server has no button for."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from oompolicy.kube.client import Configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class Answer(NamedTuple):
+    """`events` go out one by one; the stream then stays open until `Server.finish`."""
+
+    status: int = 200
+    body: object = None
+    headers: Mapping[str, str] = {}
+    events: tuple[object, ...] | None = None
+
+
+class Asked(NamedTuple):
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Server:
+    def __init__(self) -> None:
+        self.answers: Queue[Answer] = Queue()
+        self.asked: list[Asked] = []
+        self.finish = threading.Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        self._http.daemon_threads = True
+        self.thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def configuration(self, token: str = "") -> Configuration:
+        configuration = Configuration(host=self.url)
+        if token:
+            configuration.api_key["BearerToken"] = f"Bearer {token}"
+        return configuration
+
+    def stop(self) -> None:
+        self.finish.set()
+        self._http.shutdown()
+        self.thread.join()
+        self._http.server_close()
+
+
+@contextmanager
+def serving(*answers: Answer) -> Iterator[Server]:
+    server = Server()
+    for answer in answers:
+        server.answers.put(answer)
+    server.thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def status(code: int, reason: str, message: str, **details: object) -> dict[str, Any]:
+    return {"kind": "Status", "code": code, "reason": reason, "message": message, "details": details}
+
+
+def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            server.asked.append(
+                Asked(self.command, url.path, dict(parse_qsl(url.query)), dict(self.headers.items()), body)
+            )
+            answer = server.answers.get_nowait()
+            if answer.events is None:
+                self._whole(answer)
+            else:
+                self._stream(answer.events)
+
+        do_PATCH = do_POST = do_GET  # noqa: N815 - http.server's names
+
+        def _whole(self, answer: Answer) -> None:
+            data = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+            self.send_response(answer.status)
+            for name, value in {**answer.headers, "Content-Length": str(len(data))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def _stream(self, events: tuple[object, ...]) -> None:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for event in events:
+                data = json.dumps(event).encode() + b"\n"
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+            server.finish.wait()
+            self.wfile.write(b"0\r\n\r\n")
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    return Handler

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The informer's thread does what `following` says, over a connection that breaks on purpose."""
+
+from __future__ import annotations
+
+from queue import Queue
+from typing import TYPE_CHECKING, Any
+
+from oompolicy.kube.connection import Connection
+from oompolicy.kube.informer import Informer
+from tests.unit.kube.server import Answer, Server, serving, status
+from tests.unit.kube.test_following import bookmark, end_of_list, event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+
+class Heard:
+    """Everything the handler was told, in a queue for the test's thread."""
+
+    def __init__(self) -> None:
+        self.calls: Queue[Any] = Queue()
+
+    def replaced(self, objects: dict[str, str]) -> None:
+        self.calls.put(objects)
+
+    def changed(self, uid: str, obj: str) -> None:
+        self.calls.put((uid, obj))
+
+    def deleted(self, uid: str) -> None:
+        self.calls.put((uid, None))
+
+    def next(self) -> object:
+        return self.calls.get(timeout=10)
+
+
+def name_of(raw: dict[str, Any]) -> str:
+    return str(raw["metadata"]["name"])
+
+
+def informer(server: Server, heard: Heard, keep: Callable[[dict[str, Any]], str] = name_of) -> Informer[str]:
+    return Informer(
+        Connection(server.configuration), "/api/v1/pods", keep=keep, handler=heard, field_selector="spec.nodeName=n"
+    )
+
+
+def test_list_and_events_are_told() -> None:
+    """The selector is part of the query."""
+    heard = Heard()
+    events = (event("ADDED", "a", "1"), end_of_list("10"), event("ADDED", "b", "11"), event("DELETED", "a", "12"))
+    with serving(Answer(events=events)) as server:
+        made = informer(server, heard)
+        made.start()
+
+        assert [{"a": "a"}, ("b", "b"), ("a", None)] == [heard.next() for _ in range(3)]
+        assert (True, "") == (made.synced, made.failing)
+        assert "spec.nodeName=n" == server.asked[0].query["fieldSelector"]
+        made.stop()
+
+
+def test_an_expired_version_in_the_stream_starts_over() -> None:
+    """With a new list, as the server can send it as an event of a good stream."""
+    heard = Heard()
+    expired = {"type": "ERROR", "object": status(410, "Expired", "too old")}
+    first = Answer(events=(event("ADDED", "a", "1"), end_of_list("10"), expired))
+    second = Answer(events=(event("ADDED", "b", "20"), end_of_list("21")))
+    with serving(first, second) as server:
+        made = informer(server, heard)
+        made.start()
+
+        assert [{"a": "a"}, {"b": "b"}] == [heard.next(), heard.next()]
+        assert "resourceVersion" not in server.asked[1].query
+        made.stop()
+
+
+def test_a_server_without_watch_list_gives_pages() -> None:
+    """And a watch from where they ended."""
+    heard = Heard()
+    refused = Answer(422, status(422, "Invalid", "sendInitialEvents: Forbidden"))
+    first = {"metadata": {"resourceVersion": "5", "continue": "t"}, "items": [{"metadata": {"uid": "a", "name": "a"}}]}
+    second = {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"uid": "b", "name": "b"}}]}
+    watch = Answer(events=(event("ADDED", "c", "6"),))
+    with serving(refused, Answer(body=first), Answer(body=second), watch) as server:
+        made = informer(server, heard)
+        made.start()
+
+        assert [{"a": "a", "b": "b"}, ("c", "c")] == [heard.next(), heard.next()]
+        assert [None, None, "t", None] == [asked.query.get("continue") for asked in server.asked]
+        assert "5" == server.asked[3].query["resourceVersion"]
+        made.stop()
+
+
+def test_what_cannot_be_kept_is_said_and_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
+    """The thread lives on: nobody would be told anything without it."""
+    heard = Heard()
+    broken = iter([True, False])
+
+    def keep(raw: dict[str, Any]) -> str:
+        if next(broken):
+            raise KeyError("spec")
+        return name_of(raw)
+
+    listed = Answer(events=(event("ADDED", "a", "1"), end_of_list("10")))
+    with serving(listed, listed) as server:
+        made = informer(server, heard, keep)
+        made.start()
+
+        assert {"a": "a"} == heard.next()
+        assert "an event could not be handled: KeyError('spec')" in caplog.text
+        made.stop()
+
+
+def test_a_stopped_informer_asks_no_more() -> None:
+    """Its stream is closed at once, though the server holds it open."""
+    heard = Heard()
+    with serving(Answer(events=(end_of_list("10"), bookmark("11")))) as server:
+        made = informer(server, heard)
+        made.start()
+        heard.next()
+        made.stop()
+        made.join(10)
+
+        assert 1 == len(server.asked)
+
+
+def test_metadata_alone_is_asked_for_by_header() -> None:
+    """In the words of the API server, which differ between a list and a watch."""
+    heard = Heard()
+    refused = Answer(400, status(400, "BadRequest", "no"))
+    empty = Answer(body={"metadata": {"resourceVersion": "5"}, "items": None})
+    with serving(refused, empty, Answer(events=(event("ADDED", "c", "6"),))) as server:
+        connection = Connection(server.configuration)
+        made = Informer(connection, "/api/v1/nodes", keep=name_of, handler=heard, metadata_only=True)
+        made.start()
+
+        assert [{}, ("c", "c")] == [heard.next(), heard.next()]
+        kinds = [asked.headers["Accept"].split(";")[1] for asked in server.asked]
+        assert ["as=PartialObjectMetadata", "as=PartialObjectMetadataList", "as=PartialObjectMetadata"] == kinds
+        made.stop()
