@@ -46,9 +46,9 @@ def test_an_apply_is_a_patch_with_its_manager() -> None:
 
 def test_a_refusal_says_status_reason_and_message() -> None:
     """As the Status object does."""
-    with serving(Answer(409, status(409, "Conflict", "conflict with kubectl"))) as server:
-        with pytest.raises(ApiError) as caught:
-            Connection(server.configuration).request("GET", "/x")
+    refused = Answer(409, status(409, "Conflict", "conflict with kubectl"))
+    with serving(refused) as server, pytest.raises(ApiError) as caught:
+        Connection(server.configuration).request("GET", "/x")
 
     assert (409, "Conflict", "conflict with kubectl", None) == (
         caught.value.status,
