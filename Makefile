@@ -9,7 +9,7 @@ NODE_TESTS ?= tests/node
 NODE_DEADLINE ?= 2400
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: ## install what is missing on this machine, and the virtual environment
 	@scripts/setup
@@ -18,7 +18,7 @@ demo: ## two OOMs in a guest, without and with a policy: who dies, and why
 	@scripts/setup --system-only
 	@python3 -m tests.vm.demo
 
-test: lint test-unit test-node test-node-as-posted ## everything that a change has to pass
+test: lint test-unit test-cluster test-node test-node-as-posted ## everything that a change has to pass
 
 lint: setup ## style, types, import contracts, shell scripts
 	.venv/bin/ruff check
@@ -29,6 +29,14 @@ lint: setup ## style, types, import contracts, shell scripts
 
 test-unit: setup ## needs nothing but Python
 	$(PYTHON) -m pytest tests/unit
+
+# First by itself, because pytest hides its progress. Where it fails, the tests say so and are skipped; in CI they fail.
+test-cluster: setup ## a real API server and etcd on this machine
+	-$(PYTHON) -m tests.cluster.binaries
+	$(PYTHON) -m pytest tests/cluster
+
+cluster-binaries: setup ## kube-apiserver, kubectl, etcd: built and fetched once (10 to 25 minutes), or KUBEBUILDER_ASSETS
+	$(PYTHON) -m tests.cluster.binaries
 
 test-node: setup $(KERNELS:%=test-node-%) ## real OOMs, in a guest per kernel
 
@@ -48,4 +56,4 @@ bench: setup ## how long a selection takes: docs/benchmarks.md
 clean: ## what a build leaves in the checkout; the cache stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint test-unit test-node test-node-as-posted bench clean
+.PHONY: help setup demo test lint test-unit test-cluster cluster-binaries test-node test-node-as-posted bench clean

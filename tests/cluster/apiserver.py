@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Say how the API server is started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cluster.pki import Pki
+
+
+def command_line(program: Path, pki: Pki, port: int, etcd_port: int) -> list[str]:
+    """Put the pieces together."""
+    return [str(program), *serving(pki, port), *storage(pki, etcd_port), *identities(pki), *alone()]
+
+
+def serving(pki: Pki, port: int) -> list[str]:
+    """Serve on loopback only; a guest in QEMU's user networking comes from there too."""
+    return [
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--tls-cert-file={pki.api.certificate}",
+        f"--tls-private-key-file={pki.api.key}",
+    ]
+
+
+def storage(pki: Pki, etcd_port: int) -> list[str]:
+    """Keep everything in our etcd."""
+    return [
+        f"--etcd-servers=https://127.0.0.1:{etcd_port}",
+        f"--etcd-cafile={pki.etcd_ca}",
+        f"--etcd-certfile={pki.etcd_client.certificate}",
+        f"--etcd-keyfile={pki.etcd_client.key}",
+    ]
+
+
+def identities(pki: Pki) -> list[str]:
+    """Who may do what, as kubeadm sets it up."""
+    return [
+        f"--client-ca-file={pki.ca}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-signing-key-file={pki.service_accounts.key}",
+        f"--service-account-key-file={pki.service_accounts.certificate}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--allow-privileged",
+    ]
+
+
+def alone() -> list[str]:
+    """What this cluster has to do without."""
+    return [
+        "--service-cluster-ip-range=10.96.0.0/24",
+        # Nobody reaches us by the `kubernetes` service, whose address may not be loopback.
+        "--endpoint-reconciler-type=none",
+        "--advertise-address=192.0.2.1",
+        # It waits for each namespace's account `default`, which the controller manager would make.
+        "--disable-admission-plugins=ServiceAccount",
+    ]

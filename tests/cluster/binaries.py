@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find kube-apiserver, kubectl and etcd, or make them: `python3 -m tests.cluster.binaries`.
+
+`KUBEBUILDER_ASSETS` names a folder that has all three, as for envtest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.errors import BinariesError
+from tests.cluster.etcd import ensure_etcd
+from tests.cluster.kubernetes import ensure_kubernetes
+from tests.vm.errors import HarnessError
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """The programs of a cluster."""
+
+    apiserver: Path
+    kubectl: Path
+    etcd: Path
+
+
+def ensure_binaries() -> Binaries:
+    """Return the programs, made now if they are not there. BinariesError."""
+    if assets := os.environ.get("KUBEBUILDER_ASSETS"):
+        return from_assets(Path(assets))
+    # Seconds before minutes: what is wrong with this machine shows early.
+    etcd = ensure_etcd()
+    kubernetes = ensure_kubernetes()
+    return Binaries(kubernetes / "kube-apiserver", kubernetes / "kubectl", etcd / "etcd")
+
+
+def from_assets(assets: Path) -> Binaries:
+    """Take all three from one folder."""
+    found = Binaries(assets / "kube-apiserver", assets / "kubectl", assets / "etcd")
+    missing = [path.name for path in (found.apiserver, found.kubectl, found.etcd) if not os.access(path, os.X_OK)]
+    if missing:
+        raise BinariesError(f"KUBEBUILDER_ASSETS={assets} has no {', no '.join(missing)}")
+    return found
+
+
+def main() -> int:
+    """Make what is missing and print where all of it is."""
+    try:
+        found = ensure_binaries()
+    except HarnessError as error:
+        print(f"cluster: {error}", file=sys.stderr)
+        return 1
+    print(found.apiserver, found.kubectl, found.etcd, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Take away what a test left: no controller does it here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.cluster.objects import collection, location
+
+if TYPE_CHECKING:
+    from tests.cluster.api import Api
+
+# What the API server makes itself, and where `deploy/` lives.
+KEPT_NAMESPACES = {"default", "kube-system", "kube-public", "kube-node-lease", "oompolicy-system"}
+AT_ONCE = {"gracePeriodSeconds": "0"}
+
+
+def clean_up(api: Api) -> None:
+    """Delete policies, nodes, pods, and all namespaces and PriorityClasses but those a new cluster has."""
+    for namespace in api.list("Namespace"):
+        name = namespace["metadata"]["name"]
+        for kind in ("Pod", "Event"):
+            api.connection.request("DELETE", collection(kind, name), query=AT_ONCE)
+        if name not in KEPT_NAMESPACES:
+            finish(api, name)
+    for kind in ("OOMPolicy", "OOMNode", "Node"):
+        api.connection.request("DELETE", collection(kind), query=AT_ONCE)
+    for priority_class in api.list("PriorityClass"):
+        if not priority_class["metadata"]["name"].startswith("system-"):
+            api.delete("PriorityClass", priority_class["metadata"]["name"])
+
+
+def finish(api: Api, name: str) -> None:
+    """Delete a namespace, and let go of it in the place of the namespace controller."""
+    path = location("Namespace", name)
+    api.connection.request("DELETE", path)
+    finalized: dict[str, Any] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {}}
+    api.connection.request("PUT", f"{path}/finalize", body=finalized)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a cluster: start and stop its servers, and say who one may be to them."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+
+from oompolicy.kube.connection import connect
+from tests.cluster import apiserver, etcd
+from tests.cluster.api import Api
+from tests.cluster.errors import ServerError
+from tests.cluster.kubeconfig import by_certificate, by_token, write_kubeconfig
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.pki import make_pki
+from tests.cluster.ports import reserved_port
+from tests.cluster.server import Server
+from tests.vm.cache import CHECKOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tests.cluster.binaries import Binaries
+    from tests.cluster.pki import Pair
+
+CRDS = CHECKOUT / "crds"
+# Some seconds on an idle machine; two cores may be shared with a build.
+DEADLINE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the servers listen, on 127.0.0.1."""
+
+    api: int
+    etcd: int
+    etcd_peer: int
+
+
+class Cluster:
+    """etcd and one API server. `folder` holds everything of it.
+
+    `url` and `ca` are for whoever writes a kubeconfig of its own; `admin` is one that may do everything, and `api`
+    and `kubectl` speak for it.
+    """
+
+    def __init__(self, binaries: Binaries, folder: Path, ports: Ports) -> None:
+        self.folder = folder
+        self.url = f"https://127.0.0.1:{ports.api}"
+        pki = make_pki(folder / "pki")
+        self.ca = pki.ca
+        self.admin = write_kubeconfig(folder / "admin.kubeconfig", self.url, self.ca, by_certificate(pki.admin))
+        self.api = Api(connect(self.admin))
+        self.kubectl = Kubectl(binaries.kubectl, self.admin, folder / "kubectl-cache")
+        self.etcd = Server(
+            etcd.command_line(binaries.etcd, folder, pki, ports.etcd, ports.etcd_peer), folder / "etcd.log"
+        )
+        self.apiserver = Server(
+            apiserver.command_line(binaries.apiserver, pki, ports.api, ports.etcd), folder / "kube-apiserver.log"
+        )
+        self._http = client(pki.ca, pki.admin)
+        self._etcd_http = client(pki.etcd_ca, pki.etcd_client)
+        self._etcd_url = f"https://127.0.0.1:{ports.etcd}"
+
+    def start(self) -> None:
+        """Start both servers, and return when they are ready."""
+        self.etcd.start(lambda: answers(self._etcd_http, f"{self._etcd_url}/health"), DEADLINE_SECONDS)
+        self.start_api()
+
+    def start_api(self) -> None:
+        """Start the API server, on the port and with the data of the one before."""
+        self.apiserver.start(lambda: answers(self._http, f"{self.url}/readyz"), DEADLINE_SECONDS)
+
+    def stop_api(self) -> None:
+        """Kill the API server: connections are reset, and new ones refused."""
+        self.apiserver.kill()
+
+    def restart_api(self) -> None:
+        """Start the API server anew. Whoever resumes a watch from before meets 410 if anything was written since."""
+        self.stop_api()
+        self.start_api()
+
+    def stop(self) -> None:
+        """End both servers."""
+        self.apiserver.kill()
+        self.etcd.kill()
+
+    def expire_watches(self) -> None:
+        """Break every watch, and answer 410 to whoever resumes one, or goes on with a list that it had in pages."""
+        self.stop_api()
+        # An API server remembers nothing older than itself, so all it takes is that something has changed since.
+        answer = self._etcd_call("put", {"key": encoded("/expired"), "value": encoded("")})
+        # Pages come from etcd then, until that has forgotten them too.
+        self._etcd_call("compaction", {"revision": answer["header"]["revision"], "physical": True})
+        self.start_api()
+
+    def install_crds(self) -> None:
+        """Apply `crds/`, and return when the API server serves them."""
+        self.kubectl("apply", "--server-side", "-f", str(CRDS))
+        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
+
+    def kubeconfig(self, namespace: str, account: str, pod: Mapping[str, Any] | None = None) -> Path:
+        """Write a kubeconfig for a service account; `pod` is the one whose token it shall have (`Api.token`)."""
+        name = "-".join([namespace, account, *([pod["metadata"]["uid"]] if pod else [])])
+        user = by_token(self.api.token(namespace, account, pod))
+        return write_kubeconfig(self.folder / f"{name}.kubeconfig", self.url, self.ca, user)
+
+    def api_as(self, kubeconfig: Path) -> Api:
+        """The API server for somebody else."""
+        return Api(connect(kubeconfig))
+
+    def kubectl_as(self, kubeconfig: Path) -> Kubectl:
+        """kubectl for somebody else."""
+        return Kubectl(self.kubectl.program, kubeconfig, self.kubectl.cache)
+
+    def _etcd_call(self, method: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        answer = self._etcd_http.request("POST", f"{self._etcd_url}/v3/kv/{method}", json=body)
+        if answer.status != 200:
+            raise ServerError(f"etcd: {method}: {answer.data.decode(errors='replace')}")
+        return answer.json()
+
+
+def client(ca: Path, pair: Pair) -> urllib3.PoolManager:
+    """A client that trusts one authority and has a certificate to show."""
+    return urllib3.PoolManager(ca_certs=str(ca), cert_file=str(pair.certificate), key_file=str(pair.key), retries=False)
+
+
+def encoded(text: str) -> str:
+    """Bytes as etcd's JSON has them."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def answers(http: urllib3.PoolManager, url: str) -> bool:
+    """Whether the server says that it is ready."""
+    try:
+        return http.request("GET", url, timeout=5.0).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+@contextlib.contextmanager
+def running_cluster(binaries: Binaries, folder: Path) -> Iterator[Cluster]:
+    """Run a cluster with our CRDs in an empty folder."""
+    with contextlib.ExitStack() as stack:
+        api, etcd_client, etcd_peer = (stack.enter_context(reserved_port()) for _ in range(3))
+        cluster = Cluster(binaries, folder, Ports(api, etcd_client, etcd_peer))
+        stack.callback(cluster.stop)
+        cluster.start()
+        cluster.install_crds()
+        yield cluster

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fixtures of the cluster tests.
+
+cluster          a `Cluster`, emptied after the test: `url`, `ca`, `admin` (kubeconfig); `api_as(kubeconfig)`,
+                 `kubectl_as(kubeconfig)`, `kubeconfig(namespace, account, pod)` for any service account;
+                 `stop_api()`, `start_api()`, `restart_api()`; `expire_watches()` for 410
+api              `cluster.api`: `create`, `get`, `list`, `patch`, `delete` any object, and `node`, `namespace`, `pod`,
+                 `run` (a pod's status), `token`
+kubectl          `kubectl("get", "oomp")` is what it prints, or `KubectlError` with what it says
+deployment       the same cluster with `deploy/` applied: `operator_kubeconfig()`, `agent_kubeconfig(node)`
+session_cluster  the same cluster without the emptying, for tests that leave nothing in it
+
+There is one cluster for the session, so "emptied" means that policies, nodes, namespaces, pods and Events of one test
+are not there for the next; what `deploy/` brings stays. A test may stop the API server and leave it so.
+`eventually(look, wanted)` in `waiting` waits for what the cluster does in its own time. `objects.pod` tells what a pod
+can be given; there is no scheduler, so it stands on the node that it was created with, and no kubelet, so its status
+is what `api.run` says.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.binaries import Binaries, ensure_binaries
+from tests.cluster.cleanup import clean_up
+from tests.cluster.cluster import Cluster, running_cluster
+from tests.cluster.deployment import Deployment
+from tests.cluster.errors import BinariesError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from tests.cluster.api import Api
+    from tests.cluster.kubectl import Kubectl
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Binaries:
+    """A developer's machine may lack what the build needs; CI may not."""
+    try:
+        return ensure_binaries()
+    except BinariesError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no API server to test against: {error}")
+
+
+@pytest.fixture(scope="session")
+def session_cluster(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(binaries, tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(session_cluster: Cluster) -> Iterator[Cluster]:
+    yield session_cluster
+    if not session_cluster.apiserver.running:
+        session_cluster.start_api()
+    clean_up(session_cluster.api)
+
+
+@pytest.fixture
+def api(cluster: Cluster) -> Api:
+    return cluster.api
+
+
+@pytest.fixture
+def kubectl(cluster: Cluster) -> Kubectl:
+    return cluster.kubectl
+
+
+@pytest.fixture(scope="session")
+def session_deployment(session_cluster: Cluster) -> Deployment:
+    deployment = Deployment(session_cluster)
+    deployment.apply()
+    return deployment
+
+
+@pytest.fixture
+def deployment(cluster: Cluster, session_deployment: Deployment) -> Deployment:  # noqa: ARG001 - emptied after the test
+    return session_deployment
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the ends of the servers' logs with a failure, and never else."""
+    report = yield
+    cluster = getattr(item, "funcargs", {}).get("session_cluster")
+    if report.failed and cluster is not None:
+        for server in (cluster.etcd, cluster.apiserver):
+            report.sections.append((f"{server.name}'s log", server.tail()))
+    return report

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Apply `deploy/`, and be its service accounts."""
+
+from __future__ import annotations
+
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from oompolicy.kube.errors import ApiError
+from tests.cluster.waiting import eventually
+from tests.vm.cache import CHECKOUT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cluster.api import Api
+    from tests.cluster.cluster import Cluster
+
+DEPLOY = CHECKOUT / "deploy"
+NAMESPACE = "oompolicy-system"
+# For API servers before 1.36: with it, an agent could read every pod.
+LEFT_OUT = {"agent-pods.yaml"}
+
+
+class Deployment:
+    """What an admin has applied before the first operator or agent starts."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def apply(self) -> None:
+        """Apply the manifests, and return when the admission policies are in force."""
+        self._cluster.kubectl("apply", "--server-side", "-f", str(DEPLOY / "namespace.yaml"))
+        files = sorted(file for file in DEPLOY.glob("*.yaml") if file.name not in LEFT_OUT)
+        self._cluster.kubectl("apply", "--server-side", *(f"--filename={file}" for file in files))
+        unbound = self._cluster.api_as(self._cluster.kubeconfig(NAMESPACE, "oompolicy-agent"))
+        eventually(lambda: refusal(unbound), lambda message: "the agent's token names no node" in message)
+
+    def operator_kubeconfig(self) -> Path:
+        """That of the operator's service account."""
+        return self._cluster.kubeconfig(NAMESPACE, "oompolicy-operator")
+
+    def agent_kubeconfig(self, node: str) -> Path:
+        """That of the agent's pod on a node, whose token carries the node's name. The Node must exist.
+
+        Each call makes another pod and token, as a restart of the DaemonSet's pod does.
+        """
+        words = {"node": node, "service_account": "oompolicy-agent"}
+        pod = self._cluster.api.pod(NAMESPACE, f"oompolicy-agent-{token_hex(4)}", **words)
+        return self._cluster.kubeconfig(NAMESPACE, "oompolicy-agent", pod)
+
+
+def refusal(api: Api) -> str:
+    """Why this identity may not write an agent's Event; empty if it may. Writes nothing."""
+    event: dict[str, Any] = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"namespace": "default", "name": "may-i"},
+        "eventTime": "2026-11-25T12:00:00.000000Z",
+        "type": "Warning",
+        "reason": "OOMVictimKilled",
+        "action": "Kill",
+        "reportingController": "oompolicy.dev/agent",
+        "reportingInstance": "nowhere",
+        "regarding": {"apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "may-i"},
+    }
+    try:
+        api.create(event, dryRun="All")
+    except ApiError as error:
+        return error.message
+    return ""

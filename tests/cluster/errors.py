@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong around a cluster.
+
+HarnessError
+└── ClusterError
+    ├── BinariesError   kube-apiserver, kubectl or etcd are not there and could not be made
+    ├── ServerError     etcd or the API server ended, or never became ready
+    └── KubectlError    kubectl ended with a status other than 0
+"""
+
+from tests.vm.errors import HarnessError
+
+
+class ClusterError(HarnessError):
+    """The cluster failed, not what is tested against it."""
+
+
+class BinariesError(ClusterError):
+    """kube-apiserver, kubectl or etcd are not there and could not be made."""
+
+
+class ServerError(ClusterError):
+    """Etcd or the API server ended, or never became ready."""
+
+
+class KubectlError(ClusterError):
+    """What kubectl wrote to stderr when it ended with a status other than 0."""

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write kubeconfigs that hold all they need, so that they can be handed into a guest."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cluster.pki import Pair
+
+
+def write_kubeconfig(path: Path, server: str, ca: Path, user: dict[str, Any]) -> Path:
+    """One cluster, one user, one context. JSON is YAML."""
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": server, "certificate-authority-data": encoded(ca)}}],
+        "users": [{"name": "test", "user": user}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "current-context": "test",
+    }
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(content, indent=1))
+    return path
+
+
+def by_certificate(pair: Pair) -> dict[str, Any]:
+    """Be whoever the certificate names."""
+    return {"client-certificate-data": encoded(pair.certificate), "client-key-data": encoded(pair.key)}
+
+
+def by_token(token: str) -> dict[str, Any]:
+    """Be whoever the token was issued for."""
+    return {"token": token}
+
+
+def encoded(path: Path) -> str:
+    """A file's content as kubeconfigs embed it."""
+    return base64.b64encode(path.read_bytes()).decode()
