@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The requests that these tests make, and how a refusal reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from oompolicy.kube.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from oompolicy.kube.connection import Connection
+
+GROUP: Final = "/apis/oompolicy.dev/v1alpha1"
+OOMNODES: Final = f"{GROUP}/oomnodes"
+OOMPOLICIES: Final = f"{GROUP}/oompolicies"
+PODS: Final = "/api/v1/pods"
+AS_GUARDED_A: Final = {"Impersonate-User": "system:node:guarded-a"}
+ON_GUARDED_A: Final = {"fieldSelector": "spec.nodeName=guarded-a"}
+MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY: Final = "application/apply-patch+yaml"
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    """What the API server says to whoever may not do that."""
+    with pytest.raises(ApiError) as caught:
+        attempt()
+    assert 403 == caught.value.status, caught.value.message
+    return caught.value.message
+
+
+def is_allowed(attempt: Callable[[], object]) -> bool:
+    """Whether the API server does that; ApiError where it is no matter of rights."""
+    try:
+        attempt()
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return False
+    return True
+
+
+def apply_status(
+    connection: Connection, name: str, status: dict[str, Any], *, headers: Mapping[str, str] | None = None
+) -> None:
+    """As an agent writes what its node says of itself."""
+    body = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": name}, "status": status}
+    query = {"fieldManager": "oompolicy-agent", "force": "true"}
+    connection.request(
+        "PATCH", f"{OOMNODES}/{name}/status", query=query, body=body, content_type=APPLY, headers=headers or {}
+    )
+
+
+def merge_patch(connection: Connection, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Change some fields."""
+    return connection.request("PATCH", path, body=body, content_type=MERGE_PATCH)

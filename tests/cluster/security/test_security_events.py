@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent's Events are about its own node's victims, in its own node's name, and stay as they were written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy.kube.errors import ApiError
+from tests.cluster.security.requests import merge_patch, refusal
+from tests.cluster.security.test_security_status import NO_CLAIM
+
+if TYPE_CHECKING:
+    from oompolicy.kube.connection import Connection
+
+EVENTS = "/apis/events.k8s.io/v1/namespaces/{}/events"
+NOW = "2026-11-25T12:00:00.000000Z"
+SERIES = {"series": {"count": 2, "lastObservedTime": NOW}}
+
+
+def event(name: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    """A good one of guarded-a; `fields` replace, and None takes away."""
+    base = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": "guarded-team"},
+        "eventTime": NOW,
+        "type": "Warning",
+        "reason": "OOMVictimKilled",
+        "action": "Kill",
+        "reportingController": "oompolicy.dev/agent",
+        "reportingInstance": "guarded-a",
+        "regarding": pod("guarded-team"),
+        "note": "java (pid 4711) was killed",
+    }
+    return {key: value for key, value in (base | fields).items() if value is not None}
+
+
+def pod(namespace: str) -> dict[str, str]:
+    return {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": "web", "uid": "a-uid"}
+
+
+def node(name: str) -> dict[str, str]:
+    return {"apiVersion": "v1", "kind": "Node", "name": name, "uid": "a-uid"}
+
+
+def post(connection: Connection, body: dict[str, Any], **options: Any) -> dict[str, Any]:  # noqa: ANN401
+    return connection.request("POST", EVENTS.format(body["metadata"]["namespace"]), body=body, **options)
+
+
+def path_of(body: dict[str, Any]) -> str:
+    return f"{EVENTS.format(body['metadata']['namespace'])}/{body['metadata']['name']}"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"reason": "OOMAnnotationRefused", "action": "Resolve"},
+        {"regarding": node("guarded-a"), "metadata": {"name": "", "namespace": "default"}},
+        {"related": {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMPolicy", "name": "databases"}},
+    ],
+    ids=["victim", "annotation", "host process", "policy"],
+)
+def test_an_agent_writes_the_events_that_it_has_to(
+    agent: Connection, admin: Connection, name: str, fields: dict[str, Any]
+) -> None:
+    """Each kind of them, and the series when it happens again."""
+    body = event(name, **fields)
+    body["metadata"] |= {"name": name}
+    post(agent, body)
+    merge_patch(agent, path_of(body), SERIES)
+
+    assert 2 == admin.request("GET", path_of(body))["series"]["count"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"reportingInstance": "guarded-b"}, "the agent of node guarded-a may not write an Event of guarded-b"),
+        (
+            {"reportingController": "kubelet"},
+            "an agent may write only Events whose reportingController is oompolicy.dev/agent",
+        ),
+    ],
+)
+def test_an_agent_speaks_in_nobody_elses_name(
+    agent: Connection, name: str, fields: dict[str, Any], sentence: str
+) -> None:
+    """Neither in another node's nor in another component's."""
+    assert refusal(lambda: post(agent, event(name, **fields))).endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reason": "Evicted"},
+        {"reason": "OOMAnnotationRefused"},
+        {"action": "Resolve"},
+        {"action": "Evict"},
+        {"type": "Normal"},
+    ],
+    ids=str,
+)
+def test_an_agent_has_two_things_to_say(agent: Connection, name: str, fields: dict[str, Any]) -> None:
+    """Each a Warning with its own action."""
+    assert refusal(lambda: post(agent, event(name, **fields))).endswith(
+        "an agent's Event is a Warning, OOMVictimKilled with action Kill or OOMAnnotationRefused with action Resolve"
+    )
+
+
+@pytest.mark.parametrize(
+    ("regarding", "namespace"),
+    [
+        (None, "default"),
+        (pod("guarded-other"), "guarded-team"),
+        (pod("guarded-team") | {"apiVersion": "example.com/v1"}, "guarded-team"),
+        (pod("guarded-team") | {"kind": "Service"}, "guarded-team"),
+        (node("guarded-b"), "default"),
+    ],
+    ids=["nothing", "pod elsewhere", "no Pod", "Service", "another node"],
+)
+def test_an_agents_event_is_about_a_pod_beside_it_or_its_own_node(
+    agent: Connection, name: str, regarding: dict[str, str] | None, namespace: str
+) -> None:
+    """The API server itself lets an Event stand in another namespace than the pod that it names."""
+    body = event(name, regarding=regarding, metadata={"name": name, "namespace": namespace})
+
+    assert refusal(lambda: post(agent, body)).endswith(
+        "an agent's Event is about a Pod in the Event's own namespace, or about the agent's own Node"
+    )
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"finalizers": ["example.com/stay"]},
+        {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": "a-uid"}]},
+    ],
+    ids=lambda metadata: next(iter(metadata)),
+)
+def test_an_agents_event_holds_nothing_up(agent: Connection, name: str, metadata: dict[str, Any]) -> None:
+    """With a finalizer it would keep the namespace from being deleted."""
+    body = event(name)
+    body["metadata"] |= metadata
+
+    assert refusal(lambda: post(agent, body)).endswith("an agent's Event has neither finalizers nor owners")
+
+
+def test_an_agent_adds_no_finalizer_later(agent: Connection, name: str) -> None:
+    """Nor with a change."""
+    body = post(agent, event(name))
+    change = {"metadata": {"finalizers": ["example.com/stay"]}}
+
+    assert refusal(lambda: merge_patch(agent, path_of(body), change)).endswith(
+        "an agent's Event has neither finalizers nor owners"
+    )
+
+
+@pytest.mark.parametrize("where", ["labels", "annotations"])
+def test_an_agent_changes_no_metadata_of_its_event(agent: Connection, name: str, where: str) -> None:
+    """Only the series may change."""
+    body = post(agent, event(name))
+    change = {"metadata": {where: {"mine": "yes"}}}
+
+    assert refusal(lambda: merge_patch(agent, path_of(body), change)).endswith(
+        "an agent may change nothing of an Event but its series"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"note": "nothing happened"},
+        {"reason": "OOMAnnotationRefused", "action": "Resolve"},
+        {"reportingInstance": "guarded-b"},
+        {"reportingController": "kubelet"},
+        {"regarding": node("guarded-a")},
+        {"eventTime": "2026-11-25T12:00:01.000000Z"},
+        {"type": "Normal"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_event_stays_as_it_was_written(
+    agent: Connection, admin: Connection, name: str, change: dict[str, Any]
+) -> None:
+    """What our policy leaves to the API server it refuses itself."""
+    body = post(agent, event(name))
+    with pytest.raises(ApiError) as caught:
+        merge_patch(agent, path_of(body), change)
+    field = next(iter(change))
+
+    assert caught.value.status in (403, 422)
+    assert body[field] == admin.request("GET", path_of(body))[field]
+
+
+def test_an_agent_does_not_touch_another_nodes_event(agent: Connection, other_agent: Connection, name: str) -> None:
+    """Not even its series."""
+    body = post(other_agent, event(name, reportingInstance="guarded-b"))
+
+    assert refusal(lambda: merge_patch(agent, path_of(body), SERIES)).endswith(
+        "the agent of node guarded-a may not write an Event of guarded-b"
+    )
+
+
+def test_an_agent_does_not_take_over_another_components_event(agent: Connection, admin: Connection, name: str) -> None:
+    """That of the kubelet stays the kubelet's."""
+    body = post(admin, event(name, reportingController="kubelet"))
+
+    assert refusal(lambda: merge_patch(agent, path_of(body), SERIES)).endswith(
+        "an agent may write only Events whose reportingController is oompolicy.dev/agent"
+    )
+
+
+def test_an_agent_does_not_use_the_old_event_group(agent: Connection, name: str) -> None:
+    """Its rules are weaker, so RBAC leaves it out."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": "guarded-team"},
+        "involvedObject": pod("guarded-team"),
+    }
+
+    assert 'resource "events" in API group ""' in refusal(
+        lambda: agent.request("POST", "/api/v1/namespaces/guarded-team/events", body=body)
+    )
+
+
+@pytest.mark.parametrize("verb", ["GET", "PUT", "DELETE"])
+def test_an_agent_neither_reads_nor_replaces_nor_deletes_its_event(agent: Connection, name: str, verb: str) -> None:
+    """Its RBAC has create and patch."""
+    body = post(agent, event(name))
+    sent = body if verb == "PUT" else None
+
+    assert 'resource "events" in API group "events.k8s.io"' in refusal(
+        lambda: agent.request(verb, path_of(body), body=sent)
+    )
+
+
+def test_a_token_that_is_bound_to_no_pod_writes_no_event(unbound_agent: Connection, name: str) -> None:
+    """Whatever node it says that it is of."""
+    assert refusal(lambda: post(unbound_agent, event(name))).endswith(NO_CLAIM)
+
+
+def test_an_admin_who_impersonates_the_agent_writes_no_event(admin: Connection, name: str) -> None:
+    """Such a request has no claims at all."""
+    header = {"Impersonate-User": "system:serviceaccount:oompolicy-system:oompolicy-agent"}
+
+    assert refusal(lambda: post(admin, event(name), headers=header)).endswith(NO_CLAIM)
+
+
+def test_the_rules_for_agents_are_for_agents_alone(admin: Connection, name: str) -> None:
+    """Any other component writes its Events as before."""
+    body = post(admin, event(name, reportingController="example.com/other", reason="Whatever", action="Look"))
+
+    assert "Whatever" == body["reason"]

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operator and agent may do what `deploy/` says they need, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.cluster.security.requests import (
+    MERGE_PATCH,
+    OOMNODES,
+    OOMPOLICIES,
+    refusal,
+)
+
+if TYPE_CHECKING:
+    from oompolicy.kube.connection import Connection
+
+LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
+NAMESPACES: Final = ("oompolicy-system", "guarded-team", "default", "kube-system")
+
+Rule = tuple[str, str, str]
+"""Verb, resource with its group, and the only name it is good for."""
+
+OPERATOR: Final = {
+    *((verb, "oompolicies.oompolicy.dev", "") for verb in ("get", "list", "watch")),
+    ("patch", "oompolicies/status.oompolicy.dev", ""),
+    *((verb, "oomnodes.oompolicy.dev", "") for verb in ("get", "list", "watch", "create")),
+    *((verb, kind, "") for verb in ("list", "watch") for kind in ("pods", "namespaces", "nodes")),
+}
+OPERATOR_LEASE: Final = {
+    ("get", "leases.coordination.k8s.io", "oompolicy-operator"),
+    ("update", "leases.coordination.k8s.io", "oompolicy-operator"),
+    ("create", "leases.coordination.k8s.io", ""),
+}
+AGENT: Final = {
+    *((verb, kind, "") for verb in ("list", "watch") for kind in ("oompolicies.oompolicy.dev", "namespaces")),
+    ("get", "oomnodes.oompolicy.dev", ""),
+    ("patch", "oomnodes/status.oompolicy.dev", ""),
+    ("create", "events.events.k8s.io", ""),
+    ("patch", "events.events.k8s.io", ""),
+}
+IN_ITS_NODES_NAME: Final = {
+    ("impersonate:associated-node", "nodes.authentication.k8s.io", ""),
+    ("impersonate-on:associated-node:list", "pods", ""),
+    ("impersonate-on:associated-node:watch", "pods", ""),
+}
+
+
+def rules(connection: Connection, namespace: str) -> set[Rule]:
+    """Everything that whoever this is may do in a namespace, and cluster-wide."""
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    answer = connection.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", body=body)
+    return {
+        (verb, f"{kind}.{group}" if group else kind, name)
+        for rule in answer["status"]["resourceRules"]
+        for verb in rule["verbs"]
+        for group in rule["apiGroups"]
+        for kind in rule["resources"]
+        for name in rule.get("resourceNames") or ("",)
+    }
+
+
+def own_rules(connection: Connection, anybody: Connection) -> dict[str, set[Rule]]:
+    """What it may do and every other service account may not, by namespace."""
+    return {namespace: rules(connection, namespace) - rules(anybody, namespace) for namespace in NAMESPACES}
+
+
+def everywhere(expected: set[Rule], **more: set[Rule]) -> dict[str, set[Rule]]:
+    return {namespace: expected | more.get(namespace.replace("-", "_"), set()) for namespace in NAMESPACES}
+
+
+def test_the_operator_may_do_what_it_needs(operator: Connection, anybody: Connection) -> None:
+    """No more, in any namespace; the Lease is in its own."""
+    expected = everywhere(OPERATOR, oompolicy_system=OPERATOR_LEASE)
+
+    assert expected == own_rules(operator, anybody)
+
+
+def test_an_agent_may_do_what_it_needs(agent: Connection, anybody: Connection) -> None:
+    """The verbs on pods are good for nothing but impersonation."""
+    assert everywhere(AGENT | IN_ITS_NODES_NAME) == own_rules(agent, anybody)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [OOMPOLICIES, OOMNODES, "/api/v1/pods", "/api/v1/namespaces", "/api/v1/nodes"],
+    ids=lambda path: path.rpartition("/")[2],
+)
+def test_the_operator_lists_what_it_watches(operator: Connection, path: str) -> None:
+    """Its informers begin so."""
+    assert operator.request("GET", path)["kind"].endswith("List")
+
+
+def test_the_operator_writes_policy_status(operator: Connection, policy: str) -> None:
+    """By server-side apply."""
+    body = {
+        "apiVersion": "oompolicy.dev/v1alpha1",
+        "kind": "OOMPolicy",
+        "metadata": {"name": policy},
+        "status": {"matchedPods": 3},
+    }
+    query = {"fieldManager": "oompolicy-operator", "force": "true"}
+    path = f"{OOMPOLICIES}/{policy}/status"
+    written = operator.request("PATCH", path, query=query, body=body, content_type="application/apply-patch+yaml")
+
+    assert 3 == written["status"]["matchedPods"]
+
+
+def test_the_operator_creates_oomnodes(operator: Connection, name: str) -> None:
+    """The garbage collector deletes them with their Node."""
+    body = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": name}}
+
+    assert name == operator.request("POST", OOMNODES, body=body)["metadata"]["name"]
+
+
+def test_the_operator_holds_its_lease(operator: Connection) -> None:
+    """Creates, reads and renews it."""
+    made = operator.request("POST", LEASES.format("oompolicy-system"), body=lease("oompolicy-operator"))
+    path = f"{LEASES.format('oompolicy-system')}/oompolicy-operator"
+    made["spec"]["holderIdentity"] = "the other"
+    operator.request("PUT", path, body=made)
+
+    assert "the other" == operator.request("GET", path)["spec"]["holderIdentity"]
+
+
+def lease(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": name},
+        "spec": {"holderIdentity": "one"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "resource"),
+    [
+        ("PATCH", "/api/v1/namespaces/guarded-team/pods/on-a", "pods"),
+        ("PATCH", "/api/v1/namespaces/guarded-team/pods/on-a/status", "pods/status"),
+        ("DELETE", "/api/v1/namespaces/guarded-team/pods/on-a", "pods"),
+        ("PATCH", "/api/v1/namespaces/guarded-team", "namespaces"),
+        ("PATCH", "/api/v1/nodes/guarded-a", "nodes"),
+        ("POST", "/apis/events.k8s.io/v1/namespaces/guarded-team/events", "events"),
+        ("POST", "/api/v1/namespaces/guarded-team/events", "events"),
+        ("PATCH", f"{OOMPOLICIES}/any", "oompolicies"),
+        ("DELETE", f"{OOMPOLICIES}/any", "oompolicies"),
+        ("PATCH", f"{OOMNODES}/guarded-a", "oomnodes"),
+        ("PATCH", f"{OOMNODES}/guarded-a/status", "oomnodes/status"),
+        ("DELETE", f"{OOMNODES}/guarded-a", "oomnodes"),
+        ("GET", f"{LEASES.format('oompolicy-system')}/another", "leases"),
+        ("PUT", f"{LEASES.format('oompolicy-system')}/another", "leases"),
+        ("DELETE", f"{LEASES.format('oompolicy-system')}/oompolicy-operator", "leases"),
+        ("POST", LEASES.format("guarded-team"), "leases"),
+        ("GET", "/api/v1/namespaces/oompolicy-system/secrets", "secrets"),
+        ("GET", "/api/v1/namespaces/kube-system/configmaps", "configmaps"),
+        ("POST", "/api/v1/namespaces/oompolicy-system/serviceaccounts/oompolicy-agent/token", "serviceaccounts/token"),
+    ],
+)
+def test_the_operator_is_refused(operator: Connection, method: str, path: str, resource: str) -> None:
+    """Whatever stands in the request."""
+    said = refusal(lambda: send(operator, method, path))
+
+    assert 'User "system:serviceaccount:oompolicy-system:oompolicy-operator" cannot' in said
+    assert f'resource "{resource}"' in said
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "resource"),
+    [
+        ("PATCH", "/api/v1/namespaces/guarded-team/pods/on-a", "pods"),
+        ("DELETE", "/api/v1/namespaces/guarded-team/pods/on-a", "pods"),
+        ("POST", "/api/v1/namespaces/guarded-team/pods", "pods"),
+        ("POST", "/api/v1/namespaces/guarded-team/pods/on-a/eviction", "pods/eviction"),
+        ("GET", "/api/v1/namespaces/guarded-team/pods/on-a/log", "pods/log"),
+        ("PATCH", "/api/v1/namespaces/guarded-team", "namespaces"),
+        ("GET", "/api/v1/nodes", "nodes"),
+        ("PATCH", "/api/v1/nodes/guarded-a", "nodes"),
+        ("GET", OOMNODES, "oomnodes"),
+        ("PATCH", f"{OOMPOLICIES}/any", "oompolicies"),
+        ("PATCH", f"{OOMPOLICIES}/any/status", "oompolicies/status"),
+        ("POST", OOMPOLICIES, "oompolicies"),
+        ("GET", "/api/v1/namespaces/guarded-team/secrets", "secrets"),
+        ("GET", "/api/v1/namespaces/oompolicy-system/configmaps", "configmaps"),
+        ("GET", f"{LEASES.format('oompolicy-system')}/oompolicy-operator", "leases"),
+        ("POST", "/api/v1/namespaces/oompolicy-system/serviceaccounts/oompolicy-agent/token", "serviceaccounts/token"),
+    ],
+)
+def test_an_agent_is_refused(agent: Connection, method: str, path: str, resource: str) -> None:
+    """Whatever stands in the request."""
+    said = refusal(lambda: send(agent, method, path))
+
+    assert 'User "system:serviceaccount:oompolicy-system:oompolicy-agent" cannot' in said
+    assert f'resource "{resource}"' in said
+
+
+@pytest.mark.parametrize("path", [OOMPOLICIES, "/api/v1/namespaces"])
+def test_an_agent_lists_what_it_watches(agent: Connection, path: str) -> None:
+    """Its informers begin so."""
+    assert agent.request("GET", path)["kind"].endswith("List")
+
+
+def send(connection: Connection, method: str, path: str) -> dict[str, Any]:
+    """RBAC answers before anybody looks at the body."""
+    kind = MERGE_PATCH if method == "PATCH" else "application/json"
+    return connection.request(method, path, body=None if method == "GET" else {}, content_type=kind)
