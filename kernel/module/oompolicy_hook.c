@@ -2,18 +2,18 @@
 /*
  * bpf_oom_evaluate_task() for stock kernels.
  *
- * oom_evaluate_task() is redirected to this module, which asks the hook and
- * then calls the original: every check of the kernel (unkillable, cpuset,
- * OOM_SCORE_ADJ_MIN, MMF_OOM_SKIP, vfork, references) stays the kernel's own.
- * Without an attached program the hook answers NO_BPF_POLICY and the kernel
- * behaves as if the module were not there.
+ * At the entry of oom_evaluate_task() this module asks the hook. Only a task
+ * that is not to be taken is kept from it; any other goes on into it, so
+ * every check of the kernel (unkillable, cpuset, OOM_SCORE_ADJ_MIN,
+ * MMF_OOM_SKIP, vfork, references) stays the kernel's own. Without an
+ * attached program the hook answers NO_BPF_POLICY and the kernel behaves as
+ * if the module were not there.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
 #include <linux/ftrace.h>
-#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/memcontrol.h>
 #include <linux/module.h>
@@ -72,8 +72,9 @@ enum bpf_oom_verdict {
  */
 static struct oom_control *scan_oc;
 static char policy_name[POLICY_NAME_LEN];
-
-static int (*oom_evaluate_task_orig)(struct task_struct *task, void *arg);
+/* The task selected last, compared and never followed, and what it took the place of. */
+static struct task_struct *selected;
+static long points_before;
 
 __bpf_hook_start();
 
@@ -130,29 +131,25 @@ static const struct btf_kfunc_id_set oompolicy_fmodret_set = {
 static void scan_begins(struct oom_control *oc)
 {
 	scan_oc = oc;
+	selected = NULL;
 	strscpy(policy_name, "default", sizeof(policy_name));
 	bpf_set_policy_name(oc);
 }
 
-static int select_task(struct task_struct *task, struct oom_control *oc)
+/* The lowest bar: the kernel then refuses for its own reasons only, and the points it keeps are the task's. */
+static void lower_bar(struct task_struct *task, struct oom_control *oc)
 {
-	long points = oc->chosen_points;
-	int ret;
-
-	/* The lowest bar: the original then refuses for its own reasons only, and its points are real. */
+	selected = task;
+	points_before = oc->chosen_points;
 	oc->chosen_points = LONG_MIN;
-	ret = oom_evaluate_task_orig(task, oc);
-	if (oc->chosen != task)
-		oc->chosen_points = points;
-	return ret;
 }
 
-static int abort_scan(struct oom_control *oc)
+/* Refused all the same: the next task is measured against the one still chosen. */
+static void raise_bar(struct oom_control *oc)
 {
-	if (oc->chosen)
-		put_task_struct(oc->chosen);
-	oc->chosen = (void *)-1UL;
-	return 1;
+	if (selected && oc->chosen != selected)
+		oc->chosen_points = points_before;
+	selected = NULL;
 }
 
 /* Tasks about which nobody is asked: the kernel waits for them, takes them first, or never takes them. */
@@ -162,35 +159,47 @@ static bool kernel_decides(struct task_struct *task)
 	       tsk_is_oom_victim(task) || oom_task_origin(task);
 }
 
-static int oom_evaluate_task_hooked(struct task_struct *task, void *arg)
+/* These two run instead of oom_evaluate_task(). */
+static int skip_task(struct task_struct *task, void *arg)
+{
+	return 0;
+}
+
+static int abort_scan(struct task_struct *task, void *arg)
 {
 	struct oom_control *oc = arg;
-	enum bpf_oom_verdict verdict;
-	int ret;
+
+	if (oc->chosen)
+		put_task_struct(oc->chosen);
+	oc->chosen = (void *)-1UL;
+	return 1;
+}
+
+static void notrace oom_evaluate_task_entered(unsigned long ip, unsigned long parent_ip,
+					      struct ftrace_ops *ops, struct ftrace_regs *fregs)
+{
+	struct task_struct *task = (void *)ftrace_regs_get_argument(fregs, 0);
+	struct oom_control *oc = (void *)ftrace_regs_get_argument(fregs, 1);
 
 	if (scan_oc != oc)
 		scan_begins(oc);
-
-	verdict = kernel_decides(task) ? NO_BPF_POLICY : bpf_oom_evaluate_task(task, oc);
-	switch (verdict) {
+	else
+		raise_bar(oc);
+	if (kernel_decides(task))
+		return;
+	switch ((enum bpf_oom_verdict)bpf_oom_evaluate_task(task, oc)) {
 	case BPF_EVAL_ABORT:
-		return abort_scan(oc);
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)abort_scan);
+		break;
 	case BPF_EVAL_NEXT:
-		return 0;
+		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)skip_task);
+		break;
 	case BPF_EVAL_SELECT:
-		return select_task(task, oc);
+		lower_bar(task, oc);
+		break;
 	default:
-		/* Not a tail call (see the Makefile): redirect() tells us from the kernel by its caller. */
-		ret = oom_evaluate_task_orig(task, oc);
-		return ret;
+		break;
 	}
-}
-
-static void notrace redirect(unsigned long ip, unsigned long parent_ip,
-			     struct ftrace_ops *ops, struct ftrace_regs *fregs)
-{
-	if (!within_module(parent_ip, THIS_MODULE))
-		ftrace_regs_set_instruction_pointer(fregs, (unsigned long)oom_evaluate_task_hooked);
 }
 
 /*
@@ -236,47 +245,29 @@ static struct entry {
 } entries[] = {
 	{ "out_of_memory", { .func = out_of_memory_entered, .flags = ENTRY_FLAGS } },
 	{ "dump_header", { .func = dump_header_entered, .flags = ENTRY_FLAGS } },
-	{ "oom_evaluate_task", { .func = redirect, .flags = REDIRECT_FLAGS } },
+	{ "oom_evaluate_task", { .func = oom_evaluate_task_entered, .flags = REDIRECT_FLAGS } },
 };
 
-/*
- * The address of a function that is not exported, or an error when it is
- * missing (inlined, or another name) or not unique.
- */
-static unsigned long function_address(const char *symbol)
+/* 0 where there is one such function to trace, an error when it is missing (inlined, or another name) or not unique. */
+static int find_function(const char *symbol)
 {
 	struct kprobe probe = { .symbol_name = symbol };
-	char name[KSYM_SYMBOL_LEN];
-	unsigned long offset;
-	char *plus;
-	int err;
+	int err = register_kprobe(&probe);
 
-	err = register_kprobe(&probe);
-	if (err)
-		return err;
-	/* With IBT the probe stands behind the ENDBR, not on the function's first byte. */
-	sprint_symbol(name, (unsigned long)probe.addr);
-	unregister_kprobe(&probe);
-
-	plus = strchr(name, '+');
-	if (!plus || sscanf(plus, "+0x%lx", &offset) != 1)
-		return -ENOENT;
-	return (unsigned long)probe.addr - offset;
+	if (!err)
+		unregister_kprobe(&probe);
+	return err;
 }
 
 static int hook_entry(struct entry *entry)
 {
-	unsigned long address = function_address(entry->symbol);
-	int err;
+	int err = find_function(entry->symbol);
 
-	if (IS_ERR_VALUE(address)) {
-		pr_err("cannot hook %s(): this kernel has no such function to trace, it was inlined or renamed (%ld)\n",
-		       entry->symbol, (long)address);
-		return address;
+	if (err) {
+		pr_err("cannot hook %s(): this kernel has no such function to trace, it was inlined or renamed (%d)\n",
+		       entry->symbol, err);
+		return err;
 	}
-	if (entry->ops.flags & FTRACE_OPS_FL_IPMODIFY)
-		oom_evaluate_task_orig = (void *)address;
-
 	err = ftrace_set_filter(&entry->ops, (unsigned char *)entry->symbol, strlen(entry->symbol), 1);
 	if (!err)
 		err = register_ftrace_function(&entry->ops);

@@ -88,3 +88,18 @@ def test_scan_that_chooses_nobody_is_counted_and_named(pod: Pod, policy: Policy)
 
     assert policy.stat(Stat.NOBODY) > before
     assert trigger.alive
+
+
+def test_task_that_the_kernel_refuses_leaves_the_choice_as_it_was(pod: Pod, policy: Policy) -> None:
+    """A child of vfork() has the lowest priority and cannot be killed for its parent's memory.
+
+    It is looked at between two of equal priority, so the second is measured against the first's badness or against
+    whatever was left behind by the child.
+    """
+    big = pod.hog("big", 34)
+    parent = pod.hog("parent", 4, options=["--vfork", str(pod.cgroup.child("child").path)])
+    small = pod.hog("small", 12)
+    policy.set({cgroup_of(big): 200, cgroup_of(parent): 900, pod.cgroup.child("child"): 100, cgroup_of(small): 200})
+
+    assert big is pod.first_victim()
+    assert parent.alive

@@ -2,7 +2,7 @@
 /*
  * A known workload: holds so many MiB of touched memory and does as told.
  *
- * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--name COMM] MIB
+ * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--vfork DIR] [--name COMM] MIB
  * hog --spin CPU			runs on that CPU at the highest real-time priority
  *
  * Says "ready" when it holds its memory, then reads lines:
@@ -98,6 +98,17 @@ static void obey_without_leader(void)
 	pthread_exit(NULL);
 }
 
+/* A child in the cgroup DIR obeys; it shares all memory, and the parent waits for its end. */
+static void obey_in_vfork(const char *dir)
+{
+	if (!vfork()) {
+		enter_cgroup(dir);
+		prctl(PR_SET_PDEATHSIG, 9);
+		obey(NULL);
+	}
+	_exit(0);
+}
+
 static void spin(int cpu)
 {
 	struct sched_param param = { .sched_priority = 99 };
@@ -119,9 +130,10 @@ int main(int argc, char **argv)
 		{ "name", required_argument, NULL, 'n' },
 		{ "leaderless", no_argument, NULL, 'l' },
 		{ "spin", required_argument, NULL, 's' },
+		{ "vfork", required_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *adj = "0";
+	const char *adj = "0", *vfork_dir = NULL;
 	int leaderless = 0, option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -144,6 +156,9 @@ int main(int argc, char **argv)
 		case 's':
 			spin(atoi(optarg));
 			break;
+		case 'v':
+			vfork_dir = optarg;
+			break;
 		default:
 			return 2;
 		}
@@ -157,5 +172,7 @@ int main(int argc, char **argv)
 	hold(atoi(argv[optind]));
 	if (leaderless)
 		obey_without_leader();
+	if (vfork_dir)
+		obey_in_vfork(vfork_dir);
 	obey(NULL);
 }

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Someone traces the kernel: the hook is asked from within ftrace, and the policy must hold all the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.node.test_order import cgroup_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.node.conftest import Pod
+    from tests.node.policy import Policy
+
+TRACING = Path("/sys/kernel/tracing")
+HOOKED = "oom_evaluate_task bpf_oom_evaluate_task bpf_set_policy_name out_of_memory dump_header"
+EVERYTHING = ""
+
+
+@pytest.fixture(params=[("function", HOOKED), ("function_graph", HOOKED), ("function", EVERYTHING)])
+def traced(request: pytest.FixtureRequest, policy: Policy) -> Iterator[Policy]:
+    """A tracer on the functions that the module sits on, or on every function of the kernel."""
+    tracer, functions = request.param
+    (TRACING / "set_ftrace_filter").write_text(functions)
+    (TRACING / "current_tracer").write_text(tracer)
+    yield policy
+    (TRACING / "current_tracer").write_text("nop")
+    (TRACING / "set_ftrace_filter").write_text(EVERYTHING)
+
+
+def callbacks(function: str) -> int:
+    """How many ftrace calls at this function's entry."""
+    found = re.search(rf"^{function} (?:\[\w+\] )?\((\d+)\)", (TRACING / "enabled_functions").read_text(), re.MULTILINE)
+    assert found, f"{function} is not traced"
+    return int(found[1])
+
+
+@pytest.mark.parametrize(("priorities", "victim"), [((100, 200), 0), ((200, 100), 1)])
+def test_policy_holds_while_the_kernel_is_traced(
+    pod: Pod, traced: Policy, priorities: tuple[int, int], victim: int
+) -> None:
+    """ftrace goes through a list that guards against recursion, and the hook is asked from within that list."""
+    hogs = [pod.hog("small", 12), pod.hog("big", 34)]
+    traced.set({cgroup_of(hog): priority for hog, priority in zip(hogs, priorities, strict=True)})
+
+    assert (2, 2) == (callbacks("oom_evaluate_task"), callbacks("bpf_oom_evaluate_task"))
+    assert hogs[victim] is pod.first_victim()
