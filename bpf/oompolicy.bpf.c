@@ -93,15 +93,17 @@ struct {
 /* Where a cgroup's tasks have their priority from. */
 struct standing {
 	u64 oom;		/* in which it was looked up: entries may change between two */
-	u64 css_set;		/* compared, never followed */
 	u64 cgroup_id;
 	s32 priority;
 	u32 level;		/* of the cgroup with the entry, or OOMPOLICY_NO_LEVEL */
 };
 
-/* Hashed by css_set: on the node's task list a container's tasks do not follow each other. */
-#define STANDINGS_BITS		12
-static struct standing standings[1 << STANDINGS_BITS];
+/*
+ * By the last bits of the cgroup's id, which is a serial number: on the
+ * node's task list a container's tasks do not follow each other.
+ */
+#define STANDINGS		4096
+static struct standing standings[STANDINGS];
 
 /* Where a task stands in the order of death. */
 struct candidate {
@@ -114,16 +116,15 @@ struct candidate {
 static struct {
 	u64 oc;
 	u64 number;
-	u64 css_set;
 	u64 scope_cgroup_id;
 	s64 points_per_adj;		/* 0 until the first candidate */
-	struct candidate slots[2];	/* [current]: oc->chosen; the other: the task last looked at */
+	struct candidate chosen;	/* oc->chosen, if its task is that one */
+	struct candidate last;		/* let through last: at oc->chosen if the kernel took it */
 	struct candidate kernel_choice;
 	struct standing kernel_choice_standing;
 	u32 kernel_choice_tgid;
 	s32 host_priority;
 	u32 page_shift;
-	u32 current;
 	u32 answers[4];			/* by verdict; added to stats when the OOM ends, not at each task */
 } oom;
 
@@ -202,55 +203,34 @@ static __noinline bool find_above(struct cgroup *cgrp, struct standing *found)
 	return false;
 }
 
-static __noinline bool find_standing(struct css_set *set, struct standing *found)
+static __noinline bool find_standing(struct cgroup *cgrp, struct standing *found)
 {
-	struct cgroup *cgrp = set->dfl_cgrp;
+	u64 id = cgroup_id(cgrp);
 	struct oompolicy_entry *entry;
 
 	found->oom = 0;
-	found->cgroup_id = cgroup_id(cgrp);
-	entry = bpf_map_lookup_elem(&cgroup_priority, &found->cgroup_id);
+	entry = bpf_map_lookup_elem(&cgroup_priority, &id);
 	if (entry) {
 		found->priority = entry->priority;
 		found->level = cgrp->level;
 	} else if (!find_above(cgrp, found)) {
 		return false;
 	}
-	found->css_set = (u64)set;
+	found->cgroup_id = id;
 	found->oom = oom.number;
 	return true;
-}
-
-/* The id as well: the memory of a css_set that went may be another's by now, an id never is. */
-static __always_inline bool is_of(struct standing *standing, u64 address, struct css_set *set)
-{
-	return standing->css_set == address && standing->oom == oom.number &&
-	       standing->cgroup_id == cgroup_id(set->dfl_cgrp);
 }
 
 /* Good until the next call. NULL: nested too deep to tell. */
 static __always_inline struct standing *standing_of(struct task_struct *task)
 {
-	struct css_set *set = task->cgroups;
-	struct standing *found;
-	u64 address, slot;
+	struct cgroup *cgrp = cgroup_of(task);
+	u64 id = cgroup_id(cgrp);
+	struct standing *found = &standings[id % STANDINGS];
 
-	/* The verifier lets nobody calculate with such a pointer, but forgets in memory what it was. */
-	*(volatile u64 *)&oom.css_set = (u64)set;
-	address = *(volatile u64 *)&oom.css_set;
-	/* hash_64() */
-	slot = address * 0x61C8864680B583EBull >> (64 - STANDINGS_BITS);
-
-	found = &standings[slot];
-	if (is_of(found, address, set))
+	if (found->cgroup_id == id && found->oom == oom.number)
 		return found;
-	/* Two places for each; what stands in the second gives way. */
-	if (found->oom == oom.number) {
-		found = &standings[slot ^ 1];
-		if (is_of(found, address, set))
-			return found;
-	}
-	return find_standing(set, found) ? found : NULL;
+	return find_standing(cgrp, found) ? found : NULL;
 }
 
 /* find_lock_task_mm(): a process lives on when its first thread has exited. */
@@ -381,25 +361,24 @@ static __always_inline bool can_die(struct task_struct *task)
  * Who stands at oc->chosen: nearly always the task that was last let through.
  * Anyone else was chosen by the kernel's own rule and is looked at anew.
  */
-static __always_inline struct candidate *chosen_candidate(struct oom_control *oc)
+static __always_inline bool know_chosen(struct oom_control *oc)
 {
 	struct task_struct *chosen = oc->chosen;
-	struct candidate *last = &oom.slots[!oom.current];
-	struct candidate *now = &oom.slots[!!oom.current];
 
-	if (now->task == (u64)chosen)
-		return now;
-	if (last->task == (u64)chosen) {
-		oom.current = !oom.current;
-		return last;
+	if (oom.chosen.task == (u64)chosen)
+		return true;
+	if (oom.last.task == (u64)chosen) {
+		oom.chosen = oom.last;
+		return true;
 	}
-	if (!kernel_decides(chosen) && make_candidate(chosen, now) && can_die(chosen))
-		return now;
+	if (!kernel_decides(chosen) && make_candidate(chosen, &oom.chosen) && can_die(chosen))
+		return true;
 	/* oom_task_origin, or killed from elsewhere meanwhile: nothing to add to the kernel's choice. */
-	return NULL;
+	oom.chosen.task = 0;
+	return false;
 }
 
-static __always_inline int tie(struct candidate *one, struct candidate *chosen)
+static __always_inline int tie(struct candidate *one)
 {
 	/*
 	 * This hook asks the kernel's badness before SELECT, so that points can
@@ -409,24 +388,21 @@ static __always_inline int tie(struct candidate *one, struct candidate *chosen)
 	 */
 	if (kernel_checks())
 		return NO_BPF_POLICY;
-	return one->badness >= chosen->badness ? BPF_EVAL_SELECT : BPF_EVAL_NEXT;
+	return one->badness >= oom.chosen.badness ? BPF_EVAL_SELECT : BPF_EVAL_NEXT;
 }
 
 static __always_inline int judge(struct candidate *one, struct oom_control *oc)
 {
-	struct candidate *chosen;
-
 	/* Nobody yet: the kernel's own checks decide whether this one can stand. */
 	if (!oc->chosen || oc->chosen == (void *)-1UL)
 		return NO_BPF_POLICY;
-	chosen = chosen_candidate(oc);
-	if (!chosen)
+	if (!know_chosen(oc))
 		return NO_BPF_POLICY;
-	if (one->rank < chosen->rank)
+	if (one->rank < oom.chosen.rank)
 		return BPF_EVAL_SELECT;
-	if (one->rank > chosen->rank)
+	if (one->rank > oom.chosen.rank)
 		return BPF_EVAL_NEXT;
-	return tie(one, chosen);
+	return tie(one);
 }
 
 static __always_inline void remember_kernel_choice(struct task_struct *task, struct candidate *one)
@@ -467,7 +443,7 @@ static __always_inline int evaluate(struct task_struct *task, struct oom_control
 	if (worst)
 		remember_kernel_choice(task, &one);
 	if (verdict != BPF_EVAL_NEXT)
-		oom.slots[!oom.current] = one;
+		oom.last = one;
 	return verdict;
 }
 
@@ -507,8 +483,8 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	oom.scope_cgroup_id = memcg ? cgroup_id(memcg->css.cgroup) : 0;
 	oom.number++;
 	oom.points_per_adj = 0;
-	oom.slots[0].task = 0;
-	oom.slots[1].task = 0;
+	oom.chosen.task = 0;
+	oom.last.task = 0;
 	oom.kernel_choice.task = 0;
 	oom.kernel_choice.badness = LOWEST_BADNESS;
 	read_settings();
