@@ -52,6 +52,10 @@ class Connection:
         """The server, as `https://host:port`."""
         return self._session.configuration.host
 
+    def credentials(self) -> client.Configuration:
+        """Host and credentials read anew, for a client of another kind. ConfigException, OSError."""
+        return self._load()
+
     def request(
         self,
         method: str,

@@ -129,6 +129,9 @@ class Following(Generic[T]):
             return 0.0
         if refused or status == 410:
             self._resource_version = ""
+        if status == 410:
+            # The server is well; what came before may have been its restart.
+            self._failures = 0
         return self._fail(str(error)) + ((error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0)
 
     def restart(self, reason: str) -> float:

@@ -239,6 +239,15 @@ def test_the_delay_grows_until_something_is_heard() -> None:
     assert 0.5 == made.failed(UnreachableError("no answer"))
 
 
+def test_an_expired_version_is_an_answer() -> None:
+    """So the server is there, and the delay that grew while it was away begins anew."""
+    made = followed()
+    for _ in range(5):
+        made.failed(UnreachableError("no answer"))
+
+    assert 0.5 == made.failed(refusal(410))
+
+
 def test_a_server_that_ends_every_watch_at_once_is_not_asked_without_a_break() -> None:
     """An end without an event is a failure, if not for long."""
     made = followed()
