@@ -2,8 +2,20 @@
 """Say whether a policy is for a pod."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
-from oompolicy.model import LabelSelector, Match, Operator, Pod, Requirement
+from oompolicy.model import LabelSelector, Match, Operator, QOSClass, Requirement
+
+
+class Matchable(Protocol):
+    """What of a pod a policy can match by, beside its namespace."""
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...  # noqa: D102
+    @property
+    def qos_class(self) -> QOSClass: ...  # noqa: D102
+    @property
+    def priority_class_name(self) -> str | None: ...  # noqa: D102
 
 
 def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
@@ -11,7 +23,7 @@ def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
     return selector is None or all(_holds(requirement, labels) for requirement in selector.requirements)
 
 
-def matches_pod(match: Match, pod: Pod) -> bool:
+def matches_pod(match: Match, pod: Matchable) -> bool:
     """Whether all parts of `match` that are about the pod itself hold; its namespace's labels are not looked at."""
     return (
         (match.qos_classes is None or pod.qos_class in match.qos_classes)
