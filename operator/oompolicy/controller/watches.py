@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thin informers of what kopf must not watch, and what is kept of each object."""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from oompolicy.controller.matcher import Shape
+from oompolicy.controller.nodetable import Said
+from oompolicy.kube.informer import Informer
+from oompolicy.model import QOSClass
+from oompolicy.parse import parse_pod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from oompolicy.controller.state import State
+    from oompolicy.kube.connection import Connection
+
+    Post = Callable[[Callable[[], None]], None]
+
+T = TypeVar("T")
+
+OOMNODES: Final = "/apis/oompolicy.dev/v1alpha1/oomnodes"
+FINISHED: Final = frozenset({"Succeeded", "Failed"})
+
+
+class _Feed(Generic[T]):
+    """Hands on what an informer tells, for the loop to call in its own thread."""
+
+    def __init__(
+        self,
+        post: Post,
+        replaced: Callable[[dict[str, T]], None],
+        changed: Callable[[str, T], None],
+        deleted: Callable[[str], None],
+    ) -> None:
+        self._post, self._replaced, self._changed, self._deleted = post, replaced, changed, deleted
+
+    def replaced(self, objects: dict[str, T]) -> None:
+        self._post(partial(self._replaced, objects))
+
+    def changed(self, uid: str, obj: T) -> None:
+        self._post(partial(self._changed, uid, obj))
+
+    def deleted(self, uid: str) -> None:
+        self._post(partial(self._deleted, uid))
+
+
+def informers(connection: Connection, state: State, post: Post) -> dict[str, Informer[Any]]:
+    """By collection, not started. `post` is called from their threads."""
+    pods = _Feed(post, state.pods_listed, state.census.put_pod, state.census.drop_pod)
+    spaces = _Feed(post, state.namespaces_listed, state.namespace, state.namespace_deleted)
+    nodes = _Feed(post, state.nodes_listed, state.node, state.node_deleted)
+    said = _Feed(post, state.oomnodes_listed, state.oomnode, state.oomnode_deleted)
+    core = partial(Informer, connection)
+    return {
+        "pods": core("/api/v1/pods", keep=shape_of, handler=pods),
+        "namespaces": core("/api/v1/namespaces", keep=labels_of, handler=spaces, metadata_only=True),
+        "nodes": core("/api/v1/nodes", keep=name_of, handler=nodes, metadata_only=True),
+        "oomnodes": core(OOMNODES, keep=said_by, handler=said),
+    }
+
+
+def shape_of(raw: dict[str, Any]) -> Shape | None:
+    """What a policy can match a pod by; `None` of one that has finished."""
+    status = raw.get("status") or {}
+    if status.get("phase") in FINISHED:
+        return None
+    metadata = raw["metadata"]
+    labels = metadata.get("labels") or {}
+    # The API server gives each pod its class; a pod without one has come another way.
+    qos_class = QOSClass(status["qosClass"]) if "qosClass" in status else parse_pod(raw).qos_class
+    shape = Shape(
+        sys.intern(metadata["namespace"]),
+        tuple(sorted((sys.intern(key), sys.intern(value)) for key, value in labels.items())),
+        qos_class,
+        raw["spec"].get("priorityClassName"),
+    )
+    return _the_one(shape)
+
+
+def labels_of(raw: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """A namespace's name and labels."""
+    metadata = raw["metadata"]
+    return metadata["name"], metadata.get("labels") or {}
+
+
+def name_of(raw: dict[str, Any]) -> str:
+    """A Node's name."""
+    return str(raw["metadata"]["name"])
+
+
+def said_by(raw: dict[str, Any]) -> Said:
+    """What counts of an OOMNode, whose agent may not have said anything yet."""
+    status = raw.get("status") or {}
+    return Said(raw["metadata"]["name"], status.get("backend") or "", status.get("policyHash") or "")
+
+
+@lru_cache(maxsize=20_000)
+def _the_one(shape: Shape) -> Shape:
+    """The object that another pod of this shape has: a list of 150,000 pods is held whole for a moment."""
+    return shape

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Raw objects as the API server gives them, with only what a test cares about spelt out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from oompolicy.controller.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SETTINGS = Settings(namespace="oompolicy-system", identity="me")
+
+
+def raw_policy(
+    name: str = "databases",
+    *,
+    uid: str = "",
+    generation: int = 1,
+    value: int = 900,
+    precedence: int = 0,
+    match: Mapping[str, Any] | None = None,
+    status: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Invalid where `value` is above 1000."""
+    return {
+        "apiVersion": "oompolicy.dev/v1alpha1",
+        "kind": "OOMPolicy",
+        "metadata": {"name": name, "uid": uid or f"uid-{name}", "generation": generation, "resourceVersion": "1"},
+        "spec": {"precedence": precedence, "match": dict(match or {}), "priority": {"value": value}},
+        **({"status": dict(status)} if status else {}),
+    }

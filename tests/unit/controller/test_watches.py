@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Of each object only what counts is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oompolicy.controller.matcher import Shape
+from oompolicy.controller.nodetable import Said
+from oompolicy.controller.watches import labels_of, said_by, shape_of
+from oompolicy.model import QOSClass
+
+
+def raw_pod(phase: str = "Running", **status: str) -> dict[str, Any]:
+    return {
+        "metadata": {"uid": "u", "name": "web-0", "namespace": "shop", "labels": {"b": "2", "a": "1"}},
+        "spec": {"priorityClassName": "critical", "containers": [{"name": "web"}]},
+        "status": {"phase": phase, **status},
+    }
+
+
+def test_a_pods_shape_is_what_a_policy_can_match_by() -> None:
+    """With the labels in order, whatever order they came in."""
+    expected = Shape("shop", (("a", "1"), ("b", "2")), QOSClass.GUARANTEED, "critical")
+
+    assert expected == shape_of(raw_pod(qosClass="Guaranteed"))
+
+
+def test_pods_of_one_shape_share_it() -> None:
+    """As one object, whatever their number."""
+    assert shape_of(raw_pod(qosClass="Burstable")) is shape_of(raw_pod(qosClass="Burstable"))
+
+
+def test_a_pod_without_class_has_the_one_it_would_get() -> None:
+    """By its resources, of which this one has none."""
+    shape = shape_of(raw_pod())
+
+    assert shape is not None
+    assert QOSClass.BEST_EFFORT == shape.qos_class
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_finished_pod_has_no_shape(phase: str) -> None:
+    """Nothing of it can be killed any more."""
+    assert shape_of(raw_pod(phase, qosClass="Burstable")) is None
+
+
+def test_a_namespace_has_its_name_and_labels() -> None:
+    """Which may be none."""
+    assert ("shop", {"a": "1"}) == labels_of({"metadata": {"name": "shop", "labels": {"a": "1"}}})
+    assert ("shop", {}) == labels_of({"metadata": {"name": "shop"}})
+
+
+def test_an_oomnode_says_its_backend_and_what_it_applies() -> None:
+    """Nothing, before its agent has written."""
+    status = {"backend": "EvaluateTask", "policyHash": "aa"}
+
+    assert Said("n1", "EvaluateTask", "aa") == said_by({"metadata": {"name": "n1"}, "status": status})
+    assert Said("n1", "", "") == said_by({"metadata": {"name": "n1"}})
