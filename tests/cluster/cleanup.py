@@ -16,13 +16,15 @@ AT_ONCE = {"gracePeriodSeconds": "0"}
 
 
 def clean_up(api: Api) -> None:
-    """Delete policies, nodes, pods, and all namespaces and PriorityClasses but those a new cluster has."""
+    """Delete policies, nodes, pods, the Lease, and all but a new cluster's own namespaces and PriorityClasses."""
     for namespace in api.list("Namespace"):
         name = namespace["metadata"]["name"]
         for kind in ("Pod", "Event"):
             api.connection.request("DELETE", collection(kind, name), query=AT_ONCE)
         if name not in KEPT_NAMESPACES:
             finish(api, name)
+    # An operator that was killed still holds it, and the next would wait until it expires.
+    api.connection.request("DELETE", collection("Lease", "oompolicy-system"))
     for kind in ("OOMPolicy", "OOMNode", "Node"):
         api.connection.request("DELETE", collection(kind), query=AT_ONCE)
     for priority_class in api.list("PriorityClass"):

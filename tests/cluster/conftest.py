@@ -8,6 +8,8 @@ api              `cluster.api`: `create`, `get`, `list`, `patch`, `delete` any o
                  `run` (a pod's status), `token`
 kubectl          `kubectl("get", "oomp")` is what it prints, or `KubectlError` with what it says
 deployment       the same cluster with `deploy/` applied: `operator_kubeconfig()`, `agent_kubeconfig(node)`
+operator         an `Operator` process that leads and knows all there is; `start_operator(name)` starts one, or several,
+                 without waiting; all with the account of `deploy/`
 session_cluster  the same cluster without the emptying, for tests that leave nothing in it
 
 There is one cluster for the session, so "emptied" means that policies, nodes, namespaces, pods and Events of one test
@@ -20,6 +22,7 @@ is what `api.run` says.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,9 +32,12 @@ from tests.cluster.cleanup import clean_up
 from tests.cluster.cluster import Cluster, running_cluster
 from tests.cluster.deployment import Deployment
 from tests.cluster.errors import BinariesError
+from tests.cluster.operators import Operator
+from tests.cluster.ports import reserved_port
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
 
     from tests.cluster.api import Api
     from tests.cluster.kubectl import Kubectl
@@ -82,6 +88,29 @@ def session_deployment(session_cluster: Cluster) -> Deployment:
 @pytest.fixture
 def deployment(cluster: Cluster, session_deployment: Deployment) -> Deployment:  # noqa: ARG001 - emptied after the test
     return session_deployment
+
+
+@pytest.fixture
+def start_operator(deployment: Deployment, tmp_path: Path) -> Iterator[Callable[[str], Operator]]:
+    kubeconfig = deployment.operator_kubeconfig()
+    started: list[Operator] = []
+    with ExitStack() as stack:
+
+        def start(identity: str) -> Operator:
+            started.append(Operator(kubeconfig, identity, stack.enter_context(reserved_port()), tmp_path))
+            return started[-1]
+
+        yield start
+        for each in started:
+            each.kill()
+            print(f"{each.identity}'s log:", each.log.read_text(), sep="\n")  # seen with a failure
+
+
+@pytest.fixture
+def operator(start_operator: Callable[[str], Operator]) -> Operator:
+    made = start_operator("operator")
+    made.until_leading()
+    return made
 
 
 @pytest.hookimpl(wrapper=True)

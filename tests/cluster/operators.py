@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run operators as processes of their own, each with its log, and look at what they say."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import urllib3
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.cluster.deployment import NAMESPACE
+from tests.cluster.waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START_SECONDS = 60.0
+
+
+class Operator:
+    """One replica. `identity` is its name in the Lease and that of its log."""
+
+    def __init__(self, kubeconfig: Path, identity: str, port: int, folder: Path) -> None:
+        self.identity = identity
+        self.log = folder / f"{identity}.log"
+        self._url = f"http://127.0.0.1:{port}"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [
+                    *("setpriv", "--pdeathsig", "KILL", "--"),
+                    *(sys.executable, "-m", "oompolicy.controller"),
+                    *("--kubeconfig", str(kubeconfig), "--namespace", NAMESPACE),
+                    *("--listen", f"127.0.0.1:{port}", "--identity", identity),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def probe(self, path: str) -> tuple[int, str]:
+        """Status and text; (0, "") while it does not listen."""
+        try:
+            answer = urllib3.request("GET", self._url + path, retries=False, timeout=5.0)
+        except urllib3.exceptions.HTTPError:
+            return 0, ""
+        return answer.status, answer.data.decode()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """Of one sample; `None`: there is none."""
+        _, text = self.probe("/metrics")
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        return next((each.value for each in samples if each.name == name and each.labels == labels), None)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the active one, and knows all that there is."""
+        return self.metric("oompolicy_operator_leader") == 1 and self.probe("/readyz")[0] == 200
+
+    def until_leading(self, deadline: float = START_SECONDS) -> None:
+        eventually(lambda: self.leads or self.process.poll(), lambda state: state is True, deadline=deadline)
+
+    def until_standby(self) -> None:
+        eventually(lambda: self.probe("/readyz")[0], lambda status: status == 200, deadline=START_SECONDS)
+
+    def pause(self) -> None:
+        """As a node that has no CPU time to give."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def terminate(self) -> tuple[int, float]:
+        """SIGTERM: its exit status, and how many seconds it took to end."""
+        started = time.monotonic()
+        self.process.terminate()
+        status = self.process.wait(30)
+        return status, time.monotonic() - started
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
