@@ -90,7 +90,7 @@ def test_a_directory_is_read_without_hidden_and_nested_files(tmp_path: Path) -> 
         (b"a: !!binary aGVsbG8=\n", "line 1: could not determine a constructor for the tag 'tag:yaml.org,2002:binary'"),
         (b"a: !!bool maybe\n", "holds a value that cannot be read: 'maybe'"),
         (b"\xff\xfe", "is not UTF-8: invalid start byte at byte 0"),
-        (b"[" * 100_000, "line 1: is nested too deeply"),
+        (b"[\n" * 100_000, "line 201: is nested too deeply"),
         (b'{"a":' * 100_000, "is nested too deeply"),
         (b"a: &x [*x]\n", "line 1: *x is within itself"),
         (b"- a\n", "must hold objects, not a list"),
