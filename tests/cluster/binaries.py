@@ -15,6 +15,7 @@ from tests.cluster.errors import BinariesError
 from tests.cluster.etcd import ensure_etcd
 from tests.cluster.kubernetes import ensure_kubernetes
 from tests.vm.errors import HarnessError
+from tests.vm.progress import say
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def main() -> int:
     try:
         found = ensure_binaries()
     except HarnessError as error:
-        print(f"cluster: {error}", file=sys.stderr)
+        say(str(error))
         return 1
     print(found.apiserver, found.kubectl, found.etcd, sep="\n")
     return 0

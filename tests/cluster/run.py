@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.cluster import running_cluster
@@ -18,19 +19,27 @@ from tests.cluster.deployment import Deployment
 from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
-ENDS = {signal.SIGINT, signal.SIGTERM}
+if TYPE_CHECKING:
+    from types import FrameType
+
+# What a shell makes of a command that Ctrl-C ended.
+INTERRUPTED = 130
 
 
-def run(*, deploy: bool) -> None:
-    """Start, print the kubeconfig, and wait to be told to stop."""
+def run(*, deploy: bool) -> NoReturn:
+    """Start, print the kubeconfig, and go on until we are told to stop. HarnessError; also if a server ends."""
     binaries = ensure_binaries()
     with tempfile.TemporaryDirectory(prefix="oompolicy-cluster-") as name, running_cluster(binaries, Path(name)) as it:
         if deploy:
             Deployment(it).apply()
         print(it.admin, flush=True)
-        say(f"cluster: ready at {it.url}; `{it.kubectl.program} --kubeconfig {it.admin} get oomp`; Ctrl-C ends it")
-        # Blocked since the start, so that one that comes early is not lost.
-        signal.sigwait(ENDS)
+        say(f"{it.kubectl.program} --kubeconfig {it.admin} get oomp,oomn; Ctrl-C ends the cluster")
+        it.apiserver.wait()
+
+
+def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End as by Ctrl-C, and so clean up."""
+    raise KeyboardInterrupt
 
 
 def main() -> int:
@@ -38,14 +47,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.cluster.run", description="Run an API server and etcd.")
     parser.add_argument("--deploy", action="store_true", help="apply deploy/ too")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         run(deploy=arguments.deploy)
     except HarnessError as error:
-        print(f"cluster: {error}", file=sys.stderr)
+        say(str(error))
         return 1
     except KeyboardInterrupt:
-        return 130
-    return 0
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

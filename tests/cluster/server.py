@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tests.cluster.errors import ServerError
 from tests.vm.progress import last_lines
@@ -59,6 +59,12 @@ class Server:
             if time.monotonic() > end:
                 raise ServerError(f"{self.name} did not become ready in time:\n{self.tail()}")
             time.sleep(LOOK_SECONDS)
+
+    def wait(self) -> NoReturn:
+        """Wait for it to end by itself, which is a ServerError."""
+        if self._process is not None:
+            self._process.wait()
+        raise ServerError(f"{self.name} ended:\n{self.tail()}")
 
     def kill(self) -> None:
         """End it at once, as a node that goes down does."""

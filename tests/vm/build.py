@@ -88,7 +88,7 @@ def main() -> int:
     try:
         print(ensure_artifacts(ensure_image()))
     except HarnessError as error:
-        print(f"vm: {error}", file=sys.stderr)
+        print(f"harness: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -174,7 +174,7 @@ def main() -> int:
     try:
         image = ensure_image(refresh=arguments.refresh)
     except HarnessError as error:
-        print(f"vm: {error}", file=sys.stderr)
+        print(f"harness: {error}", file=sys.stderr)
         return 1
     print(image.folder)
     return 0

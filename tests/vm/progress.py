@@ -23,7 +23,7 @@ SHOWN_LINES = 40
 
 def say(text: str) -> None:
     """Print one line of progress; stderr, because stdout belongs to the guest's command."""
-    print(f"vm: {text}", file=sys.stderr, flush=True)
+    print(f"harness: {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
