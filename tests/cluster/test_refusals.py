@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which OOMPolicies the API server refuses, and what it says to the user. All requests are dry runs."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from oompolicy.kube.errors import ApiError
+from oompolicy.parse import InvalidObject, parse_policy
+from tests.cluster.errors import KubectlError
+from tests.unit.policy.factories import raw_policy
+from tests.unit.policy.invalid import INVALID, PRIORITY, Invalid, matching
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from oompolicy.model import OOMPolicy
+    from tests.cluster.api import Api
+    from tests.cluster.cluster import Cluster
+
+REFUSED = [(each.spec, each.api) for each in INVALID if each.api is not None]
+MENDED = [each for each in INVALID if each.api is None]
+LONG = "a" * 63
+LONGEST_PREFIX = f"{LONG}.{LONG}.{LONG}.{'a' * 61}"
+
+
+@pytest.fixture(scope="module")
+def api(session_cluster: Cluster) -> Api:
+    return session_cluster.api
+
+
+def ask(api: Api, spec: Mapping[str, Any], name: str = "databases") -> dict[str, Any]:
+    return api.create(raw_policy(spec, name), dryRun="All")
+
+
+def labels(labels: Mapping[str, str]) -> dict[str, Any]:
+    return matching({"namespaceSelector": {"matchLabels": labels}})
+
+
+@pytest.mark.parametrize(("spec", "expected"), REFUSED, ids=[expected for _, expected in REFUSED])
+def test_what_the_parser_refuses_the_api_server_refuses(api: Api, spec: Mapping[str, Any], expected: str) -> None:
+    """Whoever applies it is told at once, with the field and what is wrong with it."""
+    with pytest.raises(ApiError) as refused:
+        ask(api, spec)
+
+    assert expected in refused.value.message
+
+
+@pytest.mark.parametrize("invalid", MENDED, ids=lambda invalid: invalid.parser)
+def test_what_json_cannot_say_becomes_valid(api: Api, invalid: Invalid) -> None:
+    """A null is as if it were not there, and every key is a string: what is stored the parser takes."""
+    assert "databases" == parse_policy(ask(api, invalid.spec)).name
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({**PRIORITY, "override": None, "containers": None}, {"match": {}, "precedence": 0, **PRIORITY}),
+        (
+            {"priority": {"byPriorityClass": {"a": 1000, "default": 0}}, "containers": [{"name": "b", "offset": 0}]},
+            {
+                "match": {},
+                "precedence": 0,
+                "priority": {"byPriorityClass": {"a": 1000, "default": 0}},
+                "containers": [{"name": "b", "offset": 0}],
+            },
+        ),
+    ],
+)
+def test_what_is_left_out_is_filled_in(api: Api, spec: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """`kubectl get -o yaml` shows what holds, not only what was asked for."""
+    assert expected == ask(api, spec)["spec"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        labels({LONG: LONG}),
+        labels({f"{LONGEST_PREFIX}/{LONG}": ""}),
+        labels({f"a/{LONG}": "A_.-z"}),
+        matching({"podSelector": {"matchExpressions": []}}),
+        matching({"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": []}]}}),
+        matching({"podSelector": {"matchExpressions": [{"key": LONG, "operator": "In", "values": [""]}]}}),
+        matching({"priorityClassNames": [LONGEST_PREFIX, "a.b-c"]}),
+        {**PRIORITY, "containers": [{"name": LONG, "offset": 100}, {"name": "a", "offset": -900}]},
+        {**PRIORITY, "override": {"min": 0, "max": 0}},
+        {"priority": {"byPriorityClass": {LONGEST_PREFIX: 1}}},
+        {**PRIORITY, "precedence": 1_000_000},
+    ],
+)
+def test_what_is_just_allowed_both_allow(api: Api, spec: Mapping[str, Any]) -> None:
+    """The last value before each refusal."""
+    assert parse_policy(raw_policy(spec)) == parse_policy({**ask(api, spec), "metadata": {"name": "databases"}})
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (labels({f"{LONG}a": "b"}), "is no label key: 1 to 63 letters"),
+        (labels({f"{LONGEST_PREFIX}a/b": "c"}), "is no label key: 1 to 63 letters"),
+        (labels({"a\nb": "c"}), "has a key that is no label key"),
+        (matching({"podSelector": {"matchExpressions": [{"key": "", "operator": "Exists"}]}}), "must be a label key"),
+        (matching({"priorityClassNames": [f"{LONGEST_PREFIX}a"]}), "Too long: may not be more than 253 bytes"),
+        ({"priority": {"byPriorityClass": {f"{LONGEST_PREFIX}a": 1}}}, "is no name of a PriorityClass"),
+        ({"priority": {"value": 1, "byQOSClass": {"burstable": 1}, "byPriorityClass": {"a": 1}}}, "; has all three"),
+        ({"priority": {"value": 1, "byPriorityClass": {"a": 1}}}, "; has value and byPriorityClass"),
+        (
+            {"priority": {"byQOSClass": {"burstable": 1}, "byPriorityClass": {"a": 1}}},
+            "; has byQOSClass and byPriority",
+        ),
+        (
+            {
+                "priority": {"byQOSClass": {"guaranteed": 990, "burstable": 1}},
+                "containers": [{"name": "a", "offset": 11}],
+            },
+            "offset 11 of container a takes priority.byQOSClass.guaranteed 990 to 1001, outside 0..1000",
+        ),
+        (
+            {
+                "priority": {"byQOSClass": {"guaranteed": 990, "burstable": 1}},
+                "containers": [{"name": "a", "offset": -2}],
+            },
+            "offset -2 of container a takes priority.byQOSClass.burstable 1 to -1, outside 0..1000",
+        ),
+    ],
+)
+def test_both_refuse(api: Api, spec: Mapping[str, Any], expected: str) -> None:
+    """The first value after what is allowed, and each of the words that a message is put together from."""
+    with pytest.raises(InvalidObject):
+        parse_policy(raw_policy(spec))
+    with pytest.raises(ApiError) as refused:
+        ask(api, spec)
+
+    assert expected in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (labels({f"a{index}": "b" for index in range(33)}), "Too many: 33: must have at most 32 items"),
+        (matching({"priorityClassNames": ["a"] * 65}), "Too many: 65: must have at most 64 items"),
+        ({"priority": {"byPriorityClass": {f"a{index}": 1 for index in range(65)}}}, "must have at most 64 items"),
+        ({**PRIORITY, "containers": [{"name": f"a{index}", "offset": 1} for index in range(65)]}, "at most 64 items"),
+    ],
+)
+def test_only_the_api_server_counts(api: Api, spec: Mapping[str, Any], expected: str) -> None:
+    """It estimates what a rule may cost, and takes none over lists of any length; the parser has no such limits."""
+    with pytest.raises(ApiError) as refused:
+        ask(api, spec)
+
+    assert expected in refused.value.message
+    assert "databases" == parse_policy(raw_policy(spec)).name
+
+
+@pytest.mark.parametrize("name", ["Databases", "a..b", "-a", "a" * 254])
+def test_a_name_both_refuse(api: Api, name: str) -> None:
+    """It is that of any object of a cluster."""
+    with pytest.raises(InvalidObject):
+        parse_policy(raw_policy(PRIORITY, name))
+    with pytest.raises(ApiError) as refused:
+        ask(api, PRIORITY, name)
+
+    assert "metadata.name: Invalid value" in refused.value.message
+
+
+def test_kubectl_shows_all_that_is_wrong(session_cluster: Cluster) -> None:
+    """Nothing is stored, and the user sees fields and reasons."""
+    spec = {
+        "priority": {"value": 980},
+        "containers": [{"name": "istio-proxy", "offset": 50}],
+        "override": {"min": 700, "max": 300},
+        "match": {"qosClasses": []},
+    }
+    with pytest.raises(KubectlError) as refused:
+        session_cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(raw_policy(spec)))
+
+    assert [
+        'The OOMPolicy "databases" is invalid: ',
+        "* spec.containers: Invalid value: offset 50 of container istio-proxy takes priority.value 980 to 1030,"
+        " outside 0..1000",
+        "* spec.match.qosClasses: Invalid value: must not be empty: leave the field out",
+        "* spec.override: Invalid value: min 700 is above max 300",
+    ] == sorted(str(refused.value).splitlines(), key=lambda line: line.startswith("*"))
+
+
+# Valid policies, of which all are then broken in up to two places: whatever is replaced, and by whatever.
+NAMES = st.sampled_from(["a", "b-c", "0"])
+KEYS = st.sampled_from(["a", "a/b", "a.b/C_d"])
+VALUES = st.sampled_from(["", "a", "A_.-b"])
+PRIORITIES = st.integers(0, 1000)
+REQUIREMENTS = st.fixed_dictionaries(
+    {"key": KEYS, "operator": st.sampled_from(["In", "NotIn"]), "values": st.lists(VALUES, min_size=1, max_size=2)}
+) | st.fixed_dictionaries({"key": KEYS, "operator": st.sampled_from(["Exists", "DoesNotExist"])})
+SELECTORS = st.fixed_dictionaries(
+    {},
+    optional={
+        "matchLabels": st.dictionaries(KEYS, VALUES, max_size=2),
+        "matchExpressions": st.lists(REQUIREMENTS, max_size=2),
+    },
+)
+MATCHES = st.fixed_dictionaries(
+    {},
+    optional={
+        "namespaceSelector": SELECTORS,
+        "podSelector": SELECTORS,
+        "qosClasses": st.lists(st.sampled_from(["Guaranteed", "Burstable", "BestEffort"]), min_size=1, max_size=3),
+        "priorityClassNames": st.lists(NAMES, min_size=1, max_size=2),
+    },
+)
+CLASSES = {"guaranteed": PRIORITIES, "burstable": PRIORITIES, "bestEffort": PRIORITIES}
+RULES = st.one_of(
+    st.fixed_dictionaries({"value": PRIORITIES}),
+    st.fixed_dictionaries({"byQOSClass": st.fixed_dictionaries({}, optional=CLASSES)}),
+    st.fixed_dictionaries({"byPriorityClass": st.dictionaries(NAMES, PRIORITIES, min_size=1, max_size=3)}),
+)
+OFFSETS = st.fixed_dictionaries({"name": NAMES, "offset": st.integers(-1000, 1000) | st.integers(-9, 9)})
+SPECS = st.fixed_dictionaries(
+    {"priority": RULES},
+    optional={
+        "precedence": st.integers(0, 1_000_000),
+        "match": MATCHES,
+        "containers": st.lists(OFFSETS, min_size=1, max_size=2),
+        "override": st.fixed_dictionaries({"min": PRIORITIES, "max": PRIORITIES}),
+    },
+)
+JUNK = st.sampled_from(
+    [-1, 1001, 7, True, "", "a", "A", "-", "a/b/c", "Burstable", "In", [], {}, ["a", "A"], {"a": "A"}, {"value": 1}]
+)
+
+
+def places(value: object) -> Iterator[tuple[Any, Any]]:
+    """Every member of every object and list, as its holder and its key."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield value, key
+        yield from places(member)
+
+
+@st.composite
+def nearly_valid(draw: st.DrawFn) -> dict[str, Any]:
+    spec: dict[str, Any] = copy.deepcopy(draw(SPECS))
+    for _ in range(draw(st.integers(0, 2))):
+        if found := list(places(spec)):
+            holder, key = draw(st.sampled_from(found))
+            match draw(st.sampled_from(["replace", "remove", "add"])):
+                case "replace":
+                    holder[key] = draw(JUNK)
+                case "remove":
+                    del holder[key]
+                case _ if isinstance(holder, dict):
+                    holder[draw(st.sampled_from(["extra", "value", "A", "a"]))] = draw(JUNK)
+    return spec
+
+
+def read_by_parser(raw: Mapping[str, Any]) -> OOMPolicy | None:
+    try:
+        return parse_policy(raw)
+    except InvalidObject:
+        return None
+
+
+def stored_by(api: Api, spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    try:
+        return {**ask(api, spec), "metadata": {"name": "databases"}}
+    except ApiError as error:
+        if error.status not in {400, 422}:
+            raise
+        return None
+
+
+@settings(max_examples=400, deadline=None)
+@given(spec=nearly_valid())
+def test_both_agree_on_any_policy(api: Api, spec: dict[str, Any]) -> None:
+    """What is stored the parser reads as what the user wrote, and what is refused the parser refuses too."""
+    stored = stored_by(api, spec)
+    event("stored" if stored else "refused")
+    # As it is stored: the order of requirements is that of the labels.
+    written: dict[str, Any] = json.loads(json.dumps(raw_policy(spec), sort_keys=True))
+
+    assert read_by_parser(written) == (parse_policy(stored) if stored else None)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the programs of the cluster tests are found and built, without building them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.binaries import ensure_binaries
+from tests.cluster.errors import BinariesError
+from tests.cluster.golang import find_go, oldest_go, parse_version
+from tests.cluster.kubernetes import SOURCES, build_arguments, kubernetes_key, version
+
+GO_MOD = (SOURCES / "go.mod").read_text()
+
+
+def programs(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).touch(mode=0o755)
+    return folder
+
+
+def test_the_programs_say_which_kubernetes_they_are() -> None:
+    """Clients decide by it what they may ask for."""
+    arguments = " ".join(build_arguments("v1.36.4"))
+
+    assert "-X k8s.io/component-base/version.gitVersion=v1.36.4" in arguments
+    assert "-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36" in arguments
+
+
+def test_all_of_kubernetes_is_of_one_version() -> None:
+    """k8s.io/kubernetes 1.x.y goes with its staging modules at 0.x.y."""
+    staging = version(GO_MOD).replace("v1.", "v0.", 1)
+    replaced = [line.split() for line in GO_MOD.splitlines() if " => k8s.io/" in line]
+
+    assert len(replaced) > 25
+    assert {staging} == {words[-1] for words in replaced}
+
+
+def test_another_version_is_another_build(tmp_path: Path) -> None:
+    """The key in the cache covers what is built, and how."""
+    (tmp_path / "go.sum").write_bytes((SOURCES / "go.sum").read_bytes())
+    (tmp_path / "go.mod").write_text(GO_MOD)
+    same = kubernetes_key(tmp_path)
+    (tmp_path / "go.mod").write_text(GO_MOD.replace("\tk8s.io/kubernetes v1.36.4 ", "\tk8s.io/kubernetes v1.36.5 "))
+
+    assert kubernetes_key() == same != kubernetes_key(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("go version go1.26.8 linux/amd64", (1, 26, 8)),
+        ("go version go1.27 linux/amd64", (1, 27, 0)),
+        ("go version go1.27rc1 linux/amd64", (1, 27, 0)),
+        ("gccgo (Debian) 12.2.0", (0, 0, 0)),
+    ],
+)
+def test_a_go_is_asked_for_its_version(text: str, expected: tuple[int, int, int]) -> None:
+    """One that does not say is too old for anything."""
+    assert expected == parse_version(text)
+
+
+def test_the_machines_own_go_is_taken_if_it_is_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What go.mod asks for is enough."""
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho go version go1.26.0 linux/amd64\n")
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert go == find_go(oldest_go(GO_MOD), tmp_path)
+
+
+def test_assets_have_all_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the folder of envtest has them."""
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(programs(tmp_path, "etcd", "kubectl", "kube-apiserver")))
+
+    assert tmp_path / "kube-apiserver" == ensure_binaries().apiserver
+
+
+def test_assets_that_lack_a_program_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever names a folder does not want a build of a quarter of an hour instead."""
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(programs(tmp_path, "etcd")))
+
+    with pytest.raises(BinariesError, match=r"has no kube-apiserver, no kubectl$"):
+        ensure_binaries()

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema of OOMPolicy says the same as the records, and bounds what its rules walk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from oompolicy.model import (
+    API_VERSION,
+    DEFAULT_PRECEDENCE,
+    MAX_OFFSET,
+    MAX_PRECEDENCE,
+    MAX_PRIORITY,
+    MIN_OFFSET,
+    MIN_PRECEDENCE,
+    MIN_PRIORITY,
+    Operator,
+    QOSClass,
+)
+
+CRDS = Path(__file__).parents[3] / "crds"
+FILES = sorted(CRDS.iterdir())
+
+
+def load(file: Path) -> dict[str, Any]:
+    crd: dict[str, Any] = yaml.safe_load(file.read_text())
+    return crd
+
+
+def schema_of(crd: dict[str, Any]) -> dict[str, Any]:
+    (version,) = crd["spec"]["versions"]
+    schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]
+    return schema
+
+
+@pytest.fixture(scope="module")
+def spec() -> dict[str, Any]:
+    schema: dict[str, Any] = schema_of(load(CRDS / "oompolicy.dev_oompolicies.yaml"))["properties"]["spec"]
+    return schema
+
+
+def field(schema: dict[str, Any], path: str) -> dict[str, Any]:
+    for name in path.split("."):
+        schema = schema["items"] if name == "[]" else schema["properties"][name]
+    return schema
+
+
+def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema in a schema, with its path."""
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from walk(child, f"{path}.{name}")
+    for name in ("items", "additionalProperties"):
+        if name in schema:
+            yield from walk(schema[name], f"{path}.{name}")
+
+
+@pytest.mark.parametrize(
+    ("path", "low", "high"),
+    [
+        ("precedence", MIN_PRECEDENCE, MAX_PRECEDENCE),
+        ("priority.value", MIN_PRIORITY, MAX_PRIORITY),
+        ("priority.byQOSClass.guaranteed", MIN_PRIORITY, MAX_PRIORITY),
+        ("priority.byQOSClass.burstable", MIN_PRIORITY, MAX_PRIORITY),
+        ("priority.byQOSClass.bestEffort", MIN_PRIORITY, MAX_PRIORITY),
+        ("override.min", MIN_PRIORITY, MAX_PRIORITY),
+        ("override.max", MIN_PRIORITY, MAX_PRIORITY),
+        ("containers.[].offset", MIN_OFFSET, MAX_OFFSET),
+    ],
+)
+def test_a_range_is_that_of_the_records(spec: dict[str, Any], path: str, low: int, high: int) -> None:
+    """Ends included, in both."""
+    schema = field(spec, path)
+
+    assert (low, high) == (schema["minimum"], schema["maximum"])
+
+
+def test_a_priority_class_has_the_range_of_the_records(spec: dict[str, Any]) -> None:
+    """Whatever its name."""
+    values = field(spec, "priority.byPriorityClass")["additionalProperties"]
+
+    assert (MIN_PRIORITY, MAX_PRIORITY) == (values["minimum"], values["maximum"])
+
+
+def test_an_offset_is_checked_against_the_range_of_priorities(spec: dict[str, Any]) -> None:
+    """Each rule on offsets has its ends written into it, and says so."""
+    rules = [rule for rule in spec["x-kubernetes-validations"] if rule["fieldPath"] == ".containers"]
+
+    assert 5 == len(rules)
+    for rule in rules:
+        assert f"c.offset >= {MIN_PRIORITY} " in rule["rule"]
+        assert f"c.offset <= {MAX_PRIORITY}" in rule["rule"]
+        assert f"outside {MIN_PRIORITY}..{MAX_PRIORITY}" in rule["messageExpression"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("match.qosClasses.[]", list(QOSClass)),
+        ("match.podSelector.matchExpressions.[].operator", list(Operator)),
+        ("match.namespaceSelector.matchExpressions.[].operator", list(Operator)),
+    ],
+)
+def test_a_choice_has_the_words_of_the_records(spec: dict[str, Any], path: str, words: list[str]) -> None:
+    """Spelt the same."""
+    assert words == field(spec, path)["enum"]
+
+
+def test_a_missing_precedence_means_the_same_to_both(spec: dict[str, Any]) -> None:
+    """The API server writes into the object what the parser takes for granted."""
+    assert DEFAULT_PRECEDENCE == field(spec, "precedence")["default"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_definition_stands_under_its_own_name(file: Path) -> None:
+    """Group and version are those that operator and agent ask for."""
+    crd = load(file)["spec"]
+
+    assert API_VERSION == f"{crd['group']}/{crd['versions'][0]['name']}"
+    assert f"{crd['group']}_{crd['names']['plural']}.yaml" == file.name
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_everything_is_bounded(file: Path) -> None:
+    """The API server refuses rules over what could be of any size, and etcd has to hold what is not."""
+    unbounded = [
+        path
+        for path, schema in walk({"properties": schema_of(load(file))["properties"]})
+        if path.count(".") > 1
+        and (
+            (schema["type"] == "array" and "maxItems" not in schema)
+            or ("additionalProperties" in schema and "maxProperties" not in schema)
+            or (schema["type"] == "string" and not {"maxLength", "enum", "format"} & schema.keys())
+        )
+    ]
+    assert [] == unbounded
