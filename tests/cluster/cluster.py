@@ -72,9 +72,9 @@ class Cluster:
         self.etcd.start(lambda: answers(self._etcd_http, f"{self._etcd_url}/health"), DEADLINE_SECONDS)
         self.start_api()
 
-    def start_api(self) -> None:
-        """Start the API server, on the port and with the data of the one before."""
-        self.apiserver.start(lambda: answers(self._http, f"{self.url}/readyz"), DEADLINE_SECONDS)
+    def start_api(self, *flags: str) -> None:
+        """Start the API server, on the port and with the data of the one before; `flags` are for this run only."""
+        self.apiserver.start(lambda: answers(self._http, f"{self.url}/readyz"), DEADLINE_SECONDS, *flags)
 
     def stop_api(self) -> None:
         """Kill the API server: connections are reset, and new ones refused."""
@@ -89,6 +89,16 @@ class Cluster:
         """End both servers."""
         self.apiserver.kill()
         self.etcd.kill()
+
+    @contextlib.contextmanager
+    def api_with(self, *flags: str) -> Iterator[None]:
+        """Run the API server with more flags for as long as the block lasts; a restart before it, and one after."""
+        self.stop_api()
+        self.start_api(*flags)
+        try:
+            yield
+        finally:
+            self.restart_api()
 
     def expire_watches(self) -> None:
         """Break every watch, and answer 410 to whoever resumes one, or goes on with a list that it had in pages."""

@@ -3,7 +3,7 @@
 
 cluster          a `Cluster`, emptied after the test: `url`, `ca`, `admin` (kubeconfig); `api_as(kubeconfig)`,
                  `kubectl_as(kubeconfig)`, `kubeconfig(namespace, account, pod)` for any service account;
-                 `stop_api()`, `start_api()`, `restart_api()`; `expire_watches()` for 410
+                 `stop_api()`, `start_api()`, `restart_api()`, `api_with(*flags)`; `expire_watches()` for 410
 api              `cluster.api`: `create`, `get`, `list`, `patch`, `delete` any object, and `node`, `namespace`, `pod`,
                  `run` (a pod's status), `token`
 kubectl          `kubectl("get", "oomp")` is what it prints, or `KubectlError` with what it says

@@ -37,11 +37,14 @@ class Server:
         """Whether it was started and not stopped."""
         return self._process is not None
 
-    def start(self, ready: Callable[[], bool], deadline: float) -> None:
-        """Start, and return when `ready` says so; ServerError if it ends or takes more than `deadline` seconds."""
+    def start(self, ready: Callable[[], bool], deadline: float, *flags: str) -> None:
+        """Start, and return when `ready` says so; ServerError if it ends or takes more than `deadline` seconds.
+
+        `flags` are for this run only.
+        """
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *self._argv],
+                ["setpriv", "--pdeathsig", "KILL", "--", *self._argv, *flags],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
