@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from oompolicy.kube.client import Configuration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 class Answer(NamedTuple):
@@ -35,8 +35,11 @@ class Asked(NamedTuple):
 
 
 class Server:
-    def __init__(self) -> None:
+    """Gives its `answers` one after the other, or what `by` makes of each request."""
+
+    def __init__(self, by: Callable[[Asked], Answer] | None = None) -> None:
         self.answers: Queue[Answer] = Queue()
+        self.by = by or (lambda _: self.answers.get_nowait())
         self.asked: list[Asked] = []
         self.finish = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
@@ -61,8 +64,8 @@ class Server:
 
 
 @contextmanager
-def serving(*answers: Answer) -> Iterator[Server]:
-    server = Server()
+def serving(*answers: Answer, by: Callable[[Asked], Answer] | None = None) -> Iterator[Server]:
+    server = Server(by)
     for answer in answers:
         server.answers.put(answer)
     server.thread.start()
@@ -83,16 +86,15 @@ def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            server.asked.append(
-                Asked(self.command, url.path, dict(parse_qsl(url.query)), dict(self.headers.items()), body)
-            )
-            answer = server.answers.get_nowait()
+            asked = Asked(self.command, url.path, dict(parse_qsl(url.query)), dict(self.headers.items()), body)
+            server.asked.append(asked)
+            answer = server.by(asked)
             if answer.events is None:
                 self._whole(answer)
             else:
                 self._stream(answer.events)
 
-        do_PATCH = do_POST = do_GET  # noqa: N815 - http.server's names
+        do_PATCH = do_POST = do_PUT = do_GET  # noqa: N815 - http.server's names
 
         def _whole(self, answer: Answer) -> None:
             data = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()

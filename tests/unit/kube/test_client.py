@@ -26,6 +26,7 @@ import oompolicy.kube.connection
 import kubernetes, kubernetes.config, kubernetes.client
 from oompolicy.kube import client
 assert kubernetes.config.load_kube_config and kubernetes.watch.Watch and kubernetes.client.CoreV1Api
+assert kubernetes.config.incluster_config.load_incluster_config is kubernetes.config.load_incluster_config
 assert kubernetes.client.Configuration is client.Configuration
 assert kubernetes.config.ConfigException is client.ConfigException
 print("whole")"""

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections and informers against the real API server: who one is, and what WatchList, apply and 410 look like."""
+
+from __future__ import annotations
+
+from queue import Queue
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy.kube.connection import apply, connect
+from oompolicy.kube.errors import ApiError
+from oompolicy.kube.informer import Informer
+from tests.cluster.deployment import NAMESPACE
+from tests.cluster.objects import location
+from tests.cluster.test_operator_policies import policy
+from tests.cluster.waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oompolicy.kube.connection import Connection
+    from tests.cluster.api import Api
+    from tests.cluster.cluster import Cluster
+    from tests.cluster.deployment import Deployment
+
+POLICIES = "/apis/oompolicy.dev/v1alpha1/oompolicies"
+
+
+@pytest.fixture
+def service_account(
+    deployment: Deployment,  # noqa: ARG001 - has the account
+    cluster: Cluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """The files and variables that a pod of the operator has; the token's file."""
+    host, _, port = cluster.url.removeprefix("https://").partition(":")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    token = tmp_path / "token"
+    token.write_text(cluster.api.token(NAMESPACE, "oompolicy-operator"))
+    module = "kubernetes.config.incluster_config"
+    monkeypatch.setattr(f"{module}.SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(f"{module}.SERVICE_CERT_FILENAME", str(cluster.ca))
+    return token
+
+
+def who(connection: Connection) -> str:
+    """The user that the API server takes us for."""
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    answer = connection.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=body)
+    return str(answer["status"]["userInfo"]["username"])
+
+
+def test_a_pod_is_its_service_account(service_account: Path) -> None:
+    """By the token in its file."""
+    assert service_account.exists()
+    assert f"system:serviceaccount:{NAMESPACE}:oompolicy-operator" == who(connect(None))
+
+
+def test_a_new_token_is_read_when_the_old_one_is_refused(service_account: Path) -> None:
+    """At once, and not with the next minute's look at the file."""
+    good = service_account.read_text()
+    service_account.write_text("no.such.token")
+    connection = connect(None)
+    with pytest.raises(ApiError, match="401"):
+        who(connection)
+    service_account.write_text(good)
+
+    assert who(connection).endswith(":oompolicy-operator")
+
+
+def test_a_kubeconfig_is_its_certificate_or_its_token(cluster: Cluster, deployment: Deployment) -> None:
+    """Whichever it has."""
+    assert "admin" == who(connect(cluster.admin))
+    assert who(connect(deployment.operator_kubeconfig())).endswith(":oompolicy-operator")
+
+
+def test_apply_owns_what_it_says_and_no_more(api: Api) -> None:
+    """Another manager's field is a conflict, unless it is taken by force."""
+    api.create(policy("p"), fieldManager="somebody")
+    path, other = location("OOMPolicy", "p"), {**policy("p"), "spec": {"priority": {"value": 1}}}
+    with pytest.raises(ApiError) as caught:
+        apply(api.connection, path, other, manager="us")
+    assert (409, "Conflict") == (caught.value.status, caught.value.reason)
+    assert 'conflict with "somebody"' in caught.value.message
+
+    applied = apply(api.connection, path, other, manager="us", force=True)
+    assert ({"value": 1}, 100) == (applied["spec"]["priority"], applied["spec"]["precedence"])
+
+
+class Heard:
+    """Names of what an informer tells, in order; a deletion is a uid."""
+
+    def __init__(self) -> None:
+        self.calls: Queue[Any] = Queue()
+
+    def replaced(self, objects: dict[str, str]) -> None:
+        self.calls.put(set(objects.values()))
+
+    def changed(self, uid: str, obj: str) -> None:  # noqa: ARG002 - the handler's signature
+        self.calls.put(obj)
+
+    def deleted(self, uid: str) -> None:
+        self.calls.put(uid)
+
+
+def informed(api: Api, heard: Heard, *, metadata_only: bool) -> Informer[str]:
+    seen: list[set[str]] = []
+
+    def keep(raw: dict[str, Any]) -> str:
+        seen.append(set(raw))
+        assert metadata_only != ("spec" in raw)
+        return str(raw["metadata"]["name"])
+
+    return Informer(api.connection, POLICIES, keep=keep, handler=heard, metadata_only=metadata_only)
+
+
+@pytest.mark.parametrize("metadata_only", [False, True], ids=["whole", "metadata"])
+def test_an_informer_hears_of_everything(metadata_only: bool, api: Api) -> None:
+    """What is there, what comes and what goes; whole objects, or their metadata alone."""
+    api.create(policy("a"))
+    heard = Heard()
+    informer = informed(api, heard, metadata_only=metadata_only)
+    informer.start()
+    assert {"a"} == heard.calls.get(timeout=30)
+    uid = api.create(policy("b"))["metadata"]["uid"]
+    assert "b" == heard.calls.get(timeout=30)
+    api.delete("OOMPolicy", "b")
+
+    assert uid == heard.calls.get(timeout=30)
+    assert (True, "") == (informer.synced, informer.failing)
+    informer.stop()
+    informer.join(10)
+
+
+def test_an_informer_begins_anew_where_its_version_expired(cluster: Cluster, api: Api) -> None:
+    """With all there are, so that what went meanwhile is not in it."""
+    api.create(policy("stays"))
+    api.create(policy("goes"))
+    heard = Heard()
+    informer = informed(api, heard, metadata_only=False)
+    informer.start()
+    assert {"stays", "goes"} == heard.calls.get(timeout=30)
+    informer.stop()
+    informer.join(10)
+    again = informed(api, heard, metadata_only=False)
+    again._following = informer._following
+    api.delete("OOMPolicy", "goes")
+    cluster.expire_watches()
+    again.start()
+
+    assert {"stays"} == heard.calls.get(timeout=30)
+    eventually(lambda: again.failing, lambda text: text == "")
+    again.stop()
+    again.join(10)
