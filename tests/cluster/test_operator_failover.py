@@ -68,6 +68,15 @@ def test_the_standby_takes_over_from_one_that_is_killed(api: Api, start_operator
     assert 1 == status(api, "before")["matchedPods"]
 
 
+def test_a_standby_that_is_told_to_end_leaves_the_active_one_alone(api: Api, start_operator: Start) -> None:
+    """It holds nothing that it could give back."""
+    active, standby = pair(start_operator)
+
+    assert 0 == standby.terminate()[0]
+    assert "one" == holder(api)
+    assert active.leads
+
+
 def test_one_whose_lease_was_taken_ends(api: Api, start_operator: Start) -> None:
     """With a failure, so that it is started anew; two must not write at the same time for long."""
     operator = start_operator("one")

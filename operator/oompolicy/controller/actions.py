@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.kube.connection import apply
+from oompolicy.kube.errors import ApiError
 from oompolicy.model import API_VERSION
 
 if TYPE_CHECKING:
@@ -23,12 +24,21 @@ def list_policies(connection: Connection) -> Iterator[dict[str, Any]]:
     """All OOMPolicies as they are now. ApiError, UnreachableError."""
     token = ""
     while True:
-        page = connection.request("GET", POLICIES, query={"limit": _PAGE, "continue": token})
+        page = _page(connection, token)
         # Items of a list have no kind, and parsing does not ask for it.
         yield from page["items"]
         token = page["metadata"].get("continue", "")
         if not token:
             return
+
+
+def _page(connection: Connection, token: str) -> dict[str, Any]:
+    try:
+        return connection.request("GET", POLICIES, query={"limit": _PAGE, "continue": token})
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        raise ApiError(404, error.reason, "OOMPolicy is not defined: apply crds/") from error
 
 
 def apply_status(connection: Connection, name: str, uid: str, status: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Census:
         self._by_namespace: defaultdict[str, dict[Shape, _Group]] = defaultdict(dict)
         self._matched: Counter[str] = Counter()
         self._overlaps: Counter[tuple[str, ...]] = Counter()
+        self._overlaps_of: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
         self._tuples: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._changed: set[str] = set()
 
@@ -68,7 +69,7 @@ class Census:
 
     def overlapping(self, policy: str) -> tuple[str, ...]:
         """The others of its precedence between which and it the name decides for at least one pod; sorted."""
-        found = {name for names in self._overlaps if policy in names for name in names}
+        found = {name for names in self._overlaps_of.get(policy, ()) for name in names}
         return tuple(sorted(found - {policy}))
 
     def changed(self) -> set[str]:
@@ -132,6 +133,7 @@ class Census:
         self._changed |= changed
         for name in changed - set(new):
             self._matched.pop(name, None)
+            self._overlaps_of.pop(name, None)
 
     def _new_group(self, shape: Shape) -> _Group:
         group = self._groups[shape] = self._by_namespace[shape.namespace][shape] = _Group(shape)
@@ -172,9 +174,17 @@ class Census:
         for name in group.matching:
             self._matched[name] += pods
         if group.equals:
-            self._overlaps[group.equals] += pods
-            if not self._overlaps[group.equals]:
-                del self._overlaps[group.equals]
+            self._overlap(group.equals, pods)
+
+    def _overlap(self, names: tuple[str, ...], pods: int) -> None:
+        self._overlaps[names] += pods
+        if not self._overlaps[names]:
+            del self._overlaps[names]
+        for name in names:
+            if names in self._overlaps:
+                self._overlaps_of[name].add(names)
+            else:
+                self._overlaps_of[name].discard(names)
 
 
 def _relevant(policy: OOMPolicy | None) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ import logging
 import time
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oompolicy.controller import actions
 from oompolicy.controller.reports import Reports
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from oompolicy.controller.settings import Settings
     from oompolicy.kube.connection import Connection
 
-_FIRST_RETRY = 0.5
+_FIRST_RETRY: Final = 0.5
+"""Seconds; doubled with each failure up to the setting."""
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Loop:
         self._blocked = 0.0  # no request before then
         self._failures = 0
         self._list_at = 0.0
+        self._complete = False
         self.state = State()
         self._reports = Reports(self.state, settings)
         self.beat = time.monotonic()
@@ -69,11 +71,15 @@ class Loop:
     def run(self) -> None:
         """Until `stop`."""
         while not self._stopped:
-            arrived = self._take_in()
-            self._reconcile()
-            self.beat = time.monotonic()
-            for each in arrived:
-                self._metrics.lag.observe(self.beat - each)
+            self.turn()
+
+    def turn(self) -> None:
+        """Wait for something to do, and do it."""
+        arrived = self._take_in()
+        self._reconcile()
+        self.beat = time.monotonic()
+        for each in arrived:
+            self._metrics.lag.observe(self.beat - each)
 
     def _take_in(self) -> list[float]:
         """Wait for a change or until something is due, and take in all changes there are. When they arrived."""
@@ -99,6 +105,9 @@ class Loop:
                 self._list_policies(now)
             if self.state.unlisted:
                 return
+            if not self._complete:
+                self._complete = True
+                log.info("all is listed: %s", self.state)
             self._look()
             if now >= self._blocked:
                 self._write_statuses()
@@ -158,5 +167,5 @@ class Loop:
             delay = max(delay, error.retry_after)
         self._failures += 1
         self._blocked = time.monotonic() + delay
-        self._metrics.errors.labels("request").inc()
-        log.warning("the API server cannot be written to: %s; again in %.1f s", error, delay)
+        self._metrics.errors.labels("any").inc()
+        log.warning("%s; again in %.1f s", error, delay)

@@ -34,17 +34,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname).1s %(message)s")
     logging.getLogger("kopf").setLevel(logging.ERROR)  # it warns that signals are ours, which they are
     try:
-        return Operator(chosen).run()
+        operator = Operator(chosen)
     except (OSError, ValueError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
         return 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: operator.end())
+    return operator.run()
 
 
 class Operator:
     """One replica: on standby until it is elected, then leading until its end."""
 
     def __init__(self, chosen: Settings) -> None:
-        """OSError, ValueError: a sentence."""
+        """OSError, ValueError: a sentence, such as that the address is in use."""
         self._settings = chosen
         self._metrics = Metrics()
         connection = connect(chosen.kubeconfig)
@@ -56,6 +59,8 @@ class Operator:
         self._election = Election(
             connection, chosen, self._metrics, elected=lambda: self._elected.put(True), lost=self.end
         )
+        probes = {"/livez": self._stuck, "/readyz": self._unready}
+        self._server = serve(chosen.listen, self._metrics.registry, probes)
 
     def end(self, failure: str = "") -> None:
         """From any thread or signal handler; `failure` says why where it is one."""
@@ -65,18 +70,14 @@ class Operator:
         self._leader.stop()
 
     def run(self) -> int:
-        """Until a signal, or until it can lead no longer: the exit status. OSError: the address is in use."""
-        probes = {"/livez": self._stuck, "/readyz": self._unready}
-        server = serve(self._settings.listen, self._metrics.registry, probes)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.end())
+        """Until a signal, or until it can lead no longer: the exit status."""
         self._election.start()
         log.info("standby: %s", self._settings.identity)
         if self._elected.get() and not self._ending:
             self._leader.run()
         # Only now that nothing is written any more.
         self._election.stop()
-        server.server_close()
+        self._server.server_close()
         if self._failure:
             log.error("ended: %s", self._failure)
         else:

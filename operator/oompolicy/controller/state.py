@@ -37,6 +37,11 @@ class State:
         self._nodes_changed = False
         self._namespaces: dict[str, str] = {}
 
+    def __str__(self) -> str:
+        census = self.census
+        pods = f"{census.pods} pods of {census.shapes} shapes"
+        return f"{len(self.policies.known)} policies, {pods}, {len(self.nodes.nodes)} nodes"
+
     @property
     def unlisted(self) -> frozenset[str]:
         """The collections of which there has been no whole list: until it is empty, nothing that is said is true."""
