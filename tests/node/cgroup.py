@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-import signal
+import select
 from pathlib import Path
 from typing import Final
 
@@ -44,13 +44,11 @@ class Cgroup:
         (self.path / name).write_text(str(value))
 
     def remove(self) -> None:
-        """Kill what is inside and take the tree away; its processes have to be children of this one."""
+        """Kill what is inside and take the tree away."""
         if not self.path.exists():
             return
-        pids = self.pids()
         self.write("cgroup.kill", 1)
-        for pid in pids:
-            _reap(pid)
+        _wait_until_empty(self.path / "cgroup.events")
         for directory, _, _ in os.walk(self.path, topdown=False):
             Path(directory).rmdir()
 
@@ -63,10 +61,11 @@ def _enable_memory(path: Path) -> None:
         (path / "cgroup.subtree_control").write_text("+memory")
 
 
-def _reap(pid: int) -> None:
-    """Wait for a child's death without taking its status from whoever started it."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    except (ProcessLookupError, ChildProcessError):
-        return
+def _wait_until_empty(events: Path) -> None:
+    """Until no process is left in the cgroup and below it, whosever child it is; the kernel says when."""
+    with events.open() as file:
+        change = select.poll()
+        change.register(file, select.POLLPRI)
+        while "populated 1" in file.read():
+            change.poll()
+            file.seek(0)
