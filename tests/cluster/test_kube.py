@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections and informers against the real API server: who one is, and what WatchList, apply and 410 look like."""
+"""Who a connection is to the real API server, and what apply does there."""
 
 from __future__ import annotations
 
-from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from oompolicy.kube.connection import apply, connect
 from oompolicy.kube.errors import ApiError
-from oompolicy.kube.informer import Informer
 from tests.cluster.deployment import NAMESPACE
 from tests.cluster.objects import location
 from tests.cluster.test_operator_policies import policy
-from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
     from tests.cluster.api import Api
     from tests.cluster.cluster import Cluster
     from tests.cluster.deployment import Deployment
-
-POLICIES = "/apis/oompolicy.dev/v1alpha1/oompolicies"
 
 
 @pytest.fixture
@@ -88,70 +83,3 @@ def test_apply_owns_what_it_says_and_no_more(api: Api) -> None:
 
     applied = apply(api.connection, path, other, manager="us", force=True)
     assert ({"value": 1}, 100) == (applied["spec"]["priority"], applied["spec"]["precedence"])
-
-
-class Heard:
-    """Names of what an informer tells, in order; a deletion is a uid."""
-
-    def __init__(self) -> None:
-        self.calls: Queue[Any] = Queue()
-
-    def replaced(self, objects: dict[str, str]) -> None:
-        self.calls.put(set(objects.values()))
-
-    def changed(self, uid: str, obj: str) -> None:  # noqa: ARG002 - the handler's signature
-        self.calls.put(obj)
-
-    def deleted(self, uid: str) -> None:
-        self.calls.put(uid)
-
-
-def informed(api: Api, heard: Heard, *, metadata_only: bool) -> Informer[str]:
-    seen: list[set[str]] = []
-
-    def keep(raw: dict[str, Any]) -> str:
-        seen.append(set(raw))
-        assert metadata_only != ("spec" in raw)
-        return str(raw["metadata"]["name"])
-
-    return Informer(api.connection, POLICIES, keep=keep, handler=heard, metadata_only=metadata_only)
-
-
-@pytest.mark.parametrize("metadata_only", [False, True], ids=["whole", "metadata"])
-def test_an_informer_hears_of_everything(metadata_only: bool, api: Api) -> None:
-    """What is there, what comes and what goes; whole objects, or their metadata alone."""
-    api.create(policy("a"))
-    heard = Heard()
-    informer = informed(api, heard, metadata_only=metadata_only)
-    informer.start()
-    assert {"a"} == heard.calls.get(timeout=30)
-    uid = api.create(policy("b"))["metadata"]["uid"]
-    assert "b" == heard.calls.get(timeout=30)
-    api.delete("OOMPolicy", "b")
-
-    assert uid == heard.calls.get(timeout=30)
-    assert (True, "") == (informer.synced, informer.failing)
-    informer.stop()
-    informer.join(10)
-
-
-def test_an_informer_begins_anew_where_its_version_expired(cluster: Cluster, api: Api) -> None:
-    """With all there are, so that what went meanwhile is not in it."""
-    api.create(policy("stays"))
-    api.create(policy("goes"))
-    heard = Heard()
-    informer = informed(api, heard, metadata_only=False)
-    informer.start()
-    assert {"stays", "goes"} == heard.calls.get(timeout=30)
-    informer.stop()
-    informer.join(10)
-    again = informed(api, heard, metadata_only=False)
-    again._following = informer._following
-    api.delete("OOMPolicy", "goes")
-    cluster.expire_watches()
-    again.start()
-
-    assert {"stays"} == heard.calls.get(timeout=30)
-    eventually(lambda: again.failing, lambda text: text == "")
-    again.stop()
-    again.join(10)
