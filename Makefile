@@ -53,7 +53,10 @@ test-node-as-posted: setup ## the program on the hook as it was posted in 2023
 bench: setup ## how long a selection takes: docs/benchmarks.md
 	$(PYTHON) -m benchmarks
 
+bench-cluster: setup ## what 150,000 pods cost operator and API server: docs/benchmarks.md
+	$(PYTHON) -m benchmarks.cluster
+
 clean: ## what a build leaves in the checkout; the cache stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint test-unit test-cluster cluster-binaries test-node test-node-as-posted bench clean
+.PHONY: help setup demo test lint test-unit test-cluster cluster-binaries test-node test-node-as-posted bench bench-cluster clean

@@ -104,9 +104,9 @@ class Cluster:
         """Break every watch, and answer 410 to whoever resumes one, or goes on with a list that it had in pages."""
         self.stop_api()
         # An API server remembers nothing older than itself, so all it takes is that something has changed since.
-        answer = self._etcd_call("put", {"key": encoded("/expired"), "value": encoded("")})
+        answer = self.etcd_call("put", {"key": encoded("/expired"), "value": encoded("")})
         # Pages come from etcd then, until that has forgotten them too.
-        self._etcd_call("compaction", {"revision": answer["header"]["revision"], "physical": True})
+        self.etcd_call("compaction", {"revision": answer["header"]["revision"], "physical": True})
         self.start_api()
 
     def install_crds(self) -> None:
@@ -128,7 +128,8 @@ class Cluster:
         """kubectl for somebody else."""
         return Kubectl(self.kubectl.program, kubeconfig, self.kubectl.cache)
 
-    def _etcd_call(self, method: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    def etcd_call(self, method: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        """A request of etcd's key-value service, by its JSON gateway; ServerError with what etcd says."""
         answer = self._etcd_http.request("POST", f"{self._etcd_url}/v3/kv/{method}", json=body)
         if answer.status != 200:
             raise ServerError(f"etcd: {method}: {answer.data.decode(errors='replace')}")

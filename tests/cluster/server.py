@@ -37,6 +37,13 @@ class Server:
         """Whether it was started and not stopped."""
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs. ServerError: none does."""
+        if self._process is None:
+            raise ServerError(f"{self.name} does not run")
+        return self._process.pid
+
     def start(self, ready: Callable[[], bool], deadline: float, *flags: str) -> None:
         """Start, and return when `ready` says so; ServerError if it ends or takes more than `deadline` seconds.
 
