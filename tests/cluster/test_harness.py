@@ -111,6 +111,13 @@ def test_a_list_in_pages_expires_too(cluster: Cluster) -> None:
     assert 410 == refused.value.status
 
 
+def test_a_guest_can_trust_the_api_server(kubectl: Kubectl) -> None:
+    """It sees this machine's loopback under another address, which the certificate names too."""
+    assert "ok" == kubectl("get", "--raw", "/readyz", "--tls-server-name=10.0.2.2")
+    with pytest.raises(KubectlError, match="certificate is valid for"):
+        kubectl("get", "--raw", "/readyz", "--tls-server-name=10.0.2.3")
+
+
 def test_kubectl_says_why_it_failed(kubectl: Kubectl) -> None:
     """Its words are those of the user."""
     with pytest.raises(KubectlError, match=r'oompolicies\.oompolicy\.dev "no-such" not found'):
