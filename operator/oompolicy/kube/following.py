@@ -3,9 +3,10 @@
 
 No I/O and no clock, so that each case is tested as it comes. `oompolicy.kube.informer` does what is said here.
 
-A collection is whole at first: either the events of WatchList (KEP-3157) up to the bookmark that ends them, or
-pages. From then on it changes event by event, and the resource version of the last one says where to resume. Where
-that is too old (410), the next whole list replaces everything, so no deletion is ever missed.
+A collection is whole at first: by the events of WatchList (KEP-3157) up to the bookmark that ends them, by pages, or,
+where a field selector leaves few objects, by one list. From then on it changes event by event, and the resource
+version of the last one says where to resume. Where that is too old (410), the next whole list replaces everything, so
+no deletion is ever missed.
 """
 
 from __future__ import annotations
@@ -51,14 +52,21 @@ class Following(Generic[T]):
         keep: Callable[[dict[str, Any]], T],
         handler: Handler[T],
         uniform: Callable[[float, float], float] = random.uniform,
+        *,
+        few: bool = False,
     ) -> None:
-        """`uniform` draws the part of a delay that is waited: full jitter, so that not all clients come at once."""
+        """`uniform` draws the part of a delay that is waited: full jitter, so that not all clients come at once.
+
+        `few`: a field selector leaves few objects. The API server finds the pods of a node by an index when it lists
+        them, but begins a WatchList by going through all pods: of 50,000, that takes it 131 ms of CPU and not 7.
+        """
         self._keep = keep
         self._handler = handler
         self._uniform = uniform
         self._list: dict[str, T] | None = None  # a whole list that is coming in
         self._resource_version = ""
-        self._watch_list = True
+        self._few = few
+        self._watch_list = not few
         self._heard = False
         self._failures = 0
         self.synced = False
@@ -66,11 +74,14 @@ class Following(Generic[T]):
 
     @property
     def needs_pages(self) -> bool:
-        """Whether a whole list is needed that the server does not give by WatchList."""
+        """Whether a whole list is needed that does not come by WatchList."""
         return not self._resource_version and not self._watch_list
 
     def page_query(self, token: str) -> dict[str, str]:
         """The query for the page that `token` stands for, the empty one for the first."""
+        if self._few:
+            # From the cache, which has the index; before 1.34, whatever has a limit comes from etcd and has none.
+            return {"resourceVersion": "0"}
         return {"limit": str(PAGE), "continue": token} if token else {"limit": str(PAGE)}
 
     def page(self, page: Mapping[str, Any]) -> str:

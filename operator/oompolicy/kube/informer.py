@@ -59,7 +59,7 @@ class Informer(Generic[T]):
         }
         self._headers = dict(headers or {})
         self._metadata_only = metadata_only
-        self._following = Following(keep, handler)
+        self._following = Following(keep, handler, few=bool(field_selector))
         self._stopped = threading.Event()
         self._stream: Stream | None = None
         # It never keeps the process from ending.

@@ -74,6 +74,21 @@ def test_it_begins_with_a_watch_that_lists() -> None:
     assert expected == following().watch(321)
 
 
+def test_few_objects_are_listed_at_once() -> None:
+    """From the server's cache, which finds them by index; then they are watched from there."""
+    told = Told()
+    made = Following(lambda raw: str(raw["metadata"]["name"]), told, lambda _, longest: longest, few=True)
+
+    assert made.needs_pages
+    assert {"resourceVersion": "0"} == made.page_query("")
+    made.page({"metadata": {"resourceVersion": "7"}, "items": [event("ADDED", "a", "5")["object"]]})
+    assert [{"a": "a"}] == told.calls
+    assert not made.needs_pages
+    assert {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": "300", "resourceVersion": "7"} == (
+        made.watch(300)
+    )
+
+
 def test_a_list_is_told_when_it_is_whole() -> None:
     """Not before: what is missing from half a list is not gone."""
     told = Told()

@@ -40,9 +40,21 @@ def name_of(raw: dict[str, Any]) -> str:
     return str(raw["metadata"]["name"])
 
 
-def informer(server: Server, heard: Heard, keep: Callable[[dict[str, Any]], str] = name_of) -> Informer[str]:
+def informer(
+    server: Server,
+    heard: Heard,
+    keep: Callable[[dict[str, Any]], str] = name_of,
+    *,
+    field_selector: str = "",
+    label_selector: str = "",
+) -> Informer[str]:
     return Informer(
-        Connection(server.configuration), "/api/v1/pods", keep=keep, handler=heard, field_selector="spec.nodeName=n"
+        Connection(server.configuration),
+        "/api/v1/pods",
+        keep=keep,
+        handler=heard,
+        field_selector=field_selector,
+        label_selector=label_selector,
     )
 
 
@@ -51,12 +63,27 @@ def test_list_and_events_are_told() -> None:
     heard = Heard()
     events = (event("ADDED", "a", "1"), end_of_list("10"), event("ADDED", "b", "11"), event("DELETED", "a", "12"))
     with serving(Answer(events=events)) as server:
-        made = informer(server, heard)
+        made = informer(server, heard, label_selector="app=db")
         made.start()
 
         assert [{"a": "a"}, ("b", "b"), ("a", None)] == [heard.next() for _ in range(3)]
         assert (True, "") == (made.synced, made.failing)
-        assert "spec.nodeName=n" == server.asked[0].query["fieldSelector"]
+        assert "app=db" == server.asked[0].query["labelSelector"]
+        made.stop()
+
+
+def test_a_field_selector_makes_it_begin_with_one_list() -> None:
+    """Which the API server answers from an index, and then the watch, both with the selector."""
+    heard = Heard()
+    listed = {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"uid": "a", "name": "a"}}]}
+    with serving(Answer(body=listed), Answer(events=(event("ADDED", "b", "6"),))) as server:
+        made = informer(server, heard, field_selector="spec.nodeName=n")
+        made.start()
+
+        assert [{"a": "a"}, ("b", "b")] == [heard.next(), heard.next()]
+        assert ["0", "5"] == [asked.query["resourceVersion"] for asked in server.asked]
+        assert [None, "true"] == [asked.query.get("watch") for asked in server.asked]
+        assert ["spec.nodeName=n"] * 2 == [asked.query["fieldSelector"] for asked in server.asked]
         made.stop()
 
 
