@@ -87,11 +87,11 @@ class Benchmark:
     def _measure(self, bench: measure.Bench, filled: float) -> Run:
         sync = measure.sync(bench)
         say(f"first sync: {sync}")
-        steady, api_share = measure.steady(bench)
+        steady, per_change = measure.steady(bench)
         say(f"churn: {100 * steady.core:.1f} % of a core, {len(steady.lags)} lags seen")
         agents = [self._agent(node_name(number)) for number in range(self._options.agents)]
         try:
-            watches = measure.watches(bench, agents, api_share)
+            watches = measure.watches(bench, agents, per_change)
             say(f"agents: {watches}")
             change = measure.change(bench, len(agents))
             say(f"policy change: {change}")

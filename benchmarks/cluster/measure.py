@@ -73,7 +73,7 @@ def sync(bench: Bench) -> Sync:
 
 
 def steady(bench: Bench) -> tuple[Steady, float]:
-    """Under churn; and the API server's share of a core meanwhile."""
+    """Under churn; and the API server's CPU seconds per change."""
     churn, histogram = bench.churn(), Histogram(bench.controller)
     before, api_before = cpu_seconds(bench.controller.pid), cpu_seconds(bench.apiserver)
     done = churn.run(bench.seconds, RATE)
@@ -88,7 +88,7 @@ def steady(bench: Bench) -> tuple[Steady, float]:
         lags=outside(bench, churn),
         memory=memory(bench.controller.pid),
     )
-    return found, api_cpu / done.seconds
+    return found, api_cpu / done.changes
 
 
 def outside(bench: Bench, churn: Churn) -> list[float]:
@@ -103,7 +103,7 @@ def outside(bench: Bench, churn: Churn) -> list[float]:
 
 
 def watches(bench: Bench, agents: Sequence[Agent], alone: float) -> Watches:
-    """What agents cost the API server; `alone` is its share of a core under churn without them."""
+    """What agents cost the API server; `alone` is what a change of a pod costs it without them."""
     held = bench.held()
     before = cpu_seconds(bench.apiserver)
     for agent in agents:
@@ -113,7 +113,7 @@ def watches(bench: Bench, agents: Sequence[Agent], alone: float) -> Watches:
     grown = bench.held() - held
     before = cpu_seconds(bench.apiserver)
     done = Churn(bench.connection, len(agents) * PODS_PER_NODE).run(bench.seconds, RATE)
-    churned = (cpu_seconds(bench.apiserver) - before) / done.seconds
+    churned = (cpu_seconds(bench.apiserver) - before) / done.changes
     answered, cost = answers(bench, agents)
     return Watches(len(agents), connected, grown, alone, churned, min(answered), max(answered), cost)
 

@@ -103,11 +103,11 @@ WATCHES: Final = Table(
         "agents": lambda run: f"{run.watches.agents}",
         "to connect, CPU s": lambda run: f"{run.watches.connect_cpu:.1f}",
         "memory, MiB": lambda run: f"{run.watches.memory:.1f}",
-        "under churn, % of a core: without them": lambda run: f"{100 * run.watches.churn_without:.0f}",
-        "with them": lambda run: f"{100 * run.watches.churn_with:.0f}",
-        "first answer to a change, s": lambda run: f"{run.watches.first_answer:.2f}",
+        "CPU of a pod's change without them, ms": lambda run: f"{1000 * run.watches.change_without:.1f}",
+        "with them, ms": lambda run: f"{1000 * run.watches.change_with:.1f}",
+        "first answer to a policy, s": lambda run: f"{run.watches.first_answer:.2f}",
         "last, s": lambda run: f"{run.watches.last_answer:.2f}",
-        "change and answers, CPU s": lambda run: f"{run.watches.change_cpu:.1f}",
+        "policy and answers, CPU s": lambda run: f"{run.watches.answers_cpu:.1f}",
     },
 )
 
@@ -134,10 +134,10 @@ def verdict(goal: Goal, run: Run) -> str:
 
 
 def extrapolation(run: Run) -> str:
-    """From the agents that there were to all, in proportion. Under churn each change is for one agent already."""
+    """From the agents that there were to all; a change of a pod is for one of them, however many there are."""
     watches, times = run.watches, AGENTS / run.watches.agents
     return (
         f"In proportion, {AGENTS:,} agents: {watches.connect_cpu * times:.0f} CPU seconds of the API server to connect,"
         f" {watches.memory * times / 1024:.1f} GiB of its memory,"
-        f" and {watches.change_cpu * times:.0f} CPU seconds for a change of policy with all answers."
+        f" and {watches.answers_cpu * times:.0f} CPU seconds for a change of policy with all answers."
     )

@@ -67,13 +67,14 @@ class Watches:
     """Until all of them had what they ask for."""
     memory: float
     """What its heap and stacks hold more than before, after a collection of garbage."""
-    churn_without: float
-    """Its share of one core under churn, all its work included."""
-    churn_with: float
+    change_without: float
+    """What a change of a pod costs it under churn, all included."""
+    change_with: float
     """The same where each change is one for an agent."""
     first_answer: float
     last_answer: float
-    change_cpu: float
+    answers_cpu: float
+    """Of a policy's change and all answers to it."""
 
 
 @dataclass(frozen=True)
