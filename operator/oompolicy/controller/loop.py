@@ -70,6 +70,7 @@ class Loop:
 
     def run(self) -> None:
         """Until `stop`."""
+        self.beat = time.monotonic()  # it may have been on standby for weeks
         while not self._stopped:
             self.turn()
 

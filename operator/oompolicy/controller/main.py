@@ -60,7 +60,7 @@ class Operator:
             connection, chosen, self._metrics, elected=lambda: self._elected.put(True), lost=self.end
         )
         probes = {"/livez": self._stuck, "/readyz": self._unready}
-        self._server = serve(chosen.listen, self._metrics.registry, probes)
+        serve(chosen.listen, self._metrics.registry, probes)
 
     def end(self, failure: str = "") -> None:
         """From any thread or signal handler; `failure` says why where it is one."""
@@ -73,11 +73,12 @@ class Operator:
         """Until a signal, or until it can lead no longer: the exit status."""
         self._election.start()
         log.info("standby: %s", self._settings.identity)
-        if self._elected.get() and not self._ending:
-            self._leader.run()
-        # Only now that nothing is written any more.
-        self._election.stop()
-        self._server.server_close()
+        try:
+            if self._elected.get() and not self._ending:
+                self._leader.run()
+        finally:
+            # Only now that nothing is written any more; also when a defect ended it.
+            self._election.stop()
         if self._failure:
             log.error("ended: %s", self._failure)
         else:
