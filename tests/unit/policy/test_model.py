@@ -40,12 +40,13 @@ def test_records_cannot_be_changed_but_hashed() -> None:
         policy().name = "other"  # type: ignore[misc]
 
 
-def test_the_hash_goes_by_name_and_generation() -> None:
+def test_the_hash_goes_by_name_uid_and_generation() -> None:
     """Not by order, and not by what else is in the object."""
     first, second = policy("a"), policy("b")
 
     assert policy_hash([first, second]) == policy_hash([second, dataclasses.replace(first, precedence=7)])
     assert policy_hash([first, second]) != policy_hash([first, dataclasses.replace(second, generation=2)])
+    assert policy_hash([first]) != policy_hash([dataclasses.replace(first, uid="of another that was made later")])
     assert policy_hash([first]) != policy_hash([first, second])
     assert 16 == len(policy_hash([]))
 
