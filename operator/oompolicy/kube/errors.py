@@ -18,14 +18,25 @@ _EXCERPT = 200
 
 
 class ApiError(Exception):
-    """The API server refused. `retry_after` is in seconds, `None` where the server did not say."""
+    """The API server refused. `retry_after` is in seconds, `None` where the server did not say.
 
-    def __init__(self, status: int, reason: str, message: str, retry_after: float | None = None) -> None:
+    `causes` are reasons beside `reason`, such as NamespaceTerminating beside Forbidden.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        retry_after: float | None = None,
+        causes: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(f"{status} {reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
+        self.causes = causes
 
 
 class UnreachableError(Exception):
@@ -34,12 +45,14 @@ class UnreachableError(Exception):
 
 def from_status(status: Mapping[str, Any]) -> ApiError:
     """The error that a `Status` object (meta/v1) states, such as the object of a watch's ERROR event."""
-    seconds = (status.get("details") or {}).get("retryAfterSeconds")
+    details = status.get("details") or {}
+    seconds = details.get("retryAfterSeconds")
     return ApiError(
         status.get("code") or 500,
         status.get("reason") or "Unknown",
         status.get("message") or "the API server gave no reason",
         float(seconds) if seconds else None,
+        tuple(cause.get("reason", "") for cause in details.get("causes") or ()),
     )
 
 

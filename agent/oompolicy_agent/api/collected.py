@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps what an informer tells of one collection, cut down, for the loop to look at."""
+
+from __future__ import annotations
+
+import json
+import time
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from oompolicy_agent.slim import slim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from oompolicy_agent.api.wake import Wake
+
+
+class Slim(NamedTuple):
+    """An object's name, and all that we need of it as JSON: what a checkpoint holds, and a fifth of a dict's memory."""
+
+    name: str
+    text: str
+
+
+def keep_as(api_version: str, kind: str) -> Callable[[dict[str, Any]], Slim]:
+    """What an informer keeps of an object; in a list, and with metadata only, the object does not say what it is."""
+
+    def keep(raw: dict[str, Any]) -> Slim:
+        short = slim({**raw, "apiVersion": api_version, "kind": kind})
+        return Slim(short["metadata"]["name"], json.dumps(short, ensure_ascii=False, separators=(",", ":")))
+
+    return keep
+
+
+class Collected:
+    """An informer's handler. Wakes the loop only for changes of what is kept: a pod's status changes all the time."""
+
+    def __init__(self, wake: Wake) -> None:
+        """Nothing heard yet."""
+        self._wake = wake
+        self._lock = Lock()
+        self._objects: dict[str, Slim] = {}
+        self._since: float | None = None
+        self._synced = False
+
+    @property
+    def synced(self) -> bool:
+        """Whether all there is was told once."""
+        return self._synced
+
+    @property
+    def since(self) -> float | None:
+        """When the oldest change came in that `take` has not seen, on time.monotonic."""
+        return self._since
+
+    def take(self) -> Mapping[str, Slim]:
+        """By uid all there are."""
+        with self._lock:
+            self._since = None
+            return dict(self._objects)
+
+    def replaced(self, objects: dict[str, Slim]) -> None:
+        """All there are."""
+        with self._lock:
+            if self._synced and objects == self._objects:
+                return
+            self._objects, self._synced = objects, True
+            self._changed()
+
+    def changed(self, uid: str, obj: Slim) -> None:
+        """One was added or modified."""
+        with self._lock:
+            if self._objects.get(uid) != obj:
+                self._objects[uid] = obj
+                self._changed()
+
+    def deleted(self, uid: str) -> None:
+        """One is gone."""
+        with self._lock:
+            if self._objects.pop(uid, None) is not None:
+                self._changed()
+
+    def _changed(self) -> None:
+        if self._since is None:
+            self._since = time.monotonic()
+        self._wake.set()

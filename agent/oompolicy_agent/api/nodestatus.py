@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes an OOMNode's status of status.json's content, and decides when to write it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from oompolicy.model import API_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MANAGER: Final = "oompolicy-agent"
+
+_FIELDS: Final = (
+    "mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions",
+)  # fmt: skip
+_URGENT: Final = ("mode", "backend", "hook", "policyHash")
+
+
+def path_of(node: str) -> str:
+    """Of the node's object."""
+    return f"/apis/{API_VERSION}/oomnodes/{node}"
+
+
+def body(node: str, status: Mapping[str, Any]) -> dict[str, Any]:
+    """What is applied: all fields that we own, so that one which is left out is taken away."""
+    kept = {name: status[name] for name in _FIELDS if status.get(name) is not None}
+    return {"apiVersion": API_VERSION, "kind": "OOMNode", "metadata": {"name": node}, "status": kept}
+
+
+def urgent(status: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What others wait for. While a condition is true, its reason may change with every pod, and can wait."""
+    conditions = [
+        (each["type"], each["status"], each["reason"] if each["status"] != "True" else "")
+        for each in status["conditions"]
+    ]
+    return (*(status.get(name) for name in _URGENT), *conditions)
+
+
+def due_in(
+    status: Mapping[str, Any], written: Mapping[str, Any] | None, written_at: float, now: float, every: float
+) -> float | None:
+    """Seconds until `status` is to be written after `written`, or None. At most once in `every` seconds, if it can."""
+    if written is None or urgent(status) != urgent(written):
+        return 0.0
+    if body("", status) == body("", written):
+        return None
+    return max(0.0, written_at + every - now)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's world where there is an API server."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from oompolicy.kube.connection import connect
+from oompolicy_agent.api.poster import Poster
+from oompolicy_agent.api.refusals import Refusals
+from oompolicy_agent.api.source import ApiSource
+from oompolicy_agent.api.statuswriter import StatusWriter
+from oompolicy_agent.api.target import ApiTarget
+from oompolicy_agent.outside import Following
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from oompolicy.model import Assignment
+    from oompolicy_agent.problems import Problems
+    from oompolicy_agent.settings import Settings
+    from oompolicy_agent.source import Source
+    from oompolicy_agent.tally import Tally
+    from oompolicy_agent.target import Target
+
+
+class Api:
+    """An `Outside`. The connection is one, its sockets are one per thread."""
+
+    def __init__(self, settings: Settings, problems: Problems, tally: Tally) -> None:
+        """Read the credentials; ask nothing yet. FileNotFoundError, ValueError: a sentence."""
+        self._settings, self._problems = settings, problems
+        connection = connect(settings.kubeconfig)
+        self._poster = Poster(connection, tally)
+        self._writer = StatusWriter(connection, settings.node, settings.status_every, tally)
+        self._refusals = Refusals(settings, self._poster, tally)
+        self._publish_at = time.monotonic() + settings.status_first
+        self._followed = ApiSource(connection, settings, problems)
+        self.source: Source = self._followed
+        self.target: Target = ApiTarget(settings, self._poster, tally)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Names of the Events on refused annotations that need not be told again, for the checkpoint."""
+        return self._refusals.told
+
+    def remember(self, told: Iterable[str]) -> None:
+        """Take over what the checkpoint says was told."""
+        self._refusals.remember(told)
+
+    def tell(self, assignments: Iterable[Assignment], now: float) -> float | None:
+        """Tell pods of annotations that were refused. Seconds until there is something to try again, or None."""
+        return self._refusals.tell(assignments, now)
+
+    def publish(self, status: Mapping[str, Any]) -> None:
+        """Have the OOMNode say so."""
+        if self._followed.synced or time.monotonic() >= self._publish_at:
+            self._writer.offer(status)
+        self._problems.set("oomnode", self._writer.problem)
+
+    def followed(self) -> Mapping[str, Following]:
+        """Policies, namespaces, pods."""
+        now = time.monotonic()
+        return {
+            name: Following(each.heard.synced, bool(each.informer.failing), now - each.informer.last_heard)
+            for name, each in self._followed.followed.items()
+        }
+
+    def close(self) -> None:
+        """End all threads, without waiting for any."""
+        self.source.close()
+        self._poster.close()
+        self._writer.close()

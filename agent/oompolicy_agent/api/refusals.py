@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tells a pod's owner of annotations that were refused: one Event per change, whatever restarts in between."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from oompolicy.model import API_VERSION
+from oompolicy_agent.api.limits import Bucket, PodBuckets
+from oompolicy_agent.api.poster import post
+from oompolicy_agent.events import CONTROLLER, INSTANCE_LENGTH, NOTE_BYTES, micro_time, named_for
+from oompolicy_agent.text import clip, fit_bytes, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from oompolicy.model import Assignment, Refusal
+    from oompolicy_agent.api.outcome import Outcome
+    from oompolicy_agent.api.poster import Poster
+    from oompolicy_agent.settings import Settings
+    from oompolicy_agent.tally import Tally
+
+REASON: Final = "OOMAnnotationRefused"
+_SHORT: Final = 90
+
+log = logging.getLogger(__name__)
+
+
+class Refusals:
+    """`told` are the names of Events that need not be posted again, as long as what they say holds."""
+
+    def __init__(self, settings: Settings, poster: Poster, tally: Tally) -> None:
+        """Nothing was told yet."""
+        self._settings, self._poster, self._tally = settings, poster, tally
+        limits = settings.event_limits
+        self._node = Bucket(limits.refusal_burst, limits.refusal_rate, limits.refusal_burst, 0.0)
+        self._pods = PodBuckets(limits.pod_burst, limits.pod_rate)
+        self._told: dict[str, None] = {}
+        self._under_way: set[str] = set()
+        self._not_before: dict[str, float] = {}
+        self._now = 0.0
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """For the checkpoint."""
+        return tuple(self._told)
+
+    def remember(self, told: Iterable[str]) -> None:
+        """Take over what the checkpoint has."""
+        self._told |= dict.fromkeys(told)
+
+    def tell(self, assignments: Iterable[Assignment], now: float) -> float | None:
+        """Post what holds now and was not told. Seconds until there is one to try again, or None."""
+        self._now = now
+        refused = {name_of(a, refusal): (a, refusal) for a in assignments for refusal in a.refusals}
+        self._told = {name: None for name in self._told if name in refused}
+        waits = [
+            wait
+            for name, (assignment, refusal) in refused.items()
+            if name not in self._told and name not in self._under_way
+            if (wait := self._post(name, assignment, refusal, now)) is not None
+        ]
+        return min(waits, default=None)
+
+    def _post(self, name: str, assignment: Assignment, refusal: Refusal, now: float) -> float | None:
+        pod = self._pods.of(assignment.pod_uid, now)
+        wait = max(self._not_before.get(name, now) - now, self._node.wait(now), pod.wait(now))
+        if wait > 0:
+            return wait
+        for bucket in (self._node, pod):
+            bucket.take(now)
+        self._under_way.add(name)
+        event = event_of(name, assignment, refusal, self._settings.node, time.time_ns())
+        self._poster.submit(post(event, partial(self._posted, name)))
+        return None
+
+    def _posted(self, name: str, outcome: Outcome) -> None:
+        self._under_way.discard(name)
+        self._not_before.pop(name, None)
+        if outcome.kind == "later":
+            log.warning("Event %s is refused: %s", name, outcome.sentence)
+            self._not_before[name] = self._now + self._settings.retry_refused
+            return
+        self._tally.event(REASON, "posted" if outcome.kind == "done" else "given_up")
+        self._told[name] = None
+
+
+def name_of(assignment: Assignment, refusal: Refusal) -> str:
+    """The same for the same pod, annotation, value and message."""
+    said = "\0".join((assignment.pod_uid, refusal.annotation, refusal.value, refusal.message))
+    return named_for(assignment.pod_name, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16])
+
+
+def event_of(name: str, assignment: Assignment, refusal: Refusal, node: str, time_ns: int) -> dict[str, Any]:
+    """The Event. Pure."""
+    event: dict[str, Any] = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": assignment.namespace},
+        "eventTime": micro_time(time_ns),
+        "type": "Warning",
+        "reason": REASON,
+        "action": "Resolve",
+        "reportingController": CONTROLLER,
+        "reportingInstance": node[:INSTANCE_LENGTH],
+        "regarding": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": assignment.namespace,
+            "name": assignment.pod_name,
+            "uid": assignment.pod_uid,
+        },
+        "note": _note(assignment, refusal),
+    }
+    if assignment.policy:
+        related = {"apiVersion": API_VERSION, "kind": "OOMPolicy", "name": assignment.policy}
+        event["related"] = related | ({"uid": assignment.policy_uid} if assignment.policy_uid else {})
+    return event
+
+
+def _note(assignment: Assignment, refusal: Refusal) -> str:
+    asked = f"{refusal.annotation}: {clip(refusal.value, _SHORT)!r}"
+    kept = f"the pod has priority {assignment.priority} from {assignment.reason}"
+    return fit_bytes(printable(f"annotation {asked} is refused: {refusal.message}; {kept}"), NOTE_BYTES)

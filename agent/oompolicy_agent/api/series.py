@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts victims that are alike, same container and same policy, in the series of one Event.
+
+Which victims an update counts is on disk before it is sent, and the update says a number, not how many more. Whoever
+dies in between sends the same number again: nobody is counted twice, and nobody is forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from oompolicy_agent.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from oompolicy_agent.settings import EventLimits
+
+VERSION: Final = 1
+
+Key = tuple[str, ...]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Series:
+    """`name` is that of the Event in `namespace` that stands for all; times are seconds of the loop's clock.
+
+    `count` victims are known to the API server, those of `sending` are in the update on disk, and `members` come next.
+    """
+
+    key: Key
+    namespace: str
+    name: str
+    last_observed: str
+    posted: bool = False
+    count: int = 1
+    sending: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+    under_way: bool = False
+    not_before: float = 0.0
+    touched: float = 0.0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to send that is not under way."""
+        return self.posted and not self.under_way and bool(self.members or self.sending)
+
+
+def key_of(event: Mapping[str, Any]) -> Key:
+    """The same for victims that are alike."""
+    regarding, related = event["regarding"], event.get("related") or {}
+    return regarding["uid"], regarding.get("fieldPath", ""), related.get("name", "")
+
+
+class Book:
+    """All series that may still grow."""
+
+    def __init__(self, path: Path, limits: EventLimits) -> None:
+        """Take over what an earlier agent was about to say."""
+        self._path, self._limits = path, limits
+        self._series: dict[Key, Series] = {series.key: series for series in _load(path)}
+
+    def find(self, key: Key, now: float) -> Series | None:
+        """The series for one more victim, unless the last one is so long ago that another is news."""
+        series = self._series.get(key)
+        return series if series and self._open(series, now) else None
+
+    def counts(self, name: str) -> bool:
+        """Whether an update on disk counts this victim already."""
+        return any(name in series.sending for series in self._series.values())
+
+    def begin(self, event: Mapping[str, Any], now: float) -> Series:
+        """An Event that may come to stand for more victims than its own."""
+        for key in [key for key, series in self._series.items() if not self._open(series, now)]:
+            del self._series[key]
+        metadata, every = event["metadata"], self._limits.series_every
+        series = Series(
+            key_of(event), metadata["namespace"], metadata["name"], event["eventTime"], not_before=now + every
+        )
+        series.touched = now
+        self._series[series.key] = series
+        return series
+
+    def add(self, series: Series, name: str, time: str, now: float) -> None:
+        """Count one more victim with the next update. `time` is a metav1.MicroTime."""
+        series.members.append(name)
+        series.last_observed = max(series.last_observed, time)
+        series.touched = now
+
+    def due(self, now: float) -> list[Series]:
+        """Those to update now."""
+        return [series for series in self._series.values() if series.waiting and series.not_before <= now]
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until one is due, or None."""
+        return min((max(0.0, s.not_before - now) for s in self._series.values() if s.waiting), default=None)
+
+    def prepare(self, due: list[Series]) -> None:
+        """Put on disk what is about to be sent. OSError: then send nothing."""
+        for series in due:
+            series.sending += series.members
+            series.members = []
+        _save(self._path, [series for series in self._series.values() if series.count > 1 or series.sending])
+
+    def sent(self, series: Series, now: float) -> list[str]:
+        """The API server has it: whom it counts now."""
+        counted, series.sending = series.sending, []
+        series.count += len(counted)
+        series.under_way, series.not_before, series.touched = False, now + self._limits.series_every, now
+        return counted
+
+    def end(self, series: Series) -> list[str]:
+        """Its Event is gone or was never there: whom it would have counted."""
+        if self._series.get(series.key) is series:
+            del self._series[series.key]
+        return [*series.sending, *series.members]
+
+    def _open(self, series: Series, now: float) -> bool:
+        busy = series.members or series.sending or not series.posted
+        return bool(busy) or now - series.touched <= self._limits.series_idle
+
+
+def _save(path: Path, series: list[Series]) -> None:
+    kept = ("key", "namespace", "name", "last_observed", "count", "sending")
+    items = [{name: value for name, value in asdict(each).items() if name in kept} for each in series]
+    write_atomic(path, json.dumps({"version": VERSION, "series": items}).encode())
+
+
+def _load(path: Path) -> list[Series]:
+    """None, with a word, where the file cannot be used: then a kill may be counted twice, and none is lost."""
+    try:
+        return _parse(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        log.warning("%s cannot be used and is left out: %s", path, error)
+        return []
+
+
+def _parse(data: object) -> list[Series]:
+    match data:
+        case {"version": 1, "series": [*items]}:
+            return [_series(item) for item in items]
+    raise ValueError(f"not the series of version {VERSION}")
+
+
+def _series(item: object) -> Series:
+    match item:
+        case {
+            "key": [str(uid), str(container), str(policy)], "namespace": str(namespace), "name": str(name),
+            "last_observed": str(last), "count": int(count), "sending": [*sending],
+        } if all(isinstance(each, str) for each in sending):  # fmt: skip
+            return Series((uid, container, policy), namespace, name, last, True, count, list(sending))
+    raise ValueError("an item is no series")

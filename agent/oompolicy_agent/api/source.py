@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows policies, namespaces and this node's pods at the API server.
+
+Until all three were told once, what the checkpoint gave stays in force: a node boots without an API server and goes
+by what it last knew. From then on the last state stays in force whenever the API server is away.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from oompolicy.kube.informer import Informer
+from oompolicy.model import API_VERSION
+from oompolicy_agent.api.collected import Collected, Slim, keep_as
+from oompolicy_agent.api.resolution import Resolution
+from oompolicy_agent.api.silence import Failing, Silence
+from oompolicy_agent.api.wake import Wake
+from oompolicy_agent.known import Known, decide, read_checkpoint
+from oompolicy_agent.memory import give_back
+from oompolicy_agent.source import Former
+
+if TYPE_CHECKING:
+    from oompolicy.kube.connection import Connection
+    from oompolicy.model import Pod
+    from oompolicy_agent.checkpoint import Checkpoint
+    from oompolicy_agent.problems import Problems
+    from oompolicy_agent.settings import Settings
+
+POLICIES: Final = f"/apis/{API_VERSION}/oompolicies"
+NAMESPACES: Final = "/api/v1/namespaces"
+PODS: Final = "/api/v1/pods"
+
+
+class Followed(NamedTuple):
+    """One collection: who follows it, and what was heard."""
+
+    informer: Informer[Slim]
+    heard: Collected
+
+
+class ApiSource:
+    """A `Source`."""
+
+    def __init__(self, connection: Connection, settings: Settings, problems: Problems) -> None:
+        """Nothing is asked yet."""
+        self._settings, self._problems = settings, problems
+        self._wake = Wake()
+        self._resolution = Resolution(settings.defaults)
+        self._former = Former()
+        self._silence = Silence(settings.deaf_after)
+        self._told = False
+        self.followed = follow(connection, settings, self._wake)
+        self.fd = self._wake.fd
+        self.settle = settings.api_settle
+        self.known: Known | None = None
+
+    @property
+    def since(self) -> float | None:
+        """When the oldest change came in that `reload` has not taken over yet."""
+        return min((since for each in self.followed.values() if (since := each.heard.since) is not None), default=None)
+
+    @property
+    def synced(self) -> bool:
+        """Whether the API server has told all there is."""
+        return all(each.heard.synced for each in self.followed.values())
+
+    @property
+    def nameable(self) -> tuple[Pod, ...]:
+        """All pods that a victim may have been of: the known ones, and those that were."""
+        return (*self._former.pods, *(self.known.pods if self.known else ()))
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Begin with what an earlier agent knew."""
+        manifests = read_checkpoint(saved)
+        if not manifests.problems:
+            self.known = decide(manifests, self._settings.node, self._settings.defaults)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        for each in self.followed.values():
+            each.informer.start()
+        self.look()
+
+    def changed(self) -> bool:
+        """Whether anything was told; call it when `fd` is readable."""
+        return self._wake.take()
+
+    def look(self) -> bool:
+        """State what is not heard. A change always wakes, so `reload` is never due."""
+        if not self.synced:
+            self._problems.set("api", self._waiting())
+            return False
+        now = time.monotonic()
+        informers = [each.informer for each in self.followed.values()]
+        failing = [Failing(informer.failing, now - informer.last_heard) for informer in informers if informer.failing]
+        self._problems.set("deaf", self._silence.look(failing, now, time.time()))
+        return False
+
+    def reload(self) -> bool:
+        """Resolve what was told; True unless something was never told yet."""
+        if not self.synced:
+            return False
+        before = self.known.pods if self.known else ()
+        self.known = self._resolution.decide(*(each.heard.take() for each in self.followed.values()))
+        self._former.update(before, self.known.pods)
+        self._problems.set("api")
+        self._problems.set("policies", *self._resolution.policy_problems)
+        self._problems.set("pods", *self._resolution.pod_problems)
+        if not self._told:
+            self._told = True
+            give_back()
+        return True
+
+    def close(self) -> None:
+        """Follow no longer."""
+        for each in self.followed.values():
+            each.informer.stop()
+        self._wake.close()
+
+    def _waiting(self) -> str:
+        silent = {name: each.informer for name, each in self.followed.items() if not each.heard.synced}
+        reasons = [informer.failing for informer in silent.values() if informer.failing]
+        held = "what the checkpoint knows is enforced" if self.known else "nothing is known yet"
+        return "; ".join([f"the API server has not told of {', '.join(silent)} yet, {held}", *reasons])
+
+
+def follow(connection: Connection, settings: Settings, wake: Wake) -> dict[str, Followed]:
+    """Who follows what; policies, namespaces, pods."""
+
+    def followed(path: str, api_version: str, kind: str, **options: Any) -> Followed:  # noqa: ANN401 (Informer's)
+        heard = Collected(wake)
+        return Followed(Informer(connection, path, keep=keep_as(api_version, kind), handler=heard, **options), heard)
+
+    # Constrained impersonation (KEP-5284): the API server lets an agent be its own node, for these requests only.
+    headers = {"Impersonate-User": f"system:node:{settings.node}"} if settings.impersonate_node else {}
+    return {
+        "policies": followed(POLICIES, API_VERSION, "OOMPolicy"),
+        "namespaces": followed(NAMESPACES, "v1", "Namespace", metadata_only=True),
+        "pods": followed(PODS, "v1", "Pod", field_selector=f"spec.nodeName={settings.node}", headers=headers),
+    }

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the OOMNode's status from a thread of its own, always the newest, never more often than it must."""
+
+from __future__ import annotations
+
+import logging
+import time
+from threading import Condition, Thread
+from typing import TYPE_CHECKING, Any
+
+from oompolicy.kube.connection import apply
+from oompolicy.kube.errors import ApiError, UnreachableError
+from oompolicy_agent.api.backoff import Backoff
+from oompolicy_agent.api.nodestatus import MANAGER, body, due_in, path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from oompolicy.kube.connection import Connection
+    from oompolicy_agent.tally import Tally
+
+log = logging.getLogger(__name__)
+
+
+class StatusWriter:
+    """`problem` is a sentence while the status cannot be written, or empty."""
+
+    def __init__(
+        self, connection: Connection, node: str, every: float, tally: Tally, backoff: Backoff | None = None
+    ) -> None:
+        """`every`: seconds between two writes of what is not urgent."""
+        self._connection, self._node, self._every, self._tally = connection, node, every, tally
+        self._backoff = backoff or Backoff()
+        self._changed = Condition()
+        self._latest: Mapping[str, Any] | None = None
+        self._written: Mapping[str, Any] | None = None
+        self._written_at = 0.0
+        self._not_before = 0.0
+        self._stopped = False
+        self.problem = ""
+        self._thread = Thread(target=self._run, name="status writer", daemon=True)
+        self._thread.start()
+
+    def offer(self, status: Mapping[str, Any]) -> None:
+        """The newest status; it is never changed afterwards."""
+        with self._changed:
+            self._latest = status
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Write no more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while (status := self._wait()) is not None:
+            now = time.monotonic()
+            delay = self._write(status)
+            self._not_before = now + delay
+
+    def _wait(self) -> Mapping[str, Any] | None:
+        """The status to write, when it is time; None once stopped."""
+        with self._changed:
+            while not self._stopped:
+                delay = self._delay()
+                if self._latest is not None and delay == 0.0:
+                    return self._latest
+                self._changed.wait(delay)
+        return None
+
+    def _delay(self) -> float | None:
+        if self._latest is None:
+            return None
+        now = time.monotonic()
+        due = due_in(self._latest, self._written, self._written_at, now, self._every)
+        return None if due is None else max(due, self._not_before - now, 0.0)
+
+    def _write(self, status: Mapping[str, Any]) -> float:
+        """Seconds to wait before the next try."""
+        content = body(self._node, status)
+        try:
+            apply(self._connection, path_of(self._node), content, manager=MANAGER, subresource="status", force=True)
+        except (ApiError, UnreachableError) as error:
+            return self._failed(error)
+        self._backoff.succeeded()
+        self._written, self._written_at, self.problem = status, time.monotonic(), ""
+        return 0.0
+
+    def _failed(self, error: ApiError | UnreachableError) -> float:
+        refused = error if isinstance(error, ApiError) else None
+        self._tally.error("status", refused.status if refused else None)
+        if refused and refused.status == 404:
+            self.problem = f"there is no OOMNode {self._node} yet: the operator creates it"
+        else:
+            self.problem = f"the status of OOMNode {self._node} cannot be written: {error}"
+        return self._backoff.failed((refused.retry_after if refused else None) or 0.0)

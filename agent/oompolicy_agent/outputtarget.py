@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports to a file or to standard output, each on the disk before its spool file goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from oompolicy_agent.target import Settled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Writer(Protocol):
+    """What is needed of `output.Output`."""
+
+    def write(self, manifest: Mapping[str, Any], /) -> None:
+        """Append one manifest, or raise OSError."""
+
+    def last(self) -> bytes:
+        """The end of what was written, also by an earlier process; empty where that cannot be known."""
+
+
+class OutputTarget:
+    """A `Target`."""
+
+    fd = -1
+
+    def __init__(self, output: Writer, retry_max: float) -> None:
+        """Look at what the output already has. `retry_max`: seconds between two tries, in the end."""
+        self._output, self._retry_max = output, retry_max
+        # An earlier agent may have died between writing a report and removing its file.
+        self._written = output.last()
+        self._done: list[str] = []
+        self._retry_at = 0.0
+        self._backoff = 0.0
+        self.problem = ""
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the output fails."""
+        return bool(self.problem)
+
+    def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:
+        """Write it; False if that fails, or failed a moment ago."""
+        if now < self._retry_at:
+            return False
+        try:
+            if name.encode() not in self._written:
+                self._output.write(event)
+        except OSError as error:
+            self._backoff = min(self._retry_max, 2 * self._backoff or 1.0)
+            self._retry_at = now + self._backoff
+            self.problem = f"victims cannot be reported and stay spooled: {error}"
+            return False
+        self._done.append(name)
+        self._backoff, self.problem = 0.0, ""
+        return True
+
+    def settled(self, now: float) -> Settled:  # noqa: ARG002 (the protocol's)
+        """Those written since the last call."""
+        done, self._done = tuple(self._done), []
+        return Settled(done)
+
+    def wait(self, now: float) -> float | None:
+        """Until the output may be tried again."""
+        return max(0.0, self._retry_at - now) if self.problem else None

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The world that the agent hears from and tells: a folder and a file, or the API server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from oompolicy_agent.foldersource import FolderSource
+from oompolicy_agent.output import Output
+from oompolicy_agent.outputtarget import OutputTarget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from oompolicy.model import Assignment
+    from oompolicy_agent.problems import Problems
+    from oompolicy_agent.settings import Settings
+    from oompolicy_agent.source import Source
+    from oompolicy_agent.target import Target
+
+
+class Following(NamedTuple):
+    """How it goes with following one of the API server's collections; `quiet_seconds` since it was last heard of."""
+
+    synced: bool
+    failing: bool
+    quiet_seconds: float
+
+
+class Outside(Protocol):
+    """All but `followed` is called from the loop's thread, and nothing waits."""
+
+    source: Source
+    target: Target
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Names of the Events on refused annotations that need not be told again, for the checkpoint."""
+
+    def remember(self, told: Iterable[str]) -> None:
+        """Take over what the checkpoint says was told."""
+
+    def tell(self, assignments: Iterable[Assignment], now: float) -> float | None:
+        """Tell pods of annotations that were refused. Seconds until there is something to try again, or None."""
+
+    def publish(self, status: Mapping[str, Any]) -> None:
+        """Tell the cluster what the node says of itself. Problems that this met are stated."""
+
+    def followed(self) -> Mapping[str, Following]:
+        """The API server's collections by name."""
+
+    def close(self) -> None:
+        """End everything, the source's following too."""
+
+
+class Folder:
+    """The `Outside` of a node without API server: status.json and the output are all that is told."""
+
+    told = ()
+
+    def __init__(self, manifests: Path, settings: Settings, problems: Problems) -> None:
+        """OSError where the folder cannot be watched."""
+        self.source: Source = FolderSource(manifests, settings, problems)
+        self.target: Target = OutputTarget(Output(settings.output, settings.output_format), settings.retry_max)
+
+    def remember(self, told: Iterable[str]) -> None:
+        """Nothing was."""
+
+    def tell(self, assignments: Iterable[Assignment], now: float) -> None:
+        """status.json lists what was refused."""
+
+    def publish(self, status: Mapping[str, Any]) -> None:
+        """status.json is all there is."""
+
+    def followed(self) -> Mapping[str, Following]:
+        """There are none."""
+        return {}
+
+    def close(self) -> None:
+        """End the watch."""
+        self.source.close()

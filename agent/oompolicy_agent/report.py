@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is told of one victim, once it has a name: the Event, and a line for the node's status. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from oompolicy_agent.events import event, micro_time
+
+if TYPE_CHECKING:
+    from oompolicy_agent.victims import NamedVictim
+
+
+class Report(NamedTuple):
+    """`summary` is an item of the status's `lastVictims`."""
+
+    event: dict[str, Any]
+    summary: dict[str, Any]
+
+
+def report_of(named: NamedVictim, node: str, realtime_offset_ns: int) -> Report:
+    """`realtime_offset_ns`: see `events.event`."""
+    return Report(event(named, node, realtime_offset_ns), _summary(named, realtime_offset_ns))
+
+
+def _summary(named: NamedVictim, realtime_offset_ns: int) -> dict[str, Any]:
+    victim, owner = named.victim, named.owner
+    known = {
+        "namespace": owner.namespace if owner else "",
+        "pod": owner.pod if owner else "",
+        "container": owner.container if owner else "",
+        "policy": named.decided_by.policy if named.decided_by else "",
+    }
+    return {
+        "time": micro_time(victim.boottime_ns + realtime_offset_ns),
+        **{key: value for key, value in known.items() if value},
+        "process": victim.comm,
+        "pid": victim.tgid,
+        "priority": victim.priority,
+        "scope": named.scope,
+    }

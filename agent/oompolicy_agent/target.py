@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a reporter asks of wherever its reports go: a file, or the API server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Settled(NamedTuple):
+    """What became of reports that were taken over.
+
+    `done`: they need no further care. `again`: they are to be offered again, in so many seconds.
+    """
+
+    done: tuple[str, ...] = ()
+    again: tuple[tuple[str, float], ...] = ()
+
+
+class Target(Protocol):
+    """Called from the loop's thread only, and never waits for anyone. A report has its victim's identity for a name."""
+
+    fd: int
+    """Readable when `settled` has something to say; -1 where it has that at once."""
+
+    @property
+    def problem(self) -> str:
+        """A sentence while reports do not arrive, or empty."""
+
+    @property
+    def stalled(self) -> bool:
+        """Whether what is offered now would take more than a moment to arrive."""
+
+    def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:
+        """Take a report over; False where there is no room for any, until `wait` has passed or `settled` speaks."""
+
+    def settled(self, now: float) -> Settled:
+        """What became of those taken over, since the last call."""
+
+    def wait(self, now: float) -> float | None:
+        """Seconds until there is something to do again without `fd` saying so, or None."""

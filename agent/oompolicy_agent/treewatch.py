@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps a snapshot of the cgroup tree, and scans anew when the kernel's announcements ask for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oompolicy_agent.announced import Announced
+from oompolicy_agent.cgroups import NotCgroup2Error, Tree, scan
+from oompolicy_agent.layout import CgroupRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from oompolicy_agent.loop import Loop
+    from oompolicy_agent.problems import Problems
+    from oompolicy_agent.settings import Settings
+
+
+class TreeWatch:
+    """`tree` is the last good snapshot, None before the first."""
+
+    def __init__(self, settings: Settings, loop: Loop, problems: Problems, on_scan: Callable[[], None]) -> None:
+        """`on_scan` is called after each scan that an announcement asked for."""
+        self._settings, self._loop, self._problems, self._on_scan = settings, loop, problems, on_scan
+        self._announced = Announced()
+        self._scanned_at = 0.0
+        self.tree: Tree | None = None
+
+    def scan(self, *, full: bool = False) -> bool:
+        """Look now; `full` finds kubepods roots that moved. False, and a problem, where the tree cannot be read."""
+        try:
+            roots = () if full or self.tree is None else self.tree.roots
+            self.tree = scan(self._settings.cgroup_root, roots)
+        except (NotCgroup2Error, OSError) as error:
+            self._problems.set("tree", str(error))
+            return False
+        self._problems.set("tree")
+        self._scanned_at = self._loop.clock()
+        again = self._announced.scanned(self.tree, self._settings.scan_gap)
+        if again is not None:
+            self._loop.after(again, "scan", self._rescan)
+        return True
+
+    def announced(self, raw: bytes) -> None:
+        """The kernel made or removed a cgroup."""
+        if self._announced.heard(CgroupRecord.from_buffer_copy(raw)):
+            since = self._loop.clock() - self._scanned_at
+            self._loop.after(max(0.0, self._settings.scan_gap - since), "scan", self._rescan)
+
+    def _rescan(self) -> None:
+        if self.scan():
+            self._on_scan()
