@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cuts raw manifests down to what `oompolicy.parse` reads, for the checkpoint.
+"""Cuts raw manifests down to what resolution and mapping need, for the agent's memory and the checkpoint.
 
-A pod's environment and volumes may hold secrets and have no place in a file of ours; and 300 whole pods are
-megabytes. Parsing the result gives the same record.
+A pod's environment, volumes and the annotations of others may hold secrets and have no place in a file of ours; and
+300 whole pods are megabytes. Parsing the result gives the same record, but for these annotations.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from oompolicy.annotations import PREFIX
+from oompolicy.podspec import MIRROR
+
 _METADATA: Final = ("name", "namespace", "uid", "generation", "labels")
-# kubectl keeps a whole copy of the object in this one.
-_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _POD_SPEC: Final = ("nodeName", "priorityClassName", "resources", "overhead")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
@@ -31,7 +32,8 @@ def slim(raw: _Object) -> dict[str, Any]:
 
 
 def _metadata(raw: _Object) -> dict[str, Any]:
-    annotations = {key: text for key, text in (raw.get("annotations") or {}).items() if key != _LAST_APPLIED}
+    every = raw.get("annotations") or {}
+    annotations = {key: text for key, text in every.items() if key == MIRROR or key.startswith(PREFIX)}
     return _only(raw, _METADATA) | ({"annotations": annotations} if annotations else {})
 
 
