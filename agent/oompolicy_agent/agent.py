@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look, decide, act: manifests and cgroups on one side, the pinned map on the other, victims in between."""
+"""Look, decide, act: objects and cgroups on one side, the pinned map on the other, victims in between."""
 
 from __future__ import annotations
 
@@ -8,62 +8,63 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent import attach, checkpoint, status
-from oompolicy_agent.announced import Announced
-from oompolicy_agent.cgroups import NotCgroup2Error, Tree, scan
+from oompolicy_agent.cgroups import Tree
 from oompolicy_agent.desired import FINISHED, Desired, desired
 from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.index import Index, owners
 from oompolicy_agent.kernel import Kernel
-from oompolicy_agent.layout import CgroupRecord
-from oompolicy_agent.output import Output
-from oompolicy_agent.problems import Problems
 from oompolicy_agent.reporter import Reporter
-from oompolicy_agent.source import Source
 from oompolicy_agent.spool import Spool
+from oompolicy_agent.treewatch import TreeWatch
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
     from oompolicy_agent.loop import Loop
+    from oompolicy_agent.outside import Outside
+    from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
+    from oompolicy_agent.tally import Tally
 
 log = logging.getLogger(__name__)
 
 
 class Agent:
-    """Everything that goes on, in one thread. `problems.current` may be read from another one."""
+    """Everything that goes on in the loop's thread. What has no underscore, others may read from another one."""
 
-    def __init__(self, settings: Settings, loop: Loop, boot_id: str) -> None:
+    def __init__(
+        self, settings: Settings, loop: Loop, boot_id: str, outside: Outside, *, problems: Problems, tally: Tally
+    ) -> None:
         """Open what needs no loader. OSError where the state directory cannot be used."""
         self._settings, self._loop, self._boot_id = settings, loop, boot_id
-        self.problems = Problems()
-        self._source = Source(settings, self.problems)
+        self.problems, self.tally, self.followed = problems, tally, outside.followed
+        self._outside, self._source = outside, outside.source
         self._reports = FolderWatch(settings.run_dir, only="loader.json")
         self._spool = Spool(settings.spool, boot_id)
         self._index = Index()
-        output = Output(settings.output, settings.output_format)
-        self._reporter = Reporter(settings, boot_id, self._spool, self._index, output)
+        self._reporter = Reporter(settings, boot_id, self._spool, self._index, outside.target, tally=tally)
+        self._tree = TreeWatch(settings, loop, problems, self._tree_changed)
         self._kernel = Kernel(
             settings,
             loop,
             self.problems,
             on_victim=self._on_victim,
-            on_cgroup=self._on_cgroup,
+            on_cgroup=self._tree.announced,
             on_change=self.full_check,
         )
-        self._announced = Announced()
-        self._tree: Tree | None = None
-        self._scanned_at = 0.0
         self._desired = Desired()
         self._attachment = attach.look(settings.run_dir, settings.bpffs, boot_id)
         self._status: dict[str, Any] = {}
         self._unsaved = True
+        self.view = self._view()
 
     def start(self) -> None:
         """Take over what an earlier agent knew, look at everything, and be called back from then on."""
         self._restore()
-        self._source.reload()
-        self._loop.watch(self._source.fd, self._manifests_changed)
+        self._source.start()
+        self._loop.watch(self._source.fd, self._source_changed)
         self._loop.watch(self._reports.fd, self._report_changed)
+        if self._outside.target.fd >= 0:
+            self._loop.watch(self._outside.target.fd, self._report)
         self.full_check()
 
     def stop(self) -> None:
@@ -72,21 +73,20 @@ class Agent:
         self._save()
         self._write_status()
         self._kernel.close()
-        self._loop.forget(self._source.fd)
-        self._loop.forget(self._reports.fd)
-        self._source.close()
+        for fd in (self._source.fd, self._reports.fd, self._outside.target.fd):
+            self._loop.forget(fd)
+        self._outside.close()
         self._reports.close()
 
     def full_check(self) -> None:
         """Look at everything anew: whatever event was lost, it is right again after this."""
         self._loop.after(self._settings.full_check, "full check", self.full_check)
-        if self._source.overlooked():
-            self._source.reload()
+        self._look_at_source()
         self._reports.renew()
         self._kernel.ensure()
         self._kernel.reread()
         self._look_at_node()
-        if self._look_at_tree(full=True):
+        if self._tree.scan(full=True):
             self._act()
         self._kernel.drain()
         self._report()
@@ -102,19 +102,33 @@ class Agent:
             return
         self._source.restore(saved)
         self._spool.remember(saved.reported)
+        self._outside.remember(saved.refusals)
         if saved.boot_id == self._boot_id:
             self._index.restore(saved.index, self._loop.clock())
 
-    def _manifests_changed(self) -> None:
+    def _source_changed(self) -> None:
         if self._source.changed():
-            self._loop.after(self._settings.settle, "manifests", self._reload)
+            self._loop.after(self._source.settle, "source", self._reload)
 
     def _reload(self) -> None:
+        since = self._source.since
         if self._source.reload():
             self._act()
-            self._save()
+            if since is not None and not self.problems.current.get("map"):
+                self.tally.change_lag.add(self._loop.clock() - since)
+            self._save_later()
             self._report()
         self._touch()
+
+    def _look_at_source(self) -> None:
+        """Once a second while there is no answer: what no event tells is that there is still none."""
+        before = self.problems.current
+        if self._source.look():
+            self._source.reload()
+        if any(self.problems.current.get(area) for area in status.SILENCE):
+            self._loop.after(self._settings.tick, "look at source", self._look_at_source)
+        if self.problems.current is not before:
+            self._touch()
 
     def _report_changed(self) -> None:
         """The loader ran: its pins may be other ones now."""
@@ -126,43 +140,29 @@ class Agent:
         self.problems.set("attach", self._attachment.problem)
         self.problems.set("kernel", *status.warnings(self._attachment, self._kernel.counters()))
 
-    def _look_at_tree(self, *, full: bool = False) -> bool:
-        try:
-            roots = () if full or self._tree is None else self._tree.roots
-            self._tree = scan(self._settings.cgroup_root, roots)
-        except (NotCgroup2Error, OSError) as error:
-            self.problems.set("tree", str(error))
-            return False
-        self.problems.set("tree")
-        self._scanned_at = self._loop.clock()
-        again = self._announced.scanned(self._tree, self._settings.scan_gap)
-        if again is not None:
-            self._loop.after(again, "scan", self._rescan)
-        return True
-
-    def _rescan(self) -> None:
-        if self._look_at_tree():
-            self._act()
-            self._report()
+    def _tree_changed(self) -> None:
+        self._act()
+        self._report()
 
     # Decide and act.
 
     def _act(self) -> None:
-        """Make index and map what manifests and tree say."""
-        if self._tree is None:
+        """Make map and index what objects and tree say."""
+        tree = self._tree.tree
+        if tree is None:
             return
         known, defaults = self._source.known, self._settings.defaults
         pods, assignments = (known.pods, known.assignments) if known else ((), ())
         lost = self._desired.not_mapped
-        self._desired = desired(assignments, pods, self._tree, defaults)
-        _log_mapping(pods, lost, self._desired.not_mapped)
-        if self._index.update(owners(self._tree, pods, assignments, defaults), self._loop.clock()):
-            self._save_later()
+        self._desired = desired(assignments, pods, tree, defaults)
         # Before the first good state the loader's entries, from the checkpoint, are better than none.
         self._kernel.write(self._desired.entries, delete=known is not None)
+        _log_mapping(pods, lost, self._desired.not_mapped)
+        if self._index.update(owners(tree, pods, assignments, defaults), self._loop.clock()):
+            self._save_later()
         self._touch()
 
-    # Victims and announcements.
+    # Victims.
 
     def _on_victim(self, raw: bytes) -> None:
         try:
@@ -174,23 +174,22 @@ class Agent:
             self._reporter.arrived(name, self._loop.clock())
             self._loop.after(0, "report", self._report)
 
-    def _on_cgroup(self, raw: bytes) -> None:
-        if self._announced.heard(CgroupRecord.from_buffer_copy(raw)):
-            since = self._loop.clock() - self._scanned_at
-            self._loop.after(max(0.0, self._settings.scan_gap - since), "scan", self._rescan)
+    # What is told to others.
 
     def _report(self) -> None:
-        before = self._spool.reported
-        wait = self._reporter.run(self._source.nameable, self._tree or Tree(0), self._loop.clock())
-        if wait is not None:
-            self._loop.after(wait, "report", self._report)
-        self.problems.set("output", self._reporter.problem)
+        before = self._spool.reported, self._outside.told
+        known, now = self._source.known, self._loop.clock()
+        waits = [self._reporter.run(self._source.nameable, self._tree.tree or Tree(0), now)]
+        if known:
+            waits.append(self._outside.tell(known.assignments, now))
+        for wait in waits:
+            if wait is not None:
+                self._loop.after(wait, "report", self._report)
+        self.problems.set("output", self._outside.target.problem)
         self.problems.set("spool", self._spool.problem)
-        if self._spool.reported != before:
+        if (self._spool.reported, self._outside.told) != before:
             self._save_later()
             self._touch()
-
-    # What is told to others.
 
     def _save_later(self) -> None:
         self._unsaved = True
@@ -202,7 +201,12 @@ class Agent:
             return
         try:
             checkpoint.save(
-                self._settings.checkpoint, self._boot_id, known.objects_json, self._index.dump(), self._spool.reported
+                self._settings.checkpoint,
+                self._boot_id,
+                known.objects_json,
+                self._index.dump(),
+                reported=self._spool.reported,
+                refusals=self._outside.told,
             )
         except OSError as error:
             self.problems.set("checkpoint", f"the checkpoint cannot be written: {error}")
@@ -215,8 +219,10 @@ class Agent:
         self._loop.after(self._settings.status_delay, "status", self._write_status)
 
     def _write_status(self) -> None:
+        self.view = self._view()
+        self._status = status.build(self.view, self._status, datetime.now(UTC))
+        self._outside.publish(self._status)
         try:
-            self._status = status.build(self._view(), self._status, datetime.now(UTC))
             status.write(self._settings.run_dir / "status.json", self._status)
         except OSError as error:
             self.problems.set("status", f"the status cannot be written: {error}")

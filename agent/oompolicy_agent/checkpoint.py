@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent last knew, on disk: read by the agent's next start and, before it, by the loader.
 
-Shape: {"version": 1, "bootId": str, "objects": [raw manifests], "index": [named cgroups], "reported": [ids]}.
-Cgroup ids, and so `index`, mean nothing after another boot.
+Shape: {"version": 1, "bootId": str, "objects": [raw manifests], "index": [named cgroups], "reported": [ids],
+"refusals": [names of Events]}. Cgroup ids, and so `index`, mean nothing after another boot.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Checkpoint:
     objects: tuple[dict[str, Any], ...] = ()
     index: tuple[dict[str, Any], ...] = ()
     reported: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
 
     @property
     def manifests(self) -> tuple[tuple[None, dict[str, Any]], ...]:
@@ -51,7 +52,15 @@ def load(path: Path) -> Checkpoint | None:
         return None
 
 
-def save(path: Path, current_boot: str, objects_json: str, index_json: str, reported: tuple[str, ...]) -> None:
+def save(
+    path: Path,
+    current_boot: str,
+    objects_json: str,
+    index_json: str,
+    *,
+    reported: tuple[str, ...] = (),
+    refusals: tuple[str, ...] = (),
+) -> None:
     """Replace the checkpoint, durably. Takes the two long lists as JSON text: the agent keeps no raw objects."""
     fields = {
         "version": json.dumps(VERSION),
@@ -59,6 +68,7 @@ def save(path: Path, current_boot: str, objects_json: str, index_json: str, repo
         "objects": objects_json,
         "index": index_json,
         "reported": json.dumps(reported),
+        "refusals": json.dumps(refusals),
     }
     text = ",\n".join(f'"{name}": {value}' for name, value in fields.items())
     write_atomic(path, f"{{{text}}}\n".encode())
@@ -70,7 +80,11 @@ def parse(data: bytes) -> Checkpoint:
     if not isinstance(raw, dict) or raw.get("version") != VERSION or not isinstance(raw.get("bootId"), str):
         raise ValueError(f"not a checkpoint of version {VERSION}, with a bootId")
     return Checkpoint(
-        raw["bootId"], _list(raw, "objects", dict), _list(raw, "index", dict), _list(raw, "reported", str)
+        raw["bootId"],
+        _list(raw, "objects", dict),
+        _list(raw, "index", dict),
+        _list(raw, "reported", str),
+        _list(raw, "refusals", str),
     )
 
 

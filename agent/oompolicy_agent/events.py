@@ -56,7 +56,11 @@ def event(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, A
 
 def event_name(subject: str, victim: Victim) -> str:
     """The same whenever the same victim is reported, so that a retry is no second Event."""
-    digest = identity(victim.boot_id, victim.tgid, victim.start_boottime_ns)
+    return named_for(subject, identity(victim.boot_id, victim.tgid, victim.start_boottime_ns))
+
+
+def named_for(subject: str, digest: str) -> str:
+    """An Event's name, a DNS subdomain: whom it regards, and 16 digits."""
     return f"{subject[: NAME_LENGTH - 17].rstrip('.-')}.{digest}"
 
 
@@ -64,6 +68,12 @@ def micro_time(realtime_ns: int) -> str:
     """A metav1.MicroTime."""
     seconds, rest = divmod(realtime_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def nanoseconds(text: str) -> int:
+    """The time of a metav1.MicroTime, in nanoseconds since the epoch. ValueError if it is none."""
+    time = datetime.fromisoformat(text)
+    return int(time.replace(microsecond=0).timestamp()) * 1_000_000_000 + time.microsecond * 1000
 
 
 def note(named: NamedVictim) -> str:

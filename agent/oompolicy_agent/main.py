@@ -18,10 +18,15 @@ from oompolicy_agent.agent import Agent
 from oompolicy_agent.bpf import libbpf
 from oompolicy_agent.checkpoint import boot_id
 from oompolicy_agent.loop import Loop
+from oompolicy_agent.outside import Folder
+from oompolicy_agent.problems import Problems
+from oompolicy_agent.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from oompolicy_agent.health import Answer
+    from oompolicy_agent.outside import Outside
     from oompolicy_agent.settings import Settings
 
 _OBJECT: Final = Path(__file__).with_name("bpf") / "oompolicy.bpf.o"
@@ -52,12 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(chosen: Settings, stack: ExitStack) -> None:
     """Until SIGTERM or SIGINT."""
-    loop = Loop()
+    loop, problems, tally = Loop(), Problems(), Tally()
     stack.callback(loop.close)
     try:
         libbpf()
-        agent = Agent(chosen, loop, boot_id())
-    except OSError as error:
+        outside = _outside(chosen, problems, tally)
+        agent = Agent(chosen, loop, boot_id(), outside, problems=problems, tally=tally)
+    except (OSError, ValueError) as error:
         raise StartError(f"cannot start: {error}") from error
     _stop_on_signals(loop, stack)
     agent.start()
@@ -71,6 +77,14 @@ def run(chosen: Settings, stack: ExitStack) -> None:
     finally:
         agent.stop()
     log.info("ended by a signal")
+
+
+def _outside(chosen: Settings, problems: Problems, tally: Tally) -> Outside:
+    if chosen.manifests:
+        return Folder(chosen.manifests, chosen, problems)
+    from oompolicy_agent.api.outside import Api  # noqa: PLC0415 (the HTTP client costs memory)
+
+    return Api(chosen, problems, tally)
 
 
 def _locked(state_dir: Path) -> IO[bytes]:
@@ -106,16 +120,28 @@ def _stop_on_signals(loop: Loop, stack: ExitStack) -> None:
 
 
 def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack) -> None:
-    from oompolicy_agent.health import serve  # noqa: PLC0415 (http.server costs memory)
+    from oompolicy_agent.health import probe, serve  # noqa: PLC0415 (http.server costs memory)
 
     def stuck() -> tuple[str, ...]:
         idle = loop.clock() - loop.beat
         return (f"the loop has not turned for {idle:.0f} s",) if idle > _STUCK else ()
 
-    probes = {"/readyz": lambda: status.reasons(agent.problems.current), "/livez": stuck}
+    ready = probe(lambda: status.reasons(agent.problems.current))
     try:
-        server = serve(address, probes)
+        server = serve(address, {"/readyz": ready, "/livez": probe(stuck), **_metrics(agent)})
     except OSError as error:
         raise StartError(f"cannot listen on {address[0]}:{address[1]}: {error}") from error
     stack.callback(server.server_close)
     stack.callback(server.shutdown)
+
+
+def _metrics(agent: Agent) -> dict[str, Callable[[], Answer]]:
+    from oompolicy_agent.health import Answer  # noqa: PLC0415
+
+    try:
+        from oompolicy_agent.metrics import CONTENT_TYPE, Metrics  # noqa: PLC0415 (it costs memory too)
+    except ModuleNotFoundError as error:
+        log.warning("there will be no /metrics: %s", error)
+        return {}
+    metrics = Metrics(agent.tally, lambda: agent.view, agent.followed)
+    return {"/metrics": lambda: Answer(metrics.text(), content_type=CONTENT_TYPE)}

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -17,16 +17,6 @@ STDOUT: Final = "-"
 
 _LAST: Final = 8192
 """Bytes: more than any one Event has."""
-
-
-class Target(Protocol):
-    """What a reporter needs of an output."""
-
-    def write(self, manifest: Mapping[str, Any], /) -> None:
-        """Append one manifest, or raise OSError."""
-
-    def last(self) -> bytes:
-        """The end of what was written, also by an earlier process; empty where that cannot be known."""
 
 
 class Output:

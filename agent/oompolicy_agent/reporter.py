@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports spooled victims: name, write, and only then forget."""
+"""Reports spooled victims: name, hand over, and forget only what has arrived."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy_agent.cgroups import Tree, locate
-from oompolicy_agent.events import event, micro_time, note
 from oompolicy_agent.index import Index
+from oompolicy_agent.report import report_of
 from oompolicy_agent.status import LAST_VICTIMS
-from oompolicy_agent.victims import name_victim, parse_victim
+from oompolicy_agent.victims import name_victim, parse_victim, qos_class
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
-    from oompolicy_agent.output import Target
+    from oompolicy_agent.report import Report
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.spool import Spool, Spooled
+    from oompolicy_agent.tally import Tally
+    from oompolicy_agent.target import Target
     from oompolicy_agent.victims import NamedVictim, Victim
 
 BATCH: Final = 100
@@ -26,68 +28,127 @@ BATCH: Final = 100
 log = logging.getLogger(__name__)
 
 
+class _Found(NamedTuple):
+    spooled: Spooled
+    report: Report
+
+
 class Reporter:
-    """From spool to output."""
+    """From spool to target."""
 
     def __init__(
-        self,
-        settings: Settings,
-        boot_id: str,
-        spool: Spool,
-        index: Index,
-        output: Target,
+        self, settings: Settings, boot_id: str, spool: Spool, index: Index, target: Target, *, tally: Tally
     ) -> None:
-        """Look at what the output already has."""
+        """Nothing is handed over yet."""
         self._settings, self._boot_id = settings, boot_id
-        self._spool, self._index, self._output = spool, index, output
-        # An earlier agent may have died between writing a report and removing its file.
-        self._written = output.last()
-        self._seen: dict[str, float] = {}
-        self._retry_at = 0.0
-        self._backoff = 0.0
+        self._spool, self._index, self._target, self._tally = spool, index, target, tally
+        self._arrived: dict[str, float] = {}
+        self._incomplete: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+        self._told: set[str] = set()
+        self._kept: set[str] = set()
+        self._under_way: set[str] = set()
+        self._dropped = 0
         self.last: deque[dict[str, Any]] = deque(maxlen=LAST_VICTIMS)
-        self.problem = ""
 
     def arrived(self, name: str, now: float) -> None:
         """A victim was spooled just now: its pod's object may still be under way."""
-        self._seen[name] = now
+        self._arrived[name] = now
 
     def run(self, pods: tuple[Pod, ...], tree: Tree, now: float) -> float | None:
         """Report what can be. Seconds until there is something to try again, or None."""
-        if now < self._retry_at:
-            return self._retry_at - now
         self._spool.retry_held()
-        try:
-            wait = self._report_batch(pods, tree, now)
-        except OSError as error:
-            return self._failed(error, now)
-        self._backoff, self.problem = 0.0, ""
-        return wait
+        self._settle(now)
+        if self._run_batch(pods, tree, now):
+            return 0.0
+        self._forget_dropped()
+        deadlines = [*self._incomplete.values(), *self._not_before.values()]
+        waits = [deadline - now for deadline in deadlines if deadline > now]
+        target = self._target.wait(now)
+        return min(waits if target is None else [*waits, target], default=None)
 
-    def _report_batch(self, pods: tuple[Pod, ...], tree: Tree, now: float) -> float | None:
-        reported, waits = 0, []
+    def _run_batch(self, pods: tuple[Pod, ...], tree: Tree, now: float) -> bool:
+        """Whether there are more."""
+        handled, open_ = 0, True
         for name in self._spool.pending:
-            spooled = self._spool.read(name)
-            if spooled is None:
+            ready = open_ and name not in self._under_way and self._not_before.get(name, now) <= now
+            if not ready and (name in self._kept or not self._target.stalled):
                 continue
-            named = self._name(spooled, pods, tree, now)
-            wait = self._seen.get(name, -self._settings.naming_grace) + self._settings.naming_grace - now
-            if wait > 0 and not named.complete:
-                waits.append(wait)
+            found = self._find(name, pods, tree, now)
+            if found is None:
                 continue
-            self._report(name, named, spooled)
-            reported += 1
-            if reported == BATCH:
-                return 0.0
-        return min(waits, default=None)
+            if ready:
+                open_ = self._hand_over(name, found.report, now)
+            if self._target.stalled and name not in self._kept:
+                self._keep(name, found)
+            self._settle(now)
+            handled += 1
+            if handled == BATCH:
+                return True
+        return False
 
-    def _report(self, name: str, named: NamedVictim, spooled: Spooled) -> None:
-        if name.encode() not in self._written:
-            self._output.write(event(named, self._settings.node, spooled.realtime_offset_ns))
-        self._spool.done(name)
-        self._seen.pop(name, None)
-        self.last.append(_summary(named, spooled))
-        log.warning("%s", note(named))
+    def _hand_over(self, name: str, report: Report, now: float) -> bool:
+        if not self._target.offer(name, report.event, now):
+            return False
+        self._under_way.add(name)
+        self._not_before.pop(name, None)
+        return True
+
+    def _keep(self, name: str, found: _Found) -> None:
+        self._kept.add(name)
+        if not found.spooled.report:
+            self._spool.keep(name, found.spooled, found.report)
+
+    def _settle(self, now: float) -> None:
+        done, again = self._target.settled(now)
+        for name in done:
+            self._spool.done(name)
+            self._forget(name)
+        for name, delay in again:
+            self._under_way.discard(name)
+            self._not_before[name] = now + delay
+
+    def _forget(self, name: str) -> None:
+        for names in (self._told, self._kept, self._under_way):
+            names.discard(name)
+        for times in (self._arrived, self._incomplete, self._not_before):
+            times.pop(name, None)
+
+    def _forget_dropped(self) -> None:
+        """What the spool dropped is never done."""
+        if self._spool.dropped != self._dropped:
+            self._dropped = self._spool.dropped
+            for name in self._told.union(self._arrived).difference(self._spool.pending):
+                self._forget(name)
+
+    # What is known of one victim.
+
+    def _find(self, name: str, pods: tuple[Pod, ...], tree: Tree, now: float) -> _Found | None:
+        """A victim and its report; None where it cannot be read, or a pod's object may still complete its name."""
+        spooled = self._spool.read(name)
+        if spooled is None:
+            return None
+        if spooled.report:
+            self._tell(name, spooled.report)
+            return _Found(spooled, spooled.report)
+        named = self._name(spooled, pods, tree, now)
+        deadline = self._arrived.get(name, -self._settings.naming_grace) + self._settings.naming_grace
+        if deadline > now and not named.complete:
+            self._incomplete[name] = deadline
+            return None
+        self._incomplete.pop(name, None)
+        if name in self._arrived and name not in self._told:
+            self._tally.victim(named.scope, qos_class(named.victim))
+        made = report_of(named, self._settings.node, spooled.realtime_offset_ns)
+        self._tell(name, made)
+        return _Found(spooled, made)
+
+    def _tell(self, name: str, report: Report) -> None:
+        """Those who look at this node learn it at once, however long the report takes."""
+        if name not in self._told:
+            self._told.add(name)
+            self.last.append(report.summary)
+            log.warning("%s", report.event["note"])
 
     def _name(self, spooled: Spooled, pods: tuple[Pod, ...], tree: Tree, now: float) -> NamedVictim:
         victim = parse_victim(spooled.raw, spooled.boot_id)
@@ -103,27 +164,3 @@ class Reporter:
         for cgroup_id, container_id in locate(tree, [i for i in ids if i and self._index.get(i) is None]).items():
             if owner := self._index.get(container_id):
                 self._index.learn(cgroup_id, owner, now)
-
-    def _failed(self, error: OSError, now: float) -> float:
-        self._backoff = min(self._settings.retry_max, 2 * self._backoff or 1.0)
-        self._retry_at = now + self._backoff
-        self.problem = f"victims cannot be reported and stay spooled: {error}"
-        return self._backoff
-
-
-def _summary(named: NamedVictim, spooled: Spooled) -> dict[str, Any]:
-    victim, owner = named.victim, named.owner
-    known = {
-        "namespace": owner.namespace if owner else "",
-        "pod": owner.pod if owner else "",
-        "container": owner.container if owner else "",
-        "policy": named.decided_by.policy if named.decided_by else "",
-    }
-    return {
-        "time": micro_time(victim.boottime_ns + spooled.realtime_offset_ns),
-        **{key: value for key, value in known.items() if value},
-        "process": victim.comm,
-        "pid": victim.tgid,
-        "priority": victim.priority,
-        "scope": named.scope,
-    }

@@ -13,19 +13,43 @@ from oompolicy.model import Defaults
 from oompolicy_agent.output import STDOUT, Format
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MODE: Final = "Enforce"
 
 _GRACE: Final = "how long a report waits for the object of a pod or container not known yet; default 5"
+_FOLDER_ONLY: Final = ("output", "output_format")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventLimits:
+    """How many Events go to the API server. Beyond, kills are counted in the series of an Event, or wait."""
+
+    node_burst: int = 100  # Events at once; kubelet's default for its own (eventBurst)
+    node_rate: float = 10.0  # Events per second; a fifth of kubelet's (eventRecordQPS): 5,000 nodes may have a bad day
+    pod_burst: int = 25  # Events at once; as client-go's spam filter (tools/record/events_cache.go)
+    pod_rate: float = 1 / 300  # Events per second; the same
+    refusal_burst: int = 50  # Events of refused annotations at once: a bad policy change has about one per pod
+    refusal_rate: float = 1.0  # Events per second; nobody dies of a wrong annotation
+    series_idle: float = 360.0  # seconds after which a kill is news again; as client-go (tools/events)
+    series_every: float = 10.0  # seconds between two updates of one series
+    # Events handed to the connection at once. A crash may forget that these arrived, and buckets are full after it:
+    # below each burst they are posted again, under their names, and not counted a second time.
+    under_way: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Each field is the flag of its name; those without a flag are seconds, and for tests to change."""
+    """Each field is the flag of its name; those without a flag are seconds, and for tests to change.
 
-    manifests: Path
+    Exactly one of `manifests`, `kubeconfig` and `in_cluster` is given.
+    """
+
     node: str
+    manifests: Path | None = None
+    kubeconfig: Path | None = None
+    in_cluster: bool = False
+    impersonate_node: bool = False
     output: str = STDOUT
     output_format: Format = "yaml"
     state_dir: Path = Path("/var/lib/oompolicy")
@@ -35,14 +59,20 @@ class Settings:
     listen: tuple[str, int] | None = None
     naming_grace: float = 5.0  # kubelet reports a container's id about a second after its start
     defaults: Defaults = field(default_factory=Defaults)
+    event_limits: EventLimits = field(default_factory=EventLimits)
 
     full_check: float = 30.0  # a lost announcement costs a pod its own priority for no longer than this
     tick: float = 1.0  # between looks for pins that are not there yet: inotify says nothing on bpffs
     scan_gap: float = 0.02  # between two scans in a rush of pods; one takes a few milliseconds
     settle: float = 0.05  # a change of several manifests is read once
-    checkpoint_delay: float = 1.0  # new cgroups: what a crash loses, the kernel's names and the pods still tell
+    api_settle: float = 0.01  # objects come one by one, and each is whole: enough to take a rush together
+    deaf_after: float = 30.0  # without a word from the API server: a restart of its takes a few seconds
+    checkpoint_delay: float = 1.0  # what a crash loses, API server or folder, and the kernel's names, still tell
     status_delay: float = 0.1
+    status_first: float = 10.0  # an agent that starts is about to be ready: one write to OOMNode instead of two
+    status_every: float = 300.0  # counts in OOMNode: 5,000 nodes are 17 writes a second
     retry_max: float = 60.0  # between tries of an output that fails; they begin at one second
+    retry_refused: float = 60.0  # between tries of an Event that the API server refused: somebody has to allow it first
 
     @property
     def spool(self) -> Path:
@@ -54,6 +84,11 @@ class Settings:
         """What the next start knows without asking anyone."""
         return self.state_dir / "checkpoint.json"
 
+    @property
+    def series(self) -> Path:
+        """Which kills are counted in which Event."""
+        return self.state_dir / "series.json"
+
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
     """From the command line; exits with status 2 where it is wrong."""
@@ -62,23 +97,45 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         description="Keep this node's priorities in the kernel, and report the OOM killer's victims.",
         argument_default=argparse.SUPPRESS,
     )
+    _add_source(parser)
     for flag, text in (
-        ("--manifests", "OOMPolicy, Namespace and Pod manifests; changes are followed"),
         ("--state-dir", "checkpoint, spool and lock; default /var/lib/oompolicy"),
         ("--run-dir", "loader.json and status.json; default /run/oompolicy"),
         ("--bpffs", "where the loader pinned maps and links; default /sys/fs/bpf/oompolicy"),
         ("--cgroup-root", "a cgroup v2 mount; default /sys/fs/cgroup"),
     ):
-        parser.add_argument(flag, type=Path, metavar="DIR", required=flag == "--manifests", help=text)
+        parser.add_argument(flag, type=Path, metavar="DIR", help=text)
     parser.add_argument("--node", metavar="NAME", help="this node's name; default $NODE_NAME")
     parser.add_argument("--output", metavar="FILE|-", help="where Events are appended; default - (standard output)")
     parser.add_argument("--output-format", choices=["yaml", "json"], help="documents (default) or lines")
-    parser.add_argument("--listen", type=_address, metavar="HOST:PORT", help="serve /readyz and /livez")
+    parser.add_argument("--listen", type=_address, metavar="HOST:PORT", help="serve /readyz, /livez and /metrics")
     parser.add_argument("--naming-grace", type=float, metavar="SECONDS", help=_GRACE)
     given = {"node": os.environ.get("NODE_NAME", ""), **vars(parser.parse_args(arguments))}
     if not given["node"]:
         parser.error("--node or $NODE_NAME is required")
+    if misplaced := _misplaced(given):
+        parser.error(misplaced)
     return Settings(**given)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    sources = parser.add_mutually_exclusive_group(required=True)
+    sources.add_argument(
+        "--manifests", type=Path, metavar="DIR", help="OOMPolicy, Namespace and Pod manifests; changes are followed"
+    )
+    sources.add_argument("--kubeconfig", type=Path, metavar="FILE", help="ask the API server that it names")
+    sources.add_argument("--in-cluster", action="store_true", help="ask the API server of the cluster we run in")
+    parser.add_argument(
+        "--impersonate-node", action="store_true", help="read pods as this node (Kubernetes >= 1.36), not as ourselves"
+    )
+
+
+def _misplaced(given: Mapping[str, object]) -> str:
+    """A sentence where a flag says nothing beside the others."""
+    if "manifests" in given:
+        return "--impersonate-node is for the API server, not for --manifests" if "impersonate_node" in given else ""
+    flags = [f"--{name.replace('_', '-')}" for name in _FOLDER_ONLY if name in given]
+    return f"{' and '.join(flags)}: with an API server, Events go there" if flags else ""
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -3,6 +3,12 @@
 
 A file is written, synced and renamed before the ring buffer's consumer moves on. Whoever dies in between meets
 the same record again: its name is the process's identity, so it stays one victim.
+
+A record is named by what is known of pods and cgroups in its moment. Where it cannot be reported soon, the finished
+report takes its place on disk, because in an hour nobody knows the pod any more.
+
+What the spool forgets: reports that arrived, or that the target refuses for ever; the oldest beyond its bounds, and
+files that cannot be read, both of which `dropped` counts.
 """
 
 from __future__ import annotations
@@ -13,10 +19,12 @@ import os
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy_agent.events import nanoseconds
 from oompolicy_agent.files import sync_folder, write_synced
+from oompolicy_agent.report import Report
 from oompolicy_agent.victims import identity, record_of
 
 if TYPE_CHECKING:
@@ -36,11 +44,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """One victim on disk. `realtime_offset_ns` turns its boot's clock into the time of day."""
+    """One victim on disk. `realtime_offset_ns` turns its boot's clock into the time of day.
+
+    `raw` is the record, empty where the finished `report` has taken its place.
+    """
 
     boot_id: str
     realtime_offset_ns: int
     raw: bytes
+    report: Report | None = None
 
 
 class Spool:
@@ -107,6 +119,18 @@ class Spool:
         self._drop(name)
         return None
 
+    def keep(self, name: str, spooled: Spooled, report: Report) -> None:
+        """Put the finished report in the record's place. Never raises for the disk's sake; the record stays then."""
+        finished = replace(spooled, raw=b"", report=report)
+        if name in self._held:
+            self._held[name] = finished
+            return
+        try:
+            self.publish(name, self.write_temporary(name, finished))
+        except OSError as error:
+            log.warning("the report of victim %s cannot be spooled; its record is: %s", name, error)
+        self._shrink()
+
     def done(self, name: str) -> None:
         """It was reported."""
         self._remember(name)
@@ -114,10 +138,9 @@ class Spool:
 
     def write_temporary(self, name: str, spooled: Spooled) -> int:
         """The first of two steps: the file, synced, under a name that nobody reads. Its size."""
-        data = _encode(spooled)
+        data, killed = _encode(spooled), _killed_ns(spooled)
         write_synced(self._temporary(name), data)
         # The order of the next agent: what the file system notes ticks too slowly for a storm.
-        killed = record_of(spooled.raw).boottime_ns + spooled.realtime_offset_ns
         os.utime(self._temporary(name), ns=(killed, killed))
         return len(data)
 
@@ -125,8 +148,8 @@ class Spool:
         """The second step: from here on the victim is not forgotten."""
         self._temporary(name).replace(self._path(name))
         sync_folder(self._folder)
+        self.bytes += size - self._sizes.get(name, 0)
         self._sizes[name] = size
-        self.bytes += size
 
     def _store(self, name: str, spooled: Spooled) -> None:
         try:
@@ -184,8 +207,17 @@ def realtime_offset_ns() -> int:
     return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
+def _killed_ns(spooled: Spooled) -> int:
+    """The time of day, in nanoseconds since the epoch."""
+    if spooled.report:
+        return nanoseconds(spooled.report.event["eventTime"])
+    return record_of(spooled.raw).boottime_ns + spooled.realtime_offset_ns
+
+
 def _encode(spooled: Spooled) -> bytes:
-    head = {"version": 1, "bootId": spooled.boot_id, "realtimeOffsetNs": spooled.realtime_offset_ns}
+    head: dict[str, Any] = {"version": 1, "bootId": spooled.boot_id, "realtimeOffsetNs": spooled.realtime_offset_ns}
+    if spooled.report:
+        head["report"] = spooled.report._asdict()
     return json.dumps(head).encode() + b"\n" + spooled.raw
 
 
@@ -194,7 +226,12 @@ def _decode(data: bytes) -> Spooled:
     head, _, raw = data.partition(b"\n")
     fields = json.loads(head)
     match fields:
-        case {"version": 1, "bootId": str(boot_id), "realtimeOffsetNs": int(offset)}:
+        case {"report": {"event": {"eventTime": str(), "note": str()} as event, "summary": dict(summary)}}:
+            report: Report | None = Report(event, summary)
+        case _:
+            report = None
             record_of(raw)
-            return Spooled(boot_id, offset, raw)
+    match fields:
+        case {"version": 1, "bootId": str(boot_id), "realtimeOffsetNs": int(offset)}:
+            return Spooled(boot_id, offset, raw, report)
     raise ValueError("not a spooled victim of version 1")

@@ -27,11 +27,19 @@ MESSAGE_LENGTH: Final = 1024
 # Problems that make the node not ready, by area, and the reason its conditions give.
 READINESS: Final[Mapping[str, str]] = {
     "manifests": "InvalidManifests",
+    "api": "NotSynced",
     "tree": "CgroupsUnreadable",
     "pins": "PinsMissing",
     "attach": "NotAttached",
     "map": "MapNotWritten",
 }
+SILENCE: Final = ("api", "deaf")
+"""Areas of problems with hearing from the API server: before it has told all there is, and after.
+
+`deaf` is not among READINESS: an API server that is away says nothing of what is in the kernel, and must not turn
+the agents of all its nodes red at once (fail static).
+"""
+_SILENT: Final = {"api": "NotSynced", "deaf": "APIUnreachable"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +58,11 @@ class View:
     problems: Mapping[str, tuple[str, ...]]
     assignments: tuple[Assignment, ...] = ()
     last_victims: tuple[Mapping[str, Any], ...] = field(default=())
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the node is not ready; empty when it is."""
+        return reasons(self.problems)
 
 
 def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -122,7 +135,7 @@ def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[
 
 
 def _ready(view: View) -> dict[str, str]:
-    found = reasons(view.problems)
+    found = view.reasons
     reason = next((READINESS[area] for area in READINESS if view.problems.get(area)), "Ready")
     return _condition("Ready", not found, reason, "; ".join(found) or "all is in place")
 
@@ -146,6 +159,8 @@ def _synced(view: View) -> dict[str, str]:
         return _condition("Synced", False, READINESS[blocked[0]], "; ".join(view.problems[blocked[0]]))
     if view.problems.get("manifests"):
         return _condition("Synced", False, "LastGoodState", "the last good manifests are enforced")
+    if silent := next((area for area in SILENCE if view.problems.get(area)), None):
+        return _condition("Synced", False, _SILENT[silent], "; ".join(view.problems[silent]))
     return _condition("Synced", True, "PodsNotMapped" if lost else "Synced", lost or f"{view.entries} entries")
 
 

@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from oompolicy.model import QOSClass
 from oompolicy_agent.cgroups import parse_name
 from oompolicy_agent.index import Owner, container_owner, pod_owner
 from oompolicy_agent.layout import LEVELS, NO_LEVEL, VictimFlag, VictimRecord
@@ -137,6 +138,16 @@ def parse_victim(raw: bytes, boot_id: str) -> Victim:
         spared_priority=record.spared_priority,
         spared_badness=record.spared_badness,
     )
+
+
+def qos_class(victim: Victim) -> QOSClass | None:
+    """That of the victim's pod, as the place of its cgroup tells; None for a process of the host."""
+    for name in filter(None, map(parse_name, victim.names)):
+        if name.kind == "qos":
+            return QOSClass(name.value)
+        if name.kind == "pod":
+            return QOSClass.GUARANTEED
+    return None
 
 
 def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVictim:

@@ -28,7 +28,8 @@ class Bucket:
     def take(self, now: float) -> None:
         """Take one, if there is one."""
         self._fill(now)
-        self.tokens = max(0.0, self.tokens - 1.0)
+        if self.tokens >= 1.0:
+            self.tokens -= 1.0
 
     def _fill(self, now: float) -> None:
         self.tokens = min(self.burst, self.tokens + self.rate * (now - self.at))

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent import agent as agent_module
 from oompolicy_agent import kernel as kernel_module
+from oompolicy_agent import treewatch
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.cgroups import scan
 from oompolicy_agent.layout import CgroupChange, CgroupRecord, Stat
 from oompolicy_agent.loop import Loop
+from oompolicy_agent.outside import Folder
+from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
+from oompolicy_agent.tally import Tally
 from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, UID, id_of, ids_along, make, raw_pod, raw_policy, record
 
 if TYPE_CHECKING:
@@ -114,7 +117,9 @@ class Node:
 
     def boot(self) -> None:
         self.loop = Loop()
-        self.agent = Agent(self.settings, self.loop, BOOT)
+        problems, tally = Problems(), Tally()
+        outside = Folder(self.folder / "manifests", self.settings, problems)
+        self.agent = Agent(self.settings, self.loop, BOOT, outside, problems=problems, tally=tally)
 
     def restart(self) -> None:
         self.agent.stop()
@@ -172,7 +177,7 @@ class Node:
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
-    monkeypatch.setattr(agent_module, "scan", partial(scan, check=lambda _: True))
+    monkeypatch.setattr(treewatch, "scan", partial(scan, check=lambda _: True))
     monkeypatch.setattr(kernel_module, "Pins", FakePins)
     made = Node(tmp_path)
     FakePins.state = made.state
@@ -403,7 +408,7 @@ def test_an_unreadable_tree_deletes_nothing(node: Node, monkeypatch: pytest.Monk
     """No tree is not an empty tree."""
     node.agent.start()
     before = dict(node.state["map"])
-    monkeypatch.setattr(agent_module, "scan", scan)
+    monkeypatch.setattr(treewatch, "scan", scan)
     node.agent.full_check()
 
     assert before == node.state["map"]

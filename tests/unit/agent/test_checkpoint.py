@@ -19,15 +19,22 @@ if TYPE_CHECKING:
 
 
 def saved(path: Path, objects: list[dict[str, Any]]) -> Path:
-    save(path, BOOT, json.dumps(objects), '[{"id": 1, "kind": "pod", "path": "/x"}]', ("a", "b"))
+    save(
+        path,
+        BOOT,
+        json.dumps(objects),
+        '[{"id": 1, "kind": "pod", "path": "/x"}]',
+        reported=("a", "b"),
+        refusals=("c",),
+    )
     return path
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    """All four parts."""
+    """All five parts."""
     index = ({"id": 1, "kind": "pod", "path": "/x"},)
 
-    assert Checkpoint(BOOT, (raw_pod(),), index, ("a", "b")) == load(saved(tmp_path / "c.json", [raw_pod()]))
+    assert Checkpoint(BOOT, (raw_pod(),), index, ("a", "b"), ("c",)) == load(saved(tmp_path / "c.json", [raw_pod()]))
 
 
 def test_a_missing_one_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -47,6 +54,7 @@ def test_a_missing_one_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         b'{"version": 1, "bootId": "x", "objects": {}}',
         b'{"version": 1, "bootId": "x", "objects": [1]}',
         b'{"version": 1, "bootId": "x", "reported": [{}]}',
+        b'{"version": 1, "bootId": "x", "refusals": [1]}',
         b"\xff\xfe\x00",
         b"[" * 100_000,
     ],

@@ -12,12 +12,12 @@ import pytest
 
 from oompolicy_agent import manifestfolder
 from oompolicy_agent.folder import FolderWatch
+from oompolicy_agent.foldersource import FolderSource
 from oompolicy_agent.inotify import Q_OVERFLOW, Change, Inotify
 from oompolicy_agent.known import decide
 from oompolicy_agent.manifestfolder import ManifestFolder
 from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
-from oompolicy_agent.source import Source
 from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:
@@ -172,8 +172,8 @@ def test_a_lost_event_is_a_change(watch: FolderWatch, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def source(folder: Path) -> Iterator[Source]:
-    made = Source(Settings(manifests=folder, node="node-1"), Problems())
+def source(folder: Path) -> Iterator[FolderSource]:
+    made = FolderSource(folder, Settings(manifests=folder, node="node-1"), Problems())
     yield made
     made.close()
 
@@ -182,11 +182,11 @@ def put(folder: Path, name: str, *objects: object) -> None:
     (folder / name).write_text("".join(f"---\n{json.dumps(each)}\n" for each in objects))
 
 
-def priorities(source: Source) -> list[int] | None:
+def priorities(source: FolderSource) -> list[int] | None:
     return [each.priority for each in source.known.assignments] if source.known else None
 
 
-def test_good_manifests_are_taken_over(source: Source, folder: Path) -> None:
+def test_good_manifests_are_taken_over(source: FolderSource, folder: Path) -> None:
     """And again when they change."""
     put(folder, "pod.yaml", raw_pod())
     put(folder, "policy.yaml", raw_policy(value=300))
@@ -197,7 +197,7 @@ def test_good_manifests_are_taken_over(source: Source, folder: Path) -> None:
     assert [True, False, [300], True, [400]] == seen
 
 
-def test_the_last_good_state_is_kept(source: Source, folder: Path) -> None:
+def test_the_last_good_state_is_kept(source: FolderSource, folder: Path) -> None:
     """While anything is wrong, with file, object and field; and taken over as soon as it is right."""
     put(folder, "pod.yaml", raw_pod())
     put(folder, "policy.yaml", raw_policy(value=300))
@@ -215,7 +215,7 @@ def test_the_last_good_state_is_kept(source: Source, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a: [", b"- 1", b"kind: ConfigMap"])
-def test_unreadable_manifests_change_nothing(source: Source, folder: Path, content: bytes) -> None:
+def test_unreadable_manifests_change_nothing(source: FolderSource, folder: Path, content: bytes) -> None:
     """Not even at the first start: no state is none, not an empty one."""
     put(folder, "pod.yaml", raw_pod())
     (folder / "bad.yaml").write_bytes(content)
@@ -225,7 +225,7 @@ def test_unreadable_manifests_change_nothing(source: Source, folder: Path, conte
     assert str(folder / "bad.yaml") in source._problems.current["manifests"][0]
 
 
-def test_an_unmounted_folder_changes_nothing(source: Source, folder: Path) -> None:
+def test_an_unmounted_folder_changes_nothing(source: FolderSource, folder: Path) -> None:
     """It is a problem, not an order to forget everything."""
     put(folder, "pod.yaml", raw_pod())
     source.reload()
@@ -236,13 +236,13 @@ def test_an_unmounted_folder_changes_nothing(source: Source, folder: Path) -> No
     assert source._problems.current["manifests"]
 
 
-def test_a_change_without_an_event_is_found(source: Source, folder: Path) -> None:
+def test_a_change_without_an_event_is_found(source: FolderSource, folder: Path) -> None:
     """By the full check."""
     put(folder, "pod.yaml", raw_pod())
-    assert source.overlooked()
+    assert source.look()
     source.reload()
 
-    assert not source.overlooked()
+    assert not source.look()
 
 
 def test_the_folder_is_read_as_a_whole(folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy_agent import main as module
-from oompolicy_agent.health import serve
+from oompolicy_agent.health import probe, serve
 from oompolicy_agent.main import main
 from oompolicy_agent.settings import parse
 from tests.unit.agent.fakes import raw_policy
@@ -53,7 +53,14 @@ def test_flags_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     [
         [],
         ["--manifests", "x"],
+        ["--in-cluster"],
         ["--node", "x"],
+        ["--manifests", "x", "--in-cluster", "--node", "x"],
+        ["--kubeconfig", "x", "--in-cluster", "--node", "x"],
+        ["--manifests", "x", "--kubeconfig", "x", "--node", "x"],
+        ["--manifests", "x", "--impersonate-node", "--node", "x"],
+        ["--in-cluster", "--output", "x", "--node", "x"],
+        ["--kubeconfig", "x", "--output-format", "json", "--node", "x"],
         ["--manifests", "x", "--node", "x", "--listen", "8080"],
         ["--manifests", "x", "--node", "x", "--listen", "host:70000"],
         ["--manifests", "x", "--node", "x", "--output-format", "xml"],
@@ -66,6 +73,49 @@ def test_a_wrong_command_line_is_usage(arguments: list[str], monkeypatch: pytest
         parse(arguments)
 
     assert 2 == error.value.code
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--manifests", "x", "--impersonate-node"], "--impersonate-node is for the API server, not for --manifests"),
+        (["--in-cluster", "--output", "x"], "--output: with an API server, Events go there"),
+    ],
+)
+def test_a_flag_that_says_nothing_is_explained(
+    flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not ignored: whoever wrote it expects something of it."""
+    with pytest.raises(SystemExit):
+        parse([*flags, "--node", "x"])
+
+    assert sentence in capsys.readouterr().err
+
+
+def test_with_an_api_server_there_is_no_folder() -> None:
+    """One of three, each with the flags that belong to it."""
+    found = parse(["--kubeconfig", "k", "--node", "n", "--impersonate-node"])
+
+    assert (None, Path("k"), False, True) == (
+        found.manifests, found.kubeconfig, found.in_cluster, found.impersonate_node
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--kubeconfig", "/nowhere"], "cannot start: there is no kubeconfig /nowhere"),
+        (["--in-cluster"], "cannot start: not in a pod, and no kubeconfig given"),
+    ],
+)
+def test_missing_credentials_are_said(
+    flags: list[str], sentence: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence, exit status 1: nothing of the agent's can repair that."""
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    assert 1 == main([*flags, "--node", "n", "--state-dir", str(tmp_path)])
+    assert sentence in caplog.text
 
 
 def test_a_second_agent_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -142,7 +192,7 @@ def reasons() -> list[str]:
 @pytest.fixture
 def port(reasons: list[str]) -> Iterator[int]:
     with ExitStack() as stack:
-        server = serve(("127.0.0.1", 0), {"/readyz": lambda: tuple(reasons)})
+        server = serve(("127.0.0.1", 0), {"/readyz": probe(lambda: tuple(reasons))})
         stack.callback(server.server_close)
         stack.callback(server.shutdown)
         yield int(server.server_address[1])

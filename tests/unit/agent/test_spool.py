@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oompolicy_agent import spool as module
+from oompolicy_agent.report import Report
 from oompolicy_agent.spool import MAX_REPORTED, Spool, Spooled, realtime_offset_ns
 from tests.unit.agent.fakes import BOOT, record, unhurried
 
@@ -161,7 +162,15 @@ def test_memory_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}\n", b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 0}\nshort', b"\xff\n"]
+    "data",
+    [
+        b"",
+        b"{}\n",
+        b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 0}\nshort',
+        b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 0, "report": {}}\n',
+        b'{"report": {"event": {"eventTime": "", "note": ""}, "summary": {}}}\n',
+        b"\xff\n",
+    ],
 )
 def test_a_file_that_cannot_be_used_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
     """With a word, and the next one is read."""
@@ -199,3 +208,75 @@ def test_a_record_of_another_size_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected 1456"):
         spool(tmp_path).add(b"short")
     assert [] == names(tmp_path)
+
+
+# Finished reports.
+
+EVENT = {"eventTime": "2026-11-25T12:00:00.000001Z", "note": "killed", "metadata": {"name": "web-0.1"}}
+REPORT = Report(EVENT, {"pod": "web-0"})
+
+
+def kept(made: Spool, record_: bytes) -> str:
+    name = made.add(record_)
+    assert name is not None
+    spooled = made.read(name)
+    assert spooled is not None
+    made.keep(name, spooled, REPORT)
+    return name
+
+
+def test_a_finished_report_takes_the_records_place(tmp_path: Path) -> None:
+    """It is still one victim, also for the next agent, and known to be the same."""
+    name = kept(spool(tmp_path), raw())
+    again = spool(tmp_path)
+    spooled = again.read(name)
+
+    assert ((name,), [f"{name}.victim"]) == (again.pending, names(tmp_path))
+    assert spooled is not None
+    assert (REPORT, b"") == (spooled.report, spooled.raw)
+    assert again.add(raw()) is None
+    assert again.bytes == (tmp_path / "spool" / f"{name}.victim").stat().st_size
+
+
+def test_a_finished_report_keeps_its_place_in_the_order(tmp_path: Path) -> None:
+    """Nothing overtakes it, in this process or the next."""
+    made = spool(tmp_path)
+    names_ = [made.add(raw(tgid, boottime_ns=tgid)) for tgid in (1, 2, 3)]
+    first = made.read(names_[0] or "")
+    assert first is not None
+    early = Report({**EVENT, "eventTime": "1970-01-01T00:00:01.000000Z"}, {})
+    made.keep(names_[0] or "", first, early)
+
+    assert tuple(names_) == made.pending == spool(tmp_path).pending
+
+
+def test_a_full_disk_leaves_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It can be named again later; it is said."""
+    made = spool(tmp_path)
+    name = made.add(raw())
+    assert name is not None
+    spooled = made.read(name)
+    assert spooled is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", _no_space)
+        made.keep(name, spooled, REPORT)
+
+    assert "the report of victim" in caplog.text
+    found = spool(tmp_path).read(name)
+    assert found is not None
+    assert raw() == found.raw
+
+
+def test_a_record_that_the_disk_did_not_take_can_be_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In memory, and then on the disk as soon as that takes it."""
+    made = spool(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", _no_space)
+        name = kept(made, raw())
+    made.retry_held()
+    found = spool(tmp_path).read(name)
+
+    assert found is not None
+    assert REPORT == found.report

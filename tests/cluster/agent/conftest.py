@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node with its OOMNode, as the operator makes it, and the agent that may run there."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.agent.running import RunningAgent
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from tests.cluster.api import Api
+    from tests.cluster.cluster import Cluster
+    from tests.cluster.deployment import Deployment
+
+NODE = "node-1"
+
+
+@pytest.fixture
+def agent(deployment: Deployment, cluster: Cluster, tmp_path: Path) -> Iterator[RunningAgent]:
+    """Not started yet; attached, with the identity of its node's own pod."""
+    cluster.api.node(NODE)
+    cluster.api.create({"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": NODE}})
+    with ExitStack() as stack:
+        made = RunningAgent(cluster, tmp_path, NODE, deployment.agent_kubeconfig(NODE), stack)
+        made.flags.append("--impersonate-node")
+        made.attach()
+        yield made
+
+
+@pytest.fixture
+def team(api: Api) -> str:
+    """A namespace."""
+    api.namespace("team-a", {"tier": "prod"})
+    return "team-a"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the agent's log with a failure."""
+    report = yield
+    agent = getattr(item, "funcargs", {}).get("agent")
+    if report.failed and isinstance(agent, RunningAgent) and agent.log.exists():
+        report.sections.append(("the agent's log", agent.log.read_text()[-8000:]))
+    return report

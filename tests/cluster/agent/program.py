@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent's command, on a node made of files: `python3 -m tests.cluster.agent.program KERNEL SETTINGS ARGUMENT...`.
+
+KERNEL is a folder: `victims` is a pipe for records, `written` gets a line per map entry written, with its time.
+While there is no `victims`, there are no pins. SETTINGS are those without a flag, as JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oompolicy_agent import cgroups, kernel, main, settings, treewatch
+from oompolicy_agent.layout import Stat, VictimRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOLDER = Path(sys.argv[1])
+
+
+class Pipe:
+    """A ring buffer of victims. Opened for writing too, so that a writer that ends ends nothing."""
+
+    def __init__(self, path: Path, on_record: Callable[[bytes], None]) -> None:
+        self.epoll_fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._on_record = on_record
+        self._read = b""
+
+    def consume(self) -> None:
+        size = ctypes.sizeof(VictimRecord)
+        while True:
+            try:
+                self._read += os.read(self.epoll_fd, size)
+            except BlockingIOError:
+                return
+            if len(self._read) >= size:
+                record, self._read = self._read[:size], self._read[size:]
+                self._on_record(record)
+
+    def close(self) -> None:
+        os.close(self.epoll_fd)
+
+
+class Silent(Pipe):
+    """A ring buffer that nobody writes to: the tree is scanned at the full check."""
+
+    def __init__(self) -> None:
+        self.epoll_fd = os.eventfd(0)
+
+    def consume(self) -> None:
+        pass
+
+
+class Pins:
+    """What `pins.Pins` is."""
+
+    replaced = False
+
+    def __init__(self, _: Path, on_victim: Callable[[bytes], None], __: Callable[[bytes], None]) -> None:
+        self.events, self.cgroups = Pipe(FOLDER / "victims", on_victim), Silent()
+        self.priorities = self
+        self._entries: dict[int, tuple[int, int]] = {}
+        self._written = (FOLDER / "written").open("a", buffering=1)
+
+    def entries(self) -> dict[int, tuple[int, int]]:
+        return dict(self._entries)
+
+    def put(self, cgroup_id: int, priority: int, memory_request: int) -> None:
+        self._entries[cgroup_id] = priority, memory_request
+        self._written.write(f"{cgroup_id} {priority} {time.monotonic_ns()}\n")
+
+    def delete(self, cgroup_id: int) -> bool:
+        return self._entries.pop(cgroup_id, None) is not None
+
+    def counters(self) -> dict[Stat, int]:
+        return {}
+
+    def close(self) -> None:
+        self.events.close()
+        self.cgroups.close()
+        self._written.close()
+
+
+def run() -> int:
+    """Put the node in the place of the kernel, and run."""
+    parse = settings.parse
+    given: dict[str, Any] = json.loads(sys.argv[2])
+    limits = given.pop("event_limits", {})
+
+    def parsed(arguments: list[str]) -> settings.Settings:
+        chosen = parse(arguments)
+        return replace(chosen, **given, event_limits=replace(chosen.event_limits, **limits))
+
+    settings.parse = parsed  # type: ignore[assignment]
+    for module, name, stand_in in (
+        (kernel, "Pins", Pins),
+        (treewatch, "scan", partial(cgroups.scan, check=lambda _: True)),
+    ):
+        setattr(module, name, stand_in)
+    return main.main(sys.argv[3:])
+
+
+if __name__ == "__main__":
+    sys.exit(run())

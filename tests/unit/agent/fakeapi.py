@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An API server's answers, told in advance, and a poster that sends nothing."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from oompolicy.kube.errors import ApiError
+from oompolicy_agent.api.backoff import Backoff
+from oompolicy_agent.api.outcome import DONE, Outcome
+
+if TYPE_CHECKING:
+    from oompolicy_agent.api.poster import Job
+
+GONE = Outcome("gone", "404 NotFound: no such namespace")
+LATER = Outcome("later", "403 Forbidden: not you")
+
+
+class FakeConnection:
+    """Raises what `answers` has, one each, then takes everything."""
+
+    def __init__(self, *answers: Exception | None) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str, Any]] = []
+        self.begun = 0
+        self.may_answer = threading.Semaphore(1_000_000)
+
+    def request(self, method: str, path: str, *, body: object = None, **_: object) -> dict[str, Any]:
+        self.begun += 1
+        self.may_answer.acquire()
+        self.asked.append((method, path, body))
+        if self.answers and (error := self.answers.pop(0)):
+            raise error
+        return {}
+
+
+class FakePoster:
+    """Keeps its jobs until the test says what becomes of them."""
+
+    fd = -1
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.failing = ""
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+
+    def settle(self) -> None:
+        """The test did."""
+
+    def answer(self, outcome: Outcome = DONE, count: int = 1_000) -> None:
+        """The first ones meet this."""
+        answered, self.jobs = self.jobs[:count], self.jobs[count:]
+        for job in answered:
+            job.settled(outcome)
+
+
+def at_once() -> Backoff:
+    """Waits for nothing."""
+    return Backoff(lambda low, _: low)
+
+
+def refused(status: int, reason: str = "", *causes: str, after: float | None = None) -> ApiError:
+    return ApiError(status, reason, "no", after, causes)

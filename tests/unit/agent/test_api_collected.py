@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What informers tell is kept small, and wakes the loop only for what matters."""
+
+from __future__ import annotations
+
+import json
+import select
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy.parse import parse_namespace, parse_pod, parse_policy
+from oompolicy_agent.api.collected import Collected, Slim, keep_as
+from oompolicy_agent.api.wake import Wake
+from tests.unit.agent.fakes import raw_pod, raw_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def wake() -> Iterator[Wake]:
+    made = Wake()
+    yield made
+    made.close()
+
+
+def readable(wake: Wake) -> bool:
+    return bool(select.select([wake.fd], [], [], 0)[0])
+
+
+def test_a_wake_lasts_until_it_is_taken(wake: Wake) -> None:
+    """However often it was set; a descriptor that may be another's by now is left alone."""
+    seen = [wake.take(), readable(wake)]
+    wake.set()
+    wake.set()
+    seen += [readable(wake), wake.take(), wake.take()]
+    other = Wake()
+    other.close()
+    other.set()
+
+    assert [False, False, True, True, False] == seen
+
+
+def test_the_first_list_wakes_even_if_it_is_empty(wake: Wake) -> None:
+    """That there are no policies is news, too, to a node that waits for them."""
+    heard = Collected(wake)
+    assert not heard.synced
+    heard.replaced({})
+
+    assert (True, True, {}) == (heard.synced, wake.take(), heard.take())
+
+
+def test_only_changes_wake(wake: Wake) -> None:
+    """The same again, from an event or a new list, and a deletion of what was never there, are none."""
+    heard = Collected(wake)
+    one, other = Slim("a", "1"), Slim("a", "2")
+    heard.replaced({"u": one})
+    wake.take()
+    heard.replaced({"u": one})
+    heard.changed("u", Slim("a", "1"))
+    heard.deleted("x")
+    assert not wake.take()
+    heard.changed("u", other)
+    assert (True, {"u": other}) == (wake.take(), heard.take())
+    heard.deleted("u")
+    assert (True, {}) == (wake.take(), heard.take())
+
+
+def test_what_is_looked_at_changes_no_more(wake: Wake) -> None:
+    """The loop may take its time."""
+    heard = Collected(wake)
+    heard.replaced({"u": Slim("a", "1")})
+    looked_at = heard.take()
+    heard.deleted("u")
+
+    assert {"u": Slim("a", "1")} == looked_at
+
+
+def test_the_oldest_change_counts(wake: Wake) -> None:
+    """For the lag: until it is taken, newer ones do not make it younger."""
+    heard = Collected(wake)
+    assert heard.since is None
+    heard.changed("u", Slim("a", "1"))
+    first = heard.since
+    heard.changed("u", Slim("a", "2"))
+
+    assert first == heard.since
+    heard.take()
+    assert heard.since is None
+
+
+def test_an_object_is_kept_as_what_it_is() -> None:
+    """Items of a list, and metadata alone, do not say their kind; what is kept can be parsed."""
+    pod, policy = raw_pod(), raw_policy()
+    metadata = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+    namespace = {**metadata, "metadata": {"name": "team-a", "labels": {"tier": "prod"}}}
+    for raw in (pod, policy):
+        del raw["kind"], raw["apiVersion"]
+    policy["status"] = {"matchedPods": 4}
+    kept = [
+        keep_as("v1", "Pod")(pod),
+        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy")(policy),
+        keep_as("v1", "Namespace")(namespace),
+    ]
+
+    assert ["web-0", "web", "team-a"] == [each.name for each in kept]
+    assert parse_pod(raw_pod()) == parse_pod(json.loads(kept[0].text))
+    assert parse_policy(raw_policy()) == parse_policy(json.loads(kept[1].text))
+    assert {"tier": "prod"} == parse_namespace(json.loads(kept[2].text)).labels
+
+
+def test_a_status_changes_nothing_that_is_kept() -> None:
+    """The operator writes policies' statuses, and kubelets those of pods, all the time."""
+    policy, pod = raw_policy(), raw_pod()
+    keep_policy, keep_pod = keep_as("oompolicy.dev/v1alpha1", "OOMPolicy"), keep_as("v1", "Pod")
+    before = keep_policy(policy), keep_pod(pod)
+    policy["status"] = {"matchedPods": 4}
+    pod["status"]["conditions"] = [{"type": "Ready"}]
+    pod["metadata"]["resourceVersion"] = "9"
+
+    assert before == (keep_policy(policy), keep_pod(pod))

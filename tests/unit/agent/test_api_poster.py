@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each answer of the API server has its consequence; what nobody answered is sent again."""
+
+from __future__ import annotations
+
+import select
+from threading import Semaphore
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy.kube.errors import ApiError, UnreachableError
+from oompolicy_agent.api.backoff import Backoff
+from oompolicy_agent.api.limits import MAX_PODS, Bucket, PodBuckets
+from oompolicy_agent.api.outcome import DONE, Outcome, judge
+from oompolicy_agent.api.poster import Poster, patch_series, post
+from oompolicy_agent.tally import Tally
+from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EVENT = {"metadata": {"name": "web-0.1", "namespace": "team-a"}}
+EVENTS = "/apis/events.k8s.io/v1/namespaces/team-a/events"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (refused(409, "AlreadyExists"), "done"),
+        (refused(404, "NotFound"), "gone"),
+        (refused(422, "Invalid"), "gone"),
+        (refused(403, "Forbidden", "NamespaceTerminating"), "gone"),
+        (refused(403, "Forbidden"), "later"),
+        (refused(400, "BadRequest"), "later"),
+        (refused(409, "Conflict"), "later"),
+        (refused(401, "Unauthorized"), "again"),
+        (refused(429, "TooManyRequests", after=3.0), "again"),
+        (refused(500), "again"),
+        (refused(503, "ServiceUnavailable"), "again"),
+        (UnreachableError("no answer"), "again"),
+    ],
+)
+def test_an_answer_is_judged(error: ApiError | UnreachableError, kind: str) -> None:
+    """What is there, what never will be, what others forbid, and what a server in trouble says."""
+    outcome = judge(error)
+
+    assert (kind, getattr(error, "retry_after", None) or 0.0) == (outcome.kind, outcome.after)
+
+
+def test_a_backoff_grows_with_full_jitter() -> None:
+    """From a draw below half a second to one below half a minute; what the server asks for comes on top."""
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return high / 2
+
+    backoff = Backoff(uniform)
+    waits = [backoff.failed() for _ in range(8)]
+    backoff.succeeded()
+    waits += [backoff.failed(at_least=3.0)]
+
+    assert [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 3.25] == waits
+    assert {0.0} == {low for low, _ in drawn}
+
+
+class Posted:
+    """A poster, and what it told."""
+
+    def __init__(self, *answers: Exception | None, backoff: Backoff | None = None) -> None:
+        self.connection, self.tally = FakeConnection(*answers), Tally()
+        self.poster = Poster(self.connection, self.tally, backoff or at_once())  # type: ignore[arg-type]
+        self.outcomes: list[Outcome] = []
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        """Until the poster says something that makes it so."""
+        while not condition():
+            assert select.select([self.poster.fd], [], [], 10)[0], "the poster never spoke"
+            self.poster.settle()
+
+
+def test_events_are_posted_in_their_order() -> None:
+    """And told of in the thread that asks."""
+    posted = Posted()
+    posted.poster.submit(post(EVENT, posted.outcomes.append))
+    posted.poster.submit(patch_series("team-a", "web-0.1", 3, "2026-11-25T12:00:00.000001Z", posted.outcomes.append))
+    posted.wait(lambda: len(posted.outcomes) == 2)
+    posted.poster.close()
+    series = {"series": {"count": 3, "lastObservedTime": "2026-11-25T12:00:00.000001Z"}}
+
+    assert [("POST", EVENTS, EVENT), ("PATCH", f"{EVENTS}/web-0.1", series)] == posted.connection.asked
+    assert [DONE, DONE] == posted.outcomes
+
+
+def test_what_fails_is_sent_until_it_arrives() -> None:
+    """It is counted, and said meanwhile."""
+    posted = Posted(UnreachableError("no answer"), refused(503), refused(429, after=0.0), None)
+    posted.poster.submit(post(EVENT, posted.outcomes.append))
+    posted.wait(lambda: posted.outcomes)
+    posted.poster.close()
+
+    assert (4, [DONE], "") == (len(posted.connection.asked), posted.outcomes, posted.poster.failing)
+    assert {("event", "unreachable"): 1, ("event", "503"): 1, ("event", "429"): 1} == posted.tally.errors
+
+
+def test_failing_is_said_at_once_and_taken_back() -> None:
+    """The loop is woken for it, and need not look."""
+    posted = Posted(UnreachableError("no answer"), backoff=Backoff(lambda _, __: 0.05))
+    posted.connection.may_answer = Semaphore(1)
+    posted.poster.submit(post(EVENT, posted.outcomes.append))
+    posted.wait(lambda: posted.poster.failing)
+    assert "no answer" == posted.poster.failing
+    posted.connection.may_answer.release()
+    posted.wait(lambda: posted.outcomes)
+
+    assert "" == posted.poster.failing
+    posted.poster.close()
+
+
+def test_a_refused_one_holds_up_no_other() -> None:
+    """Its outcome says so, and the next is sent."""
+    posted = Posted(refused(403, "Forbidden"), None)
+    for _ in range(2):
+        posted.poster.submit(post(EVENT, posted.outcomes.append))
+    posted.wait(lambda: len(posted.outcomes) == 2)
+    posted.poster.close()
+
+    assert ["later", "done"] == [each.kind for each in posted.outcomes]
+
+
+def test_a_closed_one_ends_although_nobody_answers() -> None:
+    """What was under way is still spooled."""
+    posted = Posted(*[UnreachableError("no answer")] * 1_000_000, backoff=Backoff(lambda _, __: 60.0))
+    posted.poster.submit(post(EVENT, posted.outcomes.append))
+    posted.wait(lambda: posted.poster.failing)
+    posted.poster.close()
+    posted.poster._thread.join(10)
+
+    assert not posted.poster._thread.is_alive()
+    assert [] == posted.outcomes
+
+
+def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
+    """It never holds more than the burst."""
+    bucket = Bucket(burst=2, rate=0.5, tokens=2, at=0.0)
+    waits = []
+    for now in (0.0, 0.0, 0.0, 1.0, 2.0, 100.0, 100.0, 100.0):
+        waits.append(bucket.wait(now))
+        bucket.take(now)
+
+    assert [0.0, 0.0, 2.0, 1.0, 0.0, 0.0, 0.0, 2.0] == waits
+
+
+def test_a_pods_bucket_is_its_own() -> None:
+    """And the longest unused are forgotten, so that memory is bounded."""
+    pods = PodBuckets(burst=1, rate=0.1)
+    pods.of("a", 0.0).take(0.0)
+    assert (10.0, 0.0) == (pods.of("a", 0.0).wait(0.0), pods.of("b", 0.0).wait(0.0))
+    for number in range(MAX_PODS):
+        pods.of(str(number), 0.0)
+
+    assert 0.0 == pods.of("a", 0.0).wait(0.0)

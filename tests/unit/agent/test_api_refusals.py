@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod's owner is told once of each annotation that is not obeyed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy.model import Assignment, Refusal
+from oompolicy_agent.api.refusals import Refusals, event_of, name_of
+from oompolicy_agent.settings import EventLimits, Settings
+from oompolicy_agent.tally import Tally
+from tests.unit.agent.fakeapi import GONE, LATER, FakePoster
+from tests.unit.agent.fakes import UID
+
+if TYPE_CHECKING:
+    from oompolicy_agent.api.outcome import Outcome
+
+LIMITS = EventLimits(refusal_burst=3, refusal_rate=0.5)
+
+
+class Pods:
+    """What was posted on them."""
+
+    def __init__(self) -> None:
+        self.poster, self.tally = FakePoster(), Tally()
+        settings = Settings(in_cluster=True, node="node-1", event_limits=LIMITS)
+        self.refusals = Refusals(settings, self.poster, self.tally)  # type: ignore[arg-type]
+
+    def tell(self, *assignments: Assignment, now: float = 0.0) -> float | None:
+        return self.refusals.tell(assignments, now)
+
+    @property
+    def posted(self) -> list[str]:
+        return [job.body["metadata"]["name"] for job in self.poster.jobs]
+
+
+def refused(value: str = "2000", pod: str = UID, message: str = "too high", policy: str | None = "web") -> Assignment:
+    refusal = Refusal("oompolicy.dev/priority", value, message)
+    return Assignment(
+        pod, pod, "team-a", "web-0", 300, "OOMPolicy web", "policy", policy, "policy-uid", refusals=(refusal,)
+    )
+
+
+@pytest.fixture
+def pods() -> Pods:
+    return Pods()
+
+
+def test_a_refusal_is_told_once(pods: Pods) -> None:
+    """However often pods are resolved; a checkpoint keeps it through restarts."""
+    for _ in range(2):
+        assert pods.tell(refused()) is None
+    pods.poster.answer()
+    pods.tell(refused())
+
+    assert ([], {("OOMAnnotationRefused", "posted"): 1}) == (pods.posted, pods.tally.events)
+    again = Pods()
+    again.refusals.remember(pods.refusals.told)
+    again.tell(refused())
+    assert [] == again.posted
+
+
+@pytest.mark.parametrize("other", [refused("3000"), refused(pod="other"), refused(message="not allowed")])
+def test_a_change_is_told_again(pods: Pods, other: Assignment) -> None:
+    """Another value, another pod of the same name, another reason."""
+    pods.tell(refused())
+    pods.poster.answer()
+    pods.tell(other)
+
+    assert 1 == len(pods.posted)
+
+
+def test_what_was_put_right_may_be_told_again(pods: Pods) -> None:
+    """What is remembered is what holds: the checkpoint does not grow."""
+    pods.tell(refused())
+    pods.poster.answer()
+    pods.tell()
+    assert () == pods.refusals.told
+    pods.tell(refused())
+
+    assert 1 == len(pods.posted)
+
+
+def test_one_that_can_never_arrive_is_not_sent_again(pods: Pods) -> None:
+    """Its namespace is going."""
+    pods.tell(refused())
+    pods.poster.answer(GONE)
+    pods.tell(refused())
+
+    assert ([], 1) == (pods.posted, pods.tally.events["OOMAnnotationRefused", "given_up"])
+
+
+def test_one_that_is_refused_is_sent_again_later(pods: Pods) -> None:
+    """Somebody has to allow it first."""
+    pods.tell(refused())
+    pods.poster.answer(LATER)
+
+    assert 60.0 == pods.tell(refused())
+    assert [] == pods.posted
+    pods.tell(refused(), now=60.0)
+    assert 1 == len(pods.posted)
+
+
+def test_many_at_once_wait_for_their_turn(pods: Pods) -> None:
+    """A policy that forbids annotations has one Event for every pod that has them."""
+    many = [refused(pod=str(number)) for number in range(5)]
+
+    assert 2.0 == pods.tell(*many)
+    assert 3 == len(pods.posted)
+    assert 2.0 == pods.tell(*many, now=2.0)
+    assert pods.tell(*many, now=4.0) is None
+    assert 5 == len(set(pods.posted))
+
+
+def test_the_event_says_what_was_asked_and_what_holds() -> None:
+    """On the pod, with the policy that said no; the API server's and our admission policy's rules are kept."""
+    assignment = refused()
+    event = event_of("n", assignment, assignment.refusals[0], "node-1", 1_764_072_000_000_001_000)
+
+    assert ("OOMAnnotationRefused", "Resolve", "Warning", "oompolicy.dev/agent", "node-1") == tuple(
+        event[key] for key in ("reason", "action", "type", "reportingController", "reportingInstance")
+    )
+    assert "2025-11-25T12:00:00.000001Z" == event["eventTime"]
+    assert ("team-a", "team-a", UID) == (
+        event["metadata"]["namespace"], event["regarding"]["namespace"], event["regarding"]["uid"]
+    )  # fmt: skip
+    assert ("OOMPolicy", "web", "policy-uid") == tuple(event["related"][key] for key in ("kind", "name", "uid"))
+    expected = (
+        "annotation oompolicy.dev/priority: '2000' is refused: too high; the pod has priority 300 from OOMPolicy web"
+    )
+    assert expected == event["note"]
+
+
+def test_without_a_policy_there_is_none_to_blame() -> None:
+    """No policy matches, so none allows annotations."""
+    assignment = refused(policy=None)
+
+    assert "related" not in event_of("n", assignment, assignment.refusals[0], "node-1", 0)
+
+
+def test_a_long_value_is_cut() -> None:
+    """Annotations may be 256 KiB, and hold anything."""
+    assignment = refused("9" * 10_000 + "\n")
+    event = event_of("n", assignment, assignment.refusals[0], "node-1", 0)
+
+    assert 1024 >= len(event["note"].encode())
+    assert name_of(assignment, assignment.refusals[0]).startswith("web-0.")
+
+
+@pytest.mark.parametrize("outcome", [GONE, LATER])
+def test_told_or_not_nothing_is_under_way_for_ever(pods: Pods, outcome: Outcome) -> None:
+    """An answer is an answer."""
+    pods.tell(refused())
+    pods.poster.answer(outcome)
+
+    assert set() == pods.refusals._under_way

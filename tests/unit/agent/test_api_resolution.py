@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A change costs what it touches, and gives what a whole resolution would."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oompolicy.manifests import manifests_from_objects
+from oompolicy.model import Defaults
+from oompolicy.parse import parse_pod
+from oompolicy_agent.api import resolution as module
+from oompolicy_agent.api.collected import Slim, keep_as
+from oompolicy_agent.api.resolution import Resolution
+from oompolicy_agent.known import decide
+from tests.unit.agent.fakes import raw_pod, raw_policy, unhurried
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pytest
+
+POLICY, NAMESPACE, POD = ("oompolicy.dev/v1alpha1", "OOMPolicy"), ("v1", "Namespace"), ("v1", "Pod")
+
+
+def uid(number: int) -> str:
+    return f"{number:08x}-0000-4000-8000-000000000000"
+
+
+def pods(*names: str, **labels: str) -> dict[str, Slim]:
+    made = [raw_pod(name, uid=uid(number)) for number, name in enumerate(names)]
+    for raw in made:
+        raw["metadata"]["labels"] = {"app": "web", **labels}
+    return slims(POD, *made)
+
+
+def slims(kind: tuple[str, str], *raws: dict[str, Any]) -> dict[str, Slim]:
+    keep = keep_as(*kind)
+    return {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
+
+
+def namespace(name: str, **labels: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": labels}}
+
+
+def whole(*collections: Mapping[str, Slim]) -> object:
+    """What the same objects give by the way of manifests."""
+    raws = [json.loads(slim.text) for each in collections for slim in each.values()]
+    known = decide(manifests_from_objects([(None, raw) for raw in raws]), "node-1", Defaults())
+    return known.pods, known.assignments, known.policy_hash
+
+
+@unhurried
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from("abc"), st.booleans()), max_size=12))
+def test_step_by_step_gives_the_same_as_at_once(steps: list[tuple[int, int, str, bool]]) -> None:
+    """Whatever comes, changes and goes, in whatever order."""
+    resolution = Resolution(Defaults())
+    policies: dict[str, Slim] = {}
+    spaces: dict[str, Slim] = {}
+    found: dict[str, Slim] = {}
+    for number, kind, text, there in steps:
+        target, made = (
+            (policies, slims(POLICY, named_policy(number, text))),
+            (spaces, slims(NAMESPACE, namespace("team-a" if number else "other", tier=text))),
+            (found, slims(POD, labelled(number, text))),
+        )[kind]
+        for key, slim in made.items():
+            target[key] = slim
+            if not there:
+                del target[key]
+        known = resolution.decide(policies, spaces, found)
+        inhabited = {key: slim for key, slim in spaces.items() if found and slim.name == "team-a"}
+
+        assert whole(policies, spaces, found) == (known.pods, known.assignments, known.policy_hash)
+        assert whole(policies, inhabited, found) == whole(slims_of(known.objects_json))
+
+
+def slims_of(objects_json: str) -> dict[str, Slim]:
+    return {str(number): Slim("", json.dumps(raw)) for number, raw in enumerate(json.loads(objects_json))}
+
+
+def named_policy(number: int, text: str) -> dict[str, Any]:
+    raw = raw_policy(f"p{number}", 100 * number + ord(text))
+    raw["spec"]["match"] = {"namespaceSelector": {"matchLabels": {"tier": text}}}
+    return raw
+
+
+def labelled(number: int, text: str) -> dict[str, Any]:
+    raw = raw_pod(f"pod-{number}", uid=uid(number))
+    raw["metadata"]["labels"] = {"app": text}
+    return raw
+
+
+def test_a_changed_pod_is_the_only_one_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node has 110 pods, and their statuses change all the time."""
+    parsed: list[str] = []
+
+    def parse(raw: Mapping[str, Any]) -> object:
+        parsed.append(raw["metadata"]["name"])
+        return parse_pod(raw)
+
+    monkeypatch.setattr(module, "parse_pod", parse)
+    resolution, policies = Resolution(Defaults()), slims(POLICY, raw_policy(value=300))
+    before = resolution.decide(policies, {}, pods("a", "b", "c"))
+    del parsed[:]
+    changed = {**pods("a", "b", "c"), uid(1): pods("x", "b", app="other")[uid(1)]}
+    after = resolution.decide(policies, {}, changed)
+
+    assert ["b"] == parsed
+    assert [300, 500, 300] == [each.priority for each in after.assignments]
+    assert before.assignments[0] is after.assignments[0]
+
+
+def test_a_changed_policy_is_for_all_pods() -> None:
+    """No assignment survives the policies it was made from."""
+    resolution = Resolution(Defaults())
+    first = resolution.decide(slims(POLICY, raw_policy(value=300)), {}, pods("a", "b"))
+    second = resolution.decide(slims(POLICY, raw_policy(value=400)), {}, pods("a", "b"))
+
+    assert ([300, 300], [400, 400]) == tuple([a.priority for a in known.assignments] for known in (first, second))
+    assert first.policy_hash != second.policy_hash
+
+
+def test_a_bad_policy_is_left_out() -> None:
+    """The others hold, it is no part of the hash, and what is wrong with it is said."""
+    resolution, good = Resolution(Defaults()), raw_policy(value=300)
+    bad = raw_policy("bad", 4000)
+    known = resolution.decide(slims(POLICY, good, bad), {}, pods("a"))
+    alone = Resolution(Defaults()).decide(slims(POLICY, good), {}, pods("a"))
+
+    assert alone == known
+    (sentence,) = resolution.policy_problems
+    assert sentence.startswith("OOMPolicy/bad: spec.priority.value: ")
+    resolution.decide(slims(POLICY, good), {}, pods("a"))
+    assert () == resolution.policy_problems
+
+
+def test_a_bad_pod_is_left_out() -> None:
+    """It has its QoS class's entry, by its slice; the checkpoint does not have it either."""
+    bad = raw_pod("bad", uid=uid(9))
+    bad["status"]["qosClass"] = "Best"
+    resolution = Resolution(Defaults())
+    known = resolution.decide({}, {}, {**pods("a"), **slims(POD, bad)})
+
+    assert ["a"] == [pod.name for pod in known.pods]
+    assert ["a"] == [raw["metadata"]["name"] for raw in json.loads(known.objects_json)]
+    assert resolution.pod_problems[0].startswith("Pod/team-a/bad: status.qosClass: ")
+
+
+def test_namespaces_without_pods_here_do_not_count() -> None:
+    """A cluster may have thousands; the checkpoint has those that matter."""
+    spaces = slims(NAMESPACE, namespace("team-a", tier="prod"), *(namespace(f"other-{n}") for n in range(50)))
+    known = Resolution(Defaults()).decide({}, spaces, pods("a"))
+
+    assert ["Namespace", "Pod"] == [raw["kind"] for raw in json.loads(known.objects_json)]

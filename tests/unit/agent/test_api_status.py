@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OOMNode says what others wait for at once, and the rest now and then."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from threading import Semaphore
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy.kube.errors import UnreachableError
+from oompolicy_agent.api.nodestatus import body, due_in, path_of
+from oompolicy_agent.api.statuswriter import StatusWriter
+from oompolicy_agent.tally import Tally
+from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def condition(kind: str, status: str = "True", reason: str = "Good", message: str = "") -> dict[str, str]:
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "t"}
+
+
+def status(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    made = {
+        "mode": "Enforce",
+        "backend": "EvaluateTask",
+        "hook": "Kernel",
+        "kernelVersion": "6.12",
+        "policyHash": "abc",
+        "counts": {"pods": 1},
+        "notMapped": [{"name": "web-0"}],
+        "refusals": [],
+        "problems": ["a sentence"],
+        "lastVictims": [],
+        "conditions": [condition("Ready"), condition("Synced")],
+    }
+    return {**made, **changes}
+
+
+def test_what_oomnode_has_is_applied() -> None:
+    """Nothing else: the schema knows no other field; one that has no value is taken away."""
+    made = body("node-1", status(backend=None))
+
+    assert ("OOMNode", "node-1") == (made["kind"], made["metadata"]["name"])
+    expected = {"mode", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions"}
+    assert expected == set(made["status"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, None),
+        ({"problems": ["another"], "notMapped": []}, None),
+        ({"counts": {"pods": 2}}, 200.0),
+        ({"lastVictims": [{"pid": 1}]}, 200.0),
+        ({"conditions": [condition("Ready", message="new"), condition("Synced", reason="PodsNotMapped")]}, 200.0),
+        ({"mode": "Audit"}, 0.0),
+        ({"backend": None}, 0.0),
+        ({"hook": "Module"}, 0.0),
+        ({"policyHash": "def"}, 0.0),
+        ({"conditions": [condition("Ready", "False"), condition("Synced")]}, 0.0),
+    ],
+)
+def test_only_some_changes_are_urgent(changes: dict[str, Any], expected: float | None) -> None:
+    """Pods come and go all the time, and 5,000 nodes would write for each."""
+    assert expected == due_in(status(**changes), status(), written_at=100.0, now=200.0, every=300.0)
+
+
+def test_a_false_condition_s_reason_is_urgent() -> None:
+    """Whoever repairs a node looks at it."""
+    before, after = (status(conditions=[condition("Ready", "False", reason)]) for reason in ("One", "Other"))
+
+    assert 0.0 == due_in(after, before, 100.0, 101.0, 300.0)
+
+
+def test_the_first_status_is_due() -> None:
+    """Nobody knows what the node said before."""
+    assert 0.0 == due_in(status(), None, 0.0, 0.0, 300.0)
+
+
+def test_a_long_silence_makes_due() -> None:
+    """At once, where the last write is long ago."""
+    assert 0.0 == due_in(status(counts={}), status(), 100.0, 1_000.0, 300.0)
+
+
+class Written:
+    """A writer, and what it wrote."""
+
+    def __init__(self, *answers: Exception | None, every: float = 300.0) -> None:
+        self.connection, self.tally = FakeConnection(*answers), Tally()
+        self.writer = StatusWriter(self.connection, "node-1", every, self.tally, at_once())  # type: ignore[arg-type]
+
+    def until(self, condition: Callable[[], object]) -> None:
+        end = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < end, "it never became so"
+            time.sleep(0.001)
+
+    @property
+    def hashes(self) -> list[str]:
+        return [asked[2]["status"]["policyHash"] for asked in self.connection.asked]
+
+
+def test_a_status_is_applied_by_the_agents_manager() -> None:
+    """To the subresource: that is all it may write."""
+    written = Written()
+    written.writer.offer(status())
+    written.until(lambda: written.connection.asked)
+    written.writer.close()
+
+    assert [("PATCH", f"{path_of('node-1')}/status")] == [asked[:2] for asked in written.connection.asked]
+
+
+def test_the_newest_is_written() -> None:
+    """What changed while a write was under way is written once, as it is now."""
+    written = Written()
+    written.connection.may_answer = Semaphore(0)
+    written.writer.offer(status(policyHash="one"))
+    written.until(lambda: written.connection.begun)
+    for text in ("two", "three"):
+        written.writer.offer(status(policyHash=text))
+    for _ in range(3):
+        written.connection.may_answer.release()
+    written.until(lambda: written.hashes == ["one", "three"])
+    written.writer.close()
+
+
+def test_what_is_not_urgent_is_written_in_time() -> None:
+    """After the interval, without another offer."""
+    written = Written(every=0.05)
+    written.writer.offer(status())
+    written.until(lambda: written.connection.asked)
+    written.writer.offer(status(counts={"pods": 2}))
+    written.until(lambda: len(written.connection.asked) == 2)
+    written.writer.close()
+
+
+def test_a_failing_write_is_tried_again_and_said() -> None:
+    """Until the operator has made the OOMNode, the API server is back, and RBAC allows it."""
+    written = Written(refused(404), UnreachableError("no answer"), refused(403, "Forbidden"), None)
+    written.connection.may_answer = Semaphore(0)
+    written.writer.offer(status())
+    for problem in (
+        "there is no OOMNode node-1 yet: the operator creates it",
+        "the status of OOMNode node-1 cannot be written: no answer",
+        "the status of OOMNode node-1 cannot be written: 403 Forbidden: no",
+        "",
+    ):
+        written.connection.may_answer.release()
+        written.until(partial(said, written, problem))
+    written.writer.close()
+
+    assert {("status", "404"): 1, ("status", "unreachable"): 1, ("status", "403"): 1} == written.tally.errors
+    assert 4 == len(written.connection.asked)
+
+
+def said(written: Written, problem: str) -> bool:
+    return written.writer.problem == problem
+
+
+def test_a_closed_writer_ends() -> None:
+    """Also one that waits for its next try."""
+    written = Written()
+    written.writer.offer(status())
+    written.until(lambda: written.connection.asked)
+    written.writer.close()
+    written.writer._thread.join(10)
+
+    assert not written.writer._thread.is_alive()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""/metrics says in numbers what the status says in words, and counts what happened since the start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from oompolicy.model import QOSClass
+from oompolicy_agent.layout import Stat
+from oompolicy_agent.metrics import Metrics
+from oompolicy_agent.outside import Following
+from oompolicy_agent.tally import Lags, Tally
+from oompolicy_agent.victims import parse_victim, qos_class
+from tests.unit.agent.fakes import BOOT, pod, record
+from tests.unit.agent.test_node_status import GOOD
+
+if TYPE_CHECKING:
+    from oompolicy_agent.status import View
+
+
+def samples(tally: Tally | None = None, view: View = GOOD, **followed: Following) -> dict[str, float]:
+    text = Metrics(tally or Tally(), lambda: view, lambda: followed).text().decode()
+    return {
+        f"{each.name.removeprefix('oompolicy_agent_')}{list(each.labels.values()) or ''}": each.value
+        for family in text_string_to_metric_families(text)
+        for each in family.samples
+    }
+
+
+def test_the_nodes_state_is_in_numbers() -> None:
+    """Pods, entries, spool, drops, and whether it enforces."""
+    view = replace(GOOD, not_mapped=(pod(),), counters={Stat.VICTIMS_DROPPED: 3, Stat.SELECTIONS: 4}, spooled=5)
+    found = samples(view=view)
+    expected = {
+        "pods": 1,
+        "pods_not_mapped": 1,
+        "map_entries": 5,
+        "ready": 1,
+        "attached['EvaluateTask', 'Module']": 1,
+        "ring_buffer_drops_total['events']": 3,
+        "ring_buffer_drops_total['cgroups']": 0,
+        "selections_total": 4,
+        "spool_victims": 5,
+        "spool_dropped_total": 2,
+    }
+
+    assert expected == {name: found[name] for name in expected}
+
+
+def test_a_node_that_does_not_enforce_shows() -> None:
+    """Not ready and not attached are numbers to alert on."""
+    view = replace(GOOD, attachment=replace(GOOD.attachment, problem="gone"), problems={"attach": ("gone",)})
+    found = samples(view=view)
+
+    assert (0, 0) == (found["ready"], found["attached['EvaluateTask', 'Module']"])
+
+
+def test_what_happens_is_counted() -> None:
+    """Labels are bounded: five scopes and four classes, what the API server can answer, what can become of an Event."""
+    tally = Tally()
+    tally.victim("Node", QOSClass.BURSTABLE)
+    tally.victim("Node", QOSClass.BURSTABLE)
+    tally.victim("Other", None)
+    tally.event("OOMVictimKilled", "counted", 7)
+    tally.error("event", None)
+    tally.error("status", 403)
+    found = samples(tally)
+    expected = {
+        "victims_total['Burstable', 'Node']": 2,
+        "victims_total['None', 'Other']": 1,
+        "events_total['counted', 'OOMVictimKilled']": 7,
+        "api_errors_total['event', 'unreachable']": 1,
+        "api_errors_total['status', '403']": 1,
+    }
+
+    assert expected == {name: found[name] for name in expected}
+
+
+def test_lags_are_histograms() -> None:
+    """Each bucket has all that is below it."""
+    tally = Tally()
+    for seconds in (0.005, 0.25, 0.3, 11.0):
+        tally.change_lag.add(seconds)
+    found = samples(tally)
+
+    assert [1, 2, 3, 3, 4, 4] == [
+        found[f"change_seconds_bucket['{bound}']"] for bound in ("0.01", "0.25", "0.5", "10.0", "+Inf")
+    ] + [found["change_seconds_count"]]
+    assert 11.555 == pytest.approx(found["change_seconds_sum"])
+
+
+def test_a_bound_belongs_to_what_is_below_it() -> None:
+    """As Prometheus' `le` has it."""
+    lags = Lags((1.0, 2.0))
+    for seconds in (1.0, 1.5, 2.5):
+        lags.add(seconds)
+
+    assert [1, 1, 1] == lags.counts
+
+
+def test_informers_show() -> None:
+    """Whether each was told everything, fails now, and how long it has been quiet."""
+    found = samples(pods=Following(synced=True, failing=False, quiet_seconds=2.5))
+
+    assert (1, 0, 2.5) == tuple(found[f"informer_{name}['pods']"] for name in ("synced", "failing", "quiet_seconds"))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + "a" * 32 + ".slice", "Burstable"),
+        ("kubepods/besteffort/pod" + "a" * 32, "BestEffort"),
+        ("kubepods/pod" + "a" * 32 + "/" + "b" * 64, "Guaranteed"),
+        ("system.slice/ssh.service", None),
+    ],
+)
+def test_a_victims_class_is_told_by_its_cgroup(path: str, expected: str | None) -> None:
+    """Also where no pod object names it."""
+    names = range(1, path.count("/") + 3)
+
+    assert expected == qos_class(parse_victim(bytes(record(path, names)), BOOT))
