@@ -179,7 +179,8 @@ class Agent:
     def _report(self) -> None:
         before = self._spool.reported, self._outside.told
         known, now = self._source.known, self._loop.clock()
-        waits = [self._reporter.run(self._source.nameable, self._tree.tree or Tree(0), now)]
+        tree = self._tree.tree or Tree(0)
+        waits = [self._reporter.run(self._source.nameable, tree, now, expecting=self._source.expecting)]
         if known:
             waits.append(self._outside.tell(known.assignments, now))
         for wait in waits:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 class FolderSource:
     """A `Source`."""
 
+    expecting = False
+
     def __init__(self, folder: Path, settings: Settings, problems: Problems) -> None:
         """Begin to watch; nothing is read yet."""
         self._path, self._settings, self._problems = folder, settings, problems

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from oompolicy_agent.target import Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class Writer(Protocol):
@@ -61,6 +61,9 @@ class OutputTarget:
         """Those written since the last call."""
         done, self._done = tuple(self._done), []
         return Settled(done)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Nothing is known of them."""
 
     def wait(self, now: float) -> float | None:
         """Until the output may be tried again."""

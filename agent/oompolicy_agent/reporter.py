@@ -49,14 +49,19 @@ class Reporter:
         self._kept: set[str] = set()
         self._under_way: set[str] = set()
         self._dropped = 0
+        self._expecting = False
         self.last: deque[dict[str, Any]] = deque(maxlen=LAST_VICTIMS)
 
     def arrived(self, name: str, now: float) -> None:
         """A victim was spooled just now: its pod's object may still be under way."""
         self._arrived[name] = now
 
-    def run(self, pods: tuple[Pod, ...], tree: Tree, now: float) -> float | None:
-        """Report what can be. Seconds until there is something to try again, or None."""
+    def run(self, pods: tuple[Pod, ...], tree: Tree, now: float, *, expecting: bool = False) -> float | None:
+        """Report what can be. Seconds until there is something to try again, or None.
+
+        `expecting`: whole pods are missing from `pods` and will come, so that nobody's name is given up.
+        """
+        self._expecting = expecting
         self._spool.retry_held()
         self._settle(now)
         if self._run_batch(pods, tree, now):
@@ -118,8 +123,10 @@ class Reporter:
         """What the spool dropped is never done."""
         if self._spool.dropped != self._dropped:
             self._dropped = self._spool.dropped
-            for name in self._told.union(self._arrived).difference(self._spool.pending):
+            dropped = self._told.union(self._arrived).difference(self._spool.pending)
+            for name in dropped:
                 self._forget(name)
+            self._target.forget(dropped)
 
     # What is known of one victim.
 
@@ -133,7 +140,7 @@ class Reporter:
             return _Found(spooled, spooled.report)
         named = self._name(spooled, pods, tree, now)
         deadline = self._arrived.get(name, -self._settings.naming_grace) + self._settings.naming_grace
-        if deadline > now and not named.complete:
+        if not named.complete and (self._expecting or deadline > now):
             self._incomplete[name] = deadline
             return None
         self._incomplete.pop(name, None)

@@ -72,7 +72,9 @@ class Settings:
     status_first: float = 10.0  # an agent that starts is about to be ready: one write to OOMNode instead of two
     status_every: float = 300.0  # counts in OOMNode: 5,000 nodes are 17 writes a second
     retry_max: float = 60.0  # between tries of an output that fails; they begin at one second
-    retry_refused: float = 60.0  # between tries of an Event that the API server refused: somebody has to allow it first
+    # Between tries of an Event that the API server refused, in the end. They begin at once: one that was started a
+    # moment ago knows no roles yet, and refuses everything.
+    retry_refused: float = 600.0
 
     @property
     def spool(self) -> Path:

@@ -27,6 +27,10 @@ class Source(Protocol):
     known: Known | None
 
     @property
+    def expecting(self) -> bool:
+        """Whether pods that are there long since may not be known yet, because nobody was there to ask."""
+
+    @property
     def since(self) -> float | None:
         """When the oldest change came in that `reload` has not taken over yet, on time.monotonic."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class Settled(NamedTuple):
@@ -38,6 +38,9 @@ class Target(Protocol):
 
     def settled(self, now: float) -> Settled:
         """What became of those taken over, since the last call."""
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These were dropped, and are not offered again."""
 
     def wait(self, now: float) -> float | None:
         """Seconds until there is something to do again without `fd` saying so, or None."""

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 class Backoff:
     """Counts failures in a row."""
 
-    def __init__(self, uniform: Callable[[float, float], float] = random.uniform) -> None:
-        """`uniform` draws the part of a delay that is waited."""
-        self._uniform = uniform
+    def __init__(
+        self, uniform: Callable[[float, float], float] = random.uniform, longest: float = LONGEST_DELAY
+    ) -> None:
+        """`uniform` draws the part of a delay that is waited; that grows to `longest` seconds."""
+        self._uniform, self._longest = uniform, longest
         self._failures = 0
 
     def failed(self, at_least: float = 0.0) -> float:
         """Seconds to wait after one more, `at_least` and some."""
-        longest = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(self._failures, 16))
+        longest = min(self._longest, FIRST_DELAY * 2.0 ** min(self._failures, 16))
         self._failures += 1
         return at_least + self._uniform(0.0, longest)
 

@@ -55,7 +55,7 @@ class Api:
 
     def publish(self, status: Mapping[str, Any]) -> None:
         """Have the OOMNode say so."""
-        if self._followed.synced or time.monotonic() >= self._publish_at:
+        if self._followed.told or time.monotonic() >= self._publish_at:
             self._writer.offer(status)
         self._problems.set("oomnode", self._writer.problem)
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import random
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.model import API_VERSION
+from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import post
 from oompolicy_agent.events import CONTROLLER, INSTANCE_LENGTH, NOTE_BYTES, micro_time, named_for
 from oompolicy_agent.text import clip, fit_bytes, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from oompolicy.model import Assignment, Refusal
     from oompolicy_agent.api.outcome import Outcome
@@ -33,15 +35,22 @@ log = logging.getLogger(__name__)
 class Refusals:
     """`told` are the names of Events that need not be posted again, as long as what they say holds."""
 
-    def __init__(self, settings: Settings, poster: Poster, tally: Tally) -> None:
-        """Nothing was told yet."""
+    def __init__(
+        self,
+        settings: Settings,
+        poster: Poster,
+        tally: Tally,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Nothing was told yet. `uniform` draws how long to wait after a refusal."""
+        self._uniform = uniform
         self._settings, self._poster, self._tally = settings, poster, tally
         limits = settings.event_limits
         self._node = Bucket(limits.refusal_burst, limits.refusal_rate, limits.refusal_burst, 0.0)
         self._pods = PodBuckets(limits.pod_burst, limits.pod_rate)
         self._told: dict[str, None] = {}
         self._under_way: set[str] = set()
-        self._not_before: dict[str, float] = {}
+        self._refused: dict[str, tuple[float, Backoff]] = {}
         self._now = 0.0
 
     @property
@@ -58,6 +67,7 @@ class Refusals:
         self._now = now
         refused = {name_of(a, refusal): (a, refusal) for a in assignments for refusal in a.refusals}
         self._told = {name: None for name in self._told if name in refused}
+        self._refused = {name: waiting for name, waiting in self._refused.items() if name in refused}
         waits = [
             wait
             for name, (assignment, refusal) in refused.items()
@@ -68,7 +78,8 @@ class Refusals:
 
     def _post(self, name: str, assignment: Assignment, refusal: Refusal, now: float) -> float | None:
         pod = self._pods.of(assignment.pod_uid, now)
-        wait = max(self._not_before.get(name, now) - now, self._node.wait(now), pod.wait(now))
+        not_before = self._refused[name][0] if name in self._refused else now
+        wait = max(not_before - now, self._node.wait(now), pod.wait(now))
         if wait > 0:
             return wait
         for bucket in (self._node, pod):
@@ -80,10 +91,10 @@ class Refusals:
 
     def _posted(self, name: str, outcome: Outcome) -> None:
         self._under_way.discard(name)
-        self._not_before.pop(name, None)
+        _, backoff = self._refused.pop(name, (0.0, Backoff(self._uniform, self._settings.retry_refused)))
         if outcome.kind == "later":
             log.warning("Event %s is refused: %s", name, outcome.sentence)
-            self._not_before[name] = self._now + self._settings.retry_refused
+            self._refused[name] = self._now + backoff.failed(), backoff
             return
         self._tally.event(REASON, "posted" if outcome.kind == "done" else "given_up")
         self._told[name] = None

@@ -40,7 +40,7 @@ class Followed(NamedTuple):
 
 
 class ApiSource:
-    """A `Source`."""
+    """A `Source`. `told`: whether `known` is what the API server says, and no longer the checkpoint's."""
 
     def __init__(self, connection: Connection, settings: Settings, problems: Problems) -> None:
         """Nothing is asked yet."""
@@ -49,11 +49,16 @@ class ApiSource:
         self._resolution = Resolution(settings.defaults)
         self._former = Former()
         self._silence = Silence(settings.deaf_after)
-        self._told = False
+        self.told = False
         self.followed = follow(connection, settings, self._wake)
         self.fd = self._wake.fd
         self.settle = settings.api_settle
         self.known: Known | None = None
+
+    @property
+    def expecting(self) -> bool:
+        """Whether the API server has yet to tell of this node's pods."""
+        return not self.told
 
     @property
     def since(self) -> float | None:
@@ -107,8 +112,8 @@ class ApiSource:
         self._problems.set("api")
         self._problems.set("policies", *self._resolution.policy_problems)
         self._problems.set("pods", *self._resolution.pod_problems)
-        if not self._told:
-            self._told = True
+        if not self.told:
+            self.told = True
             give_back()
         return True
 

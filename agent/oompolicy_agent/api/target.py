@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import patch_series, post
 from oompolicy_agent.api.series import Book, Series, key_of
@@ -15,14 +17,22 @@ from oompolicy_agent.events import nanoseconds
 from oompolicy_agent.target import Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from oompolicy_agent.api.outcome import Outcome
     from oompolicy_agent.api.poster import Poster
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.tally import Tally
 
+MAX_REFUSED: Final = 256
+"""Events that the API server refuses, and that hold up no others; beyond them nothing new is tried."""
+
 log = logging.getLogger(__name__)
+
+
+class _Refused(NamedTuple):
+    sentence: str
+    backoff: Backoff
 
 
 class ApiTarget:
@@ -31,8 +41,15 @@ class ApiTarget:
     While the API server takes nothing, nothing is decided: what it finds when it is back is first come, first served.
     """
 
-    def __init__(self, settings: Settings, poster: Poster, tally: Tally) -> None:
-        """Take over the series of an earlier agent."""
+    def __init__(
+        self,
+        settings: Settings,
+        poster: Poster,
+        tally: Tally,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Take over the series of an earlier agent. `uniform` draws how long to wait after a refusal."""
+        self._uniform = uniform
         self._settings, self._limits = settings, settings.event_limits
         self._poster, self._tally = poster, tally
         self._book = Book(settings.series, self._limits)
@@ -44,7 +61,7 @@ class ApiTarget:
         self._under_way = 0
         self._done: list[str] = []
         self._again: list[tuple[str, float]] = []
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, _Refused] = {}
         self._unwritable = ""
         self.fd = poster.fd
 
@@ -54,21 +71,22 @@ class ApiTarget:
         if self._poster.failing:
             return f"Events wait for the API server: {self._poster.failing}"
         if self._refused:
-            sentence = next(iter(self._refused.values()))
+            sentence = next(iter(self._refused.values())).sentence
             return f"the API server refuses {len(self._refused)} Events, which stay spooled: {sentence}"
         return self._unwritable
 
     @property
     def stalled(self) -> bool:
         """Whether what is offered now would take more than a moment to arrive."""
-        return bool(self._poster.failing) or self._closed_until > self._now
+        return bool(self._poster.failing) or bool(self._refused) or self._closed_until > self._now
 
     def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:
         """Post it, or count it; False while there is no room for it."""
         self._now = now
         if self._book.counts(name):
             return True
-        if self._poster.failing or self._under_way >= self._limits.under_way:
+        full = len(self._refused) >= MAX_REFUSED and name not in self._refused
+        if full or self._poster.failing or self._under_way >= self._limits.under_way:
             return False
         series = self._book.find(key_of(event), now)
         pod, wait = self._pods.of(event["regarding"]["uid"], now), self._node.wait(now)
@@ -99,6 +117,11 @@ class ApiTarget:
         token = self._closed_until - now if self._closed_until > now else None
         return min((wait for wait in (token, self._book.wait(now)) if wait is not None), default=None)
 
+    def forget(self, names: Iterable[str]) -> None:
+        """These are not offered again."""
+        for name in names:
+            self._refused.pop(name, None)
+
     # Events of their own.
 
     def _post(self, name: str, event: Mapping[str, Any], series: Series) -> None:
@@ -110,7 +133,7 @@ class ApiTarget:
     def _posted(self, name: str, event: Mapping[str, Any], series: Series | None, outcome: Outcome) -> None:
         """`series` is the one that the Event stands for, if it does."""
         self._under_way -= 1
-        self._refused.pop(name, None)
+        refused = self._refused.pop(name, None)
         if outcome.kind == "done":
             self._tally.event(event["reason"], "posted")
             self._tally.event_lag.add(max(0.0, time.time() - nanoseconds(event["eventTime"]) / 1e9))
@@ -125,8 +148,9 @@ class ApiTarget:
             self._tally.event(event["reason"], "given_up")
             self._done.append(name)
             return
-        self._refused[name] = outcome.sentence
-        self._again.append((name, self._settings.retry_refused))
+        backoff = refused.backoff if refused else Backoff(self._uniform, self._settings.retry_refused)
+        self._refused[name] = _Refused(outcome.sentence, backoff)
+        self._again.append((name, backoff.failed()))
 
     # Series.
 
@@ -158,4 +182,4 @@ class ApiTarget:
             self._again += [(name, 0.0) for name in self._book.end(series)]
         else:
             log.warning("the series of Event %s cannot be updated: %s", series.name, outcome.sentence)
-            series.under_way, series.not_before = False, self._now + self._settings.retry_refused
+            series.under_way, series.not_before = False, self._now + self._limits.series_every

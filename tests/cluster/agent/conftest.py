@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.agent.running import RunningAgent
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from tests.cluster.api import Api
@@ -28,9 +28,20 @@ def agent(deployment: Deployment, cluster: Cluster, tmp_path: Path) -> Iterator[
     cluster.api.create({"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": NODE}})
     with ExitStack() as stack:
         made = RunningAgent(cluster, tmp_path, NODE, deployment.agent_kubeconfig(NODE), stack)
-        made.flags.append("--impersonate-node")
         made.attach()
         yield made
+
+
+@pytest.fixture
+def new_token(agent: RunningAgent, deployment: Deployment, api: Api) -> Callable[[], None]:
+    """Ends the token that the agent has, and puts another one in its place."""
+
+    def renew() -> None:
+        (pod,) = api.list("Pod", "oompolicy-system")
+        agent.mount_token(deployment.agent_kubeconfig(NODE))
+        api.delete("Pod", pod["metadata"]["name"], "oompolicy-system")
+
+    return renew
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 """The agent's command, on a node made of files: `python3 -m tests.cluster.agent.program KERNEL SETTINGS ARGUMENT...`.
 
 KERNEL is a folder: `victims` is a pipe for records, `written` gets a line per map entry written, with its time.
-While there is no `victims`, there are no pins. SETTINGS are those without a flag, as JSON.
+While there is no `victims`, there are no pins. SETTINGS are those without a flag, as JSON. With `--in-cluster`, the
+service account is in the folder `serviceaccount` beside KERNEL.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oompolicy.kube import client
 from oompolicy_agent import cgroups, kernel, main, settings, treewatch
 from oompolicy_agent.layout import Stat, VictimRecord
 
@@ -100,6 +102,9 @@ def run() -> int:
         return replace(chosen, **given, event_limits=replace(chosen.event_limits, **limits))
 
     settings.parse = parsed  # type: ignore[assignment]
+    of_pod = vars(client)["load_incluster_config"].__globals__
+    for name, file in (("SERVICE_TOKEN_FILENAME", "token"), ("SERVICE_CERT_FILENAME", "ca.crt")):
+        of_pod[name] = str(FOLDER.parent / "serviceaccount" / file)
     for module, name, stand_in in (
         (kernel, "Pins", Pins),
         (treewatch, "scan", partial(cgroups.scan, check=lambda _: True)),

@@ -8,11 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.checkpoint import boot_id
+from oompolicy_agent.spool import Spool
 from tests.cluster.ports import reserved_port
 from tests.cluster.waiting import eventually
 from tests.unit.agent.fakes import id_of, ids_along, make, record
@@ -20,7 +23,6 @@ from tests.vm.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
-    from pathlib import Path
 
     from tests.cluster.cluster import Cluster
 
@@ -36,15 +38,23 @@ class RunningAgent:
     """One node's agent. `start` and `end` it as often as a test likes; its folders stay."""
 
     def __init__(self, cluster: Cluster, folder: Path, node: str, kubeconfig: Path, stack: ExitStack) -> None:
-        self.cluster, self.folder, self.node, self.kubeconfig = cluster, folder, node, kubeconfig
+        self.cluster, self.folder, self.node = cluster, folder, node
         self.root, self.state, self.log = folder / "cgroup", folder / "state", folder / "agent.log"
-        for name in ("run", "kernel", "bpffs/links/abc", "cgroup", "state"):
+        for name in ("run", "kernel", "bpffs/links/abc", "cgroup", "state", "serviceaccount"):
             (folder / name).mkdir(parents=True)
+        (folder / "serviceaccount/ca.crt").write_bytes(cluster.ca.read_bytes())
+        self.mount_token(kubeconfig)
         make(self.root, SLICE)
         self.port = stack.enter_context(reserved_port())
         self.process: subprocess.Popen[bytes] | None = None
-        self.flags = ["--kubeconfig", str(kubeconfig)]
-        stack.callback(self.end, signal.SIGKILL)
+        stack.callback(self.kill)
+
+    def mount_token(self, kubeconfig: Path) -> None:
+        """Put this user's token where a pod finds its own, as the kubelet does now and then."""
+        (user,) = json.loads(kubeconfig.read_text())["users"]
+        new = self.folder / "serviceaccount/..new"
+        new.write_text(user["user"]["token"])
+        new.replace(self.folder / "serviceaccount/token")
 
     def attach(self) -> None:
         """What the loader leaves behind."""
@@ -54,25 +64,40 @@ class RunningAgent:
         (self.folder / "run/loader.json").write_text(json.dumps(report))
 
     def start(self, *flags: str, **settings: Any) -> None:  # noqa: ANN401
-        command = [sys.executable, "-m", "tests.cluster.agent.program", str(self.folder / "kernel")]
-        command += [
-            json.dumps(settings),
-            *self.flags,
-            *flags,
-            "--node",
-            self.node,
-            "--listen",
-            f"127.0.0.1:{self.port}",
-        ]
-        for name in ("state", "run", "bpffs"):
-            command += [f"--{name}{'' if name == 'bpffs' else '-dir'}", str(self.folder / name)]
-        command += ["--cgroup-root", str(self.root), "--naming-grace", "0"]
-        paths = os.pathsep.join(str(CHECKOUT / each) for each in ("operator", "agent", "."))
+        """Start; `settings` are those that have no flag."""
+        source = flags or ("--in-cluster", "--impersonate-node")
+        command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.cluster.agent.program"]
+        command += [str(self.folder / "kernel"), json.dumps(settings), *source, "--node", self.node]
+        for name, folder in (("state-dir", "state"), ("run-dir", "run"), ("bpffs", "bpffs"), ("cgroup-root", "cgroup")):
+            command += [f"--{name}", str(self.folder / folder)]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--naming-grace", "0"]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, "PYTHONPATH": paths})
+            self.process = subprocess.Popen(command, stderr=log, stdout=log, env=self._environment())
 
-    def end(self, number: int = signal.SIGTERM) -> None:
-        """With a signal, and wait for the end."""
+    def _environment(self) -> dict[str, str]:
+        paths = os.pathsep.join(str(CHECKOUT / each) for each in ("operator", "agent", "."))
+        host, _, port = self.cluster.url.removeprefix("https://").partition(":")
+        pod = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+        return {**os.environ, **pod, "PYTHONPATH": paths}
+
+    def detach(self) -> None:
+        """A node on which no loader ran."""
+        (self.folder / "kernel/victims").unlink()
+        (self.folder / "run/loader.json").unlink()
+
+    def forget_map(self) -> None:
+        """What was written to the map before does not count."""
+        (self.folder / "kernel/written").unlink()
+
+    def end(self) -> None:
+        """In order, as the kubelet ends it."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """From one instruction to the next."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: int) -> None:
         if self.process:
             self.process.send_signal(number)
             self.process.wait()
@@ -94,19 +119,44 @@ class RunningAgent:
     def wait_ready(self) -> None:
         eventually(lambda: self.page("/readyz"), lambda page: page == (200, "ok\n"), deadline=60)
 
-    def metric(self, name: str) -> float:
-        """A sample, with its labels as they are written."""
+    def metric(self, name: str) -> float | None:
+        """A sample by its name and labels, as they are written."""
         for line in self.page("/metrics")[1].splitlines():
-            if line.startswith(f"oompolicy_agent_{name} "):
-                return float(line.split()[-1])
-        return 0.0
+            sample, _, value = line.rpartition(" ")
+            if sample == f"oompolicy_agent_{name}":
+                return float(value)
+        return None
 
     def status(self) -> dict[str, Any]:
         """What OOMNode says; empty before it says anything."""
         return dict(self.cluster.api.get("OOMNode", self.node).get("status") or {})
 
     def condition(self, kind: str) -> dict[str, Any]:
+        """One of OOMNode."""
         return next((dict(each) for each in self.status().get("conditions", ()) if each["type"] == kind), {})
+
+    def said(self, kind: str) -> dict[str, Any]:
+        """One of status.json: the same conditions, with or without an API server."""
+        conditions = self._local_status().get("conditions", ())
+        return next((dict(each) for each in conditions if each["type"] == kind), {"status": "Unknown"})
+
+    def last_victims(self) -> list[dict[str, Any]]:
+        """As status.json has them."""
+        return list(self._local_status().get("lastVictims", ()))
+
+    def problems(self) -> list[str]:
+        """All that is wrong."""
+        return list(self._local_status().get("problems", ()))
+
+    def _local_status(self) -> dict[str, Any]:
+        path = self.folder / "run/status.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    def private_kib(self) -> int:
+        """Memory that is the process's alone."""
+        assert self.process
+        lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
 
     def priority(self, path: str) -> int | None:
         """That of the last entry written for a cgroup."""
@@ -122,14 +172,40 @@ class RunningAgent:
 
     # What happens to its node.
 
-    def run(self, pod: dict[str, Any]) -> str:
-        """Give a pod its cgroup."""
+    def run(self, pod: dict[str, Any], *container_ids: str) -> str:
+        """Give a pod its cgroup, and its containers theirs; the path of the last one."""
         path = pod_cgroup(pod["metadata"]["uid"])
-        make(self.root, path)
-        return path
+        paths = [path, *(f"{path}/cri-containerd-{each}.scope" for each in container_ids)]
+        make(self.root, *paths)
+        return paths[-1]
 
-    def kill(self, path: str, tgid: int, **fields: Any) -> None:  # noqa: ANN401
-        """The kernel kills a process of this cgroup."""
-        raw = bytes(record(path, ids_along(self.root, path), victim_tgid=tgid, **fields))
+    def make(self, path: str) -> None:
+        """A cgroup that is no pod's."""
+        make(self.root, path)
+
+    def cgroup_of(self, pod: dict[str, Any]) -> str:
+        """The path that `run` gave it."""
+        return pod_cgroup(pod["metadata"]["uid"])
+
+    def oom_kill(self, path: str, tgid: int) -> None:
+        """The kernel kills a process of this cgroup, whose priority is that of the entry there."""
         with (self.folder / "kernel/victims").open("ab", buffering=0) as pipe:
-            pipe.write(raw)
+            pipe.write(self._record(path, tgid))
+
+    def spool(self, path: str, *tgids: int) -> None:
+        """What an agent that died left of such kills."""
+        spool = Spool(self.state / "spool", boot_id())
+        for tgid in tgids:
+            spool.add(self._record(path, tgid))
+
+    def spooled(self) -> list[Path]:
+        """The files of victims that are not reported."""
+        return sorted((self.state / "spool").glob("*.victim"))
+
+    def _record(self, path: str, tgid: int) -> bytes:
+        ids = ids_along(self.root, path)
+        entries = {int(line.split()[0]): int(line.split()[1]) for line in self.written()}
+        above = [level for level, cgroup_id in enumerate(ids) if cgroup_id in entries]
+        priority = {"priority": entries[ids[above[-1]]], "priority_level": above[-1]} if above else {}
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        return bytes(record(path, ids, victim_tgid=tgid, boottime_ns=now, **priority))

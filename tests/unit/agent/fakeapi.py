@@ -62,5 +62,10 @@ def at_once() -> Backoff:
     return Backoff(lambda low, _: low)
 
 
+def longest(_: float, high: float) -> float:
+    """Waits as long as it can be."""
+    return high
+
+
 def refused(status: int, reason: str = "", *causes: str, after: float | None = None) -> ApiError:
     return ApiError(status, reason, "no", after, causes)

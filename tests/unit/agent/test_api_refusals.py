@@ -11,7 +11,7 @@ from oompolicy.model import Assignment, Refusal
 from oompolicy_agent.api.refusals import Refusals, event_of, name_of
 from oompolicy_agent.settings import EventLimits, Settings
 from oompolicy_agent.tally import Tally
-from tests.unit.agent.fakeapi import GONE, LATER, FakePoster
+from tests.unit.agent.fakeapi import GONE, LATER, FakePoster, longest
 from tests.unit.agent.fakes import UID
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Pods:
     def __init__(self) -> None:
         self.poster, self.tally = FakePoster(), Tally()
         settings = Settings(in_cluster=True, node="node-1", event_limits=LIMITS)
-        self.refusals = Refusals(settings, self.poster, self.tally)  # type: ignore[arg-type]
+        self.refusals = Refusals(settings, self.poster, self.tally, longest)  # type: ignore[arg-type]
 
     def tell(self, *assignments: Assignment, now: float = 0.0) -> float | None:
         return self.refusals.tell(assignments, now)
@@ -97,10 +97,12 @@ def test_one_that_is_refused_is_sent_again_later(pods: Pods) -> None:
     pods.tell(refused())
     pods.poster.answer(LATER)
 
-    assert 60.0 == pods.tell(refused())
+    assert 0.5 == pods.tell(refused())
     assert [] == pods.posted
-    pods.tell(refused(), now=60.0)
+    pods.tell(refused(), now=0.5)
     assert 1 == len(pods.posted)
+    pods.poster.answer(LATER)
+    assert 1.0 == pods.tell(refused(), now=0.5)
 
 
 def test_many_at_once_wait_for_their_turn(pods: Pods) -> None:

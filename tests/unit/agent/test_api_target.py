@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oompolicy_agent.api import target as module
 from oompolicy_agent.api.outcome import DONE
 from oompolicy_agent.api.target import ApiTarget
 from oompolicy_agent.settings import EventLimits, Settings
 from oompolicy_agent.tally import Tally
-from tests.unit.agent.fakeapi import GONE, LATER, FakePoster
+from tests.unit.agent.fakeapi import GONE, LATER, FakePoster, longest
 from tests.unit.agent.fakes import unhurried
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Api:
 
     def boot(self) -> None:
         self.poster, self.tally = FakePoster(), Tally()
-        self.target = ApiTarget(self.settings, self.poster, self.tally)  # type: ignore[arg-type]
+        self.target = ApiTarget(self.settings, self.poster, self.tally, longest)  # type: ignore[arg-type]
 
     def offer(self, *events: Mapping[str, Any], now: float = 0.0) -> list[bool]:
         return [self.target.offer(each["metadata"]["name"], each, now) for each in events]
@@ -192,11 +193,27 @@ def test_what_is_refused_is_offered_again_later(api: Api) -> None:
     api.offer(event(1))
     api.answer(LATER)
 
-    assert (("web-0.1", 60.0),) == api.target.settled(0.0).again
+    assert (("web-0.1", 0.5),) == api.target.settled(0.0).again
     assert "the API server refuses 1 Events, which stay spooled: 403 Forbidden: not you" == api.target.problem
-    api.offer(event(1), now=60.0)
+    api.offer(event(1), now=1.0)
+    api.answer(LATER)
+    assert (("web-0.1", 1.0),) == api.target.settled(1.0).again
+    api.offer(event(1), now=2.0)
     api.answer()
     assert (("web-0.1",), "") == (api.settled(), api.target.problem)
+
+
+def test_refused_ones_hold_up_others_only_when_they_are_many(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody forbids Events in one namespace; or in all, and then there is no sense in trying more."""
+    monkeypatch.setattr(module, "MAX_REFUSED", 2)
+    api.offer(event(1, "pod-1"), event(2, "pod-2"))
+    api.answer(LATER, count=1)
+    assert [True] == api.offer(event(3, "pod-3"))
+    api.answer(LATER)
+    assert [False, True] == api.offer(event(4, "pod-4"), event(1, "pod-1"), now=9.0)
+    api.target.forget(["pod-2.2", "pod-3.3"])
+
+    assert [True] == api.offer(event(4, "pod-4"), now=9.0)
 
 
 @pytest.mark.parametrize("outcome", [GONE, LATER])
@@ -233,12 +250,12 @@ def test_a_refused_update_is_tried_again(api: Api) -> None:
     api.settled(now=10.0)
     api.answer(LATER)
     api.offer(event(4), now=11.0)
-    api.settled(now=20.0)
+    api.settled(now=12.0)
     assert [] == api.sent
-    api.settled(now=70.0)
+    api.settled(now=20.0)
     api.answer()
 
-    assert ("web-0.3", "web-0.4") == api.settled(now=70.0)
+    assert ("web-0.3", "web-0.4") == api.settled(now=20.0)
     assert 3 == api.events["web-0.1"]
 
 

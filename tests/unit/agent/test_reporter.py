@@ -20,7 +20,7 @@ from oompolicy_agent.target import Settled
 from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, ids_along, make, pod, record, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from oompolicy.model import Pod
@@ -131,6 +131,16 @@ def test_a_report_does_not_wait_for_ever(node: Node) -> None:
     assert ["node-1"] == node.regarded()
 
 
+def test_while_pods_are_expected_no_name_is_given_up(node: Node) -> None:
+    """An agent that started without API server and checkpoint knows no pod at all; nothing could be sent anyway."""
+    node.kill(now=10.0)
+
+    assert node.reporter.run((), node.tree, 100.0, expecting=True) is None
+    assert [] == node.written
+    node.run(pod(), now=200.0)
+    assert ["web-0"] == node.regarded()
+
+
 def test_one_that_waits_holds_up_no_other(node: Node) -> None:
     """The host's victim, which came later, is reported first."""
     node.kill(tgid=1)
@@ -235,6 +245,10 @@ class SlowTarget:
         said, self.next = self.next, Settled()
         return said
 
+    def forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            del self.taken[name]
+
     def wait(self, now: float) -> float | None:  # noqa: ARG002
         return 7.0 if self.room == 0 else None
 
@@ -335,3 +349,4 @@ def test_what_the_spool_drops_is_forgotten(slow: SlowNode) -> None:
     slow.run()
 
     assert (set(), set(), {}) == (slow.reporter._told, slow.reporter._under_way, slow.reporter._arrived)
+    assert {} == slow.slow.taken

@@ -241,7 +241,7 @@ def test_a_finished_report_takes_the_records_place(tmp_path: Path) -> None:
 def test_a_finished_report_keeps_its_place_in_the_order(tmp_path: Path) -> None:
     """Nothing overtakes it, in this process or the next."""
     made = spool(tmp_path)
-    names_ = [made.add(raw(tgid, boottime_ns=tgid)) for tgid in (1, 2, 3)]
+    names_ = [made.add(raw(tgid, boottime_ns=tgid * 10**9)) for tgid in (1, 2, 3)]
     first = made.read(names_[0] or "")
     assert first is not None
     early = Report({**EVENT, "eventTime": "1970-01-01T00:00:01.000000Z"}, {})

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects that the agent's tests write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def policy(name: str, value: int, **spec: Any) -> dict[str, Any]:  # noqa: ANN401
+    """For pods with the label app=web, unless `spec` says otherwise."""
+    match = {"podSelector": {"matchLabels": {"app": "web"}}}
+    return {
+        "apiVersion": "oompolicy.dev/v1alpha1",
+        "kind": "OOMPolicy",
+        "metadata": {"name": name},
+        "spec": {"priority": {"value": value}, "match": match, **spec},
+    }
