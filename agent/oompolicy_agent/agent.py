@@ -7,11 +7,12 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from oompolicy_agent import attach, checkpoint, status
+from oompolicy_agent import attach, status
 from oompolicy_agent.cgroups import Tree
 from oompolicy_agent.desired import FINISHED, Desired, desired
 from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.index import Index, owners
+from oompolicy_agent.keeper import Keeper
 from oompolicy_agent.kernel import Kernel
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.spool import Spool
@@ -54,12 +55,20 @@ class Agent:
         self._desired = Desired()
         self._attachment = attach.look(settings.run_dir, settings.bpffs, boot_id)
         self._status: dict[str, Any] = {}
-        self._unsaved = True
+        self._keeper = Keeper(
+            settings=settings,
+            loop=loop,
+            problems=problems,
+            boot_id=boot_id,
+            outside=outside,
+            spool=self._spool,
+            index=self._index,
+        )
         self.view = self._view()
 
     def start(self) -> None:
         """Take over what an earlier agent knew, look at everything, and be called back from then on."""
-        self._restore()
+        self._keeper.restore()
         self._source.start()
         self._loop.watch(self._source.fd, self._source_changed)
         self._loop.watch(self._reports.fd, self._report_changed)
@@ -70,7 +79,7 @@ class Agent:
     def stop(self) -> None:
         """Leave everything so that the next start goes on from here."""
         self._kernel.drain()
-        self._save()
+        self._keeper.save()
         self._write_status()
         self._kernel.close()
         for fd in (self._source.fd, self._reports.fd, self._outside.target.fd):
@@ -90,21 +99,11 @@ class Agent:
             self._act()
         self._kernel.drain()
         self._report()
-        if self._unsaved:
-            self._save()
+        if self._keeper.unsaved:
+            self._keeper.save()
         self._write_status()
 
     # Look.
-
-    def _restore(self) -> None:
-        saved = checkpoint.load(self._settings.checkpoint)
-        if saved is None:
-            return
-        self._source.restore(saved)
-        self._spool.remember(saved.reported)
-        self._outside.remember(saved.refusals)
-        if saved.boot_id == self._boot_id:
-            self._index.restore(saved.index, self._loop.clock())
 
     def _source_changed(self) -> None:
         if self._source.changed():
@@ -116,7 +115,7 @@ class Agent:
             self._act()
             if since is not None and not self.problems.current.get("map"):
                 self.tally.change_lag.add(self._loop.clock() - since)
-            self._save_later()
+            self._keeper.save_later()
             self._report()
         self._touch()
 
@@ -159,7 +158,7 @@ class Agent:
         self._kernel.write(self._desired.entries, delete=known is not None)
         _log_mapping(pods, lost, self._desired.not_mapped)
         if self._index.update(owners(tree, pods, assignments, defaults), self._loop.clock()):
-            self._save_later()
+            self._keeper.save_later()
         self._touch()
 
     # Victims.
@@ -177,7 +176,7 @@ class Agent:
     # What is told to others.
 
     def _report(self) -> None:
-        before = self._spool.reported, self._outside.told
+        before = self._spool.reported, self._outside.told, self.problems.current
         known, now = self._source.known, self._loop.clock()
         tree = self._tree.tree or Tree(0)
         waits = [self._reporter.run(self._source.nameable, tree, now, expecting=self._source.expecting)]
@@ -188,33 +187,11 @@ class Agent:
                 self._loop.after(wait, "report", self._report)
         self.problems.set("output", self._outside.target.problem)
         self.problems.set("spool", self._spool.problem)
-        if (self._spool.reported, self._outside.told) != before:
-            self._save_later()
+        self.problems.set("oomnode", self._outside.problem)
+        if (self._spool.reported, self._outside.told) != before[:2]:
+            self._keeper.save_later()
+        if (self._spool.reported, self._outside.told, self.problems.current) != before:
             self._touch()
-
-    def _save_later(self) -> None:
-        self._unsaved = True
-        self._loop.after(self._settings.checkpoint_delay, "checkpoint", self._save)
-
-    def _save(self) -> None:
-        known = self._source.known
-        if known is None:
-            return
-        try:
-            checkpoint.save(
-                self._settings.checkpoint,
-                self._boot_id,
-                known.objects_json,
-                self._index.dump(),
-                reported=self._spool.reported,
-                refusals=self._outside.told,
-            )
-        except OSError as error:
-            self.problems.set("checkpoint", f"the checkpoint cannot be written: {error}")
-            self._unsaved = True
-            return
-        self._unsaved = False
-        self.problems.set("checkpoint")
 
     def _touch(self) -> None:
         self._loop.after(self._settings.status_delay, "status", self._write_status)

@@ -35,6 +35,10 @@ class Outside(Protocol):
     target: Target
 
     @property
+    def problem(self) -> str:
+        """A sentence while `publish` does not arrive, or empty. `target.fd` tells when it changes."""
+
+    @property
     def told(self) -> tuple[str, ...]:
         """Names of the Events on refused annotations that need not be told again, for the checkpoint."""
 
@@ -45,7 +49,7 @@ class Outside(Protocol):
         """Tell pods of annotations that were refused. Seconds until there is something to try again, or None."""
 
     def publish(self, status: Mapping[str, Any]) -> None:
-        """Tell the cluster what the node says of itself. Problems that this met are stated."""
+        """Tell the cluster what the node says of itself."""
 
     def followed(self) -> Mapping[str, Following]:
         """The API server's collections by name."""
@@ -57,6 +61,7 @@ class Outside(Protocol):
 class Folder:
     """The `Outside` of a node without API server: status.json and the output are all that is told."""
 
+    problem = ""
     told = ()
 
     def __init__(self, manifests: Path, settings: Settings, problems: Problems) -> None:

@@ -12,6 +12,7 @@ from oompolicy_agent.api.refusals import Refusals
 from oompolicy_agent.api.source import ApiSource
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.target import ApiTarget
+from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.outside import Following
 
 if TYPE_CHECKING:
@@ -30,15 +31,20 @@ class Api:
 
     def __init__(self, settings: Settings, problems: Problems, tally: Tally) -> None:
         """Read the credentials; ask nothing yet. FileNotFoundError, ValueError: a sentence."""
-        self._settings, self._problems = settings, problems
         connection = connect(settings.kubeconfig)
-        self._poster = Poster(connection, tally)
-        self._writer = StatusWriter(connection, settings.node, settings.status_every, tally)
+        self._wake = Wake()
+        self._poster = Poster(connection, tally, self._wake)
+        self._writer = StatusWriter(connection, settings, tally, self._wake)
         self._refusals = Refusals(settings, self._poster, tally)
         self._publish_at = time.monotonic() + settings.status_first
         self._followed = ApiSource(connection, settings, problems)
         self.source: Source = self._followed
-        self.target: Target = ApiTarget(settings, self._poster, tally)
+        self.target: Target = ApiTarget(settings, self._poster, tally, self._wake)
+
+    @property
+    def problem(self) -> str:
+        """A sentence while the OOMNode does not say what the node says of itself, or empty."""
+        return self._writer.problem
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -57,7 +63,6 @@ class Api:
         """Have the OOMNode say so."""
         if self._followed.told or time.monotonic() >= self._publish_at:
             self._writer.offer(status)
-        self._problems.set("oomnode", self._writer.problem)
 
     def followed(self) -> Mapping[str, Following]:
         """Policies, namespaces, pods."""
@@ -72,3 +77,4 @@ class Api:
         self.source.close()
         self._poster.close()
         self._writer.close()
+        self._wake.close()

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.outcome import DONE, Outcome, judge
-from oompolicy_agent.api.wake import Wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from oompolicy.kube.connection import Connection
+    from oompolicy_agent.api.wake import Wake
     from oompolicy_agent.tally import Tally
 
 _EVENTS = "/apis/events.k8s.io/v1/namespaces/{}/events"
@@ -51,17 +51,16 @@ def patch_series(namespace: str, name: str, count: int, last_observed: str, sett
 
 
 class Poster:
-    """`fd` is readable when there is something to `settle`."""
+    """`failing` is a sentence while the API server takes nothing, or empty."""
 
-    def __init__(self, connection: Connection, tally: Tally, backoff: Backoff | None = None) -> None:
-        """Begin to wait for jobs."""
+    def __init__(self, connection: Connection, tally: Tally, wake: Wake, backoff: Backoff | None = None) -> None:
+        """Begin to wait for jobs; `wake` is set when there is something to `settle`, or `failing` changed."""
         self._connection, self._tally = connection, tally
         self._backoff = backoff or Backoff()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._outcomes: deque[tuple[Job, Outcome]] = deque()
-        self._wake = Wake()
+        self._wake = wake
         self._stopped = Event()
-        self.fd = self._wake.fd
         self.failing = ""
         # It never keeps the process from ending: what is under way is still spooled.
         self._thread = Thread(target=self._run, name="poster", daemon=True)
@@ -73,7 +72,6 @@ class Poster:
 
     def settle(self) -> None:
         """Tell of all that was sent since the last call. In the loop's thread."""
-        self._wake.take()
         while self._outcomes:
             job, outcome = self._outcomes.popleft()
             job.settled(outcome)
@@ -82,7 +80,6 @@ class Poster:
         """Send no more."""
         self._stopped.set()
         self._jobs.put(None)
-        self._wake.close()
 
     def _run(self) -> None:
         while (job := self._jobs.get()) and (outcome := self._deliver(job)):

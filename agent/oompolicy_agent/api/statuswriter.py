@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
@@ -17,19 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from oompolicy.kube.connection import Connection
+    from oompolicy_agent.api.wake import Wake
+    from oompolicy_agent.settings import Settings
     from oompolicy_agent.tally import Tally
-
-log = logging.getLogger(__name__)
 
 
 class StatusWriter:
     """`problem` is a sentence while the status cannot be written, or empty."""
 
     def __init__(
-        self, connection: Connection, node: str, every: float, tally: Tally, backoff: Backoff | None = None
+        self, connection: Connection, settings: Settings, tally: Tally, wake: Wake, backoff: Backoff | None = None
     ) -> None:
-        """`every`: seconds between two writes of what is not urgent."""
-        self._connection, self._node, self._every, self._tally = connection, node, every, tally
+        """Nothing to write yet; `wake` is set when `problem` changes."""
+        self._connection, self._node, self._every = connection, settings.node, settings.status_every
+        self._tally, self._wake = tally, wake
         self._backoff = backoff or Backoff()
         self._changed = Condition()
         self._latest: Mapping[str, Any] | None = None
@@ -55,9 +55,8 @@ class StatusWriter:
 
     def _run(self) -> None:
         while (status := self._wait()) is not None:
-            now = time.monotonic()
             delay = self._write(status)
-            self._not_before = now + delay
+            self._not_before = time.monotonic() + delay
 
     def _wait(self) -> Mapping[str, Any] | None:
         """The status to write, when it is time; None once stopped."""
@@ -84,14 +83,20 @@ class StatusWriter:
         except (ApiError, UnreachableError) as error:
             return self._failed(error)
         self._backoff.succeeded()
-        self._written, self._written_at, self.problem = status, time.monotonic(), ""
+        self._written, self._written_at = status, time.monotonic()
+        self._state("")
         return 0.0
+
+    def _state(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            self._wake.set()
 
     def _failed(self, error: ApiError | UnreachableError) -> float:
         refused = error if isinstance(error, ApiError) else None
         self._tally.error("status", refused.status if refused else None)
         if refused and refused.status == 404:
-            self.problem = f"there is no OOMNode {self._node} yet: the operator creates it"
+            self._state(f"there is no OOMNode {self._node} yet: the operator creates it")
         else:
-            self.problem = f"the status of OOMNode {self._node} cannot be written: {error}"
+            self._state(f"the status of OOMNode {self._node} cannot be written: {error}")
         return self._backoff.failed((refused.retry_after if refused else None) or 0.0)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from oompolicy_agent.api.outcome import Outcome
     from oompolicy_agent.api.poster import Poster
+    from oompolicy_agent.api.wake import Wake
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.tally import Tally
 
@@ -46,10 +47,12 @@ class ApiTarget:
         settings: Settings,
         poster: Poster,
         tally: Tally,
+        wake: Wake,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Take over the series of an earlier agent. `uniform` draws how long to wait after a refusal."""
         self._uniform = uniform
+        self._wake, self.fd = wake, wake.fd
         self._settings, self._limits = settings, settings.event_limits
         self._poster, self._tally = poster, tally
         self._book = Book(settings.series, self._limits)
@@ -63,7 +66,6 @@ class ApiTarget:
         self._again: list[tuple[str, float]] = []
         self._refused: dict[str, _Refused] = {}
         self._unwritable = ""
-        self.fd = poster.fd
 
     @property
     def problem(self) -> str:
@@ -104,6 +106,7 @@ class ApiTarget:
     def settled(self, now: float) -> Settled:
         """What became of those taken over; and what their series say is sent when it is due."""
         self._now = now
+        self._wake.take()
         self._poster.settle()
         self._update_series(now)
         done, again = tuple(self._done), tuple(self._again)

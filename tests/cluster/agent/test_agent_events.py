@@ -101,7 +101,7 @@ def test_what_waits_is_named_before_it_is_forgotten(agent: RunningAgent, api: Ap
     agent.oom_kill(path, 2)
     eventually(agent.spooled, lambda files: len(files) == 2 and all(b'"report"' in file.read_bytes() for file in files))
     agent.kill()
-    (agent.state / "checkpoint.json").unlink()
+    (agent.state / "checkpoint.json").unlink(missing_ok=True)
     agent.cluster.start_api()
     api.delete("Pod", "web-0", team)
     agent.start()

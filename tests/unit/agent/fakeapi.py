@@ -35,10 +35,17 @@ class FakeConnection:
         return {}
 
 
-class FakePoster:
-    """Keeps its jobs until the test says what becomes of them."""
+class FakeWake:
+    """Wakes nobody."""
 
     fd = -1
+
+    def take(self) -> bool:
+        return False
+
+
+class FakePoster:
+    """Keeps its jobs until the test says what becomes of them."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []

@@ -14,6 +14,7 @@ from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import MAX_PODS, Bucket, PodBuckets
 from oompolicy_agent.api.outcome import DONE, Outcome, judge
 from oompolicy_agent.api.poster import Poster, patch_series, post
+from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.tally import Tally
 from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
 
@@ -70,13 +71,19 @@ class Posted:
 
     def __init__(self, *answers: Exception | None, backoff: Backoff | None = None) -> None:
         self.connection, self.tally = FakeConnection(*answers), Tally()
-        self.poster = Poster(self.connection, self.tally, backoff or at_once())  # type: ignore[arg-type]
+        self.wake = Wake()
+        self.poster = Poster(self.connection, self.tally, self.wake, backoff or at_once())  # type: ignore[arg-type]
         self.outcomes: list[Outcome] = []
+
+    def close(self) -> None:
+        self.poster.close()
+        self.wake.close()
 
     def wait(self, condition: Callable[[], object]) -> None:
         """Until the poster says something that makes it so."""
         while not condition():
-            assert select.select([self.poster.fd], [], [], 10)[0], "the poster never spoke"
+            assert select.select([self.wake.fd], [], [], 10)[0], "the poster never spoke"
+            self.wake.take()
             self.poster.settle()
 
 
@@ -86,7 +93,7 @@ def test_events_are_posted_in_their_order() -> None:
     posted.poster.submit(post(EVENT, posted.outcomes.append))
     posted.poster.submit(patch_series("team-a", "web-0.1", 3, "2026-11-25T12:00:00.000001Z", posted.outcomes.append))
     posted.wait(lambda: len(posted.outcomes) == 2)
-    posted.poster.close()
+    posted.close()
     series = {"series": {"count": 3, "lastObservedTime": "2026-11-25T12:00:00.000001Z"}}
 
     assert [("POST", EVENTS, EVENT), ("PATCH", f"{EVENTS}/web-0.1", series)] == posted.connection.asked
@@ -98,7 +105,7 @@ def test_what_fails_is_sent_until_it_arrives() -> None:
     posted = Posted(UnreachableError("no answer"), refused(503), refused(429, after=0.0), None)
     posted.poster.submit(post(EVENT, posted.outcomes.append))
     posted.wait(lambda: posted.outcomes)
-    posted.poster.close()
+    posted.close()
 
     assert (4, [DONE], "") == (len(posted.connection.asked), posted.outcomes, posted.poster.failing)
     assert {("event", "unreachable"): 1, ("event", "503"): 1, ("event", "429"): 1} == posted.tally.errors
@@ -115,7 +122,7 @@ def test_failing_is_said_at_once_and_taken_back() -> None:
     posted.wait(lambda: posted.outcomes)
 
     assert "" == posted.poster.failing
-    posted.poster.close()
+    posted.close()
 
 
 def test_a_refused_one_holds_up_no_other() -> None:
@@ -124,7 +131,7 @@ def test_a_refused_one_holds_up_no_other() -> None:
     for _ in range(2):
         posted.poster.submit(post(EVENT, posted.outcomes.append))
     posted.wait(lambda: len(posted.outcomes) == 2)
-    posted.poster.close()
+    posted.close()
 
     assert ["later", "done"] == [each.kind for each in posted.outcomes]
 
@@ -134,7 +141,7 @@ def test_a_closed_one_ends_although_nobody_answers() -> None:
     posted = Posted(*[UnreachableError("no answer")] * 1_000_000, backoff=Backoff(lambda _, __: 60.0))
     posted.poster.submit(post(EVENT, posted.outcomes.append))
     posted.wait(lambda: posted.poster.failing)
-    posted.poster.close()
+    posted.close()
     posted.poster._thread.join(10)
 
     assert not posted.poster._thread.is_alive()

@@ -13,6 +13,8 @@ import pytest
 from oompolicy.kube.errors import UnreachableError
 from oompolicy_agent.api.nodestatus import body, due_in, path_of
 from oompolicy_agent.api.statuswriter import StatusWriter
+from oompolicy_agent.api.wake import Wake
+from oompolicy_agent.settings import Settings
 from oompolicy_agent.tally import Tally
 from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
 
@@ -92,7 +94,12 @@ class Written:
 
     def __init__(self, *answers: Exception | None, every: float = 300.0) -> None:
         self.connection, self.tally = FakeConnection(*answers), Tally()
-        self.writer = StatusWriter(self.connection, "node-1", every, self.tally, at_once())  # type: ignore[arg-type]
+        settings, self.wake = Settings(in_cluster=True, node="node-1", status_every=every), Wake()
+        self.writer = StatusWriter(self.connection, settings, self.tally, self.wake, at_once())  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self.writer.close()
+        self.wake.close()
 
     def until(self, condition: Callable[[], object]) -> None:
         end = time.monotonic() + 10
@@ -110,7 +117,7 @@ def test_a_status_is_applied_by_the_agents_manager() -> None:
     written = Written()
     written.writer.offer(status())
     written.until(lambda: written.connection.asked)
-    written.writer.close()
+    written.close()
 
     assert [("PATCH", f"{path_of('node-1')}/status")] == [asked[:2] for asked in written.connection.asked]
 
@@ -126,7 +133,7 @@ def test_the_newest_is_written() -> None:
     for _ in range(3):
         written.connection.may_answer.release()
     written.until(lambda: written.hashes == ["one", "three"])
-    written.writer.close()
+    written.close()
 
 
 def test_what_is_not_urgent_is_written_in_time() -> None:
@@ -136,7 +143,7 @@ def test_what_is_not_urgent_is_written_in_time() -> None:
     written.until(lambda: written.connection.asked)
     written.writer.offer(status(counts={"pods": 2}))
     written.until(lambda: len(written.connection.asked) == 2)
-    written.writer.close()
+    written.close()
 
 
 def test_a_failing_write_is_tried_again_and_said() -> None:
@@ -152,7 +159,8 @@ def test_a_failing_write_is_tried_again_and_said() -> None:
     ):
         written.connection.may_answer.release()
         written.until(partial(said, written, problem))
-    written.writer.close()
+        written.until(written.wake.take)
+    written.close()
 
     assert {("status", "404"): 1, ("status", "unreachable"): 1, ("status", "403"): 1} == written.tally.errors
     assert 4 == len(written.connection.asked)
@@ -167,7 +175,7 @@ def test_a_closed_writer_ends() -> None:
     written = Written()
     written.writer.offer(status())
     written.until(lambda: written.connection.asked)
-    written.writer.close()
+    written.close()
     written.writer._thread.join(10)
 
     assert not written.writer._thread.is_alive()

@@ -15,7 +15,7 @@ from oompolicy_agent.api.outcome import DONE
 from oompolicy_agent.api.target import ApiTarget
 from oompolicy_agent.settings import EventLimits, Settings
 from oompolicy_agent.tally import Tally
-from tests.unit.agent.fakeapi import GONE, LATER, FakePoster, longest
+from tests.unit.agent.fakeapi import GONE, LATER, FakePoster, FakeWake, longest
 from tests.unit.agent.fakes import unhurried
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Api:
 
     def boot(self) -> None:
         self.poster, self.tally = FakePoster(), Tally()
-        self.target = ApiTarget(self.settings, self.poster, self.tally, longest)  # type: ignore[arg-type]
+        self.target = ApiTarget(self.settings, self.poster, self.tally, FakeWake(), longest)  # type: ignore[arg-type]
 
     def offer(self, *events: Mapping[str, Any], now: float = 0.0) -> list[bool]:
         return [self.target.offer(each["metadata"]["name"], each, now) for each in events]

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps the checkpoint: takes it over at the start, and writes what is known after it changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from oompolicy_agent import checkpoint
+
+if TYPE_CHECKING:
+    from oompolicy_agent.index import Index
+    from oompolicy_agent.loop import Loop
+    from oompolicy_agent.outside import Outside
+    from oompolicy_agent.problems import Problems
+    from oompolicy_agent.settings import Settings
+    from oompolicy_agent.spool import Spool
+
+
+@dataclass(slots=True, kw_only=True)
+class Keeper:
+    """Of whose parts the checkpoint is made. `unsaved`: whether it is older than they are."""
+
+    settings: Settings
+    loop: Loop
+    problems: Problems
+    boot_id: str
+    outside: Outside
+    spool: Spool
+    index: Index
+    unsaved: bool = True
+
+    def restore(self) -> None:
+        """Tell all what an earlier agent knew; what is of another boot only where it still means something."""
+        saved = checkpoint.load(self.settings.checkpoint)
+        if saved is None:
+            return
+        self.outside.source.restore(saved)
+        self.spool.remember(saved.reported)
+        self.outside.remember(saved.refusals)
+        if saved.boot_id == self.boot_id:
+            self.index.restore(saved.index, self.loop.clock())
+
+    def save_later(self) -> None:
+        """Soon, together with what changes until then."""
+        self.unsaved = True
+        self.loop.after(self.settings.checkpoint_delay, "checkpoint", self.save)
+
+    def save(self) -> None:
+        """Now; nothing before there is a good state."""
+        known = self.outside.source.known
+        if known is None:
+            return
+        try:
+            checkpoint.save(
+                self.settings.checkpoint,
+                self.boot_id,
+                known.objects_json,
+                self.index.dump(),
+                reported=self.spool.reported,
+                refusals=self.outside.told,
+            )
+        except OSError as error:
+            self.problems.set("checkpoint", f"the checkpoint cannot be written: {error}")
+            self.unsaved = True
+            return
+        self.unsaved = False
+        self.problems.set("checkpoint")
