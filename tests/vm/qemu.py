@@ -42,6 +42,7 @@ class Machine:
     memory: int = 1024  # MiB
     cpus: int = 2
     append: str = ""
+    network: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def command_line(machine: Machine, files: Files) -> list[str]:
         *disk("work", files.work, "readonly=on"),
         *console(files.console),
         *ports(files.ports),
+        *(network() if machine.network else []),
     ]
 
 
@@ -105,6 +107,11 @@ def ports(paths: dict[str, Path]) -> list[str]:
         words += ["-chardev", f"file,id={name},path={escape(path)}"]
         words += ["-device", f"virtserialport,chardev={name},name=oompolicy.{name}"]
     return words
+
+
+def network() -> list[str]:
+    """Add a network in which the host's loopback is 10.0.2.2, and nothing reaches the guest."""
+    return ["-netdev", "user,id=network,ipv6=off", "-device", "virtio-net-pci,netdev=network"]
 
 
 def escape(path: Path) -> str:

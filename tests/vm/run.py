@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--accel", choices=["auto", "kvm", "tcg"], default="auto", help="default: $OOMPOLICY_ACCEL")
     words.add_argument("--artifacts", type=Path, metavar="DIR", help="what the command leaves in /artifacts")
     words.add_argument("--append", default="", metavar="WORDS", help="for the kernel, e.g. sysctl.vm.panic_on_oom=1")
+    words.add_argument("--network", action="store_true", help="the guest reaches the host's 127.0.0.1 as 10.0.2.2")
     words.add_argument("--deadline", type=float, metavar="SECONDS", help="then the guest counts as lost")
     words.add_argument("--console", action="store_true", help="show the console in any case")
     words.add_argument("--no-build", action="store_true", help="hand over the checkout without build/")
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace) -> GuestResult:
         cpus=arguments.cpus,
         wanted_accel=arguments.accel,
         append=arguments.append,
+        network=arguments.network,
         extra=extra,
         artifacts=arguments.artifacts,
         deadline=arguments.deadline,

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import argparse
 import io
+import socket
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +50,14 @@ class Setting:
     accel: Literal["auto", "kvm", "tcg"]
 
     def guest(
-        self, script: str, output: Output, *, memory: int = 1024, append: str = "", artifacts: Path | None = None
+        self,
+        script: str,
+        output: Output,
+        *,
+        memory: int = 1024,
+        append: str = "",
+        network: bool = False,
+        artifacts: Path | None = None,
     ) -> int:
         """Run a shell script in a fresh guest."""
         return run_guest(
@@ -58,6 +67,7 @@ class Setting:
             wanted_accel=self.accel,
             memory=memory,
             append=append,
+            network=network,
             artifacts=artifacts,
             output=output,
             deadline=DEADLINE,
@@ -102,6 +112,36 @@ def outlives_an_oom(setting: Setting) -> str:
     return "one kill, and the runner is alive"
 
 
+def reaches_the_host(setting: Setting) -> str:
+    """With a network the guest talks to a port of the host's loopback."""
+    call = "import socket; s = socket.create_connection(('10.0.2.2', {port})); s.sendall(s.recv(99).upper())"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        # A guest that ends without a call leaves us waiting here otherwise.
+        server.settimeout(DEADLINE)
+        answers: list[bytes] = []
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(b"hello")
+                answers.append(connection.recv(99))
+
+        listener = threading.Thread(target=answer, daemon=True)
+        listener.start()
+        script = f'python3 -c "{call.format(port=server.getsockname()[1])}"'
+        assert setting.guest(script, Output(), network=True) == 0
+        listener.join()
+    assert answers == [b"HELLO"]
+    return "a word there and back"
+
+
+def has_no_network_unasked(setting: Setting) -> str:
+    """Without one the guest has the loopback alone."""
+    output = Output()
+    assert setting.guest("ls /sys/class/net", output) == 0
+    assert output.getvalue() == b"lo\n"
+    return "lo alone"
+
+
 def loses_a_panicking_guest(setting: Setting) -> str:
     """A panic is no exit status: the error carries the console's end."""
     output = Output()
@@ -120,6 +160,8 @@ TRIALS: list[Callable[[Setting], str]] = [
     brings_files_back,
     takes_kernel_words,
     outlives_an_oom,
+    reaches_the_host,
+    has_no_network_unasked,
     loses_a_panicking_guest,
 ]
 

@@ -49,6 +49,7 @@ def run_guest(
     cpus: int = 2,
     wanted_accel: Literal["auto", "kvm", "tcg"] = "auto",
     append: str = "",
+    network: bool = False,
     env: Mapping[str, str] | None = None,
     extra: Mapping[str, Path] | None = None,
     artifacts: Path | None = None,
@@ -65,6 +66,7 @@ def run_guest(
         cpus: Number of processors.
         wanted_accel: `auto` uses KVM if the guest really boots with it.
         append: Further words for the kernel's command line, such as `sysctl.vm.overcommit_memory=1`.
+        network: Whether the guest reaches ports of the host's 127.0.0.1, as 10.0.2.2.
         env: Further environment of the command.
         extra: Trees to hand over beside the checkout, by their place below /checkout.
         artifacts: Where files that the command left in /artifacts go.
@@ -76,7 +78,9 @@ def run_guest(
         QemuError: QEMU itself refused.
     """
     chosen = image.kernel(kernel)
-    machine = Machine(accel.choose(wanted_accel, chosen.release, lambda: probe(image, chosen)), memory, cpus, append)
+    machine = Machine(
+        accel.choose(wanted_accel, chosen.release, lambda: probe(image, chosen)), memory, cpus, append, network
+    )
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
         what = prepare(image, chosen, machine, script(argv, chosen.name, env or {}), Path(name))

@@ -45,6 +45,15 @@ def test_every_port_is_named() -> None:
     assert "file,id=output,path=/dev/fd/7" in words
 
 
+def test_a_network_is_there_only_when_it_is_asked_for() -> None:
+    def devices(machine: qemu.Machine) -> list[str]:
+        return [word for word in qemu.command_line(machine, FILES) if word.startswith(("user", "virtio-net"))]
+
+    assert [] == devices(qemu.Machine("tcg"))
+    wanted = ["user,id=network,ipv6=off", "virtio-net-pci,netdev=network"]
+    assert wanted == devices(qemu.Machine("tcg", network=True))
+
+
 def test_a_version_is_read_with_or_without_debians_addition() -> None:
     assert qemu.parse_version("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\n") == (10, 0)
     assert qemu.parse_version("QEMU emulator version 7.2.19\n") < qemu.OLDEST_QEMU
