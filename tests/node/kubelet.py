@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.node.cgroup import Cgroup
-    from tests.node.conftest import Node
+    from tests.node.machine import Node
 
 Driver = Literal["systemd", "cgroupfs"]
 Runtime = Literal["containerd", "cri-o"]
@@ -31,7 +31,10 @@ NODE_NAME = "node-a"
 
 @dataclass
 class Pod:
-    """A pod of this node. `static` gives it the md5 uid and the mirror annotation of a static pod."""
+    """A pod of this node. `static` gives it the md5 uid and the mirror annotation of a static pod.
+
+    `uid` is the API server's where there is one.
+    """
 
     name: str
     namespace: str = "default"
@@ -40,10 +43,10 @@ class Pod:
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     static: bool = False
+    uid: str = ""
 
-    @property
-    def uid(self) -> str:
-        return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.namespace}/{self.name}"))
+    def __post_init__(self) -> None:
+        self.uid = self.uid or str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.namespace}/{self.name}"))
 
     @property
     def cgroup_uid(self) -> str:

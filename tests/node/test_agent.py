@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.node.cgroup import Cgroup
-    from tests.node.conftest import Node
     from tests.node.hog import Hog
     from tests.node.kubelet import Driver, Runtime
+    from tests.node.machine import Node
     from tests.node.policy import Policy
 
 RUN_DIR = Path("/run/oompolicy")

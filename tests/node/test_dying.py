@@ -11,7 +11,8 @@ from tests.node.hog import Hog, KernelLog, oom_kills
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
-    from tests.node.conftest import Node, Pod
+    from tests.node.conftest import Pod
+    from tests.node.machine import Node
     from tests.node.policy import Policy
 
 

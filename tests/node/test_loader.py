@@ -20,8 +20,9 @@ from tests.node.test_order import cgroup_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.node.conftest import Node, Pod
+    from tests.node.conftest import Pod
     from tests.node.hog import Hog
+    from tests.node.machine import Node
 
 REPORT = Path("/run/oompolicy/loader.json")
 

@@ -15,7 +15,8 @@ from tests.node.policy import BPFFS
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
-    from tests.node.conftest import Node, Pod
+    from tests.node.conftest import Pod
+    from tests.node.machine import Node
     from tests.node.policy import Policy
 
 

@@ -11,8 +11,9 @@ from tests.node.hog import run_out_of_memory
 
 if TYPE_CHECKING:
     from tests.node.cgroup import Cgroup
-    from tests.node.conftest import Node, Pod
+    from tests.node.conftest import Pod
     from tests.node.hog import Hog
+    from tests.node.machine import Node
     from tests.node.policy import Policy
 
 

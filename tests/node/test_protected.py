@@ -13,7 +13,8 @@ from tests.node.hog import KernelLog, run_out_of_memory
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
-    from tests.node.conftest import Node, Pod
+    from tests.node.conftest import Pod
+    from tests.node.machine import Node
     from tests.node.policy import Policy
 
 SANDBOX_ADJ = -998

@@ -13,8 +13,8 @@ from tests.node.model import Candidate, random_entries, random_path, victim
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.node.conftest import Node
     from tests.node.hog import Hog
+    from tests.node.machine import Node
     from tests.node.policy import Policy
 
 OOMS = int(os.environ.get("OOMPOLICY_RANDOM_OOMS", "200"))

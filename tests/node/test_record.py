@@ -13,7 +13,8 @@ from tests.node.policy import flags, victims
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
-    from tests.node.conftest import Node, Pod
+    from tests.node.conftest import Pod
+    from tests.node.machine import Node
     from tests.node.policy import Policy
 
 PAGES_PER_MIB = (1 << 20) // os.sysconf("SC_PAGESIZE")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oompolicy.manifests import load_manifests
+from tests.node.machine import pin_this_process
 from tests.vm.demo import enforcement, kubelet, shortage, story
 from tests.vm.demo.page import Page
 
@@ -138,7 +139,7 @@ def main() -> int:
     words.add_argument("--started", type=float, required=True, metavar="SECONDS", help="time of day of the start")
     words.add_argument("--colour", action="store_true")
     arguments = words.parse_args()
-    shortage.pin_this_process()
+    pin_this_process()
     try:
         return Demo(Page(arguments.colour, arguments.started)).run()
     except (enforcement.EnforcementError, shortage.NoShortageError) as error:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from contextlib import closing
 from pathlib import Path
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 TOLD_EVERY_MIB: Final = 20
-MCL_CURRENT: Final = 1
-"""<sys/mman.h>"""
 
 
 class NoShortageError(Exception):
@@ -29,12 +26,6 @@ def meminfo_mib(name: str) -> int:
     if not found:
         raise KeyError(name)
     return int(found[1]) // 1024
-
-
-def pin_this_process() -> None:
-    """Else our own code is what a full node drops first, and every step waits for the disk."""
-    if ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT):
-        raise OSError(ctypes.get_errno(), "mlockall")
 
 
 def grow_until_oom(hog: Hog, tell: Callable[[int], None]) -> tuple[str, ...]:

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine that tests run on, changed for a while: cgroups, processes, sysctls, little free memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.node.cgroup import Cgroup
+from tests.node.hog import Hog
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+MCL_CURRENT: Final = 1
+"""<sys/mman.h>"""
+
+LEFT_FREE_MIB: Final = 160
+"""Left of the guest's memory for an OOM of the whole node, so that it is not minutes of page faults away."""
+
+
+class Node:
+    """What a test builds on this machine, and takes away in the reverse order."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def cgroup(self, relative: str, **files: str | int) -> Cgroup:
+        """A cgroup below the root; removed with all that is in it from its first new directory on."""
+        top = Cgroup.make(relative.split("/", maxsplit=1)[0])
+        self._stack.callback(top.remove)
+        return Cgroup.make(relative, **files)
+
+    def hog(self, cgroup: Cgroup | None, mib: int, **options: Any) -> Hog:  # noqa: ANN401 (what Hog takes)
+        return self.adopt(Hog(cgroup, mib, **options))
+
+    def adopt(self, hog: Hog) -> Hog:
+        self._stack.callback(hog.end)
+        return hog
+
+    def sysctl(self, name: str, value: object) -> None:
+        self.write("/proc/sys/" + name.replace(".", "/"), value)
+
+    def write(self, path: str, value: object) -> None:
+        """Change a file of the kernel's for this test."""
+        before = Path(path).read_text()
+        Path(path).write_text(str(value))
+        self._stack.callback(Path(path).write_text, before)
+
+    def affinity(self, cpus: set[int]) -> None:
+        """Where this process runs, and all that it starts."""
+        self._stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cpus)
+
+    def fill(self) -> None:
+        """Leave little free memory. Reserved huge pages are nobody's: no task can be killed for them."""
+        pin_this_process()
+        meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        available_kib = int(meminfo["MemAvailable"].split()[0])
+        self.sysctl("vm.nr_hugepages", max(0, available_kib // 1024 - LEFT_FREE_MIB) // 2)
+
+
+def pin_this_process() -> None:
+    """Else our own code is what a full node drops first, and every step waits for the disk."""
+    if ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT):
+        raise OSError(ctypes.get_errno(), "mlockall")
