@@ -160,11 +160,13 @@ class RunningAgent:
 
     def priority(self, path: str) -> int | None:
         """That of the last entry written for a cgroup."""
-        wanted, found = id_of(self.root, path), None
-        for line in self.written():
-            cgroup_id, priority, _ = line.split()
-            found = int(priority) if int(cgroup_id) == wanted else found
-        return found
+        return next(reversed(self.priorities(path)), None)
+
+    def priorities(self, path: str) -> list[int]:
+        """Those of all entries written for a cgroup, in this order."""
+        wanted = str(id_of(self.root, path))
+        entries = [line.split() for line in self.written()]
+        return [int(priority) for cgroup_id, priority, _ in entries if cgroup_id == wanted]
 
     def written(self) -> list[str]:
         path = self.folder / "kernel/written"

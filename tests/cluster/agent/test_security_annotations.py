@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever the owner of a namespace writes on a pod, its priority stays in the range that the admin's policy gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.agent.objects import policy
+from tests.cluster.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.cluster.agent.running import RunningAgent
+    from tests.cluster.api import Api
+
+POD, CONTAINER = "oompolicy.dev/priority", "oompolicy.dev/container.app"
+BEYOND = ("399", "601", "1000", "-1", "1001", "0400", "5e2", " 500", "high", "")
+CONTAINER_ID = "ab" * 32
+
+
+@pytest.fixture
+def paths(agent: RunningAgent, api: Api, team: str) -> tuple[str, str]:
+    """The cgroups of a pod and its container, which a policy gives 500 and allows 400 to 600."""
+    api.create(policy("web", 500, override={"min": 400, "max": 600}))
+    pod = api.pod(team, "web-0", node=agent.node, labels={"app": "web"}, requests={"memory": "1Mi"})
+    api.run(pod, {"app": CONTAINER_ID})
+    container = agent.run(pod, CONTAINER_ID)
+    agent.start()
+    eventually(lambda: agent.priority(container), lambda priority: priority == 500, deadline=60)
+    return agent.cgroup_of(pod), container
+
+
+def annotate(api: Api, team: str, annotations: dict[str, str]) -> None:
+    api.patch("Pod", "web-0", {"metadata": {"annotations": annotations}}, namespace=team)
+
+
+def wait_refused(api: Api, team: str, sentence: str) -> None:
+    """Until an Event on a pod there says so."""
+    eventually(
+        lambda: [each["note"] for each in api.list("Event", team)],
+        lambda notes: any(sentence in note for note in notes),
+    )
+
+
+@pytest.mark.parametrize("annotation", [POD, CONTAINER])
+def test_an_annotation_does_not_leave_the_policys_range(
+    agent: RunningAgent, api: Api, team: str, paths: tuple[str, str], annotation: str
+) -> None:
+    """Each is refused with an Event, and none ever reached the map, not even for a moment."""
+    for asked in BEYOND:
+        annotate(api, team, {annotation: asked})
+        wait_refused(api, team, f"{annotation}: {asked!r} is refused")
+    annotate(api, team, {annotation: "600"})
+    eventually(lambda: agent.priority(paths[1]), lambda priority: priority == 600)
+
+    assert {500, 600} == set(agent.priorities(paths[1]))
+
+
+def test_without_an_override_no_annotation_counts(
+    agent: RunningAgent, api: Api, team: str, paths: tuple[str, str]
+) -> None:
+    """The policy's silence is a no."""
+    api.patch("OOMPolicy", "web", {"spec": {"override": None}})
+    annotate(api, team, {POD: "500", CONTAINER: "501"})
+    wait_refused(api, team, f"{POD}: '500' is refused")
+    wait_refused(api, team, f"{CONTAINER}: '501' is refused")
+
+    assert {500} == {agent.priority(path) for path in paths}
