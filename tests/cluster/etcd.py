@@ -22,9 +22,14 @@ PACKAGE = "etcd-server"
 RELEASE = "trixie"
 
 
+def etcd_folder() -> Path:
+    """Say where etcd is once it has been fetched."""
+    return cache_dir() / "etcd" / digest([PACKAGE.encode(), RELEASE.encode()])
+
+
 def ensure_etcd() -> Path:
     """Return the directory that etcd is in, fetched now if it is not there."""
-    target = cache_dir() / "etcd" / digest([PACKAGE.encode(), RELEASE.encode()])
+    target = etcd_folder()
     with locked(target.with_name(f"{target.name}.lock")):
         if not target.exists():
             with step(f"etcd: {PACKAGE} of Debian's {RELEASE}"), publishing(target) as work:

@@ -56,9 +56,14 @@ def kubernetes_key(sources: Path = SOURCES) -> str:
     return digest([go_mod, go_sum, *(word.encode() for word in recipe)])
 
 
+def kubernetes_folder() -> Path:
+    """Say where both programs are once they have been built."""
+    return cache_dir() / "kubernetes" / kubernetes_key()
+
+
 def ensure_kubernetes() -> Path:
     """Return the directory of both programs, built now if they are not there."""
-    target = cache_dir() / "kubernetes" / kubernetes_key()
+    target = kubernetes_folder()
     with locked(target.with_name(f"{target.name}.lock")):
         if not target.exists():
             with publishing(target) as work:

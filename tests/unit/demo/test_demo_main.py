@@ -6,16 +6,17 @@ import sys
 import pytest
 
 from tests.vm.demo import __main__ as demo
+from tests.vm.demo.sudo import KEPT, as_root
 from tests.vm.errors import HarnessError, LostVMError
 
 
 def test_sudo_keeps_what_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in demo.KEPT:
+    for name in KEPT:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/big disk")
 
     expected = ["sudo", "env", "PYTHONDONTWRITEBYTECODE=1", "XDG_CACHE_HOME=/big disk", sys.executable]
-    assert [*expected, "-m", "tests.vm.demo"] == demo.as_root()
+    assert [*expected, "-m", "tests.vm.demo", "--colour"] == as_root("tests.vm.demo", "--colour")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 import time
 
@@ -13,29 +11,13 @@ from tests.vm.build import ensure_artifacts
 from tests.vm.demo.page import Page, wants_colour
 from tests.vm.demo.patience import patiently
 from tests.vm.demo.story import NODE_CPUS, NODE_MIB, PROLOGUE
+from tests.vm.demo.sudo import through_sudo
 from tests.vm.errors import HarnessError
 from tests.vm.image import ensure_image
 from tests.vm.vm import run_guest
 
 # A whole demo takes a tenth of this under emulation; a guest that is still busy then hangs.
 DEADLINE = 600.0
-
-KEPT = ("XDG_CACHE_HOME", "OOMPOLICY_ACCEL", "NO_COLOR", "TERM")
-
-
-def as_root() -> list[str]:
-    """Write the command that starts this again through sudo."""
-    kept = [f"{name}={os.environ[name]}" for name in KEPT if name in os.environ]
-    # Nothing of root's is left in the user's checkout.
-    return ["sudo", "env", "PYTHONDONTWRITEBYTECODE=1", *kept, sys.executable, "-m", "tests.vm.demo"]
-
-
-def through_sudo() -> int:
-    """Return what the demo returns as root."""
-    if shutil.which("sudo") is None:
-        print("demo: not root, and there is no sudo: the guest's files belong to root", file=sys.stderr)
-        return 1
-    return subprocess.run(as_root(), check=False).returncode
 
 
 def play(page: Page) -> int:
@@ -60,7 +42,7 @@ def play(page: Page) -> int:
 def main() -> int:
     """Return 0, or 1 where the story went otherwise or could not be played."""
     if os.geteuid() != 0:
-        return through_sudo()
+        return through_sudo("tests.vm.demo")
     page = Page(wants_colour(os.environ, terminal=sys.stdout.isatty()), time.time())
     try:
         return 1 if play(page) else 0
