@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boot a guest beside us, and give it orders over a socket."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.endtoend.wire import Wire
+from tests.vm.build import ensure_artifacts
+from tests.vm.errors import HarnessError
+from tests.vm.image import ensure_image
+from tests.vm.libraries import PLACE, ensure_libraries
+from tests.vm.progress import last_lines
+from tests.vm.vm import run_guest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.vm.qemu import Accel
+    from tests.vm.vm import GuestResult
+
+KERNEL: Final = "trixie"
+HOST: Final = "10.0.2.2"
+"""This machine's loopback, as the guest sees it."""
+
+MEMORY_MIB: Final = 512
+CPUS: Final = 2
+CALL_SECONDS: Final = 300.0
+"""Until the guest calls: a boot, and under emulation the unpacking of some thousand files."""
+
+LOOK_SECONDS: Final = 0.5
+"""Between two looks whether a guest that has not called yet is still there."""
+
+ORDER_SECONDS: Final = 120.0
+"""An order takes a second or two, under emulation too; loading the module takes ten."""
+
+OUTPUT_LINES: Final = 40
+
+
+class OrderError(Exception):
+    """The guest could not do as it was told; the message is its traceback."""
+
+
+class Guest:
+    """A booting guest in a thread of its own, which ends with the guest."""
+
+    def __init__(self, folder: Path, deadline: float) -> None:
+        """Boot. After `deadline` seconds the guest counts as lost, whatever it does."""
+        self.output = folder / "guest.output"
+        self._deadline = deadline
+        self._failure: HarnessError | None = None
+        self._result: GuestResult | None = None
+        self._release = ""
+        self._wire: Wire | None = None
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._run, name="guest")
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Return when it is up. HarnessError where it is not in time."""
+        self._connected()
+
+    def order(self, verb: str, seconds: float = ORDER_SECONDS, **words: Any) -> Any:  # noqa: ANN401 (JSON)
+        """What the guest answers. OrderError, or the HarnessError that says how the guest was lost."""
+        self.begin(verb, **words)
+        return self.answer(seconds)
+
+    def begin(self, verb: str, **words: Any) -> None:  # noqa: ANN401 (JSON)
+        """Give an order, and do something else while it is carried out. One at a time."""
+        self._connected().send({"do": verb, "with": words})
+
+    def answer(self, seconds: float = ORDER_SECONDS) -> Any:  # noqa: ANN401 (JSON)
+        """What the guest answers to the order that was begun."""
+        try:
+            answer = self._connected().receive(seconds)
+        except TimeoutError as error:
+            # Whatever it answers from now on belongs to this order, so it gets no other.
+            self._failure = HarnessError(f"the guest did not answer within {seconds:.0f} s:\n{self.said()}")
+            raise self._failure from error
+        if answer is None:
+            raise self._lost()
+        if "failed" in answer:
+            raise OrderError(answer["failed"])
+        return answer["done"]
+
+    def said(self) -> str:
+        """The end of what the guest's program printed."""
+        return last_lines(self.output, OUTPUT_LINES)
+
+    def ran(self) -> tuple[Accel, str]:
+        """With which accelerator and kernel it did, once it has ended well."""
+        if self._result is None:
+            raise self._failure or HarnessError("the guest has not ended")
+        return self._result.accel, self._release
+
+    def end(self) -> None:
+        """Hang up, upon which the guest powers off, and wait for that."""
+        if self._wire:
+            self._wire.close()
+        self._server.close()
+        self._thread.join()
+
+    def _connected(self) -> Wire:
+        """The guest calls when it is up."""
+        if self._failure:
+            raise self._failure
+        if self._wire is None:
+            self._server.settimeout(LOOK_SECONDS)
+            for _ in range(int(CALL_SECONDS / LOOK_SECONDS)):
+                with contextlib.suppress(TimeoutError):
+                    self._wire = Wire(self._server.accept()[0])
+                    return self._wire
+                if not self._thread.is_alive():
+                    raise self._lost()
+            raise HarnessError(f"the guest did not call within {CALL_SECONDS:.0f} s:\n{self.said()}")
+        return self._wire
+
+    def _lost(self) -> HarnessError:
+        self._thread.join()
+        return self._failure or HarnessError(f"the guest's program ended:\n{self.said()}")
+
+    def _run(self) -> None:
+        try:
+            image = ensure_image()
+            self._release = image.kernel(KERNEL).release
+            with self.output.open("wb") as output:
+                self._result = run_guest(
+                    image,
+                    ["python3", "-m", "tests.endtoend.node", HOST, str(self._server.getsockname()[1])],
+                    kernel=KERNEL,
+                    memory=MEMORY_MIB,
+                    cpus=CPUS,
+                    network=True,
+                    env={"PYTHONPATH": f"/checkout/operator:/checkout/agent:/checkout:/checkout/{PLACE}"},
+                    extra={"build": ensure_artifacts(image), PLACE: ensure_libraries(image)},
+                    output=output,
+                    deadline=self._deadline,
+                )
+        except HarnessError as error:
+            self._failure = error
+
+
+@contextlib.contextmanager
+def booted(folder: Path, deadline: float) -> Iterator[Guest]:
+    """A guest that is booting, and is gone after the block."""
+    guest = Guest(folder, deadline)
+    try:
+        yield guest
+    finally:
+        guest.end()

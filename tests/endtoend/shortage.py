@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs out of memory: one container, all pods together, or the guest. Who died is what the kernel's log says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.node.hog import Hog, oom_kills, run_out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.endtoend.kubelet import NodeKubelet
+
+ROOM_MIB: Final = 24
+"""Left before there is no more memory, so that the end is not minutes of page faults away."""
+
+NEVER: Final = -1000
+"""An oom_score_adj."""
+
+Victim = dict[str, Any]
+
+
+class Shortage:
+    """The processes are those of the kubelet's containers."""
+
+    def __init__(self, kubelet: NodeKubelet) -> None:
+        self._kubelet = kubelet
+
+    def overrun(self, uid: str, container: str, mib: int) -> list[Victim]:
+        """Let a container's process grow beyond the container's limit."""
+        hog = self._kubelet.hogs[uid, container]
+        return self._told([hog] if not hog.grow(mib) and hog.was_killed() else [])
+
+    def exhaust_pods(self) -> list[Victim]:
+        """Let all pods together reach the limit of kubepods, by a process in none of them."""
+        kubepods = self._kubelet.kubepods
+        current = int((kubepods.path / "memory.current").read_text())
+        kubepods.write("memory.max", current + (ROOM_MIB << 20))
+        trigger = Hog(kubepods.child("trigger"), 0)
+        try:
+            return self._exhaust(trigger)
+        finally:
+            trigger.end()
+            kubepods.write("memory.max", "max")
+
+    def exhaust_node(self, uid: str, container: str) -> list[Victim]:
+        """Let a container's process take all of the guest's memory, most of which one has that cannot be killed."""
+        filler = Hog(None, max(0, available_mib() - ROOM_MIB), adj=NEVER)
+        try:
+            return self._exhaust(self._kubelet.hogs[uid, container])
+        finally:
+            filler.end()
+
+    def killed(self) -> int:
+        """How many processes the kernel's OOM killer has killed since boot, by its own count."""
+        return oom_kills()
+
+    def _exhaust(self, trigger: Hog) -> list[Victim]:
+        return self._told(run_out_of_memory(trigger, [hog for hog in self._kubelet.hogs.values() if hog.alive]))
+
+    def _told(self, dead: Sequence[Hog]) -> list[Victim]:
+        places = {hog.pid: place for place, hog in self._kubelet.hogs.items()}
+        found = [(hog.pid, *places.get(hog.pid, ("", ""))) for hog in dead]
+        return [{"pid": pid, "uid": uid, "container": container} for pid, uid, container in found]
+
+
+def available_mib() -> int:
+    """What could be had without anyone dying, as the kernel guesses it."""
+    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(meminfo["MemAvailable"].split()[0]) // 1024

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of the whole path that need neither cluster nor guest."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy.manifests import load_manifests
+from oompolicy.resolve import resolve
+from tests.endtoend.demo.story import DATABASE, REPORT, flaws
+from tests.endtoend.eventlog import Seen
+from tests.endtoend.measure import percentile
+from tests.endtoend.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXAMPLES = Path(__file__).parents[3] / "examples/demo"
+NOTE = (
+    "Kernel OOM killer killed report (pid 7, anon-rss 9 MiB) in container report of pod batch/r: scope Node: the node "
+    "ran out of memory; priority 100 from OOMPolicy batch (precedence 50): value 100; trigger: its own allocation; "
+    "spared: postgres (pid 5) in container postgres of pod shop/postgres-0, priority 900"
+)
+OOMNODE = "NAME     MODE      ENFORCING   AGE\nnode-a   Enforce   True        9s\n"
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Wire, Wire]]:
+    one, other = map(Wire, socket.socketpair())
+    yield one, other
+    one.close()
+    other.close()
+
+
+def test_a_message_arrives_as_it_was_sent(ends: tuple[Wire, Wire]) -> None:
+    """However long; a line break in it is not its end."""
+    message = {"do": "attach", "with": {"text": "two\nlines", "long": "x" * 1_000_000}}
+    # More than the socket's buffer holds, so somebody has to read meanwhile.
+    sender = threading.Thread(target=ends[0].send, args=[message])
+    sender.start()
+    received = ends[1].receive(10.0)
+    sender.join()
+
+    assert message == received
+
+
+def test_a_wire_that_was_hung_up_says_so(ends: tuple[Wire, Wire]) -> None:
+    ends[0].close()
+
+    assert ends[1].receive(10.0) is None
+
+
+def test_silence_is_not_the_end(ends: tuple[Wire, Wire]) -> None:
+    with pytest.raises(TimeoutError):
+        ends[1].receive(0.01)
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(50, 2.0), (75, 3.0), (99, 4.0), (0, 1.0)])
+def test_a_percentile_is_one_of_the_values(percent: float, expected: float) -> None:
+    """The smallest that so many per cent of them do not exceed."""
+    assert expected == percentile([4.0, 1.0, 3.0, 2.0], percent)
+
+
+@pytest.mark.parametrize(("series", "expected"), [({}, 1), ({"series": {"count": 4}}, 4), ({"series": None}, 1)])
+def test_an_event_stands_for_as_many_kills_as_its_series_counts(series: dict[str, Any], expected: int) -> None:
+    assert expected == Seen({"note": NOTE, **series}, 0.0).count
+
+
+def test_the_victims_pid_is_not_that_of_the_spared() -> None:
+    assert Seen({"note": NOTE}, 0.0).pid == 7
+
+
+def test_the_demos_story_has_no_flaw_when_it_goes_as_told() -> None:
+    assert [] == list(flaws([REPORT.pod.name], NOTE, OOMNODE))
+
+
+@pytest.mark.parametrize(
+    ("dead", "note", "oomnode", "expected"),
+    [
+        ([DATABASE.pod.name], NOTE, OOMNODE, "postgres-0 died, not report-29393280-lq5rd alone"),
+        ([], NOTE, OOMNODE, "nobody died, not report-29393280-lq5rd alone"),
+        ([REPORT.pod.name], NOTE.partition("; spared")[0], OOMNODE, "the Event does not say 'spared: postgres '"),
+        ([REPORT.pod.name], NOTE, OOMNODE.replace("True ", "False"), "the node does not say that it enforces"),
+        ([REPORT.pod.name], NOTE, OOMNODE.splitlines()[0], "the node does not say that it enforces"),
+    ],
+)
+def test_the_demo_says_what_went_otherwise(dead: list[str], note: str, oomnode: str, expected: str) -> None:
+    assert [expected] == list(flaws(dead, note, oomnode))
+
+
+def test_the_demos_pods_have_the_priorities_of_the_examples() -> None:
+    """Else the play would wait for an entry that never comes."""
+    found = load_manifests([EXAMPLES])
+    pods = {pod.name: pod for pod in found.pods}
+
+    assigned = resolve(found.policies, found.namespaces, [pods[role.pod.name] for role in (DATABASE, REPORT)])
+    expected = {role.pod.name: role.priority for role in (DATABASE, REPORT)}
+    assert expected == {each.pod_name: each.priority for each in assigned}
