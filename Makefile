@@ -17,15 +17,19 @@ setup: ## install what is missing on this machine, and the virtual environment
 demo: ## two OOMs in a guest, without and with a policy: who dies, and why
 	@scripts/setup --system-only
 	@python3 -m tests.vm.demo
+	@python3 -m tests.endtoend.demo
 
-test: lint test-unit test-cluster test-node test-node-as-posted ## everything that a change has to pass
+demo-cluster: setup ## the same on a cluster, with kubectl; builds the API server first, once
+	@python3 -m tests.endtoend.demo --build
+
+test: lint test-unit test-cluster test-node test-node-as-posted test-endtoend ## everything that a change has to pass
 
 lint: setup ## style, types, import contracts, shell scripts
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	shellcheck scripts/setup tests/vm/guest/init .ci/run
+	shellcheck scripts/setup scripts/kubeconfig tests/vm/guest/init .ci/run
 
 test-unit: setup ## needs nothing but Python
 	$(PYTHON) -m pytest tests/unit
@@ -50,13 +54,22 @@ test-node-as-posted: setup ## the program on the hook as it was posted in 2023
 	$(PYTHON) -m tests.vm.run --kernel trixie --deadline $(NODE_DEADLINE) -- env OOMPOLICY_HOOK=as-posted \
 		python3 -m pytest -p no:cacheprovider $(RULES:%=tests/node/%.py)
 
+# First by itself, as for test-cluster. -rP shows the times that were measured.
+test-endtoend: setup ## from kubectl apply to kubectl get events: a cluster here, its node in a guest
+	-$(PYTHON) -m tests.cluster.binaries
+	$(PYTHON) -m pytest -rP --durations=10 tests/endtoend
+
 bench: setup ## how long a selection takes: docs/benchmarks.md
 	$(PYTHON) -m benchmarks
 
 bench-cluster: setup ## what 150,000 pods cost operator and API server: docs/benchmarks.md
 	$(PYTHON) -m benchmarks.cluster
 
+bench-path: setup ## how long a label change and a kill take through a cluster: docs/benchmarks.md
+	$(PYTHON) -m benchmarks.path
+
 clean: ## what a build leaves in the checkout; the cache stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint test-unit test-cluster cluster-binaries test-node test-node-as-posted bench bench-cluster clean
+.PHONY: help setup demo demo-cluster test lint test-unit test-cluster cluster-binaries test-node test-node-as-posted \
+	test-endtoend bench bench-cluster bench-path clean
