@@ -12,6 +12,7 @@ from typing import Final
 from tests.cluster.binaries import cached_binaries
 from tests.vm.cache import CHECKOUT
 from tests.vm.demo.sudo import through_sudo
+from tests.vm.errors import HarnessError
 
 PYTHON: Final = CHECKOUT / ".venv/bin/python"
 PLAY: Final = "tests.endtoend.demo.play"
@@ -43,8 +44,12 @@ def main() -> int:
         return through_sudo("tests.endtoend.demo", *sys.argv[1:])
     if arguments.build and run("-m", "tests.cluster.binaries"):
         return 1
-    if arguments.build or ready():
-        return run("-m", PLAY)
+    try:
+        if arguments.build or ready():
+            return run("-m", PLAY)
+    except HarnessError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     print(HINT)
     return 0
 
