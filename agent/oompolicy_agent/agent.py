@@ -11,7 +11,7 @@ from oompolicy_agent import attach, status
 from oompolicy_agent.cgroups import Tree
 from oompolicy_agent.desired import FINISHED, Desired, desired
 from oompolicy_agent.folder import FolderWatch
-from oompolicy_agent.index import Index, owners
+from oompolicy_agent.index import Index, Owners
 from oompolicy_agent.keeper import Keeper
 from oompolicy_agent.kernel import Kernel
 from oompolicy_agent.reporter import Reporter
@@ -42,6 +42,7 @@ class Agent:
         self._reports = FolderWatch(settings.run_dir, only="loader.json")
         self._spool = Spool(settings.spool, boot_id)
         self._index = Index()
+        self._owners = Owners()
         self._reporter = Reporter(settings, boot_id, self._spool, self._index, outside.target, tally=tally)
         self._tree = TreeWatch(settings, loop, problems, self._tree_changed)
         self._kernel = Kernel(
@@ -157,7 +158,7 @@ class Agent:
         # Before the first good state the loader's entries, from the checkpoint, are better than none.
         self._kernel.write(self._desired.entries, delete=known is not None)
         _log_mapping(pods, lost, self._desired.not_mapped)
-        if self._index.update(owners(tree, pods, assignments, defaults), self._loop.clock()):
+        if self._index.update(self._owners.of(tree, pods, assignments, defaults), self._loop.clock()):
             self._keeper.save_later()
         self._touch()
 

@@ -11,7 +11,7 @@ import pytest
 
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.index import TOMBSTONE_SECONDS, TOMBSTONES, Index, Owner, owners
+from oompolicy_agent.index import TOMBSTONE_SECONDS, TOMBSTONES, Index, Owner, Owners
 from tests.unit.agent.fakes import APP, PAUSE, SYSTEMD, UID, id_of, make, pod, tree_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def tree(tmp_path: Path) -> Tree:
 
 def named(tree: Tree, *, known: bool = True) -> dict[int, Owner]:
     pods = [pod()] if known else []
-    return owners(tree, pods, resolve((), (), pods), Defaults())
+    return Owners().of(tree, pods, resolve((), (), pods), Defaults())
 
 
 def test_everything_in_the_tree_has_an_owner(tmp_path: Path, tree: Tree) -> None:
@@ -130,3 +130,34 @@ def test_what_lies_below_a_container_can_be_learnt() -> None:
 
     assert owner is not None
     assert "web-0" == owner.pod
+
+
+def test_a_pod_of_which_nothing_changed_is_not_looked_at_again(tree: Tree) -> None:
+    """One of 110 pods changes at a time, and the kernel waits for nobody."""
+    pods, owners = [pod()], Owners()
+    assignments = resolve((), (), pods)
+    before = owners.of(tree, pods, assignments, Defaults())
+    after = owners.of(tree, pods, assignments, Defaults())
+
+    (cgroup,) = tree.pods.values()
+    ids = [cgroup.id, *(each.id for each in cgroup.containers.values())]
+    assert all(before[each] is after[each] for each in ids)
+
+
+def test_every_change_of_a_pod_changes_its_owners(tmp_path: Path, tree: Tree) -> None:
+    """Its priority, its object, its cgroups."""
+    pods, owners = [pod()], Owners()
+    found = [owners.of(tree, pods, resolve((), (), pods), Defaults())]
+    dear = [replace(each, priority=900, containers=()) for each in resolve((), (), pods)]
+    found.append(owners.of(tree, pods, dear, Defaults()))
+    found.append(owners.of(tree, [replace(pods[0], name="other")], dear, Defaults()))
+    found.append(owners.of(tree, [], dear, Defaults()))
+    make(tmp_path, f"{SYSTEMD}/cri-containerd-{'f' * 64}.scope")
+    found.append(owners.of(tree_of(tmp_path), [], dear, Defaults()))
+
+    (cgroup,) = tree.pods.values()
+    assert ([500, 900, 900, 900, 900], ["web-0", "web-0", "other", "", ""]) == (
+        [each[cgroup.id].priority for each in found],
+        [each[cgroup.id].pod for each in found],
+    )
+    assert len(found[3]) + 1 == len(found[4])

@@ -10,7 +10,7 @@ import pytest
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent import reporter as module
-from oompolicy_agent.index import Index, owners
+from oompolicy_agent.index import Index, Owners
 from oompolicy_agent.outputtarget import OutputTarget
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.settings import Settings
@@ -57,7 +57,7 @@ class Node:
         return tree_of(self.root)
 
     def know(self, *pods: Pod) -> None:
-        self.index.update(owners(self.tree, pods, resolve((), (), pods), Defaults()), now=0)
+        self.index.update(Owners().of(self.tree, pods, resolve((), (), pods), Defaults()), now=0)
 
     def kill(self, path: str = CONTAINER, tgid: int = 1, now: float = 0.0, **fields: Any) -> None:  # noqa: ANN401
         name = self.spool.add(bytes(record(path, ids_along(self.root, path), victim_tgid=tgid, **fields)))
@@ -168,7 +168,7 @@ def test_a_victim_of_another_boot_is_named_by_names_alone(tmp_path: Path) -> Non
     before.kill("system.slice", tgid=2)
     after = Node(tmp_path, "another boot")
     after.index.update(
-        {each: next(iter(owners(after.tree, [], [], Defaults()).values())) for each in range(1000)}, now=0
+        {each: next(iter(Owners().of(after.tree, [], [], Defaults()).values())) for each in range(1000)}, now=0
     )
     after.run(pod())
 

@@ -9,7 +9,7 @@ import pytest
 
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.index import Index, Owner, owners
+from oompolicy_agent.index import Index, Owner, Owners
 from oompolicy_agent.layout import LEVELS, NO_LEVEL, VictimFlag
 from oompolicy_agent.victims import NamedVictim, identity, name_victim, parse_victim
 from tests.unit.agent.fakes import APP, BOOT, PAUSE, SYSTEMD, UID, ids_along, make, pod, record, tree_of
@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def index(root: Path) -> Index:
     known = Index()
-    known.update(owners(tree_of(root), [pod()], resolve((), (), [pod()]), Defaults()), now=0)
+    known.update(Owners().of(tree_of(root), [pod()], resolve((), (), [pod()]), Defaults()), now=0)
     return known
 
 
