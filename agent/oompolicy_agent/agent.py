@@ -37,7 +37,8 @@ class Agent:
     ) -> None:
         """Open what needs no loader. OSError where the state directory cannot be used."""
         self._settings, self._loop, self._boot_id = settings, loop, boot_id
-        self.problems, self.tally, self.followed = problems, tally, outside.followed
+        self.problems, self.tally = problems, tally
+        self.followed, self.dead = outside.followed, outside.dead
         self._outside, self._source = outside, outside.source
         self._reports = FolderWatch(settings.run_dir, only="loader.json")
         self._spool = Spool(settings.spool, boot_id)
@@ -181,7 +182,7 @@ class Agent:
         known, now = self._source.known, self._loop.clock()
         tree = self._tree.tree or Tree(0)
         waits = [self._reporter.run(self._source.nameable, tree, now, expecting=self._source.expecting)]
-        if known:
+        if known and not self._source.expecting:
             waits.append(self._outside.tell(known.assignments, now))
         for wait in waits:
             if wait is not None:

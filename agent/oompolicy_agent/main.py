@@ -124,7 +124,8 @@ def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack)
 
     def stuck() -> tuple[str, ...]:
         idle = loop.clock() - loop.beat
-        return (f"the loop has not turned for {idle:.0f} s",) if idle > _STUCK else ()
+        still = (f"the loop has not turned for {idle:.0f} s",) if idle > _STUCK else ()
+        return (*still, *agent.dead())
 
     ready = probe(lambda: status.reasons(agent.problems.current))
     try:

@@ -29,7 +29,7 @@ class Following(NamedTuple):
 
 
 class Outside(Protocol):
-    """All but `followed` is called from the loop's thread, and nothing waits."""
+    """All but `followed` and `dead` is called from the loop's thread, and nothing waits."""
 
     source: Source
     target: Target
@@ -53,6 +53,9 @@ class Outside(Protocol):
 
     def followed(self) -> Mapping[str, Following]:
         """The API server's collections by name."""
+
+    def dead(self) -> tuple[str, ...]:
+        """A sentence for each thread that ended by a defect: only a restart helps."""
 
     def close(self) -> None:
         """End everything, the source's following too."""
@@ -81,6 +84,10 @@ class Folder:
     def followed(self) -> Mapping[str, Following]:
         """There are none."""
         return {}
+
+    def dead(self) -> tuple[str, ...]:
+        """There are no threads."""
+        return ()
 
     def close(self) -> None:
         """End the watch."""

@@ -32,8 +32,9 @@ def judge(error: ApiError | UnreachableError) -> Outcome:
     # The Event of an earlier try, whose answer never came: its name is the victim's.
     if error.status == 409 and error.reason == "AlreadyExists":
         return DONE
-    # 401: our token is too old for everything. 429 and 5xx: the server is busy or about to go.
-    if error.status in (401, 408, 429) or error.status >= 500:
+    # 401: our token is too old for everything. The others: the server is busy, or is not there behind its proxy.
+    # Not 500, which a broken admission webhook says, maybe for one namespace only.
+    if error.status in (401, 408, 429, 502, 503, 504):
         return Outcome("again", str(error), error.retry_after or 0.0)
     # The namespace is gone or going (pkg/registry: NamespaceLifecycle), or an update's Event has expired.
     if error.status in (404, 422) or "NamespaceTerminating" in error.causes:

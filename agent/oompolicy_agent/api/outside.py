@@ -72,6 +72,11 @@ class Api:
             for name, each in self._followed.followed.items()
         }
 
+    def dead(self) -> tuple[str, ...]:
+        """A sentence for each thread that ended by a defect: only a restart helps."""
+        alive = {"poster": self._poster.alive, "status writer": self._writer.alive}
+        return tuple(f"the {name} has ended by a defect" for name, there in alive.items() if not there)
+
     def close(self) -> None:
         """End all threads, without waiting for any."""
         self.source.close()

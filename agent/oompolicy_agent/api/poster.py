@@ -76,6 +76,11 @@ class Poster:
             job, outcome = self._outcomes.popleft()
             job.settled(outcome)
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Send no more."""
         self._stopped.set()

@@ -65,6 +65,7 @@ class Book:
         """Take over what an earlier agent was about to say."""
         self._path, self._limits = path, limits
         self._series: dict[Key, Series] = {series.key: series for series in _load(path)}
+        self._sending = {name for series in self._series.values() for name in series.sending}
 
     def find(self, key: Key, now: float) -> Series | None:
         """The series for one more victim, unless the last one is so long ago that another is news."""
@@ -73,7 +74,7 @@ class Book:
 
     def counts(self, name: str) -> bool:
         """Whether an update on disk counts this victim already."""
-        return any(name in series.sending for series in self._series.values())
+        return name in self._sending
 
     def begin(self, event: Mapping[str, Any], now: float) -> Series:
         """An Event that may come to stand for more victims than its own."""
@@ -105,12 +106,14 @@ class Book:
         """Put on disk what is about to be sent. OSError: then send nothing."""
         for series in due:
             series.sending += series.members
+            self._sending.update(series.members)
             series.members = []
         _save(self._path, [series for series in self._series.values() if series.count > 1 or series.sending])
 
     def sent(self, series: Series, now: float) -> list[str]:
         """The API server has it: whom it counts now."""
         counted, series.sending = series.sending, []
+        self._sending.difference_update(counted)
         series.count += len(counted)
         series.under_way, series.not_before, series.touched = False, now + self._limits.series_every, now
         return counted
@@ -119,6 +122,7 @@ class Book:
         """Its Event is gone or was never there: whom it would have counted."""
         if self._series.get(series.key) is series:
             del self._series[series.key]
+        self._sending.difference_update(series.sending)
         return [*series.sending, *series.members]
 
     def _open(self, series: Series, now: float) -> bool:

@@ -47,6 +47,11 @@ class StatusWriter:
             self._latest = status
             self._changed.notify()
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Write no more."""
         with self._changed:

@@ -37,7 +37,7 @@ EVENTS = "/apis/events.k8s.io/v1/namespaces/team-a/events"
         (refused(409, "Conflict"), "later"),
         (refused(401, "Unauthorized"), "again"),
         (refused(429, "TooManyRequests", after=3.0), "again"),
-        (refused(500), "again"),
+        (refused(500, "InternalError"), "later"),
         (refused(503, "ServiceUnavailable"), "again"),
         (UnreachableError("no answer"), "again"),
     ],
@@ -144,7 +144,7 @@ def test_a_closed_one_ends_although_nobody_answers() -> None:
     posted.close()
     posted.poster._thread.join(10)
 
-    assert not posted.poster._thread.is_alive()
+    assert not posted.poster.alive
     assert [] == posted.outcomes
 
 

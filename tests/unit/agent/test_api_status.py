@@ -178,4 +178,4 @@ def test_a_closed_writer_ends() -> None:
     written.close()
     written.writer._thread.join(10)
 
-    assert not written.writer._thread.is_alive()
+    assert not written.writer.alive
