@@ -33,13 +33,12 @@ READINESS: Final[Mapping[str, str]] = {
     "attach": "NotAttached",
     "map": "MapNotWritten",
 }
-SILENCE: Final = ("api", "deaf")
-"""Areas of problems with hearing from the API server: before it has told all there is, and after.
+SILENCE: Final[Mapping[str, str]] = {"api": "NotSynced", "deaf": "APIUnreachable"}
+"""Areas of problems with hearing from the API server, before it has told all there is and after; and their reasons.
 
 `deaf` is not among READINESS: an API server that is away says nothing of what is in the kernel, and must not turn
 the agents of all its nodes red at once (fail static).
 """
-_SILENT: Final = {"api": "NotSynced", "deaf": "APIUnreachable"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +159,7 @@ def _synced(view: View) -> dict[str, str]:
     if view.problems.get("manifests"):
         return _condition("Synced", False, "LastGoodState", "the last good manifests are enforced")
     if silent := next((area for area in SILENCE if view.problems.get(area)), None):
-        return _condition("Synced", False, _SILENT[silent], "; ".join(view.problems[silent]))
+        return _condition("Synced", False, SILENCE[silent], "; ".join(view.problems[silent]))
     return _condition("Synced", True, "PodsNotMapped" if lost else "Synced", lost or f"{view.entries} entries")
 
 

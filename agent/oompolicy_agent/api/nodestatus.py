@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes an OOMNode's status of status.json's content, and decides when to write it. Pure."""
+"""Makes an OOMNode's status of status.json's content, and says what of it cannot wait. Pure."""
 
 from __future__ import annotations
 
@@ -36,14 +36,3 @@ def urgent(status: Mapping[str, Any]) -> tuple[Any, ...]:
         for each in status["conditions"]
     ]
     return (*(status.get(name) for name in _URGENT), *conditions)
-
-
-def due_in(
-    status: Mapping[str, Any], written: Mapping[str, Any] | None, written_at: float, now: float, every: float
-) -> float | None:
-    """Seconds until `status` is to be written after `written`, or None. At most once in `every` seconds, if it can."""
-    if written is None or urgent(status) != urgent(written):
-        return 0.0
-    if body("", status) == body("", written):
-        return None
-    return max(0.0, written_at + every - now)

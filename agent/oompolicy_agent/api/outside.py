@@ -61,7 +61,7 @@ class Api:
 
     def publish(self, status: Mapping[str, Any]) -> None:
         """Have the OOMNode say so."""
-        if self._followed.told or time.monotonic() >= self._publish_at:
+        if not self._followed.expecting or time.monotonic() >= self._publish_at:
             self._writer.offer(status)
 
     def followed(self) -> Mapping[str, Following]:

@@ -68,6 +68,8 @@ class Refusals:
         refused = {name_of(a, refusal): (a, refusal) for a in assignments for refusal in a.refusals}
         self._told = {name: None for name in self._told if name in refused}
         self._refused = {name: waiting for name, waiting in self._refused.items() if name in refused}
+        if self._poster.failing:
+            return None
         waits = [
             wait
             for name, (assignment, refusal) in refused.items()

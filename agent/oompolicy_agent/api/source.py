@@ -40,7 +40,7 @@ class Followed(NamedTuple):
 
 
 class ApiSource:
-    """A `Source`. `told`: whether `known` is what the API server says, and no longer the checkpoint's."""
+    """A `Source`."""
 
     def __init__(self, connection: Connection, settings: Settings, problems: Problems) -> None:
         """Nothing is asked yet."""
@@ -49,7 +49,7 @@ class ApiSource:
         self._resolution = Resolution(settings.defaults)
         self._former = Former()
         self._silence = Silence(settings.deaf_after)
-        self.told = False
+        self._told = False
         self.followed = follow(connection, settings, self._wake)
         self.fd = self._wake.fd
         self.settle = settings.api_settle
@@ -57,8 +57,8 @@ class ApiSource:
 
     @property
     def expecting(self) -> bool:
-        """Whether the API server has yet to tell of this node's pods."""
-        return not self.told
+        """Whether `known` is still the checkpoint's, or nothing: the API server has yet to tell."""
+        return not self._told
 
     @property
     def since(self) -> float | None:
@@ -112,8 +112,8 @@ class ApiSource:
         self._problems.set("api")
         self._problems.set("policies", *self._resolution.policy_problems)
         self._problems.set("pods", *self._resolution.pod_problems)
-        if not self.told:
-            self.told = True
+        if not self._told:
+            self._told = True
             give_back()
         return True
 

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the OOMNode's status from a thread of its own, always the newest, never more often than it must."""
+"""Writes the OOMNode's status from a thread of its own: always the newest, and what cannot wait at once.
+
+All else is written every few minutes, whether it changed or not: the API server stores nothing where nothing changed,
+and an OOMNode that was deleted and made anew is filled again.
+"""
 
 from __future__ import annotations
 
+import random
 import time
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
@@ -10,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy_agent.api.backoff import Backoff
-from oompolicy_agent.api.nodestatus import MANAGER, body, due_in, path_of
+from oompolicy_agent.api.nodestatus import MANAGER, body, path_of, urgent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +39,7 @@ class StatusWriter:
         self._changed = Condition()
         self._latest: Mapping[str, Any] | None = None
         self._written: Mapping[str, Any] | None = None
-        self._written_at = 0.0
+        self._next = 0.0
         self._not_before = 0.0
         self._stopped = False
         self.problem = ""
@@ -76,9 +81,8 @@ class StatusWriter:
     def _delay(self) -> float | None:
         if self._latest is None:
             return None
-        now = time.monotonic()
-        due = due_in(self._latest, self._written, self._written_at, now, self._every)
-        return None if due is None else max(due, self._not_before - now, 0.0)
+        waits = self._written is not None and urgent(self._latest) == urgent(self._written)
+        return max(0.0, max(self._not_before, self._next if waits else 0.0) - time.monotonic())
 
     def _write(self, status: Mapping[str, Any]) -> float:
         """Seconds to wait before the next try."""
@@ -88,7 +92,8 @@ class StatusWriter:
         except (ApiError, UnreachableError) as error:
             return self._failed(error)
         self._backoff.succeeded()
-        self._written, self._written_at = status, time.monotonic()
+        # Spread, because all agents may have been started together.
+        self._written, self._next = status, time.monotonic() + self._every * random.uniform(1.0, 1.2)  # noqa: S311
         self._state("")
         return 0.0
 

@@ -61,6 +61,7 @@ def test_whatever_changes_reaches_the_map(agent: RunningAgent, api: Api, team: s
     reaches(agent, path, 800)
     api.delete("OOMPolicy", "prod")
     reaches(agent, path, 500)
+    assert 8 <= (agent.metric("change_seconds_count") or 0)
 
 
 def patch_pod(api: Api, team: str, **metadata: Any) -> None:  # noqa: ANN401
@@ -89,6 +90,27 @@ def test_pods_of_other_nodes_are_none_of_its_business(agent: RunningAgent, api: 
 
     # Its own pod is the only one.
     eventually(lambda: agent.metric("pods"), lambda pods: pods == 1)
+
+
+def test_a_kubeconfig_will_do(agent: RunningAgent, api: Api, team: str) -> None:
+    """For trying it by hand, as whoever that is."""
+    api.create(policy("web", 300))
+    pod = api.pod(team, "web-0", node=agent.node, labels={"app": "web"}, requests={"memory": "1Mi"})
+    path = agent.run(pod)
+    agent.start("--kubeconfig", str(agent.cluster.admin))
+
+    reaches(agent, path, 300)
+    eventually(lambda: agent.condition("Ready").get("status"), lambda status: status == "True")
+
+
+def test_an_oomnode_that_was_made_anew_is_filled_again(agent: RunningAgent, api: Api) -> None:
+    """As the operator does for a node that was deleted and came back."""
+    agent.start(status_every=1.0)
+    eventually(agent.status, bool)
+    api.delete("OOMNode", agent.node)
+    api.create({"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": agent.node}})
+
+    eventually(agent.status, bool)
 
 
 def test_the_oomnode_may_come_later(agent: RunningAgent, api: Api) -> None:

@@ -16,6 +16,7 @@ from oompolicy_agent.agent import Agent
 from oompolicy_agent.cgroups import scan
 from oompolicy_agent.layout import CgroupChange, CgroupRecord, Stat
 from oompolicy_agent.loop import Loop
+from oompolicy_agent.metrics import Metrics
 from oompolicy_agent.outside import Folder
 from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
@@ -326,6 +327,26 @@ def test_a_victim_delivered_again_after_a_restart_is_reported_once(node: Node) -
         node.restart()
 
     assert 1 == len(node.events)
+
+
+def test_the_metrics_tell_of_it_all(node: Node) -> None:
+    """Without an API server too: what the map holds, who was killed, how long a change took."""
+    make(node.root, CONTAINER)
+    node.put("pod.json", raw_pod())
+    node.agent.start()
+    node.put("policy.json", raw_policy(value=300))
+    node.until(lambda: node.priority(SYSTEMD) == 300)
+    node.kill(CONTAINER)
+    node.until(lambda: node.status["lastVictims"])
+    text = Metrics(node.agent.tally, lambda: node.agent.view, node.agent.followed).text().decode()
+
+    for line in (
+        "oompolicy_agent_map_entries 5.0",
+        "oompolicy_agent_ready 1.0",
+        'oompolicy_agent_victims_total{qos_class="Burstable",scope="Node"} 1.0',
+        "oompolicy_agent_change_seconds_count 1.0",
+    ):
+        assert f"{line}\n" in text
 
 
 def test_an_unusable_record_stops_nothing(node: Node, caplog: pytest.LogCaptureFixture) -> None:

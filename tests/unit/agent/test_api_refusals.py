@@ -105,6 +105,17 @@ def test_one_that_is_refused_is_sent_again_later(pods: Pods) -> None:
     assert 1.0 == pods.tell(refused(), now=0.5)
 
 
+def test_none_are_queued_while_the_api_server_is_away(pods: Pods) -> None:
+    """The poster tells when it is back; what does not hold any more by then is not told."""
+    pods.poster.failing = "no answer"
+
+    assert pods.tell(refused()) is None
+    assert [] == pods.posted
+    pods.poster.failing = ""
+    pods.tell(refused("3000"))
+    assert 1 == len(pods.posted)
+
+
 def test_many_at_once_wait_for_their_turn(pods: Pods) -> None:
     """A policy that forbids annotations has one Event for every pod that has them."""
     many = [refused(pod=str(number)) for number in range(5)]

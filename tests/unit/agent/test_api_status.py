@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.kube.errors import UnreachableError
-from oompolicy_agent.api.nodestatus import body, due_in, path_of
+from oompolicy_agent.api.nodestatus import body, path_of, urgent
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.settings import Settings
@@ -53,40 +53,39 @@ def test_what_oomnode_has_is_applied() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    "changes",
     [
-        ({}, None),
-        ({"problems": ["another"], "notMapped": []}, None),
-        ({"counts": {"pods": 2}}, 200.0),
-        ({"lastVictims": [{"pid": 1}]}, 200.0),
-        ({"conditions": [condition("Ready", message="new"), condition("Synced", reason="PodsNotMapped")]}, 200.0),
-        ({"mode": "Audit"}, 0.0),
-        ({"backend": None}, 0.0),
-        ({"hook": "Module"}, 0.0),
-        ({"policyHash": "def"}, 0.0),
-        ({"conditions": [condition("Ready", "False"), condition("Synced")]}, 0.0),
+        {"problems": ["another"], "notMapped": []},
+        {"counts": {"pods": 2}},
+        {"lastVictims": [{"pid": 1}]},
+        {"conditions": [condition("Ready", message="new"), condition("Synced", reason="PodsNotMapped")]},
     ],
 )
-def test_only_some_changes_are_urgent(changes: dict[str, Any], expected: float | None) -> None:
-    """Pods come and go all the time, and 5,000 nodes would write for each."""
-    assert expected == due_in(status(**changes), status(), written_at=100.0, now=200.0, every=300.0)
+def test_what_changes_with_every_pod_can_wait(changes: dict[str, Any]) -> None:
+    """They come and go all the time, and 5,000 nodes would write for each."""
+    assert urgent(status()) == urgent(status(**changes))
 
 
-def test_a_false_condition_s_reason_is_urgent() -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mode": "Audit"},
+        {"backend": None},
+        {"hook": "Module"},
+        {"policyHash": "def"},
+        {"conditions": [condition("Ready", "False"), condition("Synced")]},
+    ],
+)
+def test_what_others_wait_for_cannot(changes: dict[str, Any]) -> None:
+    """Whether a node enforces, and which policies."""
+    assert urgent(status()) != urgent(status(**changes))
+
+
+def test_a_false_conditions_reason_cannot_wait() -> None:
     """Whoever repairs a node looks at it."""
-    before, after = (status(conditions=[condition("Ready", "False", reason)]) for reason in ("One", "Other"))
+    one, other = (status(conditions=[condition("Ready", "False", reason)]) for reason in ("One", "Other"))
 
-    assert 0.0 == due_in(after, before, 100.0, 101.0, 300.0)
-
-
-def test_the_first_status_is_due() -> None:
-    """Nobody knows what the node said before."""
-    assert 0.0 == due_in(status(), None, 0.0, 0.0, 300.0)
-
-
-def test_a_long_silence_makes_due() -> None:
-    """At once, where the last write is long ago."""
-    assert 0.0 == due_in(status(counts={}), status(), 100.0, 1_000.0, 300.0)
+    assert urgent(one) != urgent(other)
 
 
 class Written:
@@ -136,14 +135,16 @@ def test_the_newest_is_written() -> None:
     written.close()
 
 
-def test_what_is_not_urgent_is_written_in_time() -> None:
-    """After the interval, without another offer."""
+def test_what_can_wait_is_written_in_time() -> None:
+    """And again and again: the object may be another one by then, and empty."""
     written = Written(every=0.05)
     written.writer.offer(status())
     written.until(lambda: written.connection.asked)
     written.writer.offer(status(counts={"pods": 2}))
-    written.until(lambda: len(written.connection.asked) == 2)
+    written.until(lambda: len(written.connection.asked) == 3)
     written.close()
+
+    assert [1, 2, 2] == [asked[2]["status"]["counts"]["pods"] for asked in written.connection.asked[:3]]
 
 
 def test_a_failing_write_is_tried_again_and_said() -> None:

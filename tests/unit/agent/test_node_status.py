@@ -60,6 +60,7 @@ def test_a_good_node_is_ready_enforces_and_is_synced() -> None:
     ("area", "reason", "synced"),
     [
         ("manifests", "InvalidManifests", "LastGoodState"),
+        ("api", "NotSynced", "NotSynced"),
         ("tree", "CgroupsUnreadable", "CgroupsUnreadable"),
         ("pins", "PinsMissing", "PinsMissing"),
         ("attach", "NotAttached", "Synced"),
@@ -76,7 +77,9 @@ def test_what_makes_a_node_not_ready(area: str, reason: str, synced: str) -> Non
     assert ["one", "two"] == build(view, {}, NOW)["problems"]
 
 
-@pytest.mark.parametrize("area", ["output", "spool", "kernel", "room", "checkpoint", "status"])
+@pytest.mark.parametrize(
+    "area", ["output", "spool", "kernel", "room", "checkpoint", "status", "deaf", "policies", "pods", "oomnode"]
+)
 def test_what_does_not(area: str) -> None:
     """The node does its work all the same; it is said, though."""
     view = replace(GOOD, problems={area: ("one",)})
@@ -119,6 +122,15 @@ def test_a_full_map_is_not_synced() -> None:
 
     assert ("False", "MapFull") == (status, reason)
     assert "7 entries are missing" in message
+
+
+def test_a_deaf_node_is_ready_and_says_since_when() -> None:
+    """What is in the kernel is as right as before; nobody can replace a pod, or a node, for the API server's sake."""
+    view = replace(GOOD, problems={"deaf": ("nothing heard since 2026-11-22T20:00:00Z",)})
+
+    assert ("False", "APIUnreachable", "nothing heard since 2026-11-22T20:00:00Z") == condition(view, "Synced")
+    assert "True" == condition(view, "Ready")[0]
+    assert () == view.reasons
 
 
 def test_pods_without_cgroup_are_listed() -> None:
