@@ -232,7 +232,7 @@ SPECS = st.fixed_dictionaries(
 )
 JUNK = st.sampled_from(
     [-1, 1001, 7, True, "", "a", "A", "-", "a/b/c", "Burstable", "In", [], {}, ["a", "A"], {"a": "A"}, {"value": 1}]
-)
+).map(copy.deepcopy)  # what is put in may be broken next, and is the same object in every draw
 
 
 def places(value: object) -> Iterator[tuple[Any, Any]]:
