@@ -54,10 +54,10 @@ test-node-as-posted: setup ## the program on the hook as it was posted in 2023
 	$(PYTHON) -m tests.vm.run --kernel trixie --deadline $(NODE_DEADLINE) -- env OOMPOLICY_HOOK=as-posted \
 		python3 -m pytest -p no:cacheprovider $(RULES:%=tests/node/%.py)
 
-# First by itself, as for test-cluster. -rP shows the times that were measured.
+# First by itself, as for test-cluster. -raP shows the times that were measured.
 test-endtoend: setup ## from kubectl apply to kubectl get events: a cluster here, its node in a guest
 	-$(PYTHON) -m tests.cluster.binaries
-	$(PYTHON) -m pytest -rP --durations=10 tests/endtoend
+	$(PYTHON) -m pytest -raP --durations=10 tests/endtoend
 
 bench: setup ## how long a selection takes: docs/benchmarks.md
 	$(PYTHON) -m benchmarks

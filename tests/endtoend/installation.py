@@ -47,6 +47,7 @@ class Installation:
         self.register()
         self.attach()
         self.start_agent()
+        self.await_status()
 
     def attach(self) -> None:
         """Run the loader in the guest, as the init container of the agent's pod does."""
@@ -139,6 +140,10 @@ class Installation:
         """Wait until the agent would know the pod's containers after a restart."""
         ids = [pod.container_id(name) for name in pod.containers]
         eventually(lambda: self.guest.order("agent_checkpoint"), lambda text: all(each in text for each in ids))
+
+    def await_status(self) -> None:
+        """Wait until the agent has told the cluster that it enforces, which it does some seconds after its start."""
+        eventually(lambda: self.condition("Enforcing"), lambda status: status == "True")
 
     def condition(self, kind: str) -> str:
         """One condition of the OOMNode: True, False, Unknown, or empty while there is none."""

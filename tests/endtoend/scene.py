@@ -93,4 +93,6 @@ class Scene:
         self.installation.end_pods(self.pods)
         self.api.connection.request("DELETE", collection("OOMPolicy"))
         for name in self._namespaces:
+            # Nobody empties a namespace here.
+            self.api.connection.request("DELETE", collection("Event", name))
             finish(self.api, name)

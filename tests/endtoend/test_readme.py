@@ -81,7 +81,7 @@ def test_the_way_onto_a_cluster_can_be_followed(scene: Scene, reader: Shell, tmp
     assert len(blocks) >= 5
     assert f"pod/{pod.name}" in printed
     assert "OOMVictimKilled" in printed
-    assert "True" == scene.installation.condition("Enforcing")
+    scene.installation.await_status()
     # Only an operator counts.
     matched = "--output=jsonpath={.status.matchedPods}"
     assert "2" == scene.printed("get", "oompolicy", "qos-classes", matched, wanted="2")

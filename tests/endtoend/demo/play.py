@@ -63,6 +63,7 @@ class Play:
         it.attach()
         self.page.step("oompolicy-agent --in-cluster: as user 65532, without any capability")
         it.start_agent()
+        it.await_status()
 
     def oom(self) -> list[str]:
         """The pods that died of the node's OOM."""

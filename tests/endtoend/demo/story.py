@@ -45,5 +45,5 @@ def flaws(dead: Sequence[str], note: str, oomnode: str) -> Iterator[str]:
         if words not in note:
             yield f"the Event does not say {words!r}"
     header, *lines = (line.split() for line in oomnode.splitlines())
-    if [dict(zip(header, line, strict=True)).get("ENFORCING") for line in lines] != ["True"]:
+    if [dict(zip(header, line, strict=False)).get("ENFORCING") for line in lines] != ["True"]:
         yield "the node does not say that it enforces"
