@@ -88,9 +88,8 @@ class AgentProcess:
         return {line.split(":")[0]: int(line.split()[1]) for line in lines}
 
     def checkpoint(self) -> str:
-        """What it has on disk for its next start; empty if nothing."""
-        path = STATE / "checkpoint.json"
-        return path.read_text() if path.exists() else ""
+        """What it has on disk for its next start."""
+        return (STATE / "checkpoint.json").read_text()
 
     def log_text(self) -> str:
         """All that it said, with that of those before it."""

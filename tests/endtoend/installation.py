@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -136,10 +137,14 @@ class Installation:
             found = self.guest.order("priority", **words)
             raise AssertionError(f"{pod.name}: priority {found} in the map, not {wanted} within {seconds:.0f} s")
 
-    def await_checkpoint(self, pod: Pod) -> None:
-        """Wait until the agent would know the pod's containers after a restart."""
-        ids = [pod.container_id(name) for name in pod.containers]
-        eventually(lambda: self.guest.order("agent_checkpoint"), lambda text: all(each in text for each in ids))
+    def await_checkpoint(self, *pods: Pod) -> None:
+        """Wait until the agent would know the pods and their containers after a restart."""
+        # Of its objects: the names of cgroups, which it keeps too, have the ids before any object does.
+        wanted = {pod.container_id(name) for pod in pods for name in pod.containers}
+        eventually(
+            lambda: self.guest.order("agent_checkpoint"),
+            lambda text: all(each in json.dumps(json.loads(text)["objects"]) for each in wanted),
+        )
 
     def await_status(self) -> None:
         """Wait until the agent has told the cluster that it enforces, which it does some seconds after its start."""

@@ -47,7 +47,7 @@ def test_enforcement_goes_on_without_api_server_and_operator(scene: Scene, pods:
 def test_an_agent_that_starts_without_api_server_enforces_what_it_last_knew(scene: Scene, pods: dict[str, Pod]) -> None:
     """From its checkpoint on disk, even where the map is empty."""
     it = scene.installation
-    it.await_checkpoint(pods["cheap"])
+    it.await_checkpoint(*pods.values())
     it.stop_operator()
     it.cluster.stop_api()
     scene.guest.order("kill_agent")
