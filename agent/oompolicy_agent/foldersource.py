@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.folder import FolderWatch
-from oompolicy_agent.known import Fingerprint, Known, decide, fingerprint, read_checkpoint
+from oompolicy_agent.known import Fingerprint, Known, decide, fingerprint, restored
 from oompolicy_agent.manifestfolder import ManifestFolder
 from oompolicy_agent.memory import give_back
 from oompolicy_agent.source import Former
@@ -45,13 +45,11 @@ class FolderSource:
     @property
     def nameable(self) -> tuple[Pod, ...]:
         """All pods that a victim may have been of: the known ones, and those that were."""
-        return (*self._former.pods, *(self.known.pods if self.known else ()))
+        return self._former.beside(self.known)
 
     def restore(self, saved: Checkpoint) -> None:
         """Begin with what an earlier agent knew."""
-        manifests = read_checkpoint(saved)
-        if not manifests.problems:
-            self.known = decide(manifests, self._settings.node, self._settings.defaults)
+        self.known = restored(saved, self._settings.node, self._settings.defaults)
 
     def start(self) -> None:
         """Read the folder; it is watched already."""

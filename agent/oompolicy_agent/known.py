@@ -44,11 +44,12 @@ def decide(manifests: Manifests, node: str, defaults: Defaults) -> Known:
     )
 
 
-def read_checkpoint(checkpoint: Checkpoint) -> Manifests:
-    """The manifests of a checkpoint."""
+def restored(checkpoint: Checkpoint, node: str, defaults: Defaults) -> Known | None:
+    """What an earlier agent knew; None where its manifests are not valid any more."""
     from oompolicy.manifests import manifests_from_objects  # noqa: PLC0415
 
-    return manifests_from_objects(checkpoint.manifests)
+    manifests = manifests_from_objects(checkpoint.manifests)
+    return None if manifests.problems else decide(manifests, node, defaults)
 
 
 def fingerprint(folder: Path) -> Fingerprint:

@@ -64,10 +64,9 @@ class Former:
         """None."""
         self._pods: dict[str, Pod] = {}
 
-    @property
-    def pods(self) -> tuple[Pod, ...]:
-        """Those that went last."""
-        return tuple(self._pods.values())
+    def beside(self, known: Known | None) -> tuple[Pod, ...]:
+        """Those that went last, and then the known ones."""
+        return (*self._pods.values(), *(known.pods if known else ()))
 
     def update(self, before: Iterable[Pod], now: Iterable[Pod]) -> None:
         """Remember those of `before` that are not there `now`."""

@@ -16,7 +16,7 @@ from oompolicy_agent.api.collected import Collected, Slim, keep_as
 from oompolicy_agent.api.resolution import Resolution
 from oompolicy_agent.api.silence import Failing, Silence
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.known import Known, decide, read_checkpoint
+from oompolicy_agent.known import Known, restored
 from oompolicy_agent.memory import give_back
 from oompolicy_agent.source import Former
 
@@ -73,13 +73,11 @@ class ApiSource:
     @property
     def nameable(self) -> tuple[Pod, ...]:
         """All pods that a victim may have been of: the known ones, and those that were."""
-        return (*self._former.pods, *(self.known.pods if self.known else ()))
+        return self._former.beside(self.known)
 
     def restore(self, saved: Checkpoint) -> None:
         """Begin with what an earlier agent knew."""
-        manifests = read_checkpoint(saved)
-        if not manifests.problems:
-            self.known = decide(manifests, self._settings.node, self._settings.defaults)
+        self.known = restored(saved, self._settings.node, self._settings.defaults)
 
     def start(self) -> None:
         """Begin to follow."""

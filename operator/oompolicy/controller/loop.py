@@ -89,6 +89,7 @@ class Loop:
             changes = [self._changes.get(timeout=self._patience(started))]
         except Empty:
             return []
+        # The first of a rush does not wait, and those that follow it are reconciled together.
         time.sleep(max(0.0, min(self._settings.turn_gap, self.beat + self._settings.turn_gap - time.monotonic())))
         changes += [self._changes.get() for _ in range(self._changes.qsize())]
         for change in changes:

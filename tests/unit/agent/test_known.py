@@ -12,7 +12,7 @@ import pytest
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults
 from oompolicy_agent import checkpoint
-from oompolicy_agent.known import decide, fingerprint, read_checkpoint
+from oompolicy_agent.known import decide, fingerprint, restored
 from oompolicy_agent.manifestfolder import ManifestFolder
 from oompolicy_agent.slim import slim
 from tests.unit.agent.fakes import BOOT, raw_pod, raw_policy
@@ -109,7 +109,7 @@ def test_a_checkpoint_gives_the_same_state(tmp_path: Path) -> None:
     saved = checkpoint.load(tmp_path / "c.json")
 
     assert saved is not None
-    assert known == decide(read_checkpoint(saved), "node-1", Defaults())
+    assert known == restored(saved, "node-1", Defaults())
 
 
 def test_a_folders_fingerprint_changes_with_its_files(tmp_path: Path) -> None:
