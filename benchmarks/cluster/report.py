@@ -116,7 +116,7 @@ def render(runs: Sequence[Run], heading: str) -> str:
     """The whole section."""
     tables = [table.render(runs) for table in (SYNC, STEADY, CHANGE, WATCHES)]
     verdicts = " ".join(verdict(goal, runs[-1]) for goal in GOALS)
-    parts = [heading, *tables[:2], verdicts + caveat(runs), *tables[2:], extrapolation(runs[-1])]
+    parts = [heading, *tables[:2], verdicts + caveat(runs), *tables[2:], extrapolation(runs[0], runs[-1])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -133,11 +133,15 @@ def verdict(goal: Goal, run: Run) -> str:
     return f"Goal of at most {goal.limit:g} {goal.unit} ({goal.words}): {word} ({found:.3g} {goal.unit})."
 
 
-def extrapolation(run: Run) -> str:
-    """From the agents that there were to all; a change of a pod is for one of them, however many there are."""
+def extrapolation(smallest: Run, run: Run) -> str:
+    """From the agents that there were to all; a change of a pod is for one of them, however many there are.
+
+    Memory is that of the smallest heap: beside gigabytes of pods it is less than what Go gives back between two looks.
+    """
     watches, times = run.watches, AGENTS / run.watches.agents
+    memory = smallest.watches.memory * AGENTS / smallest.watches.agents
     return (
         f"In proportion, {AGENTS:,} agents: {watches.connect_cpu * times:.0f} CPU seconds of the API server to connect,"
-        f" {watches.memory * times / 1024:.1f} GiB of its memory,"
+        f" {memory / 1024:.1f} GiB of its memory,"
         f" and {watches.answers_cpu * times:.0f} CPU seconds for a change of policy with all answers."
     )
