@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.loader.attach import attach
+from oompolicy_agent.loader.build import build
 from oompolicy_agent.loader.detach import detach
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.options import parse
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: Options) -> None:
     if options.verb == "attach":
         _print(attach(options).to_json())
+    elif options.verb == "build":
+        build(options)
     elif options.verb == "detach":
         detach(options)
     else:

@@ -23,7 +23,7 @@ PATIENCE: Final = 60.0
 def insert(file: Path) -> str | None:
     """Load the module: None once it is in, else one sentence why it is not."""
     if not file.is_file():
-        return f"there is no module for this kernel: {file} does not exist"
+        return f"there is no module for this kernel: {_read(reason_file(file)) or f'{file} does not exist'}"
     log = _open_log()
     try:
         done = run("insmod", str(file))
@@ -34,6 +34,11 @@ def insert(file: Path) -> str | None:
     if done.status == 0 or "File exists" in done.stderr:
         return None
     return refusal(file.name, done.stderr, said, _read(LOCKDOWN))
+
+
+def reason_file(file: Path) -> Path:
+    """Where `build` says in one sentence why it did not make `file`."""
+    return file.with_name(f"{file.name}.reason")
 
 
 def refusal(file: str, stderr: str, said: tuple[str, ...], lockdown: str) -> str:
@@ -100,7 +105,7 @@ def running_version() -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 

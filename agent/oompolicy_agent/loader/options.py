@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ STATE_DIR: Final = Path("/var/lib/oompolicy")
 RUN_DIR: Final = Path("/run/oompolicy")
 
 _VERBS: Final = {
+    "build": "compile the hook's module for this kernel, without any privilege",
     "attach": "detect, load, pin, upgrade in place, fill, hand over",
     "detach": "node as before: programs, maps and module gone",
     "status": "print the report and what is attached",
@@ -29,6 +31,8 @@ class Options:
 
     verb: str
     module: Path | None = None
+    headers: Path
+    source: Path = Path("/opt/oompolicy/module")
     object_dir: Path = Path(__file__).parent.parent / "bpf"
     uid: int = 65532
     gid: int = 65532
@@ -55,23 +59,44 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     given = vars(parser.parse_args(arguments))
     given.setdefault("checkpoint", given.get("state_dir", STATE_DIR) / "checkpoint.json")
     given.setdefault("report", given.get("run_dir", RUN_DIR) / "loader.json")
+    given.setdefault("headers", for_this_kernel("/lib/modules/%r/build"))
     return Options(**given)
 
 
+def for_this_kernel(text: str) -> Path:
+    """`%r` stands for the release of the kernel that runs: one setting for nodes of several kernels."""
+    return Path(text.replace("%r", os.uname().release))
+
+
 def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
+    if verb == "build":
+        _add_build_flags(parser)
+        return
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="reports and the lock; default /run/oompolicy")
     parser.add_argument("--report", type=Path, metavar="FILE", help="default RUN_DIR/loader.json")
     parser.add_argument("--bpffs", type=Path, metavar="DIR", help="for pins; default /sys/fs/bpf/oompolicy")
     if verb != "attach":
         return
     parser.add_argument("--cgroup-root", type=Path, metavar="DIR", help="cgroup v2; default /sys/fs/cgroup")
-    parser.add_argument("--module", type=Path, metavar="FILE.ko", help="load it where the kernel has no hook")
+    parser.add_argument(
+        "--module", type=for_this_kernel, metavar="FILE.ko", help="load it where the kernel has no hook; %%r: uname -r"
+    )
     parser.add_argument("--object-dir", type=Path, metavar="DIR", help="BPF objects; default those of this package")
     parser.add_argument("--uid", type=_id, help="the agent's user; default 65532")
     parser.add_argument("--gid", type=_id, help="the agent's group; default 65532")
     parser.add_argument("--host-priority", type=_priority, metavar="0..1000", help="outside pods; default 1000")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="the agent's; default /var/lib/oompolicy")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="default STATE_DIR/checkpoint.json")
+
+
+def _add_build_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--module", type=for_this_kernel, metavar="FILE.ko", required=True, help="what is made; %%r: uname -r"
+    )
+    parser.add_argument(
+        "--headers", type=for_this_kernel, metavar="DIR", help="default /lib/modules/%%r/build; %%r: uname -r"
+    )
+    parser.add_argument("--source", type=Path, metavar="DIR", help="default /opt/oompolicy/module")
 
 
 def _id(text: str) -> int:

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build: compile the hook's module against the headers of the kernel that runs.
+
+It needs no privilege, so it is a container of its own; the one that may load modules finds there the module, or the
+sentence that says why there is none. That is no failure: a node without headers still reports its victims.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from oompolicy_agent.loader import module
+from oompolicy_agent.loader.command import run
+from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
+from oompolicy_agent.loader.hook import MODULE
+
+if TYPE_CHECKING:
+    from oompolicy_agent.loader.options import Options
+
+_DEBIAN: Final = re.compile(r"^include /usr/src/([^/\s]+)/Makefile$", re.MULTILINE)
+
+_ERROR: Final = re.compile(r"error:|ERROR:|No such file|not found|No rule to make target")
+
+log = logging.getLogger(__name__)
+
+
+def build(options: Options) -> None:
+    """The whole verb: `options.module`, or beside it the reason. LoaderError where the source is not there."""
+    file = options.module
+    if file is None:
+        raise LoaderError("build needs --module, the file to make")
+    reason = module.reason_file(file)
+    for old in (file, reason):
+        old.unlink(missing_ok=True)
+    try:
+        _compile(options.headers, options.source, file)
+    except UnsupportedError as error:
+        reason.write_text(f"{error}\n", encoding="utf-8")
+        log.warning("there is no module for this kernel: %s", error)
+    else:
+        log.info("made %s", file)
+
+
+def _compile(headers: Path, source: Path, file: Path) -> None:
+    if not source.is_dir():
+        raise LoaderError(f"the module's source is not in {source}")
+    # A link to headers that are not installed is there on every Debian.
+    if not (headers / "Makefile").exists():
+        raise UnsupportedError(f"this kernel's headers are not installed: there is no {headers}/Makefile")
+    with TemporaryDirectory(prefix="oompolicy-") as name:
+        copy = Path(name) / "module"
+        shutil.copytree(source, copy)
+        _make(headers, copy)
+        shutil.copyfile(copy / f"{MODULE}.ko", file)
+
+
+def _make(headers: Path, folder: Path) -> None:
+    try:
+        done = run("make", *tree(headers), f"M={folder}", "modules")
+    except FileNotFoundError as error:
+        raise UnsupportedError("make is not installed") from error
+    if done.status != 0:
+        log.info("%s%s", done.stdout, done.stderr)
+        raise UnsupportedError(f"it cannot be compiled against {headers}: {explain(done.stderr)}")
+
+
+def tree(headers: Path) -> tuple[str, ...]:
+    """Make's arguments that say where the kernel's tree is.
+
+    Debian's headers name another package's Makefile by its path below /usr/src, and lead from there to a third by
+    relative links. In a container the node's /usr is elsewhere, and all three are there beside each other.
+    """
+    real = headers.resolve()
+    named = _DEBIAN.search((real / "Makefile").read_text(encoding="utf-8", errors="replace"))
+    common = real.parent / named[1] / "Makefile" if named else real
+    if not common.is_file():
+        return ("-C", str(real))
+    return ("-C", str(real), "-f", str(common), f"KBUILD_OUTPUT={real}")
+
+
+def explain(stderr: str) -> str:
+    """The line that tells most: the first error, which the others follow from, or the last line."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    # GNU make's own "*** ... Error 2" is about what came before it.
+    telling = [line for line in lines if _ERROR.search(line)]
+    return next(iter(telling or lines[-1:]), "make said nothing")
