@@ -155,12 +155,19 @@ def answers(http: urllib3.PoolManager, url: str) -> bool:
 
 
 @contextlib.contextmanager
-def running_cluster(binaries: Binaries, folder: Path) -> Iterator[Cluster]:
-    """Run a cluster with our CRDs in an empty folder."""
+def bare_cluster(binaries: Binaries, folder: Path) -> Iterator[Cluster]:
+    """Run a cluster that knows nothing of us in an empty folder."""
     with contextlib.ExitStack() as stack:
         api, etcd_client, etcd_peer = (stack.enter_context(reserved_port()) for _ in range(3))
         cluster = Cluster(binaries, folder, Ports(api, etcd_client, etcd_peer))
         stack.callback(cluster.stop)
         cluster.start()
+        yield cluster
+
+
+@contextlib.contextmanager
+def running_cluster(binaries: Binaries, folder: Path) -> Iterator[Cluster]:
+    """Run a cluster with our CRDs in an empty folder."""
+    with bare_cluster(binaries, folder) as cluster:
         cluster.install_crds()
         yield cluster

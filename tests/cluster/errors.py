@@ -3,9 +3,10 @@
 
 HarnessError
 └── ClusterError
-    ├── BinariesError   kube-apiserver, kubectl or etcd are not there and could not be made
+    ├── BinariesError   kube-apiserver, kubectl, etcd or helm are not there and could not be made
     ├── ServerError     etcd or the API server ended, or never became ready
-    └── KubectlError    kubectl ended with a status other than 0
+    ├── KubectlError    kubectl ended with a status other than 0
+    └── HelmError       helm did
 """
 
 from tests.vm.errors import HarnessError
@@ -16,7 +17,7 @@ class ClusterError(HarnessError):
 
 
 class BinariesError(ClusterError):
-    """kube-apiserver, kubectl or etcd are not there and could not be made."""
+    """kube-apiserver, kubectl, etcd or helm are not there and could not be made."""
 
 
 class ServerError(ClusterError):
@@ -25,3 +26,7 @@ class ServerError(ClusterError):
 
 class KubectlError(ClusterError):
     """What kubectl wrote to stderr when it ended with a status other than 0."""
+
+
+class HelmError(ClusterError):
+    """What helm wrote when it ended with a status other than 0."""

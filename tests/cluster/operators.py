@@ -24,7 +24,7 @@ START_SECONDS = 60.0
 class Operator:
     """One replica. `identity` is its name in the Lease and that of its log."""
 
-    def __init__(self, kubeconfig: Path, identity: str, port: int, folder: Path) -> None:
+    def __init__(self, kubeconfig: Path, identity: str, port: int, folder: Path, *, namespace: str = NAMESPACE) -> None:
         self.identity = identity
         self.log = folder / f"{identity}.log"
         self._url = f"http://127.0.0.1:{port}"
@@ -33,7 +33,7 @@ class Operator:
                 [
                     *("setpriv", "--pdeathsig", "KILL", "--"),
                     *(sys.executable, "-m", "oompolicy.controller"),
-                    *("--kubeconfig", str(kubeconfig), "--namespace", NAMESPACE),
+                    *("--kubeconfig", str(kubeconfig), "--namespace", namespace),
                     *("--listen", f"127.0.0.1:{port}", "--identity", identity),
                 ],
                 stdin=subprocess.DEVNULL,

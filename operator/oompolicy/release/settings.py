@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of `oompolicy-release`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_VERBS: Final = {
+    "stop": "delete the DaemonSet, and wait until its last pod has ended",
+    "await": "wait until a pod of the DaemonSet is ready on each of its nodes",
+    "check": "the same, and wait until each of these nodes says that it enforces",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is the flag of its name."""
+
+    verb: str
+    daemonset: str
+    namespace: str
+    kubeconfig: Path | None = None
+    deadline: float = 240.0  # seconds; less than the 5 minutes of Helm's own --timeout, which gives no reason
+    observing_is_enough: bool = False
+
+    every: float = 1.0  # seconds between two looks; one is a GET of a small object
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """From the command line; exits with status 2 where it is wrong."""
+    parser = argparse.ArgumentParser(prog="oompolicy-release", description="Steps of the Helm chart.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, text in _VERBS.items():
+        _add_flags(verbs.add_parser(verb, help=text, description=text, argument_default=argparse.SUPPRESS), verb)
+    given = {"namespace": os.environ.get("POD_NAMESPACE", ""), **vars(parser.parse_args(arguments))}
+    if not given["namespace"]:
+        parser.error("--namespace or $POD_NAMESPACE is required")
+    return Settings(**given)
+
+
+def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
+    parser.add_argument("--daemonset", required=True, metavar="NAME", help="of the namespace")
+    parser.add_argument("--namespace", metavar="NAME", help="default $POD_NAMESPACE")
+    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="default: this pod's service account")
+    parser.add_argument("--deadline", type=float, metavar="SECONDS", help="for the whole of it; default 240")
+    if verb == "check":
+        parser.add_argument(
+            "--observing-is-enough", action="store_true", help="do not ask for enforcement: there is no hook"
+        )

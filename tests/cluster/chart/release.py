@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One release of the chart in a cluster of two nodes, and what its agents would say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from oompolicy.kube.connection import apply
+from oompolicy.kube.errors import ApiError
+from tests.cluster.chart.controllers import already_gone
+from tests.cluster.chart.helm import CHART
+from tests.cluster.objects import collection, location
+from tests.cluster.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.cluster.chart.controllers import Controllers
+    from tests.cluster.chart.helm import Helm
+    from tests.cluster.cluster import Cluster
+
+SINCE = "2026-11-25T12:00:00Z"
+
+
+class Release:
+    """In a namespace that is not that of `deploy/`, so that whatever is left of it shows."""
+
+    NAMESPACE: ClassVar = "guard"
+    NAME: ClassVar = "guard-release"
+    NODES: ClassVar = ("node-a", "node-b")
+
+    def __init__(self, helm: Helm, cluster: Cluster, controllers: Controllers) -> None:
+        self.helm, self.cluster, self.controllers = helm, cluster, controllers
+        self.admin = ("--kubeconfig", str(cluster.admin))
+
+    def install(self) -> None:
+        for node in self.NODES:
+            self.cluster.api.node(node)
+        self("install", self.NAME, str(CHART), "--create-namespace", "--set", "test.deadlineSeconds=2")
+        # The API server takes a moment to serve what Helm has just defined.
+        eventually(self._served, bool)
+
+    def _served(self) -> bool:
+        try:
+            self.cluster.api.list("OOMNode")
+        except ApiError as error:
+            if error.status != 429:
+                raise
+            return False
+        return True
+
+    def __call__(self, *words: str) -> str:
+        """helm, in the release's namespace."""
+        return self.helm(*words, "--namespace", self.NAMESPACE, *self.admin)
+
+    def uninstall(self, *words: str) -> str:
+        return self("uninstall", self.NAME, *words)
+
+    def remove(self) -> None:
+        """Whatever is left, and the nodes."""
+        self.controllers.stuck.clear()
+        self.uninstall("--no-hooks", "--ignore-not-found")
+        # What a failed uninstall left; pods go with their DaemonSets.
+        for kind in ("Job", "DaemonSet"):
+            self.cluster.api.connection.request("DELETE", collection(kind, self.NAMESPACE))
+        with already_gone():
+            self.cluster.api.delete("Pod", "oompolicy-test", self.NAMESPACE)
+        for kind in ("OOMNode", "Node"):
+            self.cluster.api.connection.request("DELETE", collection(kind))
+        eventually(lambda: self.cluster.api.list("Pod", self.NAMESPACE), lambda left: not left)
+        self.controllers.journal.clear()
+
+    def says(self, node: str, **conditions: tuple[str, str]) -> None:
+        """The agent of `node` writes these conditions: type -> status and message."""
+        written = [
+            {"type": kind, "status": status, "reason": "Because", "message": message, "lastTransitionTime": SINCE}
+            for kind, (status, message) in conditions.items()
+        ]
+        head: dict[str, Any] = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
+        try:
+            self.cluster.api.create(head)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+        path = location("OOMNode", node)
+        status = {**head, "status": {"conditions": written}}
+        apply(self.cluster.api.connection, path, status, manager="oompolicy-agent", subresource="status", force=True)

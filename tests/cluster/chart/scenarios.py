@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values that somebody would give the chart, and what a pod of it may do then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cluster.chart.helm import Helm
+
+MODULE = ["CHOWN", "DAC_OVERRIDE", "SYS_ADMIN", "SYS_MODULE"]
+KERNEL = ["BPF", "CHOWN", "DAC_OVERRIDE", "PERFMON"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`capabilities` are the loader's; `sets` are words of `--set`; `version` is the cluster's."""
+
+    name: str
+    sets: tuple[str, ...] = ()
+    version: str = "1.36.4"
+    capabilities: tuple[str, ...] = tuple(MODULE)
+    own_node: bool = True
+
+    def rendered(self, helm: Helm) -> list[dict[str, Any]]:
+        return helm.template(*(word for each in self.sets for word in ("--set", each)), version=self.version)
+
+
+SCENARIOS = {
+    each.name: each
+    for each in (
+        Scenario("defaults"),
+        Scenario("oldest", version="1.30.0", own_node=False),
+        Scenario("all-pods", ("agent.podAccess=allPods",), own_node=False),
+        Scenario("kernel", ("hook.source=kernel", "hook.hostPriority=700"), capabilities=tuple(KERNEL)),
+        Scenario("none", ("hook.source=none",), capabilities=tuple(KERNEL)),
+        Scenario("dkms", ("hook.module.from=host",)),
+        Scenario("prebuilt", ("hook.module.from=image", "hook.module.path=/modules/%r.ko")),
+        Scenario(
+            "private",
+            (
+                "images.registry=registry.example/platform/",
+                "images.pullSecrets={one,two}",
+                "images.loader.digest=sha256:" + "0" * 64,
+                "images.oompolicy.tag=1.2.3",
+            ),
+        ),
+        Scenario(
+            "placed",
+            (
+                "agent.nodeSelector.pool=big",
+                "agent.maxUnavailable=1",
+                "agent.podLabels.team=platform",
+                "agent.podAnnotations.note=here",
+                "operator.tolerations[0].key=control",
+                "operator.tolerations[0].operator=Exists",
+                "operator.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+                ".nodeSelectorTerms[0].matchExpressions[0].key=disk",
+                "operator.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+                ".nodeSelectorTerms[0].matchExpressions[0].operator=Exists",
+            ),
+        ),
+        Scenario("watched", ("podMonitor.enabled=true", "grafanaDashboard.enabled=true")),
+        Scenario("smallest", ("operator.replicas=1", "policy.enabled=false", "uninstall.detach=false")),
+    )
+}
+
+
+def pod_templates(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and spec of each pod that the chart makes."""
+    for each in objects:
+        if each["kind"] == "Pod":
+            yield each["metadata"]["name"], each["spec"]
+        elif "template" in each.get("spec", {}):
+            yield each["metadata"]["name"], each["spec"]["template"]["spec"]
+
+
+def containers(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """All of a pod, by name."""
+    return {each["name"]: each for each in (*spec.get("initContainers", ()), *spec["containers"])}
+
+
+def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """The one of that kind and name."""
+    (found,) = (each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return found

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A release from install to uninstall, by a real helm at a real API server."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy.kube.errors import ApiError
+from tests.cluster.chart.controllers import REFUSAL
+from tests.cluster.chart.helm import CHART
+from tests.cluster.deployment import refusal
+from tests.cluster.errors import HelmError
+from tests.cluster.operators import Operator
+from tests.cluster.ports import reserved_port
+from tests.cluster.waiting import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cluster.chart.release import Release
+
+WELL = {"Ready": ("True", ""), "Enforcing": ("True", "")}
+
+
+def test_the_notes_say_how_to_see_that_it_works(release: Release) -> None:
+    """For this release, and as it is configured."""
+    said = release("get", "notes", release.NAME)
+
+    assert "kubectl get oomnodes" in said
+    assert f"helm test {release.NAME} --namespace {release.NAMESPACE}" in said
+    assert "The hook comes with a module, built on each node" in said
+    assert "Agents may read all pods" not in said
+
+
+def test_an_agent_is_held_to_its_node_by_the_charts_rules(release: Release) -> None:
+    """In the release's namespace, with the tokens of its service account."""
+    cluster = release.cluster
+    unbound = cluster.api_as(cluster.kubeconfig(release.NAMESPACE, "oompolicy-agent"))
+    eventually(lambda: refusal(unbound), lambda message: "the agent's token names no node" in message)
+    (pod,) = (
+        each
+        for each in eventually(lambda: cluster.api.list("Pod", release.NAMESPACE), lambda pods: len(pods) >= 2)
+        if each["spec"]["nodeName"] == "node-a"
+    )
+    agent = cluster.api_as(cluster.kubeconfig(release.NAMESPACE, "oompolicy-agent", pod))
+
+    assert refusal(agent).endswith("the agent of node node-a may not write an Event of nowhere")
+
+
+def test_the_operator_works_with_the_charts_rights(release: Release, tmp_path: Path) -> None:
+    """It says of the chart's own policy that it holds, and keeps an OOMNode per node."""
+    cluster = release.cluster
+    kubeconfig = cluster.kubeconfig(release.NAMESPACE, "oompolicy-operator")
+    with ExitStack() as stack:
+        port = stack.enter_context(reserved_port())
+        operator = Operator(kubeconfig, "operator", port, tmp_path, namespace=release.NAMESPACE)
+        stack.callback(operator.kill)
+        operator.until_leading()
+
+        def verdict() -> dict[str, str]:
+            status = cluster.api.get("OOMPolicy", "oompolicy").get("status", {})
+            return {each["type"]: each["status"] for each in status.get("conditions", ())}
+
+        assert {"Ready": "True", "Overlapping": "False"} == eventually(verdict, bool)
+        names = eventually(
+            lambda: [each["metadata"]["name"] for each in cluster.api.list("OOMNode")], lambda names: len(names) == 2
+        )
+        assert set(release.NODES) == set(names)
+
+
+def test_an_upgrade_changes_what_was_asked_for(release: Release) -> None:
+    """As a new revision."""
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "operator.replicas=3")
+
+    found = release.cluster.api.get("Deployment", "oompolicy-operator", release.NAMESPACE)
+    assert 3 == found["spec"]["replicas"]
+    assert "2" in release("history", release.NAME, "--output", "json")
+
+
+def test_a_second_release_is_refused(release: Release) -> None:
+    """Two of them would take each other's place on each node."""
+    with pytest.raises(HelmError, match="invalid ownership metadata"):
+        release.helm("install", "another", str(CHART), "--namespace", "another", "--create-namespace", *release.admin)
+
+
+def test_helm_test_is_content_when_all_nodes_enforce(release: Release) -> None:
+    """Each node that has an agent says so itself."""
+    for node in release.NODES:
+        release.says(node, **WELL)
+    release("test", release.NAME)
+
+    assert "2 nodes enforce\n" == release.controllers.words["oompolicy-test"]
+
+
+def test_helm_test_names_the_nodes_that_do_not_enforce(release: Release) -> None:
+    """With the reason that the node gives."""
+    release.says("node-a", Ready=("True", ""), Enforcing=("False", "there is no module for this kernel"))
+    with pytest.raises(HelmError):
+        release("test", release.NAME)
+    said = release.controllers.words["oompolicy-test"]
+
+    assert "node-a: does not enforce: there is no module for this kernel\n" in said
+    assert "node-b: there is no OOMNode, which the operator creates: look at its log\n" in said
+
+
+def test_uninstall_stops_the_agents_detaches_each_node_and_leaves_nothing(release: Release) -> None:
+    """In this order, or a loader might attach again behind the one that detached; definitions stay, with the data."""
+    eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-b"), lambda count: count == 1)
+    release.controllers.journal.clear()
+    release.uninstall()
+    api = release.cluster.api
+    eventually(lambda: api.list("Pod", release.NAMESPACE), lambda left: not left)
+
+    assert [
+        "oompolicy-agent deleted",
+        "oompolicy-uninstall-agents done",
+        "oompolicy-detach on node-a",
+        "oompolicy-detach on node-b",
+        "oompolicy-uninstall-detached done",
+    ] == release.controllers.journal
+    for kind in ("DaemonSet", "Deployment", "Job", "ServiceAccount"):
+        assert [] == api.list(kind, release.NAMESPACE), kind
+    assert [] == [each for each in api.list("ClusterRole") if each["metadata"]["name"].startswith("oompolicy")]
+    assert [] == api.list("OOMPolicy")
+
+
+def test_uninstall_says_which_node_stays_attached_and_why(release: Release) -> None:
+    """It fails with all else in place, and can be tried again."""
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "uninstall.deadlineSeconds=2")
+    release.controllers.stuck.add("node-b")
+    with pytest.raises(HelmError):
+        release.uninstall()
+    said = release.controllers.words["oompolicy-uninstall-detached"]
+    kept = release.cluster.api.get("Deployment", "oompolicy-operator", release.NAMESPACE)
+    privileged = release.cluster.api.list("DaemonSet", release.NAMESPACE)
+    release.controllers.stuck.clear()
+    release.uninstall()
+
+    assert (
+        "oompolicy-release: not done within 2 s\n"
+        "DaemonSet oompolicy-detach is ready on 1 of 2 nodes\n"
+        f"node-b: container detach ended with status 1: {REFUSAL}\n"
+    ) == said
+    assert ([], False) == (privileged, "deletionTimestamp" in kept["metadata"])
+    with pytest.raises(ApiError, match="404"):
+        release.cluster.api.get("Deployment", "oompolicy-operator", release.NAMESPACE)
+
+
+def test_uninstall_without_hooks_leaves_nodes_as_they_are(release: Release) -> None:
+    """For a node that will never come back; a reboot detaches too."""
+    release.uninstall("--no-hooks")
+    eventually(lambda: release.cluster.api.list("DaemonSet", release.NAMESPACE), lambda left: not left)
+
+    assert "oompolicy-detach on node-a" not in release.controllers.journal

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the chart renders, in each scenario: accepted by a real API server, and no more privileged than it says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from oompolicy.kube.errors import ApiError
+from tests.cluster.chart.scenarios import Scenario, containers, named, pod_templates
+from tests.cluster.deployment import DEPLOY
+
+if TYPE_CHECKING:
+    from tests.cluster.chart.helm import Helm
+    from tests.cluster.cluster import Cluster
+    from tests.cluster.kubectl import Kubectl
+
+# The Prometheus operator's, whose definition is not ours to bring.
+FOREIGN = {"PodMonitor"}
+PRIVILEGED = {"loader", "detach"}
+AGENT_PATHS = {"/sys/fs/bpf/oompolicy", "/sys/fs/cgroup", "/run/oompolicy", "/var/lib/oompolicy"}
+
+
+def test_an_api_server_takes_it(objects: list[dict[str, Any]], session_cluster: Cluster, kubectl: Kubectl) -> None:
+    """With each field known to it, and nothing stored."""
+    ours = [each for each in objects if each["kind"] not in FOREIGN]
+    session_cluster.kubectl("apply", "--server-side", "-f", str(DEPLOY / "namespace.yaml"))
+    flags = ("--server-side", "--validate=strict", "--dry-run=server", "--field-manager=helm", "--force-conflicts")
+
+    said = kubectl("apply", *flags, "-f", "-", "-o", "name", stdin=yaml.safe_dump_all(ours))
+    assert len(ours) == len(said.splitlines())
+
+
+def test_an_unknown_field_would_be_refused(objects: list[dict[str, Any]], kubectl: Kubectl) -> None:
+    """So the test above can fail."""
+    daemonset = named(objects, "DaemonSet", "oompolicy-agent")
+    spec = {**daemonset["spec"], "updateStratagem": {}}
+    flags = ("--server-side", "--validate=strict", "--dry-run=server")
+
+    with pytest.raises(Exception, match="updateStratagem"):
+        kubectl("apply", *flags, "-f", "-", stdin=yaml.safe_dump({**daemonset, "spec": spec}))
+
+
+def test_the_rules_are_those_of_deploy(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
+    """Word for word, but for the chart's labels; of the two ways to read pods exactly one."""
+    left_out = "agent-pods.yaml" if scenario.own_node else "agent-pods-impersonated.yaml"
+    files = [file for file in DEPLOY.glob("*.yaml") if file.name not in {left_out, "namespace.yaml"}]
+    expected = [each for file in files for each in yaml.safe_load_all(file.read_text())]
+
+    for each in expected:
+        found = named(objects, each["kind"], each["metadata"]["name"])
+        labels = found["metadata"].pop("labels")
+        assert each == found
+        found["metadata"]["labels"] = labels
+    others = {file.stem for file in DEPLOY.glob("agent-pods*.yaml")} - {file.stem for file in files}
+    assert {f"oompolicy-{name}" for name in others}.isdisjoint(each["metadata"]["name"] for each in objects)
+
+
+def test_the_rules_follow_the_namespace(helm: Helm) -> None:
+    """Accounts and the user whom admission looks for are those of the release's namespace."""
+    text = yaml.safe_dump_all(helm.template(namespace="elsewhere"))
+
+    assert "system:serviceaccount:elsewhere:oompolicy-agent" in text
+    assert "oompolicy-system" not in text
+
+
+def test_only_loaders_have_capabilities(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
+    """Each one named; the agent's BPF is in its bounding set alone, for it is not root."""
+    found = {}
+    for _, spec in pod_templates(objects):
+        for name, container in containers(spec).items():
+            context = container["securityContext"]
+            assert ["ALL"] == context["capabilities"]["drop"], name
+            assert context["readOnlyRootFilesystem"], name
+            assert not context["allowPrivilegeEscalation"], name
+            assert context["runAsNonRoot"] == (name not in PRIVILEGED), name
+            if added := context["capabilities"].get("add"):
+                found[name] = added
+    loaders = {name: list(scenario.capabilities) for name in PRIVILEGED if name in found}
+
+    assert "loader" in found
+    assert {"agent": ["BPF"], **loaders} == found
+
+
+def test_the_agent_sees_of_its_node_what_it_needs(objects: list[dict[str, Any]]) -> None:
+    """Four folders, the tree of cgroups read-only, and a token that neither loader nor build has."""
+    spec = named(objects, "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
+    volumes = {each["name"]: each for each in spec["volumes"]}
+    mounts = containers(spec)["agent"]["volumeMounts"]
+    folders = {volumes[each["name"]]["hostPath"]["path"] for each in mounts if "hostPath" in volumes[each["name"]]}
+    with_token = [
+        name for name, each in containers(spec).items() if "token" in {mount["name"] for mount in each["volumeMounts"]}
+    ]
+
+    assert folders == AGENT_PATHS
+    assert ["agent"] == with_token
+    assert not spec["automountServiceAccountToken"]
+    assert {"cgroup", "token"} == {each["name"] for each in mounts if each.get("readOnly")}
+
+
+def test_every_volume_is_mounted_and_every_mount_has_one(objects: list[dict[str, Any]]) -> None:
+    """A folder of the node that nobody uses would be one too many."""
+    for name, spec in pod_templates(objects):
+        mounted = {mount["name"] for each in containers(spec).values() for mount in each.get("volumeMounts", ())}
+        assert mounted == {each["name"] for each in spec.get("volumes", ())}, name
+
+
+def test_loaders_and_agents_are_told_the_same_of_pods(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
+    """Who reads pods in its node's name has the flag for it, and nobody else."""
+    spec = named(objects, "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
+
+    assert scenario.own_node == ("--impersonate-node" in containers(spec)["agent"]["args"])
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("defaults", "--module=/module/oompolicy_hook.ko"),
+        ("dkms", "--module=/host/module/%r/updates/dkms/oompolicy_hook.ko"),
+        ("prebuilt", "--module=/modules/%r.ko"),
+        ("kernel", None),
+    ],
+)
+def test_the_loader_finds_the_module(rendered: dict[str, list[dict[str, Any]]], name: str, module: str | None) -> None:
+    """Where the scenario has it, and none where the kernel has the hook."""
+    spec = named(rendered[name], "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
+    (loader,) = (each for each in spec["initContainers"] if each["name"] == "loader")
+
+    assert [module] if module else [] == [each for each in loader["args"] if each.startswith("--module=")]
+    assert ("build" in containers(spec)) == (name == "defaults")
+
+
+def test_images_come_from_where_the_values_say(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """A digest counts before a tag."""
+    images = {each["image"] for _, spec in pod_templates(rendered["private"]) for each in containers(spec).values()}
+    secrets = {str(spec["imagePullSecrets"]) for _, spec in pod_templates(rendered["private"])}
+
+    assert {
+        "registry.example/platform/oompolicy:1.2.3",
+        "registry.example/platform/oompolicy-loader@sha256:" + "0" * 64,
+    } == images
+    assert {"[{'name': 'one'}, {'name': 'two'}]"} == secrets
+
+
+def test_what_is_watched_is_what_listens(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """The PodMonitor finds the pods that have its port, and no others."""
+    monitor = named(rendered["watched"], "PodMonitor", "oompolicy")["spec"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    (components,) = monitor["selector"]["matchExpressions"]
+    listening = {
+        each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
+        for each in rendered["watched"]
+        if "template" in each.get("spec", {})
+        for container in each["spec"]["template"]["spec"]["containers"]
+        if endpoint["port"] in {port["name"] for port in container.get("ports", ())}
+    }
+
+    assert listening == set(components["values"])
+
+
+@pytest.mark.parametrize("level", ["restricted", "privileged"])
+def test_pod_security_is_asked_for_no_more_than_is_needed(
+    rendered: dict[str, list[dict[str, Any]]], session_cluster: Cluster, level: str
+) -> None:
+    """All but the agents and what detaches meet `restricted`; for these two the namespace has to be `privileged`."""
+    api, name = session_cluster.api, f"security-{level}"
+    api.namespace(name, {"pod-security.kubernetes.io/enforce": level})
+    refused = set()
+    for pod, spec in pod_templates(rendered["defaults"]):
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod, "namespace": name}, "spec": spec}
+        try:
+            api.create(body, dryRun="All")
+        except ApiError as error:
+            if "violates PodSecurity" not in error.message:
+                raise
+            refused.add(pod)
+
+    assert ({"oompolicy-agent", "oompolicy-detach"} if level == "restricted" else set()) == refused

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the chart refuses, and in which words; that it lints, and that a package holds all of it."""
+
+from __future__ import annotations
+
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.chart.helm import CHART
+from tests.cluster.errors import HelmError
+from tests.vm.cache import CHECKOUT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cluster.chart.helm import Helm
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("agent.tolerences=1", "at '/agent': additional properties 'tolerences' not allowed"),
+        ("images.loader.sha=1", "at '/images/loader': additional properties 'sha' not allowed"),
+        ("operator.resources.limit.cpu=1", "at '/operator/resources': additional properties 'limit' not allowed"),
+        ("agent.affinity.nodeafinity.a=1", "at '/agent/affinity': additional properties 'nodeafinity' not allowed"),
+        ("hook.source=kernl", "at '/hook/source': value must be one of 'module', 'kernel', 'none'"),
+        ("hook.hostPriority=2000", "at '/hook/hostPriority': maximum: got 2,000, want 1,000"),
+        ("hook.module.path=relative", "at '/hook/module/path': 'relative' does not match pattern"),
+        ("policy.priority=high", "at '/policy/priority': got string, want integer"),
+        ("agent.maxUnavailable=0", "at '/agent/maxUnavailable': minimum: got 0, want 1"),
+        (r"operator.podLabels.app\.kubernetes\.io/name=x", "at '/operator/podLabels/app.kubernetes.io~1name'"),
+    ],
+)
+def test_a_wrong_value_is_refused(helm: Helm, value: str, sentence: str) -> None:
+    """A misspelt one would be a setting that nobody reads."""
+    with pytest.raises(HelmError) as refused:
+        helm.template("--set", value)
+
+    assert sentence in str(refused.value)
+
+
+def test_a_cluster_that_cannot_hold_agents_to_their_node_is_named(helm: Helm) -> None:
+    """Whoever asked for it does not get the weaker rights in silence."""
+    with pytest.raises(HelmError, match=r"agent\.podAccess is ownNode, which needs Kubernetes 1\.36.*v1\.35\.1"):
+        helm.template("--set", "agent.podAccess=ownNode", version="1.35.1")
+
+
+def test_a_cluster_that_is_too_old_is_refused(helm: Helm) -> None:
+    """There, nothing would hold an agent's writes to its node."""
+    with pytest.raises(HelmError, match=r"chart requires kubeVersion: >=1\.30\.0-0"):
+        helm.template(version="1.29.9")
+
+
+def test_the_chart_has_nothing_to_criticise(helm: Helm) -> None:
+    """Not even as a warning."""
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
+
+
+def test_a_package_holds_what_is_linked(helm: Helm, tmp_path: Path) -> None:
+    """The definitions and rules themselves; a link would lead nowhere there."""
+    helm("package", str(CHART), "--destination", str(tmp_path))
+    (package,) = tmp_path.glob("oompolicy-*.tgz")
+    with tarfile.open(package) as opened:
+        files = {each.name for each in opened.getmembers() if each.isfile()}
+    expected = {
+        f"oompolicy/{folder}/{file.name}" for folder in ("crds", "deploy") for file in (CHECKOUT / folder).iterdir()
+    }
+
+    assert len(expected) >= 8
+    assert expected <= files

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values, schema, dashboard and version of the chart agree with each other and with the rest of the repository."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from oompolicy.controller.metrics import Metrics as OperatorMetrics
+from oompolicy.model import MAX_PRECEDENCE, MAX_PRIORITY
+from oompolicy_agent.layout import HOST_PRIORITY
+from oompolicy_agent.metrics import Metrics as AgentMetrics
+from oompolicy_agent.tally import Tally
+from tests.unit.agent.test_node_status import GOOD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKOUT = Path(__file__).parents[3]
+CHART = CHECKOUT / "charts/oompolicy"
+VALUES_TEXT = (CHART / "values.yaml").read_text()
+VALUES: dict[str, Any] = yaml.safe_load(VALUES_TEXT)
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+# Helm's own.
+NOT_OURS = {"global"}
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    return SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+def keys(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, set[str], set[str]]]:
+    """Path, keys in the values, and keys in the schema, of each map whose keys are the chart's own."""
+    properties = resolved(schema).get("properties")
+    if properties is None or "$ref" in schema:
+        return
+    yield path, set(values), set(properties) - NOT_OURS
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from keys(value, properties[name], f"{path}/{name}")
+
+
+@pytest.mark.parametrize(
+    ("path", "in_values", "in_schema"), list(keys(VALUES, SCHEMA)), ids=lambda each: str(each)[:30]
+)
+def test_each_key_is_in_values_and_in_the_schema(path: str, in_values: set[str], in_schema: set[str]) -> None:
+    """One that is missing here cannot be found, one that is missing there cannot be set."""
+    assert in_schema == in_values, path
+
+
+def maps(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - JSON
+    if isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield path, schema
+        for name, value in schema.items():
+            yield from maps(value, f"{path}/{name}")
+
+
+def test_no_map_takes_keys_that_nobody_reads() -> None:
+    """Each says which it takes, or of what kind their values are; Helm's own and the API server's maps apart."""
+    open_maps = {path for path, schema in maps(SCHEMA) if schema.get("additionalProperties", True) is True}
+    kubernetes = {f"/$defs/affinity/properties/{name}" for name in ("nodeAffinity", "podAffinity", "podAntiAffinity")}
+
+    assert {"/properties/global", *kubernetes} == open_maps
+
+
+def test_each_value_has_a_comment() -> None:
+    """Above it, as a sentence; what is below a map of Kubernetes explains itself."""
+    lines = VALUES_TEXT.splitlines()
+    of_kubernetes = re.compile(r"^\s+(cpu|memory|limits|grafana_dashboard|- operator)\b")
+    bare = [
+        line.strip()
+        for before, line in itertools.pairwise(lines)
+        if re.match(r"^\s*[\w-]+:|^\s*- \w+:", line)
+        and not of_kubernetes.match(line)
+        and not before.strip().startswith("#")
+    ]
+
+    assert [] == bare
+
+
+def test_limits_are_those_of_the_policy_model() -> None:
+    """A value that the schema lets through, the API server does not refuse."""
+    policy, hook = (SCHEMA["properties"][name]["properties"] for name in ("policy", "hook"))
+
+    assert (MAX_PRECEDENCE, MAX_PRIORITY, MAX_PRIORITY) == (
+        policy["precedence"]["maximum"],
+        policy["priority"]["maximum"],
+        hook["hostPriority"]["maximum"],
+    )
+    assert HOST_PRIORITY == VALUES["hook"]["hostPriority"]
+
+
+def test_the_charts_versions_are_the_projects() -> None:
+    """The images carry it as their tag."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+
+    assert {project["version"]} == {chart["version"], chart["appVersion"]}
+
+
+def test_what_is_written_elsewhere_is_linked_and_not_copied() -> None:
+    """Definitions and rules have one place each."""
+    assert ("../../crds", "../../deploy") == tuple(str((CHART / name).readlink()) for name in ("crds", "deploy"))
+
+
+def test_the_dashboard_shows_metrics_that_there_are() -> None:
+    """By the registries of operator and agent."""
+    operator = {each.name for each in OperatorMetrics().registry.collect()}
+    agent = {each.name for each in AgentMetrics(Tally(), lambda: GOOD, dict).collect()}
+    dashboard = json.loads((CHART / "files/dashboard.json").read_text())
+    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    shown = {name for each in expressions for name in re.findall(r"oompolicy_[a-z_]+", each)}
+    families = {re.sub(r"_(total|bucket)$", "", name) for name in shown}
+
+    assert len(shown) > 20
+    assert set() == families - operator - agent
