@@ -13,6 +13,7 @@ from tests.cluster.objects import collection, location
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
+    from tests.cluster.api import Api
     from tests.cluster.chart.controllers import Controllers
     from tests.cluster.chart.helm import Helm
     from tests.cluster.cluster import Cluster
@@ -69,17 +70,22 @@ class Release:
         self.controllers.journal.clear()
 
     def says(self, node: str, **conditions: tuple[str, str]) -> None:
-        """The agent of `node` writes these conditions: type -> status and message."""
-        written = [
-            {"type": kind, "status": status, "reason": "Because", "message": message, "lastTransitionTime": SINCE}
-            for kind, (status, message) in conditions.items()
-        ]
-        head: dict[str, Any] = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
-        try:
-            self.cluster.api.create(head)
-        except ApiError as error:
-            if error.status != 409:
-                raise
-        path = location("OOMNode", node)
-        status = {**head, "status": {"conditions": written}}
-        apply(self.cluster.api.connection, path, status, manager="oompolicy-agent", subresource="status", force=True)
+        """As `agent_says`."""
+        agent_says(self.cluster.api, node, **conditions)
+
+
+def agent_says(api: Api, node: str, **conditions: tuple[str, str]) -> None:
+    """The agent of `node` writes these conditions: type -> status and message."""
+    written = [
+        {"type": kind, "status": status, "reason": "Because", "message": message, "lastTransitionTime": SINCE}
+        for kind, (status, message) in conditions.items()
+    ]
+    head: dict[str, Any] = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": node}}
+    try:
+        api.create(head)
+    except ApiError as error:
+        if error.status != 409:
+            raise
+    body = {**head, "status": {"conditions": written}}
+    path = location("OOMNode", node)
+    apply(api.connection, path, body, manager="oompolicy-agent", subresource="status", force=True)
