@@ -33,10 +33,12 @@ def attach(options: Options) -> Report:
     options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     with exclusive(options.lock):
         node = _look(options)
-        _give_folders(options, node)
         try:
             done = _attach(options, node)
         except UnsupportedError as error:
+            if "CHOWN" in node.capabilities:
+                # The agent is who tells the cluster.
+                _give_folders(options)
             done = _without(options, node, str(error))
         except LoaderError as error:
             report.write(options.report, _without(options, node, str(error)))
@@ -47,6 +49,7 @@ def attach(options: Options) -> Report:
 
 def _attach(options: Options, node: Node) -> Report:
     _require(node, options)
+    _give_folders(options)
     refusal = None
     if options.module and node.hook is Hook.NONE:
         # Before the module goes in: an object of another version must leave the node as it was.
@@ -68,12 +71,9 @@ def _attach(options: Options, node: Node) -> Report:
     )
 
 
-def _give_folders(options: Options, node: Node) -> None:
-    """Before anything can be in the way: an agent has to say what is, on a node that cannot carry the hook too."""
-    # Where CHOWN is lacking, `plan.obstacle` says so.
-    if node.uid == options.uid or "CHOWN" in node.capabilities:
-        handover.give_folder(options.run_dir, options.uid, options.gid, 0o755)
-        handover.give_folder(options.state_dir, options.uid, options.gid, 0o750)
+def _give_folders(options: Options) -> None:
+    handover.give_folder(options.run_dir, options.uid, options.gid, 0o755)
+    handover.give_folder(options.state_dir, options.uid, options.gid, 0o750)
 
 
 def _look(options: Options) -> Node:

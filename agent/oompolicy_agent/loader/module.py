@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
+from oompolicy_agent.loader import kernellog
 from oompolicy_agent.loader.command import run
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.hook import MODULE
@@ -14,7 +14,6 @@ from oompolicy_agent.loader.wait import until
 
 SYS: Final = Path("/sys/module") / MODULE
 LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
-KMSG: Final = Path("/dev/kmsg")
 
 PATIENCE: Final = 60.0
 """Seconds for the programs' last references to go: they are freed after a grace period of tasks."""
@@ -24,15 +23,14 @@ def insert(file: Path) -> str | None:
     """Load the module: None once it is in, else one sentence why it is not."""
     if not file.is_file():
         return f"there is no module for this kernel: {_read(reason_file(file)) or f'{file} does not exist'}"
-    log = _open_log()
+    before = frozenset(kernellog.lines())
     try:
         done = run("insmod", str(file))
     except FileNotFoundError:
         return "the hook's module cannot be loaded: insmod (package kmod) is not installed"
-    finally:
-        said = _lines(log)
     if done.status == 0 or "File exists" in done.stderr:
         return None
+    said = kernellog.said(MODULE, [line for line in kernellog.lines() if line not in before])
     return refusal(file.name, done.stderr, said, _read(LOCKDOWN))
 
 
@@ -108,36 +106,3 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
-
-
-def _open_log() -> int | None:
-    """At its end. None where the log is closed to us, or not in our container."""
-    try:
-        log = os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return None
-    os.lseek(log, 0, os.SEEK_END)
-    return log
-
-
-def _lines(log: int | None) -> tuple[str, ...]:
-    """What the kernel has said of the module since, the oldest first."""
-    if log is None:
-        return ()
-    records = []
-    try:
-        while record := os.read(log, 8192):
-            records.append(record.decode(errors="replace"))
-    except OSError:  # EAGAIN: no more; EPIPE: overwritten while we read
-        pass
-    finally:
-        os.close(log)
-    return tuple(text for record in records if (text := message(record)))
-
-
-def message(record: str) -> str:
-    """The text of one record of /dev/kmsg (Documentation/ABI/testing/dev-kmsg), empty if it is not of our module."""
-    text = record.partition(";")[2].partition("\n")[0]
-    prefix = f"{MODULE}: "
-    # That a module taints the kernel is said of every one from outside the tree, and no reason for anything.
-    return text.removeprefix(prefix) if text.startswith(prefix) and "taint" not in text else ""

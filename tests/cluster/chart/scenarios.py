@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.chart.helm import Helm
 
-MODULE = ["CHOWN", "DAC_OVERRIDE", "SYS_ADMIN", "SYS_MODULE"]
+MODULE = ["CHOWN", "DAC_OVERRIDE", "SYSLOG", "SYS_ADMIN", "SYS_MODULE"]
 KERNEL = ["BPF", "CHOWN", "DAC_OVERRIDE", "PERFMON"]
 
 

@@ -3,17 +3,28 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from oompolicy_agent.loader import attach
 from oompolicy_agent.loader.main import main
+from oompolicy_agent.loader.node import look
 
 
-def test_an_agent_can_run_where_nothing_can_be_attached(tmp_path: Path) -> None:
-    """It has its folders and the reason, which it tells the cluster."""
+@pytest.mark.parametrize(("capabilities", "given"), [({"CHOWN"}, True), (set(), False)])
+def test_an_agent_can_run_where_nothing_can_be_attached(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capabilities: set[str], given: bool
+) -> None:
+    """It has its folders, if the loader may give them, and the reason, which it tells the cluster."""
+    node = replace(look(tmp_path / "pins", tmp_path), capabilities=frozenset(capabilities))
+    monkeypatch.setattr(attach, "look", lambda *_: node)
     run, state = tmp_path / "run", tmp_path / "state"
     flags = [f"--run-dir={run}", f"--state-dir={state}", f"--bpffs={tmp_path}/pins", f"--cgroup-root={tmp_path}"]
+    # Its own folders need not change hands, so this is no matter of who runs the test.
     ids = [f"--uid={os.getuid()}", f"--gid={os.getgid()}"]
 
     assert 0 == main(["attach", *flags, *ids])
     assert json.loads((run / "loader.json").read_text())["message"]
-    assert (0o755, 0o750) == (run.stat().st_mode & 0o777, state.stat().st_mode & 0o777)
+    assert given == state.exists()

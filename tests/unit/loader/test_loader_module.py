@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oompolicy_agent.loader import module
+from oompolicy_agent.loader import kernellog, module
 
 NONE, INTEGRITY = "[none] integrity confidentiality\n", "none [integrity] confidentiality\n"
 
@@ -43,17 +43,17 @@ def test_the_lockdown_mode_stands_in_brackets(text: str, mode: str) -> None:
     assert mode == module.active_lockdown(text)
 
 
-@pytest.mark.parametrize(
-    ("record", "text"),
-    [
-        ("4,512,5140900,-;oompolicy_hook: version magic 'a' should be 'b'\n", "version magic 'a' should be 'b'"),
-        ("6,513,5140901,-;oompolicy_hook: ready\n SUBSYSTEM=module\n", "ready"),
-        ("6,514,5140902,-;oompolicy_hook: loading out-of-tree module taints kernel.\n", ""),
-        ("6,515,5140903,-;eth0: link up\n", ""),
-    ],
-)
-def test_only_the_modules_own_records_count(record: str, text: str) -> None:
-    assert text == module.message(record)
+def test_only_the_modules_own_words_count() -> None:
+    """Whatever the kernel puts before them, and not that it is tainted."""
+    logged = [
+        "<4>[    5.140900] oompolicy_hook: version magic 'a' should be 'b'",
+        "<6>[   12.140901][  T123] oompolicy_hook: ready",
+        "<6>oompolicy_hook: no time is logged",
+        "<4>[    5.140902] oompolicy_hook: loading out-of-tree module taints kernel.",
+        "<6>[    5.140903] eth0: link up, not oompolicy_hook: at all",
+    ]
+
+    assert ("version magic 'a' should be 'b'", "ready", "no time is logged") == kernellog.said("oompolicy_hook", logged)
 
 
 def test_a_module_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:

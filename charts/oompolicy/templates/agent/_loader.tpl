@@ -3,7 +3,7 @@
 {{- /* docs/design/2026-11-22-node-contracts.md#capabilities has a reason for each. */}}
 {{- define "oompolicy.capabilities" -}}
 {{- if eq .Values.hook.source "module" -}}
-[CHOWN, DAC_OVERRIDE, SYS_ADMIN, SYS_MODULE]
+[CHOWN, DAC_OVERRIDE, SYSLOG, SYS_ADMIN, SYS_MODULE]
 {{- else -}}
 [BPF, CHOWN, DAC_OVERRIDE, PERFMON]
 {{- end }}
