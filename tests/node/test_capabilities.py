@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loader needs no more than the chart gives it: root with these capabilities, and no way to get others."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.node import policy as attached
+from tests.node.policy import BPFFS, BUILD, MODULE
+from tests.node.test_loader import modules, report
+from tests.vm.cache import CHECKOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LISTS: Final = re.findall(
+    r"^\[([A-Z_, ]+)\]$",
+    (CHECKOUT / "charts/oompolicy/templates/agent/_loader.tpl").read_text(),
+    re.MULTILINE,
+)
+
+
+@pytest.fixture
+def bare() -> Iterator[None]:
+    """A node before any loader ran, and after."""
+    attached.detach()
+    yield
+    attached.detach()
+
+
+def loader(capabilities: str, verb: str, *flags: str | Path) -> subprocess.CompletedProcess[str]:
+    kept = ",".join(f"+{each.strip().lower()}" for each in capabilities.split(","))
+    confined = ("setpriv", "--inh-caps=-all", "--ambient-caps=-all", f"--bounding-set=-all,{kept}", "--no-new-privs")
+    command = [*confined, sys.executable, "-m", "oompolicy_agent.loader", verb, *map(str, flags)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_chart_has_two_lists() -> None:
+    """That for a module, and that for a hook in the kernel or none."""
+    assert ["SYS_MODULE" in each for each in LISTS] == [True, False]
+
+
+@pytest.mark.skipif(not MODULE.exists(), reason="no module is built for a kernel that has the hook in it")
+def test_the_charts_capabilities_suffice_for_a_module(bare: None) -> None:
+    """To load and attach, to do it again when pins are the agent's, and to take all of it away."""
+    assert bare is None
+    for _ in range(2):
+        done = loader(LISTS[0], "attach", "--module", MODULE, "--object-dir", BUILD / "bpf")
+        assert 0 == done.returncode, done.stderr
+    found = report()
+    done = loader(LISTS[0], "detach")
+
+    assert ("EvaluateTask", "Module", True) == (found["backend"], found["hook"], found["attached"])
+    assert (0, False, False) == (done.returncode, BPFFS.exists(), "oompolicy_hook" in modules())
+
+
+def test_the_charts_capabilities_suffice_without_a_module(bare: None) -> None:
+    """The same, on a kernel with the hook in it or with none at all."""
+    assert bare is None
+    for _ in range(2):
+        done = loader(LISTS[1], "attach", "--object-dir", BUILD / "bpf")
+        assert 0 == done.returncode, done.stderr
+    found = report()
+    done = loader(LISTS[1], "detach")
+
+    assert (True, False) == (found["attached"], found["hook"] == "Module")
+    assert (0, False) == (done.returncode, BPFFS.exists())
