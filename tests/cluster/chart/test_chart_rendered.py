@@ -100,6 +100,19 @@ def test_the_agent_sees_of_its_node_what_it_needs(objects: list[dict[str, Any]])
     assert {"cgroup", "token"} == {each["name"] for each in mounts if each.get("readOnly")}
 
 
+def test_what_helm_has_run_can_create_nothing(objects: list[dict[str, Any]]) -> None:
+    """Helm makes the DaemonSet that detaches; an account that could would be root on every node."""
+    roles = [
+        each
+        for each in objects
+        if each["kind"] in ("Role", "ClusterRole") and "helm.sh/hook" in each["metadata"].get("annotations", {})
+    ]
+    verbs = {verb for role in roles for rule in role["rules"] for verb in rule["verbs"]}
+
+    assert roles
+    assert verbs <= {"get", "list", "delete"}
+
+
 def test_every_volume_is_mounted_and_every_mount_has_one(objects: list[dict[str, Any]]) -> None:
     """A folder of the node that nobody uses would be one too many."""
     for name, spec in pod_templates(objects):

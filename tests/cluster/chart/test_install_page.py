@@ -32,8 +32,8 @@ def admin(helm: Helm, chart_cluster: Cluster, tmp_path: Path) -> Callable[[str],
     """A shell in a folder that is the checkout for all that the page reads, with helm and kubectl on its path."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    for program in (helm.program, chart_cluster.kubectl.program):
-        (programs / program.name).symlink_to(program)
+    for name, program in (("helm", helm.program), ("kubectl", chart_cluster.kubectl.program)):
+        (programs / name).symlink_to(program)
     for name in ("charts", "crds", "deploy", "examples"):
         (tmp_path / name).symlink_to(CHECKOUT / name)
     env = {
