@@ -3,10 +3,9 @@
 .DEFAULT_GOAL := help
 
 PYTHON := .venv/bin/python
-KERNELS ?= trixie trixie-backports
+# Stock ones, and those with the hook in them that every change has to pass; `make test-kernels` has the others too.
+KERNELS ?= trixie trixie-backports patched-6.12 as-posted-6.12
 NODE_TESTS ?= tests/node
-# Under emulation a kernel's node tests take about ten minutes; a guest that is still busy then is lost.
-NODE_DEADLINE ?= 2400
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -22,14 +21,14 @@ demo: ## two OOMs in a guest, without and with a policy: who dies, and why
 demo-cluster: setup ## the same on a cluster, with kubectl; builds the API server first, once
 	@python3 -m tests.endtoend.demo --build
 
-test: lint test-unit test-cluster test-node test-node-as-posted test-endtoend ## everything that a change has to pass
+test: lint test-unit test-cluster test-node test-endtoend ## everything that a change has to pass
 
 lint: setup ## style, types, import contracts, shell scripts
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	shellcheck scripts/setup scripts/kubeconfig tests/vm/guest/init .ci/run
+	shellcheck kernel/build scripts/setup scripts/kubeconfig tests/vm/guest/init .ci/run
 
 test-unit: setup ## needs nothing but Python
 	$(PYTHON) -m pytest tests/unit
@@ -42,17 +41,17 @@ test-cluster: setup ## a real API server and etcd on this machine
 cluster-binaries: setup ## kube-apiserver, kubectl, etcd: built and fetched once (10 to 25 minutes), or KUBEBUILDER_ASSETS
 	$(PYTHON) -m tests.cluster.binaries
 
-test-node: setup $(KERNELS:%=test-node-%) ## real OOMs, in a guest per kernel
+test-node: setup ## real OOMs, in a guest per kernel, two guests at a time
+	$(PYTHON) -m tests.vm.suite $(KERNELS)
 
-test-node-%:
-	$(PYTHON) -m tests.vm.run --kernel $* --deadline $(NODE_DEADLINE) -- \
-		python3 -m pytest -p no:cacheprovider --durations=10 $(NODE_TESTS)
+test-node-%: setup
+	$(PYTHON) -m tests.vm.run --kernel $* --deadline 2700 -- python3 -m pytest -p no:cacheprovider $(NODE_TESTS)
 
-# The rules again where SELECT is obeyed without a check, dying tasks are asked about, and points are garbage.
-RULES := test_order test_protected test_group test_dying test_random
-test-node-as-posted: setup ## the program on the hook as it was posted in 2023
-	$(PYTHON) -m tests.vm.run --kernel trixie --deadline $(NODE_DEADLINE) -- env OOMPOLICY_HOOK=as-posted \
-		python3 -m pytest -p no:cacheprovider $(RULES:%=tests/node/%.py)
+LINES := $(notdir $(wildcard kernel/patches/*))
+test-kernels: setup ## the patches' style, builds and selftest, and the node tests on each kernel with the hook
+	kernel/build --check $(LINES:%=patched-%)
+	$(PYTHON) -m tests.vm.patched.selftest $(LINES:%=patched-%)
+	$(PYTHON) -m tests.vm.suite --write $(LINES:%=patched-%) $(LINES:%=as-posted-%)
 
 # First by itself, as for test-cluster. -raP shows the times that were measured.
 test-endtoend: setup ## from kubectl apply to kubectl get events: a cluster here, its node in a guest
@@ -71,5 +70,5 @@ bench-path: setup ## how long a label change and a kill take through a cluster: 
 clean: ## what a build leaves in the checkout; the cache stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo demo-cluster test lint test-unit test-cluster cluster-binaries test-node test-node-as-posted \
+.PHONY: help setup demo demo-cluster test lint test-unit test-cluster cluster-binaries test-node test-kernels \
 	test-endtoend bench bench-cluster bench-path clean

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 BPFFS: Final = Path("/sys/fs/bpf/oompolicy")
 BUILD: Final = Path(__file__).parents[2] / "build"
 KERNEL: Final = os.environ.get("OOMPOLICY_KERNEL", "trixie")
-HOOK: Final = os.environ.get("OOMPOLICY_HOOK", "")
-"""`as-posted`: the module with the hook of 2023, which trusts a program's answers before any check."""
-MODULE: Final = BUILD / f"module-{KERNEL}{'-' if HOOK else ''}{HOOK}" / "oompolicy_hook.ko"
+STOCK: Final = not KERNEL.startswith(("patched", "as-posted"))
+"""The hook comes with the module; else it is in the kernel, as ours or as it was posted in 2023."""
+MODULE: Final = BUILD / f"module-{KERNEL}" / "oompolicy_hook.ko"
 
 
 def loader(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -36,13 +36,17 @@ def loader(*arguments: str | Path, check: bool = True) -> subprocess.CompletedPr
 
 
 def attach(*extra: str | Path, objects: Path = BUILD / "bpf") -> subprocess.CompletedProcess[str]:
-    module = ("--module", MODULE) if MODULE.exists() else ()
-    return loader("attach", *module, "--object-dir", objects, *extra)
+    return loader("attach", *with_module(), "--object-dir", objects, *extra)
+
+
+def with_module() -> tuple[str, ...]:
+    """The loader's option on a kernel that needs it; a module that is not there is then the loader's error."""
+    return ("--module", str(MODULE)) if STOCK else ()
 
 
 def is_attached() -> bool:
-    """By this build's own object and the module."""
-    return (BPFFS / "links").exists() and Path("/sys/module/oompolicy_hook").exists()
+    """By a loader of an earlier test, hook and all."""
+    return (BPFFS / "links").exists() and (not STOCK or Path("/sys/module/oompolicy_hook").exists())
 
 
 def detach() -> subprocess.CompletedProcess[str]:

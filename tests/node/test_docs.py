@@ -7,11 +7,14 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.node import policy as attached
 
 CHECKOUT = Path(__file__).parents[2]
 
 
+@pytest.mark.module
 def test_page_for_a_node_can_be_followed() -> None:
     """Every shell block, in the page's order, in one shell that stops at the first error."""
     attached.detach()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.node import policy as attached
-from tests.node.policy import BPFFS, BUILD, MODULE, Policy, victims
+from tests.node.policy import BPFFS, BUILD, MODULE, STOCK, Policy, victims
 from tests.node.running_agent import SETPRIV, wait_until
 from tests.node.test_order import cgroup_of
 
@@ -71,7 +71,8 @@ def test_attach_says_what_it_found(bare: None) -> None:
     attached.attach()
 
     found = report()
-    assert ("EvaluateTask", "Module", True) == (found["backend"], found["hook"], found["attached"])
+    hook = "Module" if STOCK else "Kernel"
+    assert ("EvaluateTask", hook, True) == (found["backend"], found["hook"], found["attached"])
     assert Path("/proc/sys/kernel/osrelease").read_text().startswith(found["kernelVersion"])
     assert {65532} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
 
@@ -107,7 +108,7 @@ def test_upgrade_in_a_storm_leaves_no_oom_without_policy(pod: Pod, bare: None, o
     policy.set({pod.cgroup.child("big"): 200, pod.cgroup.child("small"): 100})
     killed: list[int] = []
     for objects in (other_objects, BUILD / "bpf"):
-        command = ["attach", "--module", str(MODULE), "--object-dir", str(objects)]
+        command = ["attach", *attached.with_module(), "--object-dir", str(objects)]
         upgrade = subprocess.Popen([sys.executable, "-m", "oompolicy_agent.loader", *command])
         while upgrade.poll() is None:
             if not pod.hogs:
@@ -132,7 +133,7 @@ def test_loader_killed_at_any_moment_leaves_a_policy(pod: Pod, bare: None, other
     policy = Policy()
     choices = [BUILD / "bpf", other_objects]
     for number, milliseconds in enumerate((200, 600, 1000, 1400, 1800, 2200)):
-        command = [sys.executable, "-m", "oompolicy_agent.loader", "attach", "--module", str(MODULE)]
+        command = [sys.executable, "-m", "oompolicy_agent.loader", "attach", *attached.with_module()]
         upgrade = subprocess.Popen([*command, "--object-dir", choices[number % 2]])
         try:
             upgrade.wait(milliseconds / 1000)
@@ -168,6 +169,7 @@ def test_half_attached_version_leaves_the_choice_to_the_kernel(pod: Pod, bare: N
     assert big is pod.first_victim()
 
 
+@pytest.mark.module
 def test_module_cannot_go_while_a_program_is_attached(bare: None) -> None:
     """rmmod is refused: an attached program holds the module."""
     assert bare is None
@@ -180,7 +182,7 @@ def test_module_cannot_go_while_a_program_is_attached(bare: None) -> None:
 
 
 def test_detach_gives_the_node_back(pod: Pod, bare: None) -> None:
-    """No pins, no module, no report, and the kernel's own choice again."""
+    """No pins, no module of ours, no report, and the kernel's own choice again."""
     assert bare is None
     attached.attach()
     policy = Policy()
@@ -194,6 +196,7 @@ def test_detach_gives_the_node_back(pod: Pod, bare: None) -> None:
     assert big is pod.first_victim()
 
 
+@pytest.mark.module
 def test_node_without_the_hook_still_reports(pod: Pod, bare: None) -> None:
     """No module: backend ObserveOnly with the reason; the kernel chooses, the victim is reported."""
     assert bare is None
@@ -210,6 +213,7 @@ def test_node_without_the_hook_still_reports(pod: Pod, bare: None) -> None:
     policy.close()
 
 
+@pytest.mark.module
 def test_module_for_another_kernel_is_refused_in_one_sentence(bare: None, tmp_path: Path) -> None:
     """The node falls back to reporting, says why, and that is no failure."""
     assert bare is None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build BPF objects, the module and the tests' workload with the image's tools: `python3 -m tests.vm.build`.
 
-Result, cached by hash of inputs: bpf/*.o, module-<kernel>[-as-posted]/*.ko, workload/*.
+Result, cached by hash of inputs: bpf/*.o, module-<kernel>/*.ko, workload/*.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 BPF = "bpf"
 MODULE = "kernel/module"
 WORKLOAD = "tests/node/workload"
-AS_POSTED = "tests/node/as_posted"
 
 
 def build_inputs() -> list[Path]:
     """List the sources that the three builds may read."""
-    folders = [CHECKOUT / folder for folder in (BPF, MODULE, WORKLOAD, AS_POSTED)]
+    folders = [CHECKOUT / folder for folder in (BPF, MODULE, WORKLOAD)]
     return [path for path in checkout_files(CHECKOUT) if any(folder in path.parents for folder in folders)]
 
 
@@ -58,11 +57,10 @@ def build(image: Image, inputs: Sequence[Path], work: Path) -> None:
         make(image, inputs, work, BPF, "OUT=/mnt/build/bpf")
     if f"{WORKLOAD}/Makefile" in present:
         make(image, inputs, work, WORKLOAD, "OUT=/mnt/build/workload")
-    for folder, suffix in ((MODULE, ""), (AS_POSTED, "-as-posted")):
-        if f"{folder}/Makefile" in present:
-            for name in KERNELS:
-                make(image, inputs, work, folder, f"KDIR=/lib/modules/{image.kernel(name).release}/build")
-                collect_modules(work / "src" / folder, work / f"module-{name}{suffix}")
+    if f"{MODULE}/Makefile" in present:
+        for name in KERNELS:
+            make(image, inputs, work, MODULE, f"KDIR=/lib/modules/{image.kernel(name).release}/build")
+            collect_modules(work / "src" / MODULE, work / f"module-{name}")
     shutil.rmtree(work / "src", ignore_errors=True)
 
 

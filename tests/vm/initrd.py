@@ -19,29 +19,29 @@ from typing import TYPE_CHECKING
 from tests.vm.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Debian's cloud kernel has virtio_pci, virtio_console and ext4 built in, and this as a module.
 MODULES = ["virtio_blk"]
 GUEST = Path(__file__).with_name("guest")
 
 
-def write_initrd(root: Path, release: str, initrd: Path) -> None:
-    """Pack busybox and the modules of one kernel from the image's root."""
+def write_initrd(root: Path, modules: Sequence[Path], initrd: Path) -> None:
+    """Pack busybox from the image's root, and modules to load in this order."""
     with tempfile.TemporaryDirectory(prefix="oompolicy-initrd-") as name:
         tree = Path(name)
         for folder in ("bin", "dev", "modules", "newroot", "proc", "sys"):
             (tree / folder).mkdir()
         shutil.copy2(root / "usr/bin/busybox", tree / "bin/busybox")
         (tree / "bin/sh").symlink_to("busybox")
-        for number, module in enumerate(modules_in_order(root / "usr/lib/modules" / release)):
+        for number, module in enumerate(modules):
             # Decompressed here: busybox reads no xz, and insmod takes files in the order of their names.
             (tree / f"modules/{number:02}.ko").write_bytes(lzma.decompress(module.read_bytes()))
         initrd.write_bytes(cpio(tree))
 
 
 def modules_in_order(folder: Path) -> list[Path]:
-    """Resolve the modules' dependencies; what a module needs comes before it."""
+    """What a kernel of the image needs, from its folder of modules; what a module needs comes before it."""
     needs = dict(line.split(":", 1) for line in (folder / "modules.dep").read_text().splitlines())
     ordered: list[Path] = []
     for module in MODULES:

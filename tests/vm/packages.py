@@ -24,6 +24,8 @@ PACKAGES = [
     *("gcc", "libc6-dev", "make", "kmod", "dwarves", "clang", "llvm"),
     # bpftool and vmlinux.h stay trixie's: backports' newer ones would hide what a Debian 13 node lacks.
     *("libbpf-dev", "linux-bpf-dev", "bpftool"),
+    # What a whole kernel is built with, and its patches are checked with.
+    *("bc", "bison", "flex", "libelf-dev", "lld", "ccache", "perl"),
     # What loader, agent and tests run with.
     *("python3", "python3-yaml", "python3-pytest", "python3-bpfcc", "bpfcc-tools"),
     # The initrd's shell, and what tests look at the node with.

@@ -7,10 +7,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from tests.vm import kernels
 from tests.vm.build import ensure_artifacts
 from tests.vm.errors import HarnessError, LostVMError
 from tests.vm.image import ensure_image
-from tests.vm.packages import KERNELS
 from tests.vm.progress import say
 from tests.vm.vm import GuestResult, run_guest
 
@@ -22,7 +22,7 @@ GUEST_LOST = 124
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     words = argparse.ArgumentParser(prog="python3 -m tests.vm.run", description="Run a command in a fresh guest.")
-    words.add_argument("--kernel", choices=KERNELS, default=KERNELS[0], help="default: %(default)s")
+    words.add_argument("--kernel", choices=kernels.names(), default="trixie", help="default: %(default)s")
     words.add_argument("--memory", type=int, default=1024, metavar="MIB", help="default: %(default)s; no swap")
     words.add_argument("--cpus", type=int, default=2, help="default: %(default)s")
     words.add_argument("--accel", choices=["auto", "kvm", "tcg"], default="auto", help="default: $OOMPOLICY_ACCEL")

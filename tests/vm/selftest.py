@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tests.vm import kernels, packages
 from tests.vm.errors import HarnessError, LostVMError
 from tests.vm.image import Image, ensure_image
-from tests.vm.packages import KERNELS
 from tests.vm.progress import say
 from tests.vm.vm import run_guest
 
@@ -78,7 +78,7 @@ def passes_the_status_on(setting: Setting) -> str:
     """The command's exit status and output arrive, and its kernel is the one asked for."""
     output = Output()
     status = setting.guest("uname -r; echo to-stderr >&2; exit 37", output)
-    release = setting.image.kernel(setting.kernel).release
+    release = kernels.find(setting.image, setting.kernel).release
     assert (status, output.getvalue().decode()) == (37, f"{release}\nto-stderr\n")
     return f"{output.first or 0:.1f} s to the command's first output"
 
@@ -170,11 +170,11 @@ def main() -> int:
     """Run every trial on every kernel asked for."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.vm.selftest", description="Try the guest itself.")
     parser.add_argument("--accel", choices=["auto", "kvm", "tcg"], default="auto")
-    parser.add_argument("--kernel", choices=KERNELS, action="append", help="default: all")
+    parser.add_argument("--kernel", choices=kernels.names(), action="append", help="default: the stock ones")
     arguments = parser.parse_args()
     failed = 0
     image = ensure_image()
-    for kernel in arguments.kernel or KERNELS:
+    for kernel in arguments.kernel or packages.KERNELS:
         for trial in TRIALS:
             started = time.monotonic()
             try:

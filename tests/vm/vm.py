@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from tests.vm import accel, checkout, initrd
+from tests.vm import accel, checkout, initrd, kernels
 from tests.vm.boot import CONSOLE_LINES, Boot, boot
 from tests.vm.cache import CHECKOUT
 from tests.vm.errors import HarnessError
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from tests.vm.image import Image, Kernel
     from tests.vm.qemu import Accel
-
-KernelName = Literal["trixie", "trixie-backports"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def run_guest(
     Args:
         image: From `ensure_image()`.
         argv: The command; its output goes to `output` while it runs (default: our stdout).
-        kernel: `trixie` or `trixie-backports`.
+        kernel: One of `kernels.names()`.
         memory: MiB of RAM; there is no swap.
         cpus: Number of processors.
         wanted_accel: `auto` uses KVM if the guest really boots with it.
@@ -77,7 +75,7 @@ def run_guest(
         LostVMError: The guest ended without an exit status: a panic, a reset, or the deadline.
         QemuError: QEMU itself refused.
     """
-    chosen = image.kernel(kernel)
+    chosen = kernels.find(image, kernel)
     machine = Machine(
         accel.choose(wanted_accel, chosen.release, lambda: probe(image, chosen)), memory, cpus, append, network
     )
