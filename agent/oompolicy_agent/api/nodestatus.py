@@ -15,7 +15,7 @@ MANAGER: Final = "oompolicy-agent"
 _FIELDS: Final = (
     "mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions",
 )  # fmt: skip
-_URGENT: Final = ("mode", "backend", "hook")
+_URGENT: Final = ("mode", "backend", "hook", "policyHash")
 
 
 def path_of(node: str) -> str:
@@ -30,10 +30,7 @@ def body(node: str, status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def urgent(status: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What others wait for. While a condition is true, its reason may change with every pod, and can wait.
-
-    The policy hash is not among it: it changes on all nodes together (see `StatusWriter`).
-    """
+    """What others wait for. While a condition is true, its reason may change with every pod, and can wait."""
     conditions = [
         (each["type"], each["status"], each["reason"] if each["status"] != "True" else "")
         for each in status["conditions"]

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the OOMNode's status from a thread of its own: always the newest, and what cannot wait at once.
 
-The hash of the policies is waited for as well (`appliedNodes` counts it), but it changes on all nodes in the same
-moment. So it is written within a few seconds, each node in its own. All else is written every few minutes, whether it
-changed or not: the API server stores nothing where nothing changed, and an OOMNode that was deleted and made anew is
-filled again.
+All else is written every few minutes, whether it changed or not: the API server stores nothing where nothing changed,
+and an OOMNode that was deleted and made anew is filled again.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError, UnreachableError
@@ -20,39 +18,28 @@ from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.nodestatus import MANAGER, body, path_of, urgent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from oompolicy.kube.connection import Connection
     from oompolicy_agent.api.wake import Wake
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.tally import Tally
 
-_SPREAD: Final = 1 / 30
-"""Of the time between two writes: 5,000 nodes write a new policy hash within 10 s, 500 a second."""
-
 
 class StatusWriter:
     """`problem` is a sentence while the status cannot be written, or empty."""
 
     def __init__(
-        self,
-        connection: Connection,
-        settings: Settings,
-        tally: Tally,
-        wake: Wake,
-        *,
-        backoff: Backoff | None = None,
-        draw: Callable[[float, float], float] = random.uniform,
+        self, connection: Connection, settings: Settings, tally: Tally, wake: Wake, backoff: Backoff | None = None
     ) -> None:
-        """Nothing to write yet; `wake` is set when `problem` changes; `draw` chooses between two numbers."""
+        """Nothing to write yet; `wake` is set when `problem` changes."""
         self._connection, self._node, self._every = connection, settings.node, settings.status_every
         self._tally, self._wake = tally, wake
-        self._backoff, self._draw = backoff or Backoff(), draw
+        self._backoff = backoff or Backoff()
         self._changed = Condition()
         self._latest: Mapping[str, Any] | None = None
         self._written: Mapping[str, Any] | None = None
         self._next = 0.0
-        self._hash_due: float | None = None
         self._not_before = 0.0
         self._stopped = False
         self.problem = ""
@@ -94,17 +81,8 @@ class StatusWriter:
     def _delay(self) -> float | None:
         if self._latest is None:
             return None
-        now = time.monotonic()
-        return max(0.0, max(self._not_before, self._due(self._latest, now)) - now)
-
-    def _due(self, latest: Mapping[str, Any], now: float) -> float:
-        if self._written is None or urgent(latest) != urgent(self._written):
-            return now
-        if latest["policyHash"] == self._written["policyHash"]:
-            return self._next
-        if self._hash_due is None:
-            self._hash_due = now + self._draw(0.0, self._every * _SPREAD)
-        return min(self._hash_due, self._next)
+        waits = self._written is not None and urgent(self._latest) == urgent(self._written)
+        return max(0.0, max(self._not_before, self._next if waits else 0.0) - time.monotonic())
 
     def _write(self, status: Mapping[str, Any]) -> float:
         """Seconds to wait before the next try."""
@@ -115,8 +93,7 @@ class StatusWriter:
             return self._failed(error)
         self._backoff.succeeded()
         # Spread, because all agents may have been started together.
-        self._written, self._hash_due = status, None
-        self._next = time.monotonic() + self._draw(self._every, 1.2 * self._every)
+        self._written, self._next = status, time.monotonic() + self._every * random.uniform(1.0, 1.2)  # noqa: S311
         self._state("")
         return 0.0
 

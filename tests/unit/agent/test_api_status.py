@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from functools import partial
 from threading import Semaphore
@@ -17,12 +16,10 @@ from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.tally import Tally
-from tests.unit.agent.fakeapi import FakeConnection, at_once, longest, refused
+from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    Draw = Callable[[float, float], float]
 
 
 def condition(kind: str, status: str = "True", reason: str = "Good", message: str = "") -> dict[str, str]:
@@ -75,11 +72,12 @@ def test_what_changes_with_every_pod_can_wait(changes: dict[str, Any]) -> None:
         {"mode": "Audit"},
         {"backend": None},
         {"hook": "Module"},
+        {"policyHash": "def"},
         {"conditions": [condition("Ready", "False"), condition("Synced")]},
     ],
 )
 def test_what_others_wait_for_cannot(changes: dict[str, Any]) -> None:
-    """Whether a node enforces, and how."""
+    """Whether a node enforces, and which policies."""
     assert urgent(status()) != urgent(status(**changes))
 
 
@@ -93,17 +91,10 @@ def test_a_false_conditions_reason_cannot_wait() -> None:
 class Written:
     """A writer, and what it wrote."""
 
-    def __init__(self, *answers: Exception | None, every: float = 300.0, draw: Draw = random.uniform) -> None:
+    def __init__(self, *answers: Exception | None, every: float = 300.0) -> None:
         self.connection, self.tally = FakeConnection(*answers), Tally()
         settings, self.wake = Settings(in_cluster=True, node="node-1", status_every=every), Wake()
-        self.writer = StatusWriter(
-            self.connection,  # type: ignore[arg-type]
-            settings,
-            self.tally,
-            self.wake,
-            backoff=at_once(),
-            draw=draw,
-        )
+        self.writer = StatusWriter(self.connection, settings, self.tally, self.wake, at_once())  # type: ignore[arg-type]
 
     def close(self) -> None:
         self.writer.close()
@@ -137,35 +128,10 @@ def test_the_newest_is_written() -> None:
     written.writer.offer(status(policyHash="one"))
     written.until(lambda: written.connection.begun)
     for text in ("two", "three"):
-        written.writer.offer(status(policyHash=text, mode="Audit"))
+        written.writer.offer(status(policyHash=text))
     for _ in range(3):
         written.connection.may_answer.release()
     written.until(lambda: written.hashes == ["one", "three"])
-    written.close()
-
-
-def test_a_new_policy_hash_is_written_in_the_nodes_own_moment() -> None:
-    """It is new on all nodes together, so each waits for a part of 10 s: not anew for the next change."""
-    written = Written(every=6.0, draw=longest)
-    written.writer.offer(status())
-    written.until(lambda: written.connection.asked)
-    changed = time.monotonic()
-    for text in ("two", "three"):
-        written.writer.offer(status(policyHash=text))
-    written.until(lambda: written.hashes == ["abc", "three"])
-    written.close()
-
-    assert time.monotonic() - changed >= 6.0 / 30
-
-
-def test_what_cannot_wait_takes_the_policy_hash_along() -> None:
-    """One write, of the newest."""
-    written = Written(draw=longest)
-    written.writer.offer(status())
-    written.until(lambda: written.connection.asked)
-    written.writer.offer(status(policyHash="two"))
-    written.writer.offer(status(policyHash="two", mode="Audit"))
-    written.until(lambda: written.hashes == ["abc", "two"])
     written.close()
 
 
