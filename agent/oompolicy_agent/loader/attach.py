@@ -59,7 +59,8 @@ def _attach(options: Options, node: Node) -> Report:
         _require(node, options)
     decided = plan.decide(node, refusal)
     obj = objectfile.read(options.object_dir / decided.object_name)
-    warnings = (install(obj, Pins(options.bpffs), options), *_module_warnings(options.module, node), *bypasses(SYSCTLS))
+    install(obj, Pins(options.bpffs), options)
+    warnings = (*_module_warnings(options.module, node), *bypasses(SYSCTLS))
     return replace(
         _found(node),
         backend=decided.backend,

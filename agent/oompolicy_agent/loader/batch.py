@@ -71,17 +71,14 @@ class BCC:
         return {keys[i]: (values[i].priority, values[i].memory_request) for i in range(count.value)}
 
 
-def choose() -> tuple[Batch, str | None]:
-    """What this node has: libbcc, else libbpf and a sentence that says so."""
+def choose() -> Batch:
+    """What this node has: libbcc, else libbpf, which does the same in more system calls."""
     try:
         # Not at the top: it maps LLVM (72 MB), for nothing where nothing is to be filled.
         from bcc.libbcc import lib  # noqa: PLC0415
     except (ImportError, OSError):
-        return (
-            OneByOne(),
-            "bcc (python3-bpfcc) is not installed: the maps were filled through libbpf",
-        )
-    return BCC(lib), None
+        return OneByOne()
+    return BCC(lib)
 
 
 def _error(priorities: PriorityMap) -> OSError:

@@ -19,21 +19,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def install(obj: BPFObject, tree: Pins, options: Options) -> str | None:
-    """Afterwards `obj` is attached with filled maps, and nothing else is. A sentence if there is something to say.
+def install(obj: BPFObject, tree: Pins, options: Options) -> None:
+    """Afterwards `obj` is attached with filled maps, and nothing else is.
 
     First attach, upgrade and repair are the same steps, each left out where it is done already.
     """
     _prepare(tree)
     maps = _maps_for(obj, tree)
-    warning = _fill(maps, options)
+    _fill(maps, options)
     handover.give_maps(maps, options.uid, options.gid)
     if maps != tree.maps:
         tree.disown()
         pins.put(maps, tree.maps)
     _attach(obj, tree)
     _clear(tree, keep=obj.hash)
-    return warning
 
 
 def _prepare(tree: Pins) -> None:
@@ -63,13 +62,11 @@ def _maps_for(obj: BPFObject, tree: Pins) -> Path:
     return tree.maps_new
 
 
-def _fill(maps: Path, options: Options) -> str | None:
+def _fill(maps: Path, options: Options) -> None:
     fill.fill_settings(maps / "settings", options.host_priority)
-    batched, warning = batch.choose()
     last = fill.load_checkpoint(options.checkpoint)
-    added = fill.fill_priorities(maps / "cgroup_priority", options.cgroup_root, last, batched)
+    added = fill.fill_priorities(maps / "cgroup_priority", options.cgroup_root, last, batch.choose())
     log.info("%d entries were missing in cgroup_priority, %s checkpoint", added, "with a" if last else "without a")
-    return warning
 
 
 def _attach(obj: BPFObject, tree: Pins) -> None:

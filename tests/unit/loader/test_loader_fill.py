@@ -3,16 +3,19 @@
 
 import ctypes
 import errno
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
+
+import pytest
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.cgroups import CgroupDir, PodCgroup, SliceCgroup, Tree
 from oompolicy_agent.checkpoint import Checkpoint
 from oompolicy_agent.desired import Value
 from oompolicy_agent.layout import Entry
-from oompolicy_agent.loader.batch import BCC
+from oompolicy_agent.loader.batch import BCC, OneByOne, choose
 from oompolicy_agent.loader.fill import load_checkpoint, missing, wanted
 
 UID: Final = "0a1b2c3d-0000-4000-8000-000000000001"
@@ -104,3 +107,9 @@ def test_bcc_reads_back_what_it_wrote() -> None:
     batch.write(priorities, {7: Value(900, 1), 2**63: Value(0, 2)})  # type: ignore[arg-type]
 
     assert batch.read(priorities) == {7: (900, 1), 2**63: (0, 2)}  # type: ignore[arg-type]
+
+
+def test_without_bcc_the_map_is_filled_through_libbpf(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bcc", None)
+
+    assert isinstance(choose(), OneByOne)
