@@ -4,3 +4,6 @@
 Here belong the kopf handlers, the census of pods, the reconcile loop, the Lease and the metrics.
 Here does not belong who dies first (`oompolicy.resolve`) nor anything that a node needs: nodes enforce without us.
 """
+
+# First of all, before kopf: that imports the kubernetes client if there is one, and this keeps it from importing all.
+import oompolicy.kube.client  # noqa: F401
