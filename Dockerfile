@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+# Two images: `--target oompolicy` (operator and agent) and `--target oompolicy-loader`. See docs/images.md.
+# No `# syntax=` line: it would fetch a frontend from a registry, and BuildKit's own does.
+ARG BASE=debian:trixie-slim
+
+# What all stages stand on: Debian at the versions of image/debian.lock, whatever the base's date is.
+FROM ${BASE} AS debian
+# "today" takes what the archive has now in place of the versions of the lock.
+ARG PACKAGES=locked
+RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf \
+	--mount=type=secret,id=apt.sources --mount=type=secret,id=ca.pem \
+	/image/install --upgrade
+
+FROM debian AS bpf
+ARG PACKAGES
+RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf \
+	--mount=type=secret,id=apt.sources --mount=type=secret,id=ca.pem \
+	/image/install make clang llvm libbpf-dev linux-bpf-dev
+COPY bpf /bpf
+RUN make -C /bpf OUT=/objects
+
+FROM debian AS pip
+ARG PACKAGES
+RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf \
+	--mount=type=secret,id=apt.sources --mount=type=secret,id=ca.pem \
+	/image/install python3 python3-venv
+RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+	python3 -m venv /tools && /image/pip /tools/bin/python tools.txt
+
+# A virtual environment without pip, which the final images take as it is.
+FROM pip AS python
+RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
+	python3 -m venv --without-pip /opt/oompolicy && /image/pip /opt/oompolicy/bin/python requirements.txt && \
+	/image/trim /opt/oompolicy/lib/python3.13/site-packages
+COPY pyproject.toml README.md /src/
+COPY LICENSES /src/LICENSES
+COPY operator /src/operator
+COPY agent /src/agent
+RUN --mount=type=bind,source=image,target=/image /image/wheel /src /opt/oompolicy
+COPY --from=bpf /objects /opt/oompolicy/lib/python3.13/site-packages/oompolicy_agent/bpf
+
+FROM debian AS runtime
+ARG PACKAGES
+RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf \
+	--mount=type=secret,id=apt.sources --mount=type=secret,id=ca.pem \
+	/image/install python3 libbpf1
+COPY --from=python /opt/oompolicy /opt/oompolicy
+RUN --mount=type=bind,source=image,target=/image PYTHONHASHSEED=0 /opt/oompolicy/bin/python -B /image/compile.py
+# kopf asks for the user's name, and uid 65532, or another that a cluster gives, has none.
+ENV LOGNAME=oompolicy
+ENV PATH=/opt/oompolicy/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+# On top of the other image, so that a node that has that one fetches only the difference.
+FROM runtime AS tools
+ARG PACKAGES
+# gcc-14, pahole and the libraries of kbuild's own programs (objtool, resolve_btfids, sign-file) are what Debian's
+# headers ask for: docs/images.md.
+RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf \
+	--mount=type=secret,id=apt.sources --mount=type=secret,id=ca.pem \
+	/image/install bpftool kmod make gcc-14 dwarves libelf1t64 libssl3t64 zlib1g
+COPY kernel/module /opt/oompolicy/module
+
+FROM pip AS sbom
+ARG SOURCE_DATE_EPOCH
+ARG VERSION
+RUN --mount=type=bind,target=/source --mount=type=bind,from=runtime,target=/root-of \
+	/source/image/sbom oompolicy "$VERSION" /root-of >/oompolicy.cdx.json
+
+FROM pip AS sbom-loader
+ARG SOURCE_DATE_EPOCH
+ARG VERSION
+RUN --mount=type=bind,target=/source --mount=type=bind,from=tools,target=/root-of \
+	/source/image/sbom oompolicy-loader "$VERSION" /root-of >/oompolicy-loader.cdx.json
+
+# What `python3 -m tests.image.lock` reads.
+FROM scratch AS versions
+COPY --from=bpf /var/lib/dpkg/status /bpf
+COPY --from=pip /var/lib/dpkg/status /pip
+COPY --from=tools /var/lib/dpkg/status /tools
+
+FROM runtime AS oompolicy
+ARG VERSION
+COPY --from=sbom /oompolicy.cdx.json /opt/oompolicy/sbom.cdx.json
+LABEL org.opencontainers.image.title="oompolicy" \
+	org.opencontainers.image.description="Operator and agent: which pod the kernel's OOM killer takes" \
+	org.opencontainers.image.version="$VERSION" \
+	org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-only" \
+	org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
+USER 65532:65532
+CMD ["oompolicy", "--help"]
+
+FROM tools AS oompolicy-loader
+ARG VERSION
+COPY --from=sbom-loader /oompolicy-loader.cdx.json /opt/oompolicy/sbom.cdx.json
+LABEL org.opencontainers.image.title="oompolicy-loader" \
+	org.opencontainers.image.description="Loader: puts hook, program and maps into a node's kernel, and ends" \
+	org.opencontainers.image.version="$VERSION" \
+	org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-only" \
+	org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
+ENTRYPOINT ["oompolicy-loader"]
+CMD ["--help"]
