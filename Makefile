@@ -29,6 +29,7 @@ lint: setup ## style, types, import contracts, shell scripts
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	shellcheck kernel/build scripts/setup scripts/kubeconfig tests/vm/guest/init .ci/run
+	shellcheck image/build image/install image/pip image/sbom image/trim image/wheel
 
 test-unit: setup ## needs nothing but Python
 	$(PYTHON) -m pytest tests/unit
@@ -59,6 +60,12 @@ test-endtoend: setup ## from kubectl apply to kubectl get events: a cluster here
 	-$(PYTHON) -m tests.cluster.binaries
 	$(PYTHON) -m pytest -raP --durations=10 tests/endtoend
 
+# First by itself, as for test-cluster. -rP shows the sizes.
+test-image: setup ## the images, built twice and run, by a Docker Engine of our own
+	-$(PYTHON) -m tests.image.build
+	-$(PYTHON) -m tests.cluster.binaries
+	$(PYTHON) -m pytest -raP --durations=10 tests/image
+
 bench: setup ## how long a selection takes: docs/benchmarks.md
 	$(PYTHON) -m benchmarks
 
@@ -68,8 +75,11 @@ bench-cluster: setup ## what 150,000 pods cost operator and API server: docs/ben
 bench-path: setup ## how long a label change and a kill take through a cluster: docs/benchmarks.md
 	$(PYTHON) -m benchmarks.path
 
+bench-images: setup ## how big the images are, and how long their programs take to start: docs/benchmarks.md
+	$(PYTHON) -m benchmarks.images
+
 clean: ## what a build leaves in the checkout; the cache stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster test lint test-unit test-cluster cluster-binaries test-node test-kernels \
-	test-endtoend bench bench-cluster bench-path clean
+	test-endtoend test-image bench bench-images bench-cluster bench-path clean

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run operator or agent from the image with this machine's network, and ask it how it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from base64 import b64decode
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import urllib3
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.image.docker import Docker
+
+USER = 65532
+ENDED = -1
+
+
+class Container:
+    """One program that runs on, as a pod does: read-only and without capabilities."""
+
+    def __init__(self, docker: Docker, image: str, name: str, folder: Path) -> None:
+        self._docker, self._image, self._name, self._log = docker, image, name, folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *command: str, options: tuple[str, ...] = ()) -> None:
+        """Whom it is to the API server `be` has said."""
+        words = ["docker", "run", "--rm", f"--name={self._name}", "--network=host", "--read-only", "--cap-drop=ALL"]
+        words += ["--security-opt=no-new-privileges", *options]
+        with self._log.open("wb") as output:
+            argv = self._docker.argv(*words, self._image, *command)
+            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+
+    def ask(self, url: str) -> tuple[int, str]:
+        """Status and text; 0 while it does not listen, and `ENDED` with its log if it never will."""
+        try:
+            answer = urllib3.request("GET", url, retries=False, timeout=5.0)
+        except urllib3.exceptions.HTTPError:
+            return (0, "") if self._process and self._process.poll() is None else (ENDED, self.said())
+        return answer.status, answer.data.decode()
+
+    def said(self) -> str:
+        """Its log."""
+        return self._log.read_text(errors="replace")
+
+    def end(self) -> int:
+        """SIGTERM, as the kubelet sends it: its exit status."""
+        self._docker("kill", "--signal=SIGTERM", self._name)
+        return self._process.wait(30) if self._process else 0
+
+    def remove(self) -> None:
+        """Whether it runs or not."""
+        if self._process:
+            # It may be going by itself, which Docker calls an error.
+            subprocess.run(self._docker.argv("docker", "rm", "--force", self._name), capture_output=True, check=False)
+            self._process.wait()
+
+
+def be(kubeconfig: Path, shared: Path) -> tuple[str, ...]:
+    """The options that make a container a pod of the account that a kubeconfig of `tests/cluster` names."""
+    content = json.loads(kubeconfig.read_text())
+    server = urlsplit(content["clusters"][0]["cluster"]["server"])
+    (shared / "ca.crt").write_bytes(b64decode(content["clusters"][0]["cluster"]["certificate-authority-data"]))
+    token = shared / "token"
+    token.write_text(content["users"][0]["user"]["token"])
+    os.chown(token, USER, USER)
+    return (
+        "--volume=/mnt/tests:/var/run/secrets/kubernetes.io/serviceaccount:ro",
+        f"--env=KUBERNETES_SERVICE_HOST={server.hostname}",
+        f"--env=KUBERNETES_SERVICE_PORT={server.port}",
+    )

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a Docker Engine for as long as a block lasts, and nothing of it afterwards.
+
+It has its own mounts, processes and socket, and no bridge and no firewall rule: containers have this machine's network
+or none. So it meets no other Docker, and whatever happens its processes end with ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.image.engine import engine_folder, ensure_engine
+from tests.image.errors import DockerError
+from tests.vm.cache import locked
+from tests.vm.progress import SHOWN_LINES, last_lines, step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
+LOOK_SECONDS = 0.1
+# Of this process, since two engines may run at the same time.
+CGROUP = f"oompolicy-images-{os.getpid()}"
+CGROUPS = Path("/sys/fs/cgroup")
+
+# $1 is the root, $2 Docker's own data, then a host path and its name below /mnt, and so on up to "--"; then dockerd.
+# The root is changed and not only chroot-ed, because runc changes it again.
+ENTER = """
+root=$1; data=$2; shift 2
+mount --bind "$root" "$root"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+mount -t proc proc "$root/proc"
+for each in run tmp mnt; do mount -t tmpfs tmpfs "$root/$each"; done
+for each in resolv.conf hosts; do touch "$root/etc/$each"; mount --bind "/etc/$each" "$root/etc/$each"; done
+mkdir -p "$root/var/lib/docker"
+mount --bind "$data" "$root/var/lib/docker"
+while [ "$1" != -- ]; do
+    mkdir -p "$root/mnt/$2"
+    mount --bind "$1" "$root/mnt/$2"
+    shift 2
+done
+shift
+cd "$root"
+mkdir run/host
+pivot_root . run/host
+umount --lazy /run/host
+exec "$@"
+"""
+
+DAEMON = [
+    *("dockerd", "--host=unix:///run/docker.sock", f"--cgroup-parent=/{CGROUP}"),
+    *("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
+]
+
+
+class Docker:
+    """The engine while it runs. What `binds` named is below /mnt, for builds and for mounts of containers."""
+
+    def __init__(self, pid: int) -> None:
+        self._enter = ["nsenter", f"--target={pid}", "--mount", "--", "env", "-i", "HOME=/tmp"]
+        self._enter += ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+
+    def argv(self, *words: str) -> list[str]:
+        """The command that runs a program of the tree beside the engine."""
+        return [*self._enter, *words]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`docker run`, a container that goes when it ends: its status, and what it said."""
+        argv = self.argv("docker", "run", "--rm", *words)
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    def __call__(self, *words: str) -> str:
+        """Any other command of Docker: what it printed. DockerError with what it said."""
+        argv = self.argv("docker", *words)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise DockerError(f"docker {words[0]} ended with status {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+
+@contextlib.contextmanager
+def running_docker(binds: Mapping[str, Path], data: Path | None = None) -> Iterator[Docker]:
+    """Run the engine. Without `data` on its usual one in the cache, which keeps the layers of earlier builds."""
+    root = ensure_engine()
+    usual = engine_folder().with_name("data")
+    with contextlib.ExitStack() as stack:
+        if data is None:
+            # Two engines on one folder would spoil it.
+            stack.enter_context(locked(usual.with_name("data.lock")))
+            usual.mkdir(parents=True, exist_ok=True)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oompolicy-docker-")))
+        stack.callback(remove_cgroups)
+        docker = stack.enter_context(daemon(command(root, data or usual, binds), folder / "dockerd.log"))
+        yield docker
+
+
+def command(root: Path, data: Path, binds: Mapping[str, Path]) -> list[str]:
+    """Write the command that enters the namespaces; its process is the engine's parent."""
+    pairs = [word for name, path in binds.items() for word in (str(path), name)]
+    namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--"]
+    guard = ["setpriv", "--pdeathsig", "KILL", "--"]
+    environment = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LANG=C.UTF-8"]
+    arguments = [str(root), str(data), *pairs, "--", *DAEMON]
+    return [*guard, *environment, *namespaces, "sh", "-euc", ENTER, "sh", *arguments]
+
+
+@contextlib.contextmanager
+def daemon(argv: Sequence[str], log: Path) -> Iterator[Docker]:
+    """Start, wait until it answers, and end it."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        with step("docker: starting"):
+            docker = answering(process, log)
+        yield docker
+        stop(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answering(process: subprocess.Popen[bytes], log: Path) -> Docker:
+    """Return the engine when it answers; DockerError if it ends or takes too long."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        if (pid := child(process.pid)) is not None:
+            docker = Docker(pid)
+            with contextlib.suppress(DockerError):
+                docker("version")
+                return docker
+        time.sleep(LOOK_SECONDS)
+    raise DockerError(f"dockerd does not answer; its log ends with:\n{last_lines(log, SHOWN_LINES)}")
+
+
+def child(pid: int) -> int | None:
+    """The only child of a process, None if it has none (any more)."""
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return None
+    return int(found[0]) if found else None
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the engine to end, so that it writes down what it has."""
+    if (pid := child(process.pid)) is not None:
+        subprocess.run(["kill", "-TERM", str(pid)], check=False)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+
+
+def remove_cgroups() -> None:
+    """Remove the control groups that containers left, which no namespace does for us."""
+    # cgroup v1 has a tree per controller.
+    for top in [CGROUPS / CGROUP, *CGROUPS.glob(f"*/{CGROUP}")]:
+        for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+            folder.rmdir()
+        if top.is_dir():
+            top.rmdir()

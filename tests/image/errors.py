@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong around the images.
+
+HarnessError
+└── DockerError   Docker could not be made, did not start, or refused
+"""
+
+from tests.vm.errors import HarnessError
+
+
+class DockerError(HarnessError):
+    """Docker could not be made, did not start, or refused."""

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loader's image builds the hook's module against the headers of a node, as the chart's init container does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.image.container import USER
+from tests.vm.image import ensure_image
+from tests.vm.packages import KERNELS
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.image.conftest import Run
+
+HEADERS = "/host/usr/lib/modules/{}/build"
+BUILD = """
+oompolicy-loader build --headers="$1" --module=/module/oompolicy_hook.ko || exit
+cat /module/*.reason 2>/dev/null || {
+    modinfo --field vermagic /module/oompolicy_hook.ko
+    readelf --wide --section-headers /module/oompolicy_hook.ko
+}
+"""
+
+
+def build(run: Run, release: str) -> subprocess.CompletedProcess[str]:
+    """Without any privilege; the guest's /usr is the node's."""
+    options = ("--network=none", f"--user={USER}", "--env=TMPDIR=/module", f"--tmpfs=/module:uid={USER}")
+    node = ("--volume=/mnt/guest/usr:/host/usr:ro", "--volume=/mnt/guest/usr/src:/usr/src:ro")
+    command = ("sh", "-c", BUILD, "sh", HEADERS.format(release))
+    return run("oompolicy-loader", *command, options=(*options, *node))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_module_is_built_for_the_nodes_kernel(run: Run, kernel: str) -> None:
+    """With its BTF, without which the kernel would not let a program attach to the hook."""
+    release = ensure_image().kernel(kernel).release
+    done = build(run, release)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"{release} "), done.stdout + done.stderr
+    assert " .BTF " in done.stdout
+
+
+def test_a_node_without_headers_is_told_so(run: Run) -> None:
+    """That is no failure: it reports its victims all the same."""
+    done = build(run, "6.12-none")
+
+    assert done.returncode == 0
+    assert "this kernel's headers are not installed" in done.stdout

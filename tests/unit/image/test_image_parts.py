@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the images' harness decides without Docker, and that the locks say what pyproject.toml says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.image import docker, lock, outside
+from tests.image.build import INPUT_FOLDERS, INPUTS, inputs
+from tests.image.errors import DockerError
+from tests.vm.cache import CHECKOUT
+from tests.vm.mirror import Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STATUS = """Package: a
+Status: install ok installed
+Version: 1:2-3
+Description: one
+ Version: not this
+
+Package: gone
+Status: deinstall ok config-files
+Version: 1
+"""
+
+
+def pins(text: str) -> dict[str, str]:
+    """Name and version of each `name==version`, the name as an index spells it."""
+    found = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", text, re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+
+
+def test_the_image_gets_the_versions_that_development_has() -> None:
+    """Where this fails, `python3 -m tests.image.lock` writes the lists anew."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    developed = pins("\n".join(project["dependency-groups"]["dev"]))
+    locked = pins((CHECKOUT / "image/requirements.txt").read_text())
+    extras = project["project"]["optional-dependencies"]
+    wanted = pins("\n".join(re.sub(r"[>=].*", "==", each) + "0" for each in [*extras["operator"], *extras["agent"]]))
+
+    assert {name: developed[name] for name in wanted} == {name: locked[name] for name in wanted}
+    assert "pyyaml" in locked
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "tools.txt"])
+def test_each_python_package_has_hashes(name: str) -> None:
+    entries = re.split(r"\n(?=[a-z])", (CHECKOUT / "image" / name).read_text())[1:]
+
+    assert entries
+    assert [] == [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
+
+
+def test_what_the_context_lets_in_is_what_the_images_are_keyed_by() -> None:
+    """The Dockerfile itself is no part of a context that leaves it out, but decides what is built."""
+    lines = (CHECKOUT / ".dockerignore").read_text().splitlines()
+    let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
+
+    assert let_in | {"Dockerfile", ".dockerignore"} == {*INPUTS, *INPUT_FOLDERS}
+    assert {CHECKOUT / "Dockerfile", CHECKOUT / "image/install", CHECKOUT / "bpf/oompolicy.h"} <= set(inputs())
+    assert CHECKOUT / "docs/images.md" not in inputs()
+
+
+def test_a_status_file_tells_what_is_installed() -> None:
+    assert lock.installed(STATUS) == {"a": "1:2-3"}
+
+
+def test_the_lock_is_of_one_archive() -> None:
+    other = STATUS.replace("1:2-3", "1:2-4")
+
+    assert lock.debian_lock([STATUS, STATUS]).splitlines()[-1] == "a 1:2-3"
+    with pytest.raises(DockerError, match="a is 1:2-4 in one stage and 1:2-3 in another"):
+        lock.debian_lock([STATUS, other])
+
+
+def test_packages_come_from_where_the_machine_gets_its_own() -> None:
+    sources = [
+        Source("http://a/debian", "bookworm", "/usr/share/keyrings/mine.gpg"),
+        Source("http://b/security", "bookworm-security", None),
+    ]
+    signed = f"[signed-by={outside.KEYRING}]"
+
+    assert outside.apt_sources(sources, "bookworm").splitlines() == [
+        f"deb {signed} http://a/debian trixie main",
+        f"deb {signed} http://a/debian trixie-updates main",
+        f"deb {signed} http://b/security trixie-security main",
+    ]
+    assert "security" not in outside.apt_sources(sources[:1], "bookworm")
+
+
+def test_a_build_finds_the_authorities_where_the_build_has_them() -> None:
+    options = ['Acquire::http::Proxy "http://p:1";', 'Acquire::https::CaInfo "/etc/mine.pem";']
+
+    assert outside.apt_conf(options) == (
+        'Acquire::http::Proxy "http://p:1";\nAcquire::https::CaInfo "/run/secrets/ca.pem";\n'
+    )
+
+
+def test_pip_is_told_where_packages_are_and_nothing_else() -> None:
+    settings = {"index-url": "https://i/simple", "cert": "/etc/mine.pem", "find-links": "/opt", "retries": "3"}
+
+    assert outside.pip_conf(settings) == "[global]\nindex-url = https://i/simple\nretries = 3\n"
+
+
+def test_the_authorities_are_those_that_pip_is_given_first(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.touch()
+
+    assert outside.authorities({"PIP_CERT": str(bundle), "SSL_CERT_FILE": "/else"}) == bundle
+    assert outside.authorities({"PIP_CERT": "/not/there"}) != bundle
+
+
+def test_only_the_proxies_of_the_environment_are_handed_on() -> None:
+    environment = {"https_proxy": "http://p:1", "HOME": "/root"}
+
+    assert outside.proxies(environment) == ["--build-arg=https_proxy=http://p:1"]
+
+
+def test_docker_meets_neither_the_network_nor_another_docker(tmp_path: Path) -> None:
+    """No bridge, no rules, a socket of its own, and an end with ours."""
+    argv = docker.command(tmp_path / "root", tmp_path / "data", {"work": tmp_path})
+
+    assert argv[:4] == ["setpriv", "--pdeathsig", "KILL", "--"]
+    assert {"--bridge=none", "--iptables=false", "--ip6tables=false", "--host=unix:///run/docker.sock"} <= set(argv)
+    assert argv[argv.index("--mount") - 1] == "unshare"
+    assert [str(tmp_path), "work", "--", "dockerd"] == argv[argv.index("dockerd") - 3 : argv.index("dockerd") + 1]
