@@ -26,6 +26,10 @@ PACKAGES = [
     *("libbpf-dev", "linux-bpf-dev", "bpftool"),
     # What a whole kernel is built with, and its patches are checked with.
     *("bc", "bison", "flex", "libelf-dev", "lld", "ccache", "perl"),
+    # What the kernel's own selftests take on top of that: their runner signs programs.
+    *("openssl", "libssl-dev"),
+    # What a node with a real kubelet needs beside the programs that are built for it.
+    *("runc", "containernetworking-plugins", "nftables", "conntrack", "ca-certificates", "mount"),
     # What loader, agent and tests run with.
     *("python3", "python3-yaml", "python3-pytest", "python3-bpfcc", "bpfcc-tools"),
     # The initrd's shell, and what tests look at the node with.
