@@ -14,6 +14,7 @@ from benchmarks.build import build
 from benchmarks.clocks import CLOCKS, Clock
 from benchmarks.samples import Run
 from tests.vm.build import ensure_artifacts
+from tests.vm.document import replace
 from tests.vm.errors import HarnessError
 from tests.vm.image import Image, ensure_image
 from tests.vm.packages import KERNELS
@@ -75,7 +76,7 @@ def main() -> int:
     say(f"{options.kernel}, {options.clock}: {(time.monotonic() - started) / 60:.0f} minutes")
     if not options.dry_run:
         place = f"{options.kernel} {options.clock}"
-        DOCUMENT.write_text(report.replace(DOCUMENT.read_text(), place, text))
+        DOCUMENT.write_text(replace(DOCUMENT.read_text(), place, text))
     return 0
 
 

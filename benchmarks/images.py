@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import report
 from tests.image.build import NAMES, ensure_images
 from tests.image.docker import running_docker
+from tests.vm.document import replace
 from tests.vm.errors import HarnessError
 from tests.vm.progress import say, step
 
@@ -123,7 +123,7 @@ def main() -> int:
     print(text)
     say(f"images: {time.monotonic() - started:.0f} s")
     if not options.dry_run:
-        DOCUMENT.write_text(report.replace(DOCUMENT.read_text(), "images", text))
+        DOCUMENT.write_text(replace(DOCUMENT.read_text(), "images", text))
     return 0
 
 

@@ -17,6 +17,7 @@ from tests.endtoend import measure
 from tests.endtoend.guest import CPUS, MEMORY_MIB, booted
 from tests.endtoend.installation import installation
 from tests.endtoend.scene import Scene
+from tests.vm.document import replace
 from tests.vm.errors import HarnessError
 from tests.vm.progress import say, step
 
@@ -105,7 +106,7 @@ def main() -> int:
     text = render(result, machine.describe(accel, MEMORY_MIB, CPUS), kernel)
     print(text)
     if not options.dry_run:
-        DOCUMENT.write_text(report.replace(DOCUMENT.read_text(), "path", text))
+        DOCUMENT.write_text(replace(DOCUMENT.read_text(), "path", text))
     return 0
 
 

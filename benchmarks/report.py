@@ -32,16 +32,6 @@ def render(run: Run, machine: Machine, clock: Clock) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def replace(document: str, place: str, text: str) -> str:
-    """Put the text between the marks of its place. ValueError where they are missing."""
-    begin, end = f"<!-- {place}: begin -->\n", f"<!-- {place}: end -->"
-    before, _, rest = document.partition(begin)
-    old, mark, after = rest.partition(end)
-    if not mark:
-        raise ValueError(f"the document has no {begin.strip()} with its end; between them stood {old!r}")
-    return f"{before}{begin}\n{text}\n{end}{after}"
-
-
 def by_case(sample: Sample) -> tuple[int, str]:
     """What is compared with each other."""
     return sample.tasks, sample.scope

@@ -20,12 +20,12 @@ from benchmarks.cluster.process import held_by_go
 from benchmarks.cluster.report import render
 from benchmarks.cluster.results import Run
 from benchmarks.cluster.setting import describe
-from benchmarks.report import replace
 from oompolicy.kube.connection import apply, connect
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.cluster import running_cluster
 from tests.cluster.deployment import Deployment
 from tests.cluster.ports import reserved_port
+from tests.vm.document import replace
 from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 

@@ -47,7 +47,6 @@ class Images:
     folder: Path
 
     def tar(self, name: str) -> Path:
-        """One of them."""
         """Where one of them is."""
         return self.folder / f"{name}.tar"
 

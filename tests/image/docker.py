@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from tests.image.engine import engine_folder, ensure_engine
 from tests.image.errors import DockerError
 from tests.vm.cache import locked
+from tests.vm.chroot import pairs, private_command
 from tests.vm.progress import SHOWN_LINES, last_lines, step
 
 if TYPE_CHECKING:
@@ -104,12 +105,7 @@ def running_docker(binds: Mapping[str, Path], data: Path | None = None) -> Itera
 
 def command(root: Path, data: Path, binds: Mapping[str, Path]) -> list[str]:
     """Write the command that enters the namespaces; its process is the engine's parent."""
-    pairs = [word for name, path in binds.items() for word in (str(path), name)]
-    namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--"]
-    guard = ["setpriv", "--pdeathsig", "KILL", "--"]
-    environment = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LANG=C.UTF-8"]
-    arguments = [str(root), str(data), *pairs, "--", *DAEMON]
-    return [*guard, *environment, *namespaces, "sh", "-euc", ENTER, "sh", *arguments]
+    return private_command(ENTER, [str(root), str(data), *pairs(binds), "--", *DAEMON])
 
 
 @contextlib.contextmanager

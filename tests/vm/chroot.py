@@ -37,14 +37,23 @@ exec chroot "$root" "$@"
 """
 
 
-def chroot_command(root: Path, argv: Sequence[str], binds: Mapping[str, Path]) -> list[str]:
-    """Write the command that enters the chroot; `binds` names host directories below /mnt."""
-    pairs = [word for name, path in binds.items() for word in (str(path), name)]
+def private_command(script: str, arguments: Sequence[str]) -> list[str]:
+    """Write the command that runs a shell script with mounts and processes of its own, in an empty environment."""
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "--"]
-    # --kill-child ends the build with unshare, and pdeathsig ends unshare with us.
+    # --kill-child ends the script's processes with unshare, and pdeathsig ends unshare with us.
     guard = ["setpriv", "--pdeathsig", "KILL", "--"]
     environment = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LANG=C.UTF-8"]
-    return [*guard, *environment, *namespaces, "sh", "-euc", ENTER, "sh", str(root), *pairs, "--", *argv]
+    return [*guard, *environment, *namespaces, "sh", "-euc", script, "sh", *arguments]
+
+
+def chroot_command(root: Path, argv: Sequence[str], binds: Mapping[str, Path]) -> list[str]:
+    """Write the command that enters the chroot; `binds` names host directories below /mnt."""
+    return private_command(ENTER, [str(root), *pairs(binds), "--", *argv])
+
+
+def pairs(binds: Mapping[str, Path]) -> list[str]:
+    """A host path and its name below /mnt, and so on."""
+    return [word for name, path in binds.items() for word in (str(path), name)]
 
 
 def chroot_run(image: Image, argv: Sequence[str], binds: Mapping[str, Path], log: Path) -> None:

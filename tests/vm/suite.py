@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 from tests.vm import kernels
 from tests.vm.build import ensure_artifacts
 from tests.vm.cache import CHECKOUT
+from tests.vm.document import replace
 from tests.vm.errors import HarnessError
 from tests.vm.image import ensure_image
 from tests.vm.progress import say
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DOCUMENT = CHECKOUT / "docs/kernel-hook.md"
-BEGIN, END = "<!-- kernels: begin -->\n", "<!-- kernels: end -->"
+PLACE = "kernels"
 
 # A guest that is still busy then is lost. Under emulation a kernel's tests take about ten minutes.
 DEADLINE = 2700
@@ -70,7 +71,7 @@ def main() -> int:
         results = list(pool.map(run, releases, releases.values()))
     print(table(results))
     if arguments.write:
-        DOCUMENT.write_text(replaced(DOCUMENT.read_text(), table(results)))
+        DOCUMENT.write_text(replace(DOCUMENT.read_text(), PLACE, f"{table(results)}\n"))
     return 1 if any(result.status for result in results) else 0
 
 
@@ -138,15 +139,6 @@ def hook(name: str) -> str:
     if name.startswith("patched"):
         return "`kernel/patches`"
     return "the RFC's place" if name.startswith("as-posted") else "`kernel/module`"
-
-
-def replaced(document: str, text: str) -> str:
-    """Put the text between the marks. ValueError where they are missing."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{DOCUMENT.name} has no {BEGIN.strip()} with its end")
-    return f"{before}{begin}\n{text}\n\n{end}{after}"
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.vm.document import replace
 from tests.vm.errors import BuildError
 from tests.vm.patched.recipe import check_options, fragments, options, recipes
-from tests.vm.suite import Result, counts, replaced, selection, show, table
+from tests.vm.suite import Result, counts, selection, show, table
 
 
 def test_each_folder_of_patches_is_a_kernel_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -73,10 +74,10 @@ def test_a_guests_output_has_its_name_before_each_line(capfd: pytest.CaptureFixt
 def test_the_table_replaces_the_one_before_it() -> None:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     text = table([Result("patched-6.12", "6.12.117", 0, 73, 0, 9.6)])
-    once = replaced("a\n<!-- kernels: begin -->\nold\n<!-- kernels: end -->\nb\n", text)
+    once = replace("a\n<!-- kernels: begin -->\nold\n<!-- kernels: end -->\nb\n", "kernels", text)
 
     assert f"| `patched-6.12` | 6.12.117 | `kernel/patches` | {today} | 73 | 0 | 10 |" in once
     assert "old" not in once
-    assert once == replaced(once, text)
+    assert once == replace(once, "kernels", text)
     with pytest.raises(ValueError, match="kernels: begin"):
-        replaced("no marks", text)
+        replace("no marks", "kernels", text)
