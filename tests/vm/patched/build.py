@@ -34,7 +34,7 @@ def ensure_kernel(image: Image, name: str, *, refresh: bool = False) -> Kernel:
     folder = cache_dir() / "kernels" / name / kernel_key(image, source, recipe)
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not folder.exists():
-            what = f"kernel {name}, from {source.version} (ten minutes on two cores, the first time)"
+            what = f"kernel {name}, from {source.version} (a quarter of an hour on two cores, the first time)"
             with step(what), publishing(folder) as work:
                 build(image, source, recipe, work)
     return Kernel(name, (folder / "release").read_text().strip(), folder / "vmlinuz", folder / "initrd.img")
