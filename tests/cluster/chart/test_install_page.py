@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of docs/install.md, run as they stand there, in their order."""
+"""The commands of docs/install.md and docs/upgrade.md, run as they stand there, in their order."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
 
 NAMESPACE = "oompolicy-system"
+PAGES = ("install.md", "upgrade.md")
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WELL = {"Ready": ("True", ""), "Enforcing": ("True", "")}
 
@@ -75,11 +76,11 @@ def nodes(chart_cluster: Cluster) -> Iterator[tuple[str, ...]]:
     finish(chart_cluster.api, NAMESPACE)
 
 
-def test_the_page_can_be_followed(
+def test_the_pages_can_be_followed(
     admin: Callable[[str], str], nodes: tuple[str, ...], chart_cluster: Cluster, tmp_path: Path
 ) -> None:
     """From the first command to the last."""
-    blocks = BLOCK.findall((CHECKOUT / "docs/install.md").read_text())
+    blocks = [block for page in PAGES for block in BLOCK.findall((CHECKOUT / "docs" / page).read_text())]
     for block in blocks:
         if "helm test" in block:
             for node in nodes:

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The site: what breaks it, and that a reader's browser asks nobody else for anything."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[3]
+
+FETCHED = re.compile(r"""(?:<(?:script|img|iframe|source)\b[^>]*\bsrc|<link\b[^>]*\bhref)=["'](?:https?:)?//[^"']*""")
+IMPORTED = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])(?:https?:)?//[^)"']*""")
+
+
+def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", config, "--site-dir", site],
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def small_site(folder: Path, line: str, menu: str) -> Path:
+    """Two pages with the real site's settings, of which one has `line`; its mkdocs.yml."""
+    (folder / "docs").mkdir()
+    (folder / "docs/index.md").write_text(f"# Page\n\n{line}\n")
+    (folder / "docs/other.md").write_text("# Other\n")
+    settings = (CHECKOUT / "mkdocs.yml").read_text().partition("\nnav:")[0]
+    (folder / "mkdocs.yml").write_text(f"{settings}\nnav: [{menu}]\n")
+    return folder / "mkdocs.yml"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = build(CHECKOUT / "mkdocs.yml", folder)
+    assert 0 == done.returncode, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("[there](gone.md)", "contains a link 'gone.md', but the target is not found"),
+        ("[there](#gone)", "contains a link '#gone', but there is no such anchor"),
+        ("[there](other.md#gone)", "does not contain an anchor '#gone'"),
+        ("[there](/other.md)", "contains an absolute link '/other.md'"),
+        ("![there](gone.svg)", "contains a link 'gone.svg', but the target is not found"),
+        ("[there](../gone/)", "contains an unrecognized relative link '../gone/'"),
+    ],
+)
+def test_a_dead_link_ends_the_build(tmp_path: Path, line: str, complaint: str) -> None:
+    """With the site's own settings, on two pages of which one has it."""
+    done = build(small_site(tmp_path, line, "index.md, other.md"), tmp_path / "site")
+
+    assert (1, True) == (done.returncode, complaint in done.stderr), done.stderr
+
+
+def test_a_page_that_no_menu_has_ends_the_build(tmp_path: Path) -> None:
+    """A reader would not find it."""
+    done = build(small_site(tmp_path, "", "index.md"), tmp_path / "site")
+
+    assert (1, True) == (done.returncode, 'not included in the "nav"' in done.stderr), done.stderr
+
+
+def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
+    """Neither fonts nor scripts nor images, in any page or style."""
+    pages = {str(page.relative_to(site)): FETCHED.findall(page.read_text()) for page in site.rglob("*.html")}
+    styles = {str(style.relative_to(site)): IMPORTED.findall(style.read_text()) for style in site.rglob("*.css")}
+
+    assert len(pages) > 10
+    assert {} == {name: found for name, found in {**pages, **styles}.items() if found}
+
+
+def test_diagrams_need_no_script(site: Path) -> None:
+    """Mermaid's would come from another site."""
+    assert [] == [page.name for page in site.rglob("*.html") if 'class="mermaid"' in page.read_text()]
