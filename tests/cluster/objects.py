@@ -46,7 +46,7 @@ def namespace(name: str, labels: Mapping[str, str] | None = None) -> dict[str, A
 
 def node(name: str) -> dict[str, Any]:
     """A node as a kubelet registers it, without what nobody here reads."""
-    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
+    labels = {"kubernetes.io/hostname": name[:63].rstrip(".-"), "kubernetes.io/os": "linux"}
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
 
 

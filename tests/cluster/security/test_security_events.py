@@ -13,6 +13,7 @@ from tests.cluster.security.test_security_status import NO_CLAIM
 
 if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
+    from tests.cluster.security.conftest import Guarded
 
 EVENTS = "/apis/events.k8s.io/v1/namespaces/{}/events"
 NOW = "2026-11-25T12:00:00.000000Z"
@@ -73,6 +74,20 @@ def test_an_agent_writes_the_events_that_it_has_to(
     merge_patch(agent, path_of(body), SERIES)
 
     assert 2 == admin.request("GET", path_of(body))["series"]["count"]
+
+
+def test_the_agent_of_a_node_with_a_long_name_writes_events(guarded: Guarded, admin: Connection) -> None:
+    """A node's name may have 253 characters and the field 128, so the agent cuts it."""
+    name = ".".join(["n" * 49] * 4)
+    guarded.cluster.api.node(name)
+    long = guarded.by(guarded.deployment.agent_kubeconfig(name))
+    body = event("long", reportingInstance=name[:128])
+    post(long, body)
+
+    assert name[:128] == admin.request("GET", path_of(body))["reportingInstance"]
+    assert refusal(lambda: post(long, event("longer", reportingInstance=name[:127]))).endswith(
+        f"the agent of node {name} may not write an Event of {name[:127]}"
+    )
 
 
 @pytest.mark.parametrize(
