@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.model import API_VERSION
 from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.reasons import EventReason
 from oompolicy_agent.text import clip, clip_start, fit_bytes, printable
 from oompolicy_agent.victims import SANDBOX_SCORE_ADJ, identity
 
@@ -43,7 +44,7 @@ def event(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, A
         },
         "eventTime": micro_time(named.victim.boottime_ns + realtime_offset_ns),
         "type": "Warning",
-        "reason": "OOMVictimKilled",
+        "reason": EventReason.VICTIM_KILLED,
         "action": "Kill",
         "reportingController": CONTROLLER,
         "reportingInstance": node[:INSTANCE_LENGTH],

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from oompolicy_agent.reasons import Area
+
 log = logging.getLogger(__name__)
 
 
@@ -17,9 +19,9 @@ class Problems:
 
     def __init__(self) -> None:
         """Nothing wrong."""
-        self.current: Mapping[str, tuple[str, ...]] = {}
+        self.current: Mapping[Area, tuple[str, ...]] = {}
 
-    def set(self, area: str, *sentences: str) -> bool:
+    def set(self, area: Area, *sentences: str) -> bool:
         """State all that is wrong in an area, nothing to clear it; True if that is new."""
         found = tuple(filter(None, sentences))
         before = self.current.get(area, ())

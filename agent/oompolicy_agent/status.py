@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from oompolicy_agent.desired import FINISHED
 from oompolicy_agent.files import write_atomic
 from oompolicy_agent.layout import Stat
+from oompolicy_agent.reasons import Reason
 from oompolicy_agent.settings import MODE
 
 if TYPE_CHECKING:
@@ -19,21 +20,22 @@ if TYPE_CHECKING:
 
     from oompolicy.model import Assignment, Pod
     from oompolicy_agent.attach import Attachment
+    from oompolicy_agent.reasons import Area
 
 LAST_VICTIMS: Final = 10
 MESSAGE_LENGTH: Final = 1024
 """Far below the 32,768 of metav1.Condition: it is read by people."""
 
 # Problems that make the node not ready, by area, and the reason its conditions give.
-READINESS: Final[Mapping[str, str]] = {
-    "manifests": "InvalidManifests",
-    "api": "NotSynced",
-    "tree": "CgroupsUnreadable",
-    "pins": "PinsMissing",
-    "attach": "NotAttached",
-    "map": "MapNotWritten",
+READINESS: Final[Mapping[Area, Reason]] = {
+    "manifests": Reason.INVALID_MANIFESTS,
+    "api": Reason.NOT_SYNCED,
+    "tree": Reason.CGROUPS_UNREADABLE,
+    "pins": Reason.PINS_MISSING,
+    "attach": Reason.NOT_ATTACHED,
+    "map": Reason.MAP_NOT_WRITTEN,
 }
-SILENCE: Final[Mapping[str, str]] = {"api": "NotSynced", "deaf": "APIUnreachable"}
+SILENCE: Final[Mapping[Area, Reason]] = {"api": Reason.NOT_SYNCED, "deaf": Reason.API_UNREACHABLE}
 """Areas of problems with hearing from the API server, before it has told all there is and after; and their reasons.
 
 `deaf` is not among READINESS: an API server that is away says nothing of what is in the kernel, and must not turn
@@ -54,7 +56,7 @@ class View:
     counters: Mapping[Stat, int]
     spooled: int
     spool_dropped: int
-    problems: Mapping[str, tuple[str, ...]]
+    problems: Mapping[Area, tuple[str, ...]]
     assignments: tuple[Assignment, ...] = ()
     last_victims: tuple[Mapping[str, Any], ...] = field(default=())
 
@@ -97,7 +99,7 @@ def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, A
     }
 
 
-def reasons(problems: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def reasons(problems: Mapping[Area, tuple[str, ...]]) -> tuple[str, ...]:
     """Why the node is not ready; empty when it is."""
     return tuple(sentence for area in READINESS for sentence in problems.get(area, ()))
 
@@ -135,35 +137,44 @@ def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[
 
 def _ready(view: View) -> dict[str, str]:
     found = view.reasons
-    reason = next((READINESS[area] for area in READINESS if view.problems.get(area)), "Ready")
+    reason = next((READINESS[area] for area in READINESS if view.problems.get(area)), Reason.READY)
     return _condition("Ready", not found, reason, "; ".join(found) or "all is in place")
 
 
 def _enforcing(view: View) -> dict[str, str]:
     attachment, warned = view.attachment, warnings(view.attachment, view.counters)
     message = attachment.problem or attachment.message or f"backend {attachment.backend}, hook {attachment.hook}"
-    reason = "NotAttached" if attachment.problem else "Attached" if attachment.enforcing else attachment.backend
-    if attachment.enforcing and warned:
-        reason = "Bypassed"
-    return _condition("Enforcing", attachment.enforcing, reason or "Unknown", "; ".join((message, *warned)))
+    reason = _enforcing_reason(attachment, warned)
+    return _condition("Enforcing", attachment.enforcing, reason, "; ".join((message, *warned)))
+
+
+def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason:
+    if attachment.problem:
+        return Reason.NOT_ATTACHED
+    if attachment.enforcing:
+        return Reason.BYPASSED if warned else Reason.ATTACHED
+    # Another version's loader may know backends that we do not.
+    return Reason.OBSERVE_ONLY if attachment.backend == Reason.OBSERVE_ONLY else Reason.UNKNOWN_BACKEND
 
 
 def _synced(view: View) -> dict[str, str]:
     lost = f"{len(view.not_mapped)} pods have no cgroup yet" if view.not_mapped else ""
     if view.entries_missing:
         message = f"the map is full: {view.entries_missing} entries are missing, and their nearest parent's hold"
-        return _condition("Synced", False, "MapFull", message)
-    blocked = [area for area in ("pins", "map", "tree") if view.problems.get(area)]
+        return _condition("Synced", False, Reason.MAP_FULL, message)
+    areas: tuple[Area, ...] = ("pins", "map", "tree")
+    blocked = [area for area in areas if view.problems.get(area)]
     if blocked:
         return _condition("Synced", False, READINESS[blocked[0]], "; ".join(view.problems[blocked[0]]))
     if view.problems.get("manifests"):
-        return _condition("Synced", False, "LastGoodState", "the last good manifests are enforced")
+        return _condition("Synced", False, Reason.LAST_GOOD_STATE, "the last good manifests are enforced")
     if silent := next((area for area in SILENCE if view.problems.get(area)), None):
         return _condition("Synced", False, SILENCE[silent], "; ".join(view.problems[silent]))
-    return _condition("Synced", True, "PodsNotMapped" if lost else "Synced", lost or f"{view.entries} entries")
+    reason = Reason.PODS_NOT_MAPPED if lost else Reason.SYNCED
+    return _condition("Synced", True, reason, lost or f"{view.entries} entries")
 
 
-def _condition(kind: str, status: bool, reason: str, message: str) -> dict[str, str]:
+def _condition(kind: str, status: bool, reason: Reason, message: str) -> dict[str, str]:
     text = message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"
     return {"type": kind, "status": "True" if status else "False", "reason": reason, "message": text}
 

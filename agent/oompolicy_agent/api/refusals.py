@@ -15,6 +15,7 @@ from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import post
 from oompolicy_agent.events import CONTROLLER, INSTANCE_LENGTH, NOTE_BYTES, micro_time, named_for
+from oompolicy_agent.reasons import EventReason
 from oompolicy_agent.text import clip, fit_bytes, printable
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.tally import Tally
 
-REASON: Final = "OOMAnnotationRefused"
 _SHORT: Final = 90
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Refusals:
             log.warning("Event %s is refused: %s", name, outcome.sentence)
             self._refused[name] = self._now + backoff.failed(), backoff
             return
-        self._tally.event(REASON, "posted" if outcome.kind == "done" else "given_up")
+        self._tally.event(EventReason.ANNOTATION_REFUSED, "posted" if outcome.kind == "done" else "given_up")
         self._told[name] = None
 
 
@@ -116,7 +116,7 @@ def event_of(name: str, assignment: Assignment, refusal: Refusal, node: str, tim
         "metadata": {"name": name, "namespace": assignment.namespace},
         "eventTime": micro_time(time_ns),
         "type": "Warning",
-        "reason": REASON,
+        "reason": EventReason.ANNOTATION_REFUSED,
         "action": "Resolve",
         "reportingController": CONTROLLER,
         "reportingInstance": node[:INSTANCE_LENGTH],

@@ -14,6 +14,7 @@ from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import patch_series, post
 from oompolicy_agent.api.series import Book, Series, key_of
 from oompolicy_agent.events import nanoseconds
+from oompolicy_agent.reasons import EventReason
 from oompolicy_agent.target import Settled
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class ApiTarget:
     def _updated(self, series: Series, outcome: Outcome) -> None:
         if outcome.kind == "done":
             counted = self._book.sent(series, self._now)
-            self._tally.event("OOMVictimKilled", "counted", len(counted))
+            self._tally.event(EventReason.VICTIM_KILLED, "counted", len(counted))
             self._done += counted
         elif outcome.kind == "gone":
             # It has expired, or somebody deleted it: the next victim is news again.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ NAMES: Final = 10
 """Policies named in a message."""
 
 _TRANSITION: Final = "lastTransitionTime"
+
+
+class Reason(StrEnum):
+    """Why a condition of an OOMPolicy is as it is: docs/reference.md tells of each what to do."""
+
+    VALID = "Valid"
+    INVALID = "Invalid"
+    NO_OVERLAP = "NoOverlap"
+    SAME_PRECEDENCE = "SamePrecedence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +89,19 @@ class Pace:
 
 def _ready(known: Known) -> dict[str, str]:
     if known.policy:
-        return _condition("Ready", True, "Valid", "the policy is valid")
-    return _condition("Ready", False, "Invalid", f"the policy is not applied: {known.problem}")
+        return _condition("Ready", True, Reason.VALID, "the policy is valid")
+    return _condition("Ready", False, Reason.INVALID, f"the policy is not applied: {known.problem}")
 
 
 def _overlapping(known: Known, others: Sequence[str]) -> dict[str, str]:
     if not others or not known.policy:
-        return _condition("Overlapping", False, "NoOverlap", "no pod is left to the order of names")
+        return _condition("Overlapping", False, Reason.NO_OVERLAP, "no pod is left to the order of names")
     named = ", ".join(others[:NAMES]) + (f" and {len(others) - NAMES} more" if len(others) > NAMES else "")
     message = f"of the same precedence, {known.policy.precedence}, and for the same pods: {named};"
-    return _condition("Overlapping", True, "SamePrecedence", f"{message} the first by name decides")
+    return _condition("Overlapping", True, Reason.SAME_PRECEDENCE, f"{message} the first by name decides")
 
 
-def _condition(kind: str, status: bool, reason: str, message: str) -> dict[str, str]:
+def _condition(kind: str, status: bool, reason: Reason, message: str) -> dict[str, str]:
     text = message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"
     return {"type": kind, "status": "True" if status else "False", "reason": reason, "message": text}
 

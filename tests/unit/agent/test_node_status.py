@@ -21,6 +21,8 @@ from tests.unit.agent.fakes import pod, raw_pod
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from oompolicy_agent.reasons import Area
+
 NOW = datetime(2026, 11, 22, 20, 31, 47, 5, UTC)
 ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
 GOOD = View(
@@ -67,7 +69,7 @@ def test_a_good_node_is_ready_enforces_and_is_synced() -> None:
         ("map", "MapNotWritten", "MapNotWritten"),
     ],
 )
-def test_what_makes_a_node_not_ready(area: str, reason: str, synced: str) -> None:
+def test_what_makes_a_node_not_ready(area: Area, reason: str, synced: str) -> None:
     """Each with its reason, and its sentences as message."""
     view = replace(GOOD, problems={area: ("one", "two")})
 
@@ -80,7 +82,7 @@ def test_what_makes_a_node_not_ready(area: str, reason: str, synced: str) -> Non
 @pytest.mark.parametrize(
     "area", ["output", "spool", "kernel", "room", "checkpoint", "status", "deaf", "policies", "pods", "oomnode"]
 )
-def test_what_does_not(area: str) -> None:
+def test_what_does_not(area: Area) -> None:
     """The node does its work all the same; it is said, though."""
     view = replace(GOOD, problems={area: ("one",)})
 
