@@ -13,13 +13,16 @@ import pytest
 
 from tests.cluster.chart.controllers import Controllers
 from tests.cluster.chart.helm import Helm, ensure_helm
+from tests.cluster.chart.pages import NAMESPACE, Admin
 from tests.cluster.chart.release import Release
 from tests.cluster.chart.scenarios import SCENARIOS, Scenario
+from tests.cluster.cleanup import finish
 from tests.cluster.cluster import Cluster, bare_cluster
 from tests.cluster.errors import BinariesError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.cluster.binaries import Binaries
 
@@ -74,3 +77,22 @@ def release(helm: Helm, chart_cluster: Cluster, controllers: Controllers) -> Ite
     made.install()
     yield made
     made.remove()
+
+
+@pytest.fixture
+def admin(helm: Helm, chart_cluster: Cluster, tmp_path: Path) -> Admin:
+    """Who follows a page."""
+    return Admin(helm, chart_cluster, tmp_path)
+
+
+@pytest.fixture
+def nodes(chart_cluster: Cluster) -> Iterator[tuple[str, ...]]:
+    """Those of the pages, and controllers for their namespace."""
+    for node in Release.NODES:
+        chart_cluster.api.node(node)
+    chart_cluster.api.namespace(NAMESPACE)
+    with Controllers(chart_cluster, NAMESPACE):
+        yield Release.NODES
+    for node in Release.NODES:
+        chart_cluster.api.delete("Node", node)
+    finish(chart_cluster.api, NAMESPACE)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
 
 SINCE = "2026-11-25T12:00:00Z"
+WELL = {"Ready": ("True", ""), "Enforcing": ("True", "")}
 
 
 class Release:

@@ -11,6 +11,7 @@ import pytest
 from oompolicy.kube.errors import ApiError
 from tests.cluster.chart.controllers import REFUSAL
 from tests.cluster.chart.helm import CHART
+from tests.cluster.chart.release import WELL
 from tests.cluster.deployment import refusal
 from tests.cluster.errors import HelmError
 from tests.cluster.operators import Operator
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cluster.chart.release import Release
-
-WELL = {"Ready": ("True", ""), "Enforcing": ("True", "")}
 
 
 def test_the_notes_say_how_to_see_that_it_works(release: Release) -> None:

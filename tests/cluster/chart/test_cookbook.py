@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of docs/cookbook.md and docs/troubleshooting.md, run as they stand there, in their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.cluster.chart.pages import blocks
+from tests.cluster.chart.release import WELL, agent_says
+from tests.cluster.cleanup import AT_ONCE, finish
+from tests.cluster.objects import collection
+
+if TYPE_CHECKING:
+    from tests.cluster.chart.pages import Admin
+    from tests.cluster.cluster import Cluster
+
+JANE = ["yes", "no", "Jane writes no policy", "no", "and labels no namespace"]
+
+
+def loader_capabilities(cluster: Cluster) -> list[str]:
+    (agents,) = [
+        each
+        for each in cluster.api.list("DaemonSet", "oompolicy-system")
+        if each["metadata"]["name"] == "oompolicy-agent"
+    ]
+    spec = agents["spec"]["template"]["spec"]
+    (loader,) = [each for each in spec["initContainers"] if each["name"] == "loader"]
+    return [*loader["securityContext"]["capabilities"]["add"], *spec["nodeSelector"]]
+
+
+def aggregate(cluster: Cluster, name: str) -> None:
+    """What the controller manager does for a ClusterRole that is the sum of others."""
+    label = f"rbac.authorization.k8s.io/aggregate-to-{name}"
+    roles = cluster.api.list("ClusterRole")
+    rules = [rule for role in roles if label in role["metadata"].get("labels", {}) for rule in role["rules"]]
+    cluster.api.patch("ClusterRole", name, {"rules": rules})
+
+
+def test_the_recipes_can_be_followed(admin: Admin, nodes: tuple[str, ...], chart_cluster: Cluster) -> None:
+    """From shadow mode to protected pods, and then what is asked when something is wrong."""
+    aggregate(chart_cluster, "view")
+    aggregate(chart_cluster, "edit")
+    printed: dict[str, str] = {}
+    places: list[list[str]] = []
+    for block in blocks("cookbook.md", "troubleshooting.md"):
+        if "helm test" in block:
+            for node in nodes:
+                agent_says(chart_cluster.api, node, **WELL)
+        printed[block] = admin(block)
+        if "helm install" in block or "helm upgrade" in block:
+            places.append(loader_capabilities(chart_cluster))
+    everything = "".join(printed.values())
+    try:
+        observed, canaries, everywhere, again = places
+        assert "SYS_MODULE" not in observed
+        assert ("SYS_MODULE" in canaries, "oompolicy" in canaries) == (True, True)
+        assert ("SYS_MODULE" in everywhere, "oompolicy" in everywhere) == (True, False)
+        assert "SYS_MODULE" in again
+        assert "Phase:          Succeeded" in everything
+        assert "OOMPolicy oompolicy (precedence 1000000): value 1000" in everything
+        assert JANE == [line for line in everything.splitlines() if line in JANE]
+    finally:
+        admin("helm uninstall oompolicy --namespace oompolicy-system && kubectl delete oompolicies --all")
+        chart_cluster.api.connection.request("DELETE", collection("Pod", "blue"), query=AT_ONCE)
+        finish(chart_cluster.api, "blue")

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A page's sections, tables and blocks, as far as tests compare them with the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[3]
+DOCS = CHECKOUT / "docs"
+
+CODE = re.compile(r"`([^`]*)`")
+
+
+def section(page: str, heading: str) -> str:
+    """What stands below a heading, up to the next one of its rank or above."""
+    text = (DOCS / page).read_text()
+    found = re.search(rf"^(#+) {re.escape(heading)}$\n(.*?)(?=^#{{1,6}} |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no heading {heading}"
+    return found[2]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all tables in a text, without their heads."""
+    table = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
+    ]
+    rules = {number for number, cells in enumerate(table) if set("".join(cells)) <= set("-")}
+    return [cells for number, cells in enumerate(table) if number not in rules and number + 1 not in rules]
+
+
+def codes(cell: str) -> list[str]:
+    """What a cell has between backticks."""
+    return CODE.findall(cell)

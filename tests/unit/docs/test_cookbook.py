@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/cookbook.md shows the examples as they are, and what they resolve to."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from oompolicy.cli import main
+from tests.unit.docs.page import CHECKOUT, DOCS
+
+FILE = re.compile(r"^`(examples/\S+\.yaml)`:\n\n```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OUTPUT = re.compile(r"^\$ \.venv/bin/oompolicy (.*)\n((?:(?!\$ |```).*\n)*)", re.MULTILINE)
+
+FILES = FILE.findall((DOCS / "cookbook.md").read_text())
+OUTPUTS = [
+    (page, *found) for page in ("cookbook.md", "../README.md") for found in OUTPUT.findall((DOCS / page).read_text())
+]
+
+
+@pytest.mark.parametrize(("name", "shown"), FILES, ids=[name for name, _ in FILES])
+def test_a_file_is_shown_as_it_is(name: str, shown: str) -> None:
+    """All of it but the licence."""
+    _, _, text = (CHECKOUT / name).read_text().partition("\n")
+
+    assert text == shown
+
+
+@pytest.mark.parametrize(
+    ("page", "command", "shown"), OUTPUTS, ids=[f"{page} {command}" for page, command, _ in OUTPUTS]
+)
+def test_an_output_is_what_the_command_prints(
+    page: str, command: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the checkout."""
+    monkeypatch.chdir(CHECKOUT)
+    status = main(shlex.split(command))
+
+    assert (0, shown) == (status, capsys.readouterr().out), page
+
+
+def test_every_policy_and_every_pod_is_in_the_cookbook() -> None:
+    """A new example has a recipe."""
+    text = (DOCS / "cookbook.md").read_text()
+    examples = [*CHECKOUT.glob("examples/policies/*"), *CHECKOUT.glob("examples/pods/*")]
+
+    assert len(FILES) >= 8
+    assert len(OUTPUTS) >= 6
+    assert [] == [str(file) for file in examples if str(file.relative_to(CHECKOUT)) not in text]

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/reference.md has every word by which the code says how it is, and no other."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import pytest
+
+from oompolicy.controller import policystatus
+from oompolicy.controller.metrics import Metrics as OperatorMetrics
+from oompolicy.controller.policystatus import Found
+from oompolicy_agent import status
+from oompolicy_agent.attach import Attachment
+from oompolicy_agent.loader import build, module, plan
+from oompolicy_agent.loader.bpftool import Tool
+from oompolicy_agent.loader.errors import UnsupportedError
+from oompolicy_agent.loader.hook import MODULE, Hook
+from oompolicy_agent.loader.node import Cgroup
+from oompolicy_agent.metrics import Metrics as AgentMetrics
+from oompolicy_agent.reasons import Area, EventReason, Reason
+from oompolicy_agent.tally import Tally
+from tests.unit.agent.fakes import pod
+from tests.unit.agent.test_node_status import ATTACHED, GOOD
+from tests.unit.controller.test_policystatus import known
+from tests.unit.docs.page import codes, rows, section
+from tests.unit.loader.test_loader_plan import GOOD as GOOD_NODE
+from tests.unit.loader.test_loader_plan import obstacle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from oompolicy_agent.loader.node import Node
+
+PAGE: Final = "reference.md"
+NOW: Final = datetime(2026, 11, 25, tzinfo=UTC)
+
+AREAS: Final[tuple[Area, ...]] = get_args(Area)
+ATTACHMENTS: Final = (
+    ATTACHED,
+    replace(ATTACHED, warnings=("vm.panic_on_oom=1",)),
+    replace(ATTACHED, problem="the loader has not run"),
+    Attachment("ObserveOnly", "None", "6.12.107", "", "no hook", ()),
+    Attachment("OfTomorrow", "Kernel", "6.12.107", "", "", ()),
+)
+BAD_NODES: Final[tuple[dict[str, Any], ...]] = (
+    {"btf": False},
+    {"cgroup": Cgroup.HYBRID},
+    {"cgroup": Cgroup.OTHER},
+    {"memory_controller": False},
+    {"bpffs": False},
+    {"bpftool": Tool.MISSING},
+    {"bpftool": Tool.OLD},
+    {"capabilities": frozenset()},
+)
+
+
+def conditions_on_page(headings: dict[str, str]) -> set[tuple[str, str, str]]:
+    """Type, status, reason; `headings`: of a type's section, and the type."""
+    return {
+        (kind, cells[0], codes(cells[1])[0])
+        for heading, kind in headings.items()
+        for cells in rows(section(PAGE, heading))
+    }
+
+
+def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
+    views = [
+        replace(GOOD, attachment=attachment, problems=problems, entries_missing=missing, not_mapped=not_mapped)
+        for attachment, problems, missing, not_mapped in product(
+            ATTACHMENTS, [{}, *({area: ("sentence",)} for area in AREAS)], (0, 1), ((), (pod(),))
+        )
+    ]
+    for view in views:
+        for each in status.build(view, {}, NOW)["conditions"]:
+            yield each["type"], each["status"], str(each["reason"])
+
+
+def test_the_page_has_every_condition_of_a_node() -> None:
+    """With each status and reason that an agent can give, and no reason is left that it never gives."""
+    made = set(conditions_of_nodes())
+
+    assert made == conditions_on_page({"Ready": "Ready", "Enforcing": "Enforcing", "Synced": "Synced"})
+    assert set(Reason) == {reason for _, _, reason in made}
+
+
+def test_the_page_has_every_condition_of_a_policy() -> None:
+    """The same for what the operator says."""
+    policies = (known(), replace(known(), policy=None, problem="spec.priority: is required"))
+    built = [policystatus.build(policy, Found(1, 1, others), NOW) for policy in policies for others in ([], ["b"])]
+    made = {(each["type"], each["status"], str(each["reason"])) for one in built for each in one["conditions"]}
+
+    assert made == conditions_on_page({"Ready of a policy": "Ready", "Overlapping": "Overlapping"})
+    assert set(policystatus.Reason) == {reason for _, _, reason in made}
+
+
+def test_the_page_has_every_event() -> None:
+    assert list(EventReason) == [code for cells in rows(section(PAGE, "Events")) for code in codes(cells[0])]
+
+
+def test_the_page_has_every_area_of_problems_and_which_make_a_node_red() -> None:
+    found = {code: cells[1] for cells in rows(section(PAGE, "Problems")) for code in codes(cells[0])}
+
+    assert {area: "yes" if area in status.READINESS else "no" for area in AREAS} == found
+
+
+def test_the_page_has_every_field_of_the_status() -> None:
+    """And every count."""
+    built = status.build(GOOD, {}, NOW)
+    found = [code for cells in rows(section(PAGE, "status.json")) for code in codes(cells[0])]
+
+    assert sorted([*built, *built["counts"], "counts"]) == sorted([*found, "counts"])
+
+
+def metrics_on_page(heading: str) -> dict[str, list[str]]:
+    return {codes(cells[0])[0]: codes(cells[1]) for cells in rows(section(PAGE, heading))}
+
+
+def exposed(name: str, kind: str) -> str:
+    """As Prometheus sees it."""
+    return f"{name}_total" if kind == "counter" else name
+
+
+def test_the_page_has_every_metric_of_the_agent() -> None:
+    """With its labels."""
+    families = AgentMetrics(Tally(), lambda: GOOD, dict).collect()
+
+    assert {
+        exposed(each.name, each.type): list(getattr(each, "_labelnames", ())) for each in families
+    } == metrics_on_page("Metrics of the agent")
+
+
+def test_the_page_has_every_metric_of_the_operator() -> None:
+    """With its labels; a registry names those of a metric only once they have values."""
+    metrics = OperatorMetrics()
+    labels = {each._name: list(each._labelnames) for each in vars(metrics).values() if hasattr(each, "_labelnames")}
+    families = list(metrics.registry.collect())
+
+    assert {exposed(each.name, each.type): labels[each.name] for each in families} == metrics_on_page(
+        "Metrics of the operator"
+    )
+
+
+def messages() -> dict[str, re.Pattern[str]]:
+    """The page's; what differs from node to node is `...` there."""
+    found = [codes(cells[0])[0] for cells in rows(section(PAGE, "What the loader says"))]
+    return {message: re.compile(".+".join(map(re.escape, message.split("...")))) for message in found}
+
+
+def sentences(tmp_path: Path) -> Iterator[str]:
+    for change in BAD_NODES:
+        yield obstacle(replace(GOOD_NODE, **change)) or ""
+    bare: Node = replace(GOOD_NODE, hook=Hook.NONE)
+    yield plan.decide(bare, None).message
+    yield module.insert(tmp_path / "gone.ko") or ""
+    yield module.refusal("hook.ko", "insmod: ERROR: could not insert module hook.ko: Invalid module format", (), "")
+    with pytest.raises(UnsupportedError) as refused:
+        build._compile(tmp_path / "headers", tmp_path, tmp_path / "made.ko")
+    yield str(refused.value)
+
+
+def test_the_page_has_what_the_loader_says(tmp_path: Path) -> None:
+    """Of each sentence that is made without a node; and what else the page has stands in the loader."""
+    said, patterns = list(sentences(tmp_path)), messages()
+    source = "".join(file.read_text() for file in Path(build.__file__).parent.glob("*.py")).replace("{MODULE}", MODULE)
+    unsaid = [message for message, pattern in patterns.items() if not any(map(pattern.match, said))]
+
+    assert [] == [sentence for sentence in said if not any(each.match(sentence) for each in patterns.values())]
+    assert [] == [message for message in unsaid if not all(part.strip() in source for part in message.split("..."))]
