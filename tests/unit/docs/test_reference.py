@@ -17,6 +17,8 @@ from oompolicy.controller.metrics import Metrics as OperatorMetrics
 from oompolicy.controller.policystatus import Found
 from oompolicy_agent import status
 from oompolicy_agent.attach import Attachment
+from oompolicy_agent.events import note
+from oompolicy_agent.layout import VictimFlag
 from oompolicy_agent.loader import build, module, plan
 from oompolicy_agent.loader.bpftool import Tool
 from oompolicy_agent.loader.errors import UnsupportedError
@@ -25,7 +27,9 @@ from oompolicy_agent.loader.node import Cgroup
 from oompolicy_agent.metrics import Metrics as AgentMetrics
 from oompolicy_agent.reasons import Area, EventReason, Reason
 from oompolicy_agent.tally import Tally
+from oompolicy_agent.victims import Scope
 from tests.unit.agent.fakes import pod
+from tests.unit.agent.test_events import APP_OWNER, CHANGED, named
 from tests.unit.agent.test_node_status import ATTACHED, GOOD
 from tests.unit.controller.test_policystatus import known
 from tests.unit.docs.page import codes, rows, section
@@ -103,6 +107,34 @@ def test_the_page_has_every_event() -> None:
     assert list(EventReason) == [code for cells in rows(section(PAGE, "Events")) for code in codes(cells[0])]
 
 
+def notes() -> list[str]:
+    """One of each kind that there is."""
+    spared: dict[str, Any] = {"spared_tgid": 1, "spared_comm": b"postgres", "spared_priority": 900, "spared_badness": 5}
+    scopes = [named(scope=scope) for scope in get_args(Scope)]
+    made = [
+        *scopes,
+        named(flags=VictimFlag.SELECTED | VictimFlag.CONSTRAINED),
+        named(flags=VictimFlag.SELECTED | VictimFlag.GROUP),
+        named(flags=0),
+        named(owner=None),
+        named(priority=301),
+        named(replace(APP_OWNER, container="", kind="pod"), oom_score_adj=-998),
+        named(flags=CHANGED, trigger_tgid=1, **spared),
+    ]
+    return [note(each) for each in made]
+
+
+def test_the_page_explains_every_part_of_a_note() -> None:
+    """And has no part that no note has."""
+    said = [part for each in notes() for part in each.partition(": scope")[2].split("; ")]
+    places = [each.partition(": scope")[0].partition(" in ")[2] for each in notes()]
+    phrases = [cells[0].replace(", and no more", "") for cells in rows(section(PAGE, "The note of a victim"))]
+    patterns = {phrase: re.compile(pattern_of(phrase.removeprefix("scope"))) for phrase in phrases}
+
+    assert [] == [part for part in said if not any(each.fullmatch(part) for each in patterns.values())]
+    assert [] == [phrase for phrase in phrases if not any(map(patterns[phrase].match, [*said, *places]))]
+
+
 def test_the_page_has_every_area_of_problems_and_which_make_a_node_red() -> None:
     found = {code: cells[1] for cells in rows(section(PAGE, "Problems")) for code in codes(cells[0])}
 
@@ -149,7 +181,11 @@ def test_the_page_has_every_metric_of_the_operator() -> None:
 def messages() -> dict[str, re.Pattern[str]]:
     """The page's; what differs from node to node is `...` there."""
     found = [codes(cells[0])[0] for cells in rows(section(PAGE, "What the loader says"))]
-    return {message: re.compile(".+".join(map(re.escape, message.split("...")))) for message in found}
+    return {message: re.compile(pattern_of(message)) for message in found}
+
+
+def pattern_of(message: str) -> str:
+    return ".+".join(map(re.escape, message.split("...")))
 
 
 def sentences(tmp_path: Path) -> Iterator[str]:
