@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 CHECKOUT = Path(__file__).parents[3]
+PICTURES = sorted((CHECKOUT / "docs/pictures").iterdir())
 
 FETCHED = re.compile(r"""(?:<(?:script|img|iframe|source)\b[^>]*\bsrc|<link\b[^>]*\bhref)=["'](?:https?:)?//[^"']*""")
 IMPORTED = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])(?:https?:)?//[^)"']*""")
@@ -82,3 +84,16 @@ def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
 def test_diagrams_need_no_script(site: Path) -> None:
     """Mermaid's would come from another site."""
     assert [] == [page.name for page in site.rglob("*.html") if 'class="mermaid"' in page.read_text()]
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
+def test_a_picture_stands_by_itself(picture: Path) -> None:
+    """It is shown on some page, has words for who cannot see it, is for light and dark, and refers to nothing."""
+    text = picture.read_text()
+    tree = ElementTree.fromstring(text)  # noqa: S314 (our own file)
+    tags = {element.tag.rpartition("}")[2] for element in tree.iter()}
+
+    assert {"title", "desc"} <= tags
+    assert tags.isdisjoint({"script", "image", "use", "foreignObject"})
+    assert "@media (prefers-color-scheme:dark)" in text
+    assert any(f"(pictures/{picture.name})" in page.read_text() for page in (CHECKOUT / "docs").glob("*.md"))
