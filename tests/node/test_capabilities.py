@@ -71,3 +71,21 @@ def test_the_charts_capabilities_suffice_without_a_module(bare: None) -> None:
 
     assert (True, "None" if STOCK else "Kernel") == (found["attached"], found["hook"])
     assert (0, False) == (done.returncode, BPFFS.exists())
+
+
+@pytest.mark.module
+def test_without_a_modules_capabilities_what_is_attached_stays(bare: None) -> None:
+    """As after an upgrade to `hook.source: none`: it goes on enforcing, and the module cannot be taken out."""
+    assert bare is None
+    done = loader(LISTS[0], "attach", "--module", MODULE, "--object-dir", BUILD / "bpf")
+    assert 0 == done.returncode, done.stderr
+    done = loader(LISTS[1], "attach", "--object-dir", BUILD / "bpf")
+    found = report()
+    links = [each for each in (BPFFS / "links").iterdir() if any(each.iterdir())]
+    gone = loader(LISTS[1], "detach")
+
+    assert (0, "EvaluateTask", True) == (done.returncode, found["backend"], found["attached"])
+    assert "the loader lacks CAP_SYS_ADMIN" in found["message"]
+    assert [found["object"]] == [each.name for each in links]
+    assert (1, True) == (gone.returncode, "oompolicy_hook" in modules())
+    assert "oompolicy_hook stays loaded: Operation not permitted" in gone.stderr

@@ -14,7 +14,11 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[3]
 PICTURES = sorted((CHECKOUT / "docs/pictures").iterdir())
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 
+NAMED = re.compile(
+    r"`((?:agent|benchmarks|bpf|charts|crds|deploy|docs|examples|image|kernel|operator|scripts|tests)/[\w./-]*)`"
+)
 FETCHED = re.compile(r"""(?:<(?:script|img|iframe|source)\b[^>]*\bsrc|<link\b[^>]*\bhref)=["'](?:https?:)?//[^"']*""")
 IMPORTED = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])(?:https?:)?//[^)"']*""")
 
@@ -97,3 +101,11 @@ def test_a_picture_stands_by_itself(picture: Path) -> None:
     assert tags.isdisjoint({"script", "image", "use", "foreignObject"})
     assert "@media (prefers-color-scheme:dark)" in text
     assert any(f"(pictures/{picture.name})" in page.read_text() for page in (CHECKOUT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_what_a_page_names_is_there(page: Path) -> None:
+    """Files and folders of the checkout: they move, and prose does not notice."""
+    named = NAMED.findall(page.read_text())
+
+    assert [] == [path for path in named if not (CHECKOUT / path).exists()]
