@@ -37,7 +37,7 @@ def aggregate(cluster: Cluster, name: str) -> None:
 
 
 def test_the_recipes_can_be_followed(admin: Admin, nodes: tuple[str, ...], chart_cluster: Cluster) -> None:
-    """From shadow mode to protected pods, and then what is asked when something is wrong."""
+    """From observing to vital pods, and then what is asked when something is wrong."""
     aggregate(chart_cluster, "view")
     aggregate(chart_cluster, "edit")
     printed: dict[str, str] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/cookbook.md shows the examples as they are, and what they resolve to."""
+"""docs/cookbook.md shows the examples as they are, and what they resolve to; other pages' commands work too."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.unit.docs.page import CHECKOUT, DOCS
 FILE = re.compile(r"^`(examples/\S+\.yaml)`:\n\n```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OUTPUT = re.compile(r"^\$ \.venv/bin/oompolicy (.*)\n((?:(?!\$ |```).*\n)*)", re.MULTILINE)
 
+COMMANDS = re.findall(r"^\.venv/bin/oompolicy (.*)$", (DOCS / "policies.md").read_text(), re.MULTILINE)
 FILES = FILE.findall((DOCS / "cookbook.md").read_text())
 OUTPUTS = [
     (page, *found) for page in ("cookbook.md", "../README.md") for found in OUTPUT.findall((DOCS / page).read_text())
@@ -39,6 +40,14 @@ def test_an_output_is_what_the_command_prints(
     status = main(shlex.split(command))
 
     assert (0, shown) == (status, capsys.readouterr().out), page
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_without_its_output_can_be_run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of docs/policies.md, in the checkout."""
+    monkeypatch.chdir(CHECKOUT)
+
+    assert 0 == main(shlex.split(command))
 
 
 def test_every_policy_and_every_pod_is_in_the_cookbook() -> None:
