@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`node`: a Node whose agent has not started yet."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy_agent import kernel as kernel_module
+from oompolicy_agent import treewatch
+from oompolicy_agent.cgroups import scan
+from tests.unit.agent.fakenode import FakePins, Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+    monkeypatch.setattr(treewatch, "scan", partial(scan, check=lambda _: True))
+    monkeypatch.setattr(kernel_module, "Pins", FakePins)
+    made = Node(tmp_path)
+    FakePins.state = made.state
+    yield made
+    made.agent.stop()
+    made.loop.close()

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node whose tree and pins are made up, with a real agent on it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from oompolicy_agent.agent import Agent
+from oompolicy_agent.layout import CgroupChange, CgroupRecord, Stat
+from oompolicy_agent.loop import Loop
+from oompolicy_agent.outside import Folder
+from oompolicy_agent.problems import Problems
+from oompolicy_agent.settings import Settings
+from oompolicy_agent.tally import Tally
+from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, id_of, ids_along, make, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"
+
+
+class FakeRing:
+    """Records wait in it until they are consumed; its descriptor is readable meanwhile."""
+
+    def __init__(self, on_record: Callable[[bytes], None]) -> None:
+        self.on_record, self.waiting = on_record, list[bytes]()
+        self.epoll_fd, self._writer = os.pipe()
+
+    def put(self, raw: bytes) -> None:
+        self.waiting.append(raw)
+        os.write(self._writer, b"x")
+
+    def consume(self) -> None:
+        while self.waiting:
+            os.read(self.epoll_fd, 1)
+            self.on_record(self.waiting.pop(0))
+
+    def close(self) -> None:
+        os.close(self.epoll_fd)
+        os.close(self._writer)
+
+
+class FakePins:
+    """What `pins.Pins` is, with the map as a dict. `state` is what the loader has done."""
+
+    state: dict[str, Any]
+
+    def __init__(self, folder: Path, on_victim: Callable[[bytes], None], on_cgroup: Callable[[bytes], None]) -> None:
+        if not self.state["pinned"]:
+            raise FileNotFoundError(2, "No such file or directory", str(folder / "cgroup_priority"))
+        self.generation = self.state["pinned"]
+        self.events, self.cgroups = FakeRing(on_victim), FakeRing(on_cgroup)
+        self.priorities = self
+        self.state["open"] = self
+
+    @property
+    def replaced(self) -> bool:
+        return bool(self.generation != self.state["pinned"])
+
+    def entries(self) -> dict[int, tuple[int, int]]:
+        return dict(self.state["map"])
+
+    def put(self, cgroup_id: int, priority: int, memory_request: int) -> None:
+        if self.state["error"]:
+            raise self.state["error"]
+        self.state["map"][cgroup_id] = priority, memory_request
+
+    def delete(self, cgroup_id: int) -> bool:
+        return self.state["map"].pop(cgroup_id, None) is not None
+
+    def counters(self) -> dict[Stat, int]:
+        return {Stat.VICTIMS: 1}
+
+    def close(self) -> None:
+        self.events.close()
+        self.cgroups.close()
+        self.state["open"] = None
+
+
+class Node:
+    """A node's folders, and an agent on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root = folder, folder / "cgroup"
+        self.state: dict[str, Any] = {"pinned": 1, "map": {}, "error": None, "open": None}
+        for name in ("manifests", "run", "bpffs/links/abc", "cgroup"):
+            (folder / name).mkdir(parents=True)
+        (folder / "bpffs/links/abc/evaluate_task").touch()
+        self.report(attached=True)
+        make(self.root, "kubepods.slice/kubepods-burstable.slice", "kubepods.slice/kubepods-besteffort.slice")
+        self.settings = Settings(
+            manifests=folder / "manifests",
+            node="node-1",
+            output=str(folder / "events.json"),
+            output_format="json",
+            state_dir=folder / "state",
+            run_dir=folder / "run",
+            bpffs=folder / "bpffs",
+            cgroup_root=self.root,
+            naming_grace=0.2,
+            tick=0.01,
+            settle=0.01,
+            checkpoint_delay=0.01,
+            status_delay=0.01,
+        )
+        self.boot()
+
+    def boot(self) -> None:
+        self.loop = Loop()
+        problems, tally = Problems(), Tally()
+        outside = Folder(self.folder / "manifests", self.settings, problems)
+        self.agent = Agent(self.settings, self.loop, BOOT, outside, problems=problems, tally=tally)
+
+    def restart(self) -> None:
+        self.agent.stop()
+        self.loop.close()
+        self.boot()
+        self.agent.start()
+
+    def report(self, **changes: object) -> None:
+        found = {"backend": "EvaluateTask", "hook": "Kernel", "object": "abc", "bootId": BOOT, **changes}
+        (self.folder / "run/loader.json").write_text(json.dumps(found))
+
+    def put(self, name: str, raw: dict[str, Any]) -> None:
+        (self.folder / "manifests" / name).write_text(json.dumps(raw))
+
+    def make(self, path: str) -> int:
+        """A cgroup, announced as the kernel does it."""
+        (cgroup_id,) = make(self.root, path)
+        self.announce(cgroup_id, path.rpartition("/")[0])
+        return cgroup_id
+
+    def announce(self, cgroup_id: int, parent: str, change: CgroupChange = CgroupChange.MKDIR) -> None:
+        announced = CgroupRecord(cgroup_id=cgroup_id, parent_id=id_of(self.root, parent), change=change, level=3)
+        self.state["open"].cgroups.put(bytes(announced))
+
+    def kill(self, path: str, **fields: Any) -> None:  # noqa: ANN401
+        self.state["open"].events.put(bytes(record(path, ids_along(self.root, path), **fields)))
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Turn the loop until it is so; what never becomes so is stopped by the count."""
+        for _ in range(500):
+            if condition():
+                return
+            self.loop.after(0.01, "test", lambda: None)
+            self.loop.step()
+        raise AssertionError("it never became so")
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "run/status.json").read_text())
+        return found
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.status["conditions"][0]["status"] == "True")
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        path = self.folder / "events.json"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def priority(self, path: str) -> int | None:
+        found = self.state["map"].get(id_of(self.root, path))
+        return found[0] if found else None
