@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # The Prometheus operator's, whose definition is not ours to bring.
 FOREIGN = {"PodMonitor"}
 PRIVILEGED = {"loader", "detach"}
+KERNEL_FOLDERS = {"/sys/fs/bpf", "/sys/fs/cgroup", "/sys/kernel/security"}
 AGENT_PATHS = {"/sys/fs/bpf/oompolicy", "/sys/fs/cgroup", "/run/oompolicy", "/var/lib/oompolicy"}
 
 
@@ -118,6 +119,25 @@ def test_every_volume_is_mounted_and_every_mount_has_one(objects: list[dict[str,
     for name, spec in pod_templates(objects):
         mounted = {mount["name"] for each in containers(spec).values() for mount in each.get("volumeMounts", ())}
         assert mounted == {each["name"] for each in spec.get("volumes", ())}, name
+
+
+def test_nothing_is_mounted_where_a_container_has_no_place_for_it(objects: list[dict[str, Any]]) -> None:
+    """Its /sys is the kernel's own: a runtime finds these folders there, and can make no others."""
+    found = [each for _, spec in pod_templates(objects) for each in containers(spec).values()]
+    paths = {mount["mountPath"] for each in found for mount in each.get("volumeMounts", ())}
+
+    assert {path for path in paths if path.startswith("/sys")} <= KERNEL_FOLDERS
+
+
+def test_what_runs_has_time_to_start(objects: list[dict[str, Any]]) -> None:
+    """A starved node takes minutes to start a program; killed for that, it would never be there."""
+    specs = [each["spec"]["template"]["spec"] for each in objects if each["kind"] in ("DaemonSet", "Deployment")]
+    probed = [each for spec in specs for each in spec["containers"] if "livenessProbe" in each]
+
+    assert probed
+    assert all(
+        each["startupProbe"]["periodSeconds"] * each["startupProbe"]["failureThreshold"] >= 300 for each in probed
+    )
 
 
 def test_loaders_and_agents_are_told_the_same_of_pods(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
