@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.cluster.errors import BinariesError
 from tests.cluster.etcd import ensure_etcd, etcd_folder
-from tests.cluster.kubernetes import ensure_kubernetes, kubernetes_folder
+from tests.cluster.kubernetes import kubernetes
 from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
@@ -33,20 +33,20 @@ def ensure_binaries() -> Binaries:
         return from_assets(Path(assets))
     # Seconds before minutes: what is wrong with this machine shows early.
     etcd = ensure_etcd()
-    return from_cache(ensure_kubernetes(), etcd)
+    return from_cache(kubernetes().ensure(), etcd)
 
 
 def cached_binaries() -> Binaries | None:
     """Return the programs if they are there. BinariesError: KUBEBUILDER_ASSETS names a folder without them."""
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         return from_assets(Path(assets))
-    kubernetes, etcd = kubernetes_folder(), etcd_folder()
-    return from_cache(kubernetes, etcd) if kubernetes.exists() and etcd.exists() else None
+    programs, etcd = kubernetes().folder, etcd_folder()
+    return from_cache(programs, etcd) if programs.exists() and etcd.exists() else None
 
 
-def from_cache(kubernetes: Path, etcd: Path) -> Binaries:
+def from_cache(programs: Path, etcd: Path) -> Binaries:
     """Name the programs in the folders that they were made in."""
-    return Binaries(kubernetes / "kube-apiserver", kubernetes / "kubectl", etcd / "etcd")
+    return Binaries(programs / "kube-apiserver", programs / "kubectl", etcd / "etcd")
 
 
 def from_assets(assets: Path) -> Binaries:

@@ -8,7 +8,7 @@ import pytest
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.errors import BinariesError
 from tests.cluster.golang import find_go, oldest_go, parse_version
-from tests.cluster.kubernetes import SOURCES, build_arguments, kubernetes_key, version
+from tests.cluster.kubernetes import SOURCES, build_arguments, kubernetes, version
 
 GO_MOD = (SOURCES / "go.mod").read_text()
 
@@ -40,10 +40,10 @@ def test_another_version_is_another_build(tmp_path: Path) -> None:
     """The key in the cache covers what is built, and how."""
     (tmp_path / "go.sum").write_bytes((SOURCES / "go.sum").read_bytes())
     (tmp_path / "go.mod").write_text(GO_MOD)
-    same = kubernetes_key(tmp_path)
+    same = kubernetes(tmp_path).key
     (tmp_path / "go.mod").write_text(GO_MOD.replace("\tk8s.io/kubernetes v1.36.4 ", "\tk8s.io/kubernetes v1.36.5 "))
 
-    assert kubernetes_key() == same != kubernetes_key(tmp_path)
+    assert kubernetes().key == same != kubernetes(tmp_path).key
 
 
 @pytest.mark.parametrize(
