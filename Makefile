@@ -47,7 +47,7 @@ cluster-binaries: setup ## kube-apiserver, kubectl, etcd: built and fetched once
 	$(PYTHON) -m tests.cluster.binaries
 
 test-node: setup ## real OOMs, in a guest per kernel, two guests at a time
-	$(PYTHON) -m tests.vm.suite $(KERNELS)
+	$(PYTHON) -m tests.vm.suite --ooms 100 $(KERNELS)
 
 test-node-%: setup
 	$(PYTHON) -m tests.vm.run --kernel $* --deadline 2700 -- python3 -m pytest -p no:cacheprovider $(NODE_TESTS)

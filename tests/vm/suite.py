@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import os
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def main() -> int:
     """Run them all, also after a failure, and write the table if asked to."""
     words = argparse.ArgumentParser(prog="python3 -m tests.vm.suite", description=__doc__)
     words.add_argument("--write", action="store_true", help=f"the table in {DOCUMENT.relative_to(CHECKOUT)}")
+    words.add_argument("--ooms", type=int, default=200, help="random ones, on each kernel; default: %(default)s")
     words.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="default: %(default)s")
     words.add_argument("name", nargs="+", choices=kernels.names(), metavar="NAME", help=", ".join(kernels.names()))
     arguments = words.parse_args()
@@ -68,18 +70,18 @@ def main() -> int:
         say(str(error))
         return 1
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        results = list(pool.map(run, releases, releases.values()))
+        results = list(pool.map(functools.partial(run, arguments.ooms), releases, releases.values()))
     print(table(results))
     if arguments.write:
         DOCUMENT.write_text(replace(DOCUMENT.read_text(), PLACE, f"{table(results)}\n"))
     return 1 if any(result.status for result in results) else 0
 
 
-def run(name: str, release: str) -> Result:
+def run(ooms: int, name: str, release: str) -> Result:
     """One kernel's tests, in a process of their own: Ctrl-C ends that too, and its guest with it."""
     started = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="oompolicy-suite-") as folder:
-        status = show(name, [*guest(name, folder), *pytest(), *selection(name)])
+        status = show(name, [*guest(name, folder), *pytest(ooms), *selection(name)])
         report = Path(folder, "junit.xml")
         passed, others = counts(report.read_text()) if report.exists() else (0, 0)
     minutes = (datetime.datetime.now(datetime.UTC) - started).total_seconds() / 60
@@ -92,9 +94,10 @@ def guest(name: str, artifacts: str) -> list[str]:
     return [sys.executable, "-m", "tests.vm.run", *options, "--"]
 
 
-def pytest() -> list[str]:
+def pytest(ooms: int) -> list[str]:
     """In the guest, whose root disk is thrown away; a report for us, and the slowest."""
-    return ["python3", "-m", "pytest", "-p", "no:cacheprovider", "--durations=5", "--junitxml=/artifacts/junit.xml"]
+    words = ["-p", "no:cacheprovider", "--durations=5", "--junitxml=/artifacts/junit.xml"]
+    return ["env", f"OOMPOLICY_RANDOM_OOMS={ooms}", "python3", "-m", "pytest", *words]
 
 
 def selection(name: str) -> list[str]:
