@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from hypothesis import settings
-
 from oompolicy.model import Container, Pod, QOSClass
 from oompolicy_agent.cgroups import Tree, scan
 from oompolicy_agent.layout import NO_LEVEL, VictimFlag, VictimRecord
@@ -23,10 +21,6 @@ SYSTEMD: Final = (
     "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0cf04643_bc8f_41cc_8570_f0ae38ab242e.slice"
 )
 BOOT: Final = "b0071d00-0000-4000-8000-000000000000"
-
-
-unhurried: Final = settings(deadline=None)
-"""For property tests: a shared machine is slow at times, and time is no property of ours."""
 
 
 def make(root: Path, *paths: str) -> list[int]:

@@ -16,7 +16,7 @@ from oompolicy_agent.api import resolution as module
 from oompolicy_agent.api.collected import Slim, keep_as
 from oompolicy_agent.api.resolution import Resolution
 from oompolicy_agent.known import decide
-from tests.unit.agent.fakes import raw_pod, raw_policy, unhurried
+from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,6 @@ def whole(*collections: Mapping[str, Slim]) -> object:
     return known.pods, known.assignments, known.policy_hash
 
 
-@unhurried
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from("abc"), st.booleans()), max_size=12))
 def test_step_by_step_gives_the_same_as_at_once(steps: list[tuple[int, int, str, bool]]) -> None:
     """Whatever comes, changes and goes, in whatever order."""

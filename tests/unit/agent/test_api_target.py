@@ -16,7 +16,6 @@ from oompolicy_agent.api.target import ApiTarget
 from oompolicy_agent.settings import EventLimits, Settings
 from oompolicy_agent.tally import Tally
 from tests.unit.agent.fakeapi import GONE, LATER, FakePoster, FakeWake, longest
-from tests.unit.agent.fakes import unhurried
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -334,7 +333,6 @@ def test_a_full_disk_delays_an_update(api: Api) -> None:
     assert (2, "") == (api.events["web-0.1"], api.target.problem)
 
 
-@unhurried
 @given(steps=st.lists(st.tuples(st.sampled_from(["kill", "kill", "answer", "wait", "restart"]), st.integers(0, 3))))
 def test_all_are_accounted_for_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from oompolicy_agent import checkpoint
 from oompolicy_agent.checkpoint import Checkpoint, boot_id, load, parse, save
-from tests.unit.agent.fakes import BOOT, raw_pod, unhurried
+from tests.unit.agent.fakes import BOOT, raw_pod
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,6 @@ def test_a_bad_one_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptur
     assert str(path) in caplog.text
 
 
-@unhurried
 @given(st.data())
 def test_no_part_of_a_checkpoint_passes_for_one(data: st.DataObject) -> None:
     """Cut anywhere, it is refused; a full disk or a crash leaves no wrong state."""

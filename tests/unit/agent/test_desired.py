@@ -15,7 +15,7 @@ from oompolicy.resolve import resolve
 from oompolicy_agent.cgroups import CgroupDir, PodCgroup, SliceCgroup, Tree
 from oompolicy_agent.desired import Desired, Value, desired, diff
 from oompolicy_agent.mapsync import MapSync, Synced
-from tests.unit.agent.fakes import APP, PAUSE, STATIC_UID, UID, pod, unhurried
+from tests.unit.agent.fakes import APP, PAUSE, STATIC_UID, UID, pod
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
@@ -131,7 +131,6 @@ class FakeMap:
         return self.held.pop(cgroup_id, None) is not None
 
 
-@unhurried
 @given(maps, maps)
 def test_the_map_becomes_what_is_wanted(current: dict[int, Value], wanted: dict[int, Value]) -> None:
     """Whatever it held; and the second time there is nothing left to do."""
@@ -146,7 +145,6 @@ def test_the_map_becomes_what_is_wanted(current: dict[int, Value], wanted: dict[
     assert calls == fake.calls
 
 
-@unhurried
 @given(maps, maps)
 def test_a_diff_touches_only_what_differs(current: dict[int, Value], wanted: dict[int, Value]) -> None:
     """No write without a difference, no delete of what is wanted."""
@@ -156,7 +154,6 @@ def test_a_diff_touches_only_what_differs(current: dict[int, Value], wanted: dic
     assert set(changes.deletes) == set(current) - set(wanted)
 
 
-@unhurried
 @given(maps, maps, st.integers(0, 20))
 def test_a_full_map_has_what_it_can_hold(current: dict[int, Value], wanted: dict[int, Value], room: int) -> None:
     """The rest is counted, and nothing that is not wanted takes the room."""

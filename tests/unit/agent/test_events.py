@@ -19,7 +19,7 @@ from oompolicy_agent.layout import VictimFlag
 from oompolicy_agent.output import as_json_line, as_yaml
 from oompolicy_agent.text import clip, clip_start, fit_bytes, printable
 from oompolicy_agent.victims import NamedVictim, Scope, parse_victim
-from tests.unit.agent.fakes import APP, BOOT, UID, record, unhurried
+from tests.unit.agent.fakes import APP, BOOT, UID, record
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 APP_OWNER = Owner(
@@ -152,7 +152,6 @@ words = st.text(max_size=300)
 comms = st.binary(max_size=16)
 
 
-@unhurried
 @given(st.tuples(words, words, words, words), st.tuples(comms, comms, comms))
 def test_a_note_fits_whatever_the_names(names: tuple[str, ...], processes: tuple[bytes, ...]) -> None:
     """1,024 bytes of UTF-8, on one line, with no character in halves."""
@@ -167,7 +166,6 @@ def test_a_note_fits_whatever_the_names(names: tuple[str, ...], processes: tuple
     assert note(victim).isprintable()
 
 
-@unhurried
 @given(comms, st.text(max_size=16))
 def test_an_event_survives_its_encoding(comm: bytes, path: str) -> None:
     """Read as YAML and as JSON it is the same."""
@@ -177,7 +175,6 @@ def test_an_event_survives_its_encoding(comm: bytes, path: str) -> None:
     assert made == json.loads(as_json_line(made))
 
 
-@unhurried
 @given(st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", fullmatch=True))
 def test_an_events_name_is_a_subdomain(pod: str) -> None:
     """However long its pod's, and of whatever dots and dashes it is cut at."""
@@ -203,7 +200,6 @@ def test_times_have_microseconds() -> None:
     assert "2026-11-22T20:31:47.000001Z" == micro_time(1_795_379_507_000_001_999)
 
 
-@unhurried
 @given(st.text(), st.integers(3, 50))
 def test_cut_text_fits(text: str, limit: int) -> None:
     """From either end, by characters or by bytes."""

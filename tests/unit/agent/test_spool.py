@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oompolicy_agent import spool as module
 from oompolicy_agent.report import Report
 from oompolicy_agent.spool import MAX_REPORTED, Spool, Spooled, realtime_offset_ns
-from tests.unit.agent.fakes import BOOT, record, unhurried
+from tests.unit.agent.fakes import BOOT, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ def test_they_are_read_in_the_order_they_came(tmp_path: Path) -> None:
     assert came == list(first.pending) == list(spool(tmp_path).pending)
 
 
-@settings(unhurried, max_examples=20)  # each victim is synced to the disk
+@settings(max_examples=20)  # each victim is synced to the disk
 @given(st.lists(st.integers(1, 8), max_size=12), st.integers(1, 5))
 def test_it_is_bounded_and_the_oldest_go(
     tmp_path_factory: pytest.TempPathFactory, tgids: list[int], bound: int
