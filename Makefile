@@ -69,6 +69,15 @@ test-image: setup ## the images, built twice and run, by a Docker Engine of our 
 	-$(PYTHON) -m tests.cluster.binaries
 	$(PYTHON) -m pytest -raP --durations=10 tests/image
 
+# First by itself, as for test-cluster. -rP shows the times that were measured.
+test-realnode: setup ## containerd, a kubelet, our images, our chart: a node in a guest, its control plane here
+	-$(PYTHON) -m tests.realnode.disk
+	$(PYTHON) -m pytest -raP --durations=10 tests/realnode
+
+realnode: setup ## the same cluster and node to try it on, until Ctrl-C; build/realnode.env makes a shell its admin's
+	@mkdir -p build
+	$(PYTHON) -m tests.realnode build/realnode.env
+
 bench: setup ## how long a selection takes: docs/benchmarks.md
 	$(PYTHON) -m benchmarks
 
@@ -81,8 +90,12 @@ bench-path: setup ## how long a label change and a kill take through a cluster: 
 bench-images: setup ## how big the images are, and how long their programs take to start: docs/benchmarks.md
 	$(PYTHON) -m benchmarks.images
 
+bench-realnode: setup ## what the agent takes on a node with 110 pods: docs/benchmarks.md
+	$(PYTHON) -m benchmarks.realnode
+
 clean: ## what a build leaves in the checkout; the cache stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster test lint docs test-unit test-cluster cluster-binaries test-node test-kernels \
-	test-endtoend test-image bench bench-images bench-cluster bench-path clean
+	test-endtoend test-image test-realnode realnode bench bench-images bench-cluster bench-path bench-realnode \
+	clean

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from tests.cluster.pki import Pki
 
 
-def command_line(program: Path, pki: Pki, port: int, etcd_port: int) -> list[str]:
-    """Put the pieces together."""
-    return [str(program), *serving(pki, port), *storage(pki, etcd_port), *identities(pki), *alone()]
+def command_line(program: Path, pki: Pki, port: int, etcd_port: int, *, egress: Path | None = None) -> list[str]:
+    """Put the pieces together; `egress`, its way to nodes, for a cluster that has controllers and kubelets."""
+    place = alone() if egress is None else with_nodes(pki, egress)
+    return [str(program), *serving(pki, port), *storage(pki, etcd_port), *identities(pki), *place]
 
 
 def serving(pki: Pki, port: int) -> list[str]:
@@ -46,16 +47,28 @@ def identities(pki: Pki) -> list[str]:
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged",
+        "--service-cluster-ip-range=10.96.0.0/24",
     ]
 
 
 def alone() -> list[str]:
     """What this cluster has to do without."""
     return [
-        "--service-cluster-ip-range=10.96.0.0/24",
         # Nobody reaches us by the `kubernetes` service, whose address may not be loopback.
         "--endpoint-reconciler-type=none",
         "--advertise-address=192.0.2.1",
         # It waits for each namespace's account `default`, which the controller manager would make.
         "--disable-admission-plugins=ServiceAccount",
+    ]
+
+
+def with_nodes(pki: Pki, egress: Path) -> list[str]:
+    """How nodes in QEMU's user networking, and by the `kubernetes` service their pods, are found and find us."""
+    return [
+        "--advertise-address=10.0.2.2",
+        f"--egress-selector-config-file={egress}",
+        # Nobody resolves a node's name.
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--kubelet-client-certificate={pki.admin.certificate}",
+        f"--kubelet-client-key={pki.admin.key}",
     ]

@@ -16,7 +16,7 @@ from tests.cluster.api import Api
 from tests.cluster.errors import ServerError
 from tests.cluster.kubeconfig import by_certificate, by_token, write_kubeconfig
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.pki import make_pki
+from tests.cluster.pki import client_cert, make_pki, write_pair
 from tests.cluster.ports import reserved_port
 from tests.cluster.server import Server
 from tests.vm.cache import CHECKOUT
@@ -49,10 +49,10 @@ class Cluster:
     and `kubectl` speak for it.
     """
 
-    def __init__(self, binaries: Binaries, folder: Path, ports: Ports) -> None:
+    def __init__(self, binaries: Binaries, folder: Path, ports: Ports, *, egress: Path | None = None) -> None:
         self.folder = folder
         self.url = f"https://127.0.0.1:{ports.api}"
-        pki = make_pki(folder / "pki")
+        self.pki = pki = make_pki(folder / "pki")
         self.ca = pki.ca
         self.admin = write_kubeconfig(folder / "admin.kubeconfig", self.url, self.ca, by_certificate(pki.admin))
         self.api = Api(connect(self.admin))
@@ -61,7 +61,8 @@ class Cluster:
             etcd.command_line(binaries.etcd, folder, pki, ports.etcd, ports.etcd_peer), folder / "etcd.log"
         )
         self.apiserver = Server(
-            apiserver.command_line(binaries.apiserver, pki, ports.api, ports.etcd), folder / "kube-apiserver.log"
+            apiserver.command_line(binaries.apiserver, pki, ports.api, ports.etcd, egress=egress),
+            folder / "kube-apiserver.log",
         )
         self._http = client(pki.ca, pki.admin)
         self._etcd_http = client(pki.etcd_ca, pki.etcd_client)
@@ -114,6 +115,12 @@ class Cluster:
         self.kubectl("apply", "--server-side", "-f", str(CRDS))
         self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
 
+    def certified(self, user: str, group: str | None = None) -> Path:
+        """Write a kubeconfig for whoever has a certificate of that user, which is issued now."""
+        name = user.rpartition(":")[2]
+        pair = write_pair(self.folder / "pki", name, client_cert(self.pki.authority, user, group))
+        return write_kubeconfig(self.folder / f"{name}.kubeconfig", self.url, self.ca, by_certificate(pair))
+
     def kubeconfig(self, namespace: str, account: str, pod: Mapping[str, Any] | None = None) -> Path:
         """Write a kubeconfig for a service account; `pod` is the one whose token it shall have (`Api.token`)."""
         name = "-".join([namespace, account, *([pod["metadata"]["uid"]] if pod else [])])
@@ -155,11 +162,11 @@ def answers(http: urllib3.PoolManager, url: str) -> bool:
 
 
 @contextlib.contextmanager
-def bare_cluster(binaries: Binaries, folder: Path) -> Iterator[Cluster]:
-    """Run a cluster that knows nothing of us in an empty folder."""
+def bare_cluster(binaries: Binaries, folder: Path, *, egress: Path | None = None) -> Iterator[Cluster]:
+    """Run a cluster that knows nothing of us in an empty folder; `egress` as for the API server."""
     with contextlib.ExitStack() as stack:
         api, etcd_client, etcd_peer = (stack.enter_context(reserved_port()) for _ in range(3))
-        cluster = Cluster(binaries, folder, Ports(api, etcd_client, etcd_peer))
+        cluster = Cluster(binaries, folder, Ports(api, etcd_client, etcd_peer), egress=egress)
         stack.callback(cluster.stop)
         cluster.start()
         yield cluster

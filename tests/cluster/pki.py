@@ -11,8 +11,8 @@ import trustme
 if TYPE_CHECKING:
     from pathlib import Path
 
-# 10.0.2.2 is this machine as a guest in QEMU's user networking sees it.
-API_NAMES = ["127.0.0.1", "localhost", "10.0.2.2"]
+# 10.0.2.2 is this machine as a guest in QEMU's user networking sees it, 10.96.0.1 the Service as its pods do.
+API_NAMES = ["127.0.0.1", "localhost", "10.0.2.2", "10.96.0.1"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Pair:
 class Pki:
     """All files by their purpose."""
 
+    authority: trustme.CA
     ca: Path
     api: Pair
     admin: Pair
@@ -41,6 +42,7 @@ def make_pki(folder: Path) -> Pki:
     folder.mkdir(mode=0o700)
     ca, etcd_ca = trustme.CA(), trustme.CA()
     return Pki(
+        authority=ca,
         ca=write_authority(folder / "ca.crt", ca),
         api=write_pair(folder, "api", ca.issue_cert(*API_NAMES, common_name="kube-apiserver")),
         # RBAC lets this group do everything.

@@ -27,12 +27,12 @@ class Seen:
 
     @property
     def reason(self) -> str:
-        return str(self.event["reason"])
+        return str(self.event.get("reason", ""))
 
     @property
     def pod(self) -> str:
-        """The uid of the pod that it is on."""
-        return str(self.event["regarding"]["uid"])
+        """The uid of the pod that it is on; others name none for some objects."""
+        return str(self.event["regarding"].get("uid", ""))
 
     @property
     def note(self) -> str:

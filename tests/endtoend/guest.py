@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.endtoend.wire import Wire
@@ -17,9 +18,10 @@ from tests.vm.progress import last_lines
 from tests.vm.vm import run_guest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from tests.vm.image import Image
     from tests.vm.qemu import Accel
     from tests.vm.vm import GuestResult
 
@@ -45,11 +47,32 @@ class OrderError(Exception):
     """The guest could not do as it was told; the message is its traceback."""
 
 
+@dataclass(frozen=True)
+class Role:
+    """What a guest is there for: the module that obeys, and what it finds there."""
+
+    program: str
+    memory: int
+    """MiB"""
+    trees: Callable[[Image], Mapping[str, Path]]
+    disks: Callable[[Image], Mapping[str, Path]] = lambda _: {}
+    forwards: Mapping[int, int] = field(default_factory=dict)
+
+
+NODE: Final = Role(
+    "tests.endtoend.node",
+    MEMORY_MIB,
+    lambda image: {"build": ensure_artifacts(image), PLACE: ensure_libraries(image)},
+)
+"""A node whose kubelet is made up, and whose agent is started by hand."""
+
+
 class Guest:
     """A booting guest in a thread of its own, which ends with the guest."""
 
-    def __init__(self, folder: Path, deadline: float) -> None:
+    def __init__(self, folder: Path, deadline: float | None, role: Role = NODE) -> None:
         """Boot. After `deadline` seconds the guest counts as lost, whatever it does."""
+        self._role = role
         self.output = folder / "guest.output"
         self._deadline = deadline
         self._failure: HarnessError | None = None
@@ -130,13 +153,15 @@ class Guest:
             with self.output.open("wb") as output:
                 self._result = run_guest(
                     image,
-                    ["python3", "-m", "tests.endtoend.node", HOST, str(self._server.getsockname()[1])],
+                    ["python3", "-m", self._role.program, HOST, str(self._server.getsockname()[1])],
                     kernel=KERNEL,
-                    memory=MEMORY_MIB,
+                    memory=self._role.memory,
                     cpus=CPUS,
                     network=True,
                     env={"PYTHONPATH": f"/checkout/operator:/checkout/agent:/checkout:/checkout/{PLACE}"},
-                    extra={"build": ensure_artifacts(image), PLACE: ensure_libraries(image)},
+                    extra=self._role.trees(image),
+                    disks=self._role.disks(image),
+                    forwards=self._role.forwards,
                     output=output,
                     deadline=self._deadline,
                 )
@@ -145,9 +170,9 @@ class Guest:
 
 
 @contextlib.contextmanager
-def booted(folder: Path, deadline: float) -> Iterator[Guest]:
+def booted(folder: Path, deadline: float | None, role: Role = NODE) -> Iterator[Guest]:
     """A guest that is booting, and is gone after the block."""
-    guest = Guest(folder, deadline)
+    guest = Guest(folder, deadline, role)
     try:
         yield guest
     finally:

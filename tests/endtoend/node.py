@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest's side: `python3 -m tests.endtoend.node HOST PORT` calls the host and obeys until it hangs up.
-
-A request is {"do": VERB, "with": {...}}; the answer is {"done": ...}, or {"failed": traceback}.
-"""
+"""The guest's side: `python3 -m tests.endtoend.node HOST PORT` calls the host and obeys until it hangs up."""
 
 from __future__ import annotations
 
 import socket
 import subprocess
 import sys
-import traceback
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +14,7 @@ from tests.endtoend.agentprocess import AgentProcess
 from tests.endtoend.kubelet import NodeKubelet
 from tests.endtoend.shell import Shell
 from tests.endtoend.shortage import Shortage
-from tests.endtoend.wire import Wire
+from tests.endtoend.wire import Wire, obey
 from tests.node import policy
 from tests.node.machine import Node, pin_this_process
 
@@ -63,16 +59,6 @@ def kernel_log() -> str:
     """The end of what the kernel said."""
     lines = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout.splitlines()
     return "\n".join(lines[-KERNEL_LINES:])
-
-
-def obey(wire: Wire, table: dict[str, Callable[..., Any]]) -> None:
-    """Answer requests until there are no more."""
-    while request := wire.receive():
-        try:
-            answer: dict[str, Any] = {"done": table[request["do"]](**request["with"])}
-        except Exception:  # noqa: BLE001 (the outermost loop: whatever it is, the host shows it)
-            answer = {"failed": traceback.format_exc()}
-        wire.send(answer)
 
 
 def main() -> int:

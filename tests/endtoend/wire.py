@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages between host and guest: one JSON object per line. Both ends use this."""
+"""Messages between host and guest: one JSON object per line. Both ends use this.
+
+A request is {"do": VERB, "with": {...}}; the answer is {"done": ...}, or {"failed": traceback}.
+"""
 
 from __future__ import annotations
 
 import json
+import traceback
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Wire:
@@ -31,3 +35,13 @@ class Wire:
     def close(self) -> None:
         self._reader.close()
         self._connection.close()
+
+
+def obey(wire: Wire, table: dict[str, Callable[..., Any]]) -> None:
+    """Answer requests until there are no more."""
+    while request := wire.receive():
+        try:
+            answer: dict[str, Any] = {"done": table[request["do"]](**request["with"])}
+        except Exception:  # noqa: BLE001 (the outermost loop: whatever it is, the host shows it)
+            answer = {"failed": traceback.format_exc()}
+        wire.send(answer)

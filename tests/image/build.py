@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from tests.image import base, docker, engine, outside
 from tests.image.archive import Archive
 from tests.image.errors import DockerError
-from tests.vm.cache import CHECKOUT, cache_dir, digest, file_parts, locked, publishing
+from tests.vm.cache import CHECKOUT, cache_dir, digest, file_parts, forget_old, locked, publishing
 from tests.vm.checkout import checkout_files
 from tests.vm.errors import HarnessError
 from tests.vm.progress import last_lines, say, step
@@ -93,13 +93,6 @@ def ensure(kind: str) -> Images:
             forget_old(target)
             say(f"images: {target}")
     return Images(target)
-
-
-def forget_old(current: Path) -> None:
-    """Keep the newest beside the current one: each takes 180 MB, and two branches may take turns."""
-    others = [path for path in current.parent.iterdir() if path.is_dir() and path != current and "." not in path.name]
-    for old in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
-        shutil.rmtree(old)
 
 
 def build(files: Sequence[Path], work: Path, *, fresh: bool) -> None:

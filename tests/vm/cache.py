@@ -75,3 +75,11 @@ def sweep(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f"{target.name}.tmp-*"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def forget_old(current: Path) -> None:
+    """Keep the newest beside the current one: each may take gigabytes, and two branches may take turns."""
+    others = [path for path in current.parent.iterdir() if path.is_dir() and path != current and "." not in path.name]
+    for old in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
+        say(f"removing {old}, made from older inputs")
+        shutil.rmtree(old)

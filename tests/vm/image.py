@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.vm import initrd, mirror, packages
-from tests.vm.cache import cache_dir, digest, locked, publishing
+from tests.vm.cache import cache_dir, digest, forget_old, locked, publishing
 from tests.vm.errors import HarnessError, ImageError
 from tests.vm.progress import run_logged, say, step
 
@@ -98,14 +98,6 @@ def build_image(image: Image) -> None:
             make_disk(work)
     forget_old(image.folder)
     say(f"image: {image.folder}")
-
-
-def forget_old(current: Path) -> None:
-    """Keep the newest image beside the current one: each takes gigabytes, and two branches may take turns."""
-    others = [path for path in current.parent.iterdir() if path.is_dir() and path != current and "." not in path.name]
-    for old in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
-        say(f"image: removing {old}, made from older inputs")
-        shutil.rmtree(old)
 
 
 def make_root(work: Path) -> list[str]:

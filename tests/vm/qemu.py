@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from tests.vm.errors import QemuError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 QEMU = "qemu-system-x86_64"
@@ -19,6 +20,9 @@ QEMU = "qemu-system-x86_64"
 # QEMU 7.2 (Debian 12) corrupts EFLAGS under software emulation, and stock kernels crash at random in it.
 # 10.0 is what bookworm-backports and Debian 13 have, and the oldest we have tried.
 OLDEST_QEMU = (10, 0)
+
+THROWN_AWAY = "snapshot=on,cache=unsafe"
+"""Of what is written to a disk."""
 
 Accel = Literal["kvm", "tcg"]
 
@@ -43,6 +47,10 @@ class Machine:
     cpus: int = 2
     append: str = ""
     network: bool = False
+    forwards: Mapping[int, int] = field(default_factory=dict)
+    """A port of this machine's 127.0.0.1 -> the guest's, where it has a network."""
+    disks: Mapping[str, Path] = field(default_factory=dict)
+    """Further file systems, by their serial. What is written to them is gone afterwards."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +72,12 @@ def command_line(machine: Machine, files: Files) -> list[str]:
         *base(),
         *processor(machine),
         *direct_kernel(machine, files),
-        *disk("root", files.root, "snapshot=on,cache=unsafe"),
+        *disk("root", files.root, THROWN_AWAY),
         *disk("work", files.work, "readonly=on"),
+        *(word for serial, path in machine.disks.items() for word in disk(serial, path, THROWN_AWAY)),
         *console(files.console),
         *ports(files.ports),
-        *(network() if machine.network else []),
+        *(network(machine.forwards) if machine.network else []),
     ]
 
 
@@ -109,9 +118,10 @@ def ports(paths: dict[str, Path]) -> list[str]:
     return words
 
 
-def network() -> list[str]:
-    """Add a network in which the host's loopback is 10.0.2.2, and nothing reaches the guest."""
-    return ["-netdev", "user,id=network,ipv6=off", "-device", "virtio-net-pci,netdev=network"]
+def network(forwards: Mapping[int, int]) -> list[str]:
+    """Add a network in which the host's loopback is 10.0.2.2, and nothing but forwarded ports reaches the guest."""
+    rules = "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in forwards.items())
+    return ["-netdev", f"user,id=network,ipv6=off{rules}", "-device", "virtio-net-pci,netdev=network"]
 
 
 def escape(path: Path) -> str:

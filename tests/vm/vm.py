@@ -50,6 +50,8 @@ def run_guest(
     network: bool = False,
     env: Mapping[str, str] | None = None,
     extra: Mapping[str, Path] | None = None,
+    disks: Mapping[str, Path] | None = None,
+    forwards: Mapping[int, int] | None = None,
     artifacts: Path | None = None,
     output: BinaryIO | None = None,
     deadline: float | None = None,
@@ -67,6 +69,8 @@ def run_guest(
         network: Whether the guest reaches ports of the host's 127.0.0.1, as 10.0.2.2.
         env: Further environment of the command.
         extra: Trees to hand over beside the checkout, by their place below /checkout.
+        disks: File systems to hand over as disks, by their serial; what is written to them is gone afterwards.
+        forwards: Ports of this machine's 127.0.0.1 that are the guest's, where it has a network.
         artifacts: Where files that the command left in /artifacts go.
         output: Where the command's stdout and stderr go.
         deadline: Seconds after which the guest counts as lost.
@@ -76,9 +80,8 @@ def run_guest(
         QemuError: QEMU itself refused.
     """
     chosen = kernels.find(image, kernel)
-    machine = Machine(
-        accel.choose(wanted_accel, chosen.release, lambda: probe(image, chosen)), memory, cpus, append, network
-    )
+    works = accel.choose(wanted_accel, chosen.release, lambda: probe(image, chosen))
+    machine = Machine(works, memory, cpus, append, network, forwards or {}, disks or {})
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
         what = prepare(image, chosen, machine, script(argv, chosen.name, env or {}), Path(name))

@@ -62,3 +62,11 @@ def test_a_version_is_read_with_or_without_debians_addition() -> None:
 def test_something_else_than_qemu_is_refused() -> None:
     with pytest.raises(QemuError, match="says 'hello'"):
         qemu.parse_version("hello")
+
+
+def test_forwarded_ports_and_further_disks_are_the_machines() -> None:
+    machine = qemu.Machine("tcg", network=True, forwards={21000: 8132}, disks={"node": Path("/n")})
+    words = qemu.command_line(machine, FILES)
+
+    assert "user,id=network,ipv6=off,hostfwd=tcp:127.0.0.1:21000-:8132" in words
+    assert "if=none,id=node,format=raw,file=/n,snapshot=on,cache=unsafe" in words

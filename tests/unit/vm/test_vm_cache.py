@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.vm import image
-from tests.vm.cache import cache_dir, digest, file_parts, publishing
+from tests.vm.cache import cache_dir, digest, file_parts, forget_old, publishing
 
 
 def test_the_key_tells_parts_apart_that_join_to_the_same_bytes() -> None:
@@ -72,6 +72,6 @@ def test_the_newest_image_beside_the_current_one_is_kept(tmp_path: Path) -> None
         (tmp_path / name).mkdir()
     (tmp_path / "current.lock").touch()
 
-    image.forget_old(tmp_path / "current")
+    forget_old(tmp_path / "current")
 
     assert {"older", "current", "current.lock"} == {path.name for path in tmp_path.iterdir()}

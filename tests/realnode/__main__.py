@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run a cluster with one real node until Ctrl-C or SIGTERM: `python3 -m tests.realnode [FILE]`.
+
+What a shell needs to use it goes to FILE, or to stdout.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from tests.cluster.binaries import ensure_binaries
+from tests.cluster.chart.helm import ensure_helm
+from tests.cluster.run import INTERRUPTED, interrupt
+from tests.realnode.realcluster import real_cluster
+from tests.vm.errors import HarnessError
+from tests.vm.progress import say
+
+if TYPE_CHECKING:
+    from tests.realnode.realcluster import RealCluster
+
+
+def run(target: Path | None) -> NoReturn:
+    """Start, say how to use it, and go on until we are told to stop. HarnessError; also if a server ends."""
+    binaries = ensure_binaries()
+    with (
+        tempfile.TemporaryDirectory(prefix="oompolicy-cluster-") as name,
+        real_cluster(binaries, Path(name), None) as cluster,
+    ):
+        text = environment(cluster)
+        if target is None:
+            print(text, end="", flush=True)
+        else:
+            target.write_text(text)
+        say(f"ready{f': `. {target}` in a shell' if target else ''}; Ctrl-C ends node and cluster")
+        cluster.cluster.apiserver.wait()
+
+
+def environment(cluster: RealCluster) -> str:
+    """What makes a shell one that has kubectl and helm, and is an admin of the cluster."""
+    kubectl = cluster.kubectl
+    values = {
+        "KUBECONFIG": str(kubectl.kubeconfig),
+        "KUBECACHEDIR": str(kubectl.cache),
+        "PATH": f"{kubectl.program.parent}:{ensure_helm().parent}:{os.environ['PATH']}",
+    }
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def main() -> int:
+    """Run until the end."""
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        run(Path(sys.argv[1]) if sys.argv[1:] else None)
+    except HarnessError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

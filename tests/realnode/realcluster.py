@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster as users have it: its control plane on this machine, and one node in a guest."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.cluster.chart.helm import CHART, Helm, ensure_helm
+from tests.cluster.cluster import bare_cluster
+from tests.cluster.kubernetes import kubernetes
+from tests.cluster.ports import reserved_port
+from tests.cluster.waiting import eventually
+from tests.endtoend.guest import HOST, Role, booted
+from tests.realnode import tunnel
+from tests.realnode.control import running_control_plane
+from tests.realnode.disk import PAUSE_IMAGE, ensure_disk
+from tests.realnode.settings import NODE_NAME, files
+from tests.vm.errors import HarnessError
+from tests.vm.progress import step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.cluster.binaries import Binaries
+    from tests.cluster.cluster import Cluster
+    from tests.endtoend.guest import Guest
+
+NAMESPACE: Final = "oompolicy-system"
+MEMORY_MIB: Final = 1536
+SLOW_SECONDS: Final = 600.0
+"""What an emulated node may take for anything: it unpacks images, compiles a module, starts Python programs."""
+
+
+class RealCluster:
+    """`kubectl`, `helm` and `guest` are for whoever uses it; `helm` is an admin of it."""
+
+    def __init__(self, cluster: Cluster, guest: Guest, helm: Helm) -> None:
+        self.cluster, self.guest = cluster, guest
+        self.api, self.kubectl = cluster.api, cluster.kubectl
+        self._helm = helm
+
+    def start(self) -> None:
+        """Make a node of the guest, and return when the scheduler may use it."""
+        users = {"kubelet": (f"system:node:{NODE_NAME}", "system:nodes"), "kube-proxy": ("system:kube-proxy", None)}
+        # To the guest this machine has another address.
+        texts = {
+            name: self.cluster.certified(user, group).read_text().replace("127.0.0.1", HOST)
+            for name, (user, group) in users.items()
+        }
+        with step("node: booting"):
+            self.guest.order("prepare", files=files(texts, self.cluster.ca.read_text(), PAUSE_IMAGE))
+        with step("node: containerd, with our images"):
+            self.guest.order("start_runtime", SLOW_SECONDS)
+        with step("node: kubelet"):
+            self.guest.order("start_kubelet", SLOW_SECONDS)
+            self.kubectl("wait", "--for=condition=Ready", "--timeout=110s", "node", NODE_NAME)
+
+    def helm(self, *words: str) -> str:
+        return self._helm(*words, "--namespace", NAMESPACE, "--kubeconfig", str(self.cluster.admin))
+
+    def install(self, *words: str) -> None:
+        """Install the chart as docs/install.md says, and return when the agent's pod is ready."""
+        self.kubectl("apply", "--filename=deploy/namespace.yaml")
+        self.helm("install", "oompolicy", str(CHART), *words)
+        self.await_agent()
+
+    def await_agent(self) -> None:
+        """Wait until the DaemonSet is rolled out, and its node says that it enforces."""
+        eventually(self.rolled_out, bool, deadline=SLOW_SECONDS)
+        eventually(self.enforcing, bool, deadline=SLOW_SECONDS)
+
+    def rolled_out(self) -> bool:
+        """Whether the DaemonSet's controller has seen its last change, and its pod is a new one and ready."""
+        daemonset = self.api.get("DaemonSet", "oompolicy-agent", NAMESPACE)
+        status = daemonset.get("status", {})
+        seen = status.get("observedGeneration") == daemonset["metadata"]["generation"]
+        counts = ("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable")
+        return seen and {1} == {status.get(each) for each in counts}
+
+    def enforcing(self) -> bool:
+        """What the node's OOMNode says, where the operator has made one."""
+        nodes = self.api.list("OOMNode")
+        conditions = [each for node in nodes for each in node.get("status", {}).get("conditions", [])]
+        return any(each["type"] == "Enforcing" and each["status"] == "True" for each in conditions)
+
+    def logs(self) -> dict[str, str]:
+        """What everybody said, for whoever looks into a failure."""
+        texts = {"the API server": self.cluster.apiserver.tail(), "the guest's program": self.guest.said()}
+        with contextlib.suppress(HarnessError):
+            texts |= self.guest.order("tails")
+            texts["the guest's kernel"] = self.guest.order("shell", script="dmesg | tail -n 100")
+        texts["pods"] = self.kubectl("get", "pods", "--all-namespaces", "--output=wide")
+        return texts
+
+
+@contextlib.contextmanager
+def real_cluster(
+    binaries: Binaries, folder: Path, deadline: float | None, memory: int = MEMORY_MIB
+) -> Iterator[RealCluster]:
+    """Run one whose node is ready and has `memory` MiB; after `deadline` seconds its guest counts as lost."""
+    helm = Helm(ensure_helm(), folder / "helm")
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(reserved_port())
+        role = Role("tests.realnode.node", memory, lambda _: {}, node_disk, {port: tunnel.PORT})
+        guest = stack.enter_context(booted(folder, deadline, role))
+        (folder / "cluster").mkdir()
+        egress = folder / "egress.json"
+        egress.write_text(json.dumps(tunnel.egress(folder / "egress.sock")))
+        stack.enter_context(tunnel.listen_for_api(folder / "egress.sock", port))
+        cluster = stack.enter_context(bare_cluster(binaries, folder / "cluster", egress=egress))
+        stack.enter_context(running_control_plane(cluster, kubernetes().folder))
+        found = RealCluster(cluster, guest, helm)
+        found.start()
+        yield found
+
+
+def node_disk(image: Any) -> dict[str, Path]:  # noqa: ANN401
+    """What the guest is given."""
+    return {"node": ensure_disk(image)}

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the programs of a node are told, as the files that they read. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+NODE_NAME: Final = "node-a"
+ADDRESS: Final = "10.0.2.15"
+"""The guest's, in QEMU's user networking."""
+
+POD_RANGE: Final = "10.244.0.0/24"
+ETC: Final = "/etc/kubernetes"
+SOCKET: Final = "/run/containerd/containerd.sock"
+
+
+def files(kubeconfigs: dict[str, str], ca: str, pause: str) -> dict[str, str]:
+    """Path -> content. `kubeconfigs`: of kubelet and kube-proxy; `ca`: who signs clients of the kubelet."""
+    return {
+        **{f"{ETC}/{name}.kubeconfig": text for name, text in kubeconfigs.items()},
+        f"{ETC}/ca.crt": ca,
+        f"{ETC}/kubelet.yaml": json.dumps(kubelet()),
+        f"{ETC}/kube-proxy.yaml": json.dumps(kube_proxy()),
+        "/etc/cni/net.d/10-bridge.conflist": json.dumps(network()),
+        "/etc/containerd/config.toml": CONTAINERD.replace("PAUSE", pause),
+    }
+
+
+def kubelet() -> dict[str, Any]:
+    """As kubeadm has it, but for what the comments say. JSON is YAML."""
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "containerRuntimeEndpoint": f"unix://{SOCKET}",
+        # The guest has no systemd.
+        "cgroupDriver": "cgroupfs",
+        "authentication": {"x509": {"clientCAFile": f"{ETC}/ca.crt"}},
+        # Or the kubelet would now and then evict a pod before the kernel has to kill, and the test see no OOM.
+        "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},
+        "maxPods": 250,
+        # Nobody answers there, and without it the kubelet warns of each pod.
+        "clusterDNS": ["10.96.0.10"],
+        "resolvConf": "",
+    }
+
+
+def kube_proxy() -> dict[str, Any]:
+    """So that pods find the API server by its Service."""
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "clusterCIDR": POD_RANGE,
+        "clientConnection": {"kubeconfig": f"{ETC}/kube-proxy.kubeconfig"},
+        # The guest's own limits do.
+        "conntrack": {"maxPerCore": 0},
+    }
+
+
+def network() -> dict[str, Any]:
+    """A bridge. Pods leave the guest under its address, since QEMU knows no other."""
+    ipam = {"type": "host-local", "ranges": [[{"subnet": POD_RANGE}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": True, "hairpinMode": True, "ipam": ipam}
+    return {"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge]}
+
+
+CONTAINERD: Final = f"""
+version = 3
+[grpc]
+address = "{SOCKET}"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "PAUSE"
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["/usr/lib/cni"]
+conf_dir = "/etc/cni/net.d"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+"""

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The product on a node that a kubelet runs: who dies, who says so, and that nothing of it needs the agent.
+
+In this order, because the last test takes oompolicy away.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tests.cluster.waiting import eventually
+from tests.realnode.pods import stormy
+from tests.realnode.realcluster import NAMESPACE, SLOW_SECONDS
+from tests.realnode.stage import KILLED, POSTGRES, PRIORITIES, REPORT, WEB
+
+if TYPE_CHECKING:
+    from tests.realnode.realcluster import RealCluster
+    from tests.realnode.stage import Stage
+
+AGENT = ("--namespace", NAMESPACE, "--selector", "app.kubernetes.io/component=agent")
+STORM = ("batch", "storm")
+
+
+def test_helms_own_test_is_content(installed: RealCluster) -> None:
+    """It runs as a pod, in the cluster's own eyes."""
+    assert "Phase:          Succeeded" in installed.helm("test", "oompolicy")
+
+
+def test_the_lowest_priority_dies_and_its_pod_says_so(stage: Stage) -> None:
+    """Against class and size; it is started again, and everybody else goes on."""
+    before = {name: stage.container(name)["containerID"] for name in PRIORITIES}
+    stage.starve()
+    event = stage.killed_event(REPORT)
+    back = eventually(
+        lambda: stage.container(REPORT),
+        lambda seen: seen["restartCount"] > 0 and "running" in seen["state"],
+        deadline=SLOW_SECONDS,
+    )
+
+    assert "scope Node: the node ran out of memory; priority 100" in event.note
+    assert ("OOMKilled", 137) == tuple(back["lastState"]["terminated"][each] for each in ("reason", "exitCode"))
+    for name in (POSTGRES, WEB):
+        assert (before[name], 0) == tuple(stage.container(name)[each] for each in ("containerID", "restartCount"))
+    printed = stage.cluster.kubectl("get", "events", "--namespace=batch", f"--field-selector=reason={KILLED}")
+    assert "pod/report" in printed
+
+
+def test_a_node_enforces_while_its_agent_is_replaced(stage: Stage) -> None:
+    """The kernel has what it needs; the next agent tells what happened meanwhile."""
+    stage.cluster.kubectl("delete", "pod", *AGENT, "--wait=false")
+    eventually(stage.agent_ready, lambda ready: not ready)
+    told = stage.told(REPORT)
+    stage.starve()
+
+    assert not stage.agent_ready(), "the new agent was there before the shortage: this has shown nothing"
+    stage.cluster.await_agent()
+    eventually(lambda: stage.told(REPORT), lambda seen: seen > told, deadline=120)
+    assert [0, 0] == [stage.container(name)["restartCount"] for name in (POSTGRES, WEB)]
+
+
+def test_no_oom_is_without_policy_in_a_rolling_update(stage: Stage) -> None:
+    """A pod runs out of its limit all the time, while the DaemonSet gets another pod; each kill is in an Event."""
+    stage.api.create(stormy(*STORM))
+    stage.await_running(STORM)
+    stage.await_priority(STORM, 100)
+    stage.kill_one_at_a_time(STORM)
+    stage.cluster.guest.order("follow_kernel_log")
+    stage.cluster.helm("upgrade", "oompolicy", "charts/oompolicy", "--reuse-values", "--set=agent.podAnnotations.a=b")
+    stage.cluster.await_agent()
+    uid = stage.pod(STORM)["metadata"]["uid"]
+    stage.api.delete("Pod", STORM[1], STORM[0])
+    lines = stage.cluster.guest.order("followed_kernel_log")
+    kinds = [kind for line in lines for kind in re.findall("policy_name=oompolicy|Killed process", line)]
+    kills = kinds.count("Killed process")
+    print(f"{kills} OOMs in a rolling update")
+
+    assert kills >= 10
+    assert ["policy_name=oompolicy", "Killed process"] * kills == kinds
+    seen = stage.events.wait_for_sum(lambda each: (each.pod, each.reason) == (uid, KILLED), kills, seconds=120)
+    assert kills <= sum(each.count for each in seen)
+
+
+def test_an_uninstall_gives_the_kernel_its_choice_back(stage: Stage) -> None:
+    """Nothing is pinned, the module is gone, and the next victim is whom the kernel alone would take."""
+    before = {name: stage.container(name)["restartCount"] for name in PRIORITIES}
+    stage.cluster.helm("uninstall", "oompolicy")
+    pinned, modules = (
+        stage.cluster.guest.order("shell", script=script)
+        for script in ("ls /sys/fs/bpf/oompolicy 2>&1 || true", "cut -d' ' -f1 /proc/modules")
+    )
+    stage.starve()
+
+    assert "No such file or directory" in pinned
+    assert "oompolicy_hook" not in modules
+    eventually(lambda: stage.container(POSTGRES)["restartCount"], lambda seen: seen > before[POSTGRES], deadline=120)
+    assert before[REPORT] == stage.container(REPORT)["restartCount"]
