@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's way onto a cluster, run as it stands there: `sh` where kubectl is, `sh node` on the node."""
+"""docs/by-hand.md, run as it stands there: `sh` where kubectl is, `sh node` on the node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.endtoend.scene import Scene
 
-SECTION = "## On a cluster"
+PAGE = CHECKOUT / "docs/by-hand.md"
 BLOCK = re.compile(r"^```sh(?P<node> node)?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 USED = ["crds", "deploy", "examples", "scripts", ".venv"]
 LAST = "kubectl get events"
@@ -61,8 +61,7 @@ def test_the_way_onto_a_cluster_can_be_followed(scene: Scene, reader: Shell, tmp
     scene.namespace("team")
     pod = scene.pod("team", "web", "BestEffort")
     scene.start(pod, 10)
-    section = (CHECKOUT / "README.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
-    blocks = list(BLOCK.finditer(section))
+    blocks = list(BLOCK.finditer(PAGE.read_text()))
     printed = ""
     for block in blocks:
         if block["node"]:

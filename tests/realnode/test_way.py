@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's way onto a cluster, run as it stands there, after the other tests have taken oompolicy away."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tests.cluster.chart.helm import Helm, ensure_helm
+from tests.cluster.chart.pages import BLOCK, Admin
+from tests.cluster.waiting import eventually
+from tests.realnode.__main__ import environment
+from tests.realnode.realcluster import SLOW_SECONDS
+from tests.realnode.stage import DEMO, KILLED, PRIORITIES, REPORT
+from tests.vm.cache import CHECKOUT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.endtoend.eventlog import EventLog
+    from tests.realnode.realcluster import RealCluster
+
+SECTION = "## On a cluster"
+
+
+def test_the_readmes_way_ends_with_an_event(node: RealCluster, events: EventLog, tmp_path: Path) -> None:
+    """From the first command of the second shell to the Event on the report."""
+    clear(node)
+    admin = reader(node, tmp_path)
+    section = (CHECKOUT / "README.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
+    start, *commands = BLOCK.findall(section)
+    hungry = next(number for number, block in enumerate(commands) if "run hungry" in block)
+    for block in commands[:hungry]:
+        admin(block)
+    uid = node.api.get("Pod", "report", "batch")["metadata"]["uid"]
+    # The agent may be a moment behind the pods that the last block has started.
+    eventually(lambda: node.guest.order("priority", uid=uid), lambda seen: seen == PRIORITIES[REPORT], deadline=120)
+    admin(commands[hungry])
+    events.wait("the report's Event", lambda seen: (seen.pod, seen.reason) == (uid, KILLED), seconds=120)
+    printed = "".join(map(admin, commands[hungry + 1 :]))
+
+    assert "make realnode\n" == start
+    assert re.search(rf"{KILLED}\s+pod/report\s.*scope Node", printed)
+
+
+def clear(node: RealCluster) -> None:
+    """No pods of the other tests; to apply their policies again changes nothing."""
+    node.kubectl("delete", "--ignore-not-found", "--wait=false", f"--filename={DEMO[0]}")
+    eventually(
+        lambda: {each["metadata"]["name"] for each in node.api.list("Namespace")},
+        lambda names: names.isdisjoint(namespace for namespace, _ in PRIORITIES),
+        deadline=SLOW_SECONDS,
+    )
+
+
+def reader(node: RealCluster, folder: Path) -> Admin:
+    """Somebody in the checkout, in which `make realnode` has left its file."""
+    (folder / "build").mkdir()
+    (folder / "build/realnode.env").write_text(environment(node))
+    return Admin(Helm(ensure_helm(), folder / "helm"), node.cluster, folder)
