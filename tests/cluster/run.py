@@ -20,6 +20,7 @@ from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 # What a shell makes of a command that Ctrl-C ended.
@@ -47,9 +48,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.cluster.run", description="Run an API server and etcd.")
     parser.add_argument("--deploy", action="store_true", help="apply deploy/ too")
     arguments = parser.parse_args()
+    return until_told(lambda: run(deploy=arguments.deploy))
+
+
+def until_told(work: Callable[[], NoReturn]) -> int:
+    """Do what goes on for ever until Ctrl-C or SIGTERM; the exit status of a program that does nothing else."""
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        run(deploy=arguments.deploy)
+        work()
     except HarnessError as error:
         say(str(error))
         return 1

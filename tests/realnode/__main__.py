@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,9 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.chart.helm import ensure_helm
-from tests.cluster.run import INTERRUPTED, interrupt
+from tests.cluster.run import until_told
 from tests.realnode.realcluster import real_cluster
-from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
 if TYPE_CHECKING:
@@ -54,14 +52,7 @@ def environment(cluster: RealCluster) -> str:
 
 def main() -> int:
     """Run until the end."""
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        run(Path(sys.argv[1]) if sys.argv[1:] else None)
-    except HarnessError as error:
-        say(str(error))
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return until_told(lambda: run(Path(sys.argv[1]) if sys.argv[1:] else None))
 
 
 if __name__ == "__main__":

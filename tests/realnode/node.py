@@ -150,7 +150,6 @@ def main() -> int:
         "start_runtime": daemons.start_runtime,
         "start_kubelet": daemons.start_kubelet,
         "tails": daemons.tails,
-        "run": run,
         "follow_kernel_log": log.follow,
         "followed_kernel_log": log.followed,
         "oom_kills": oom_kills,

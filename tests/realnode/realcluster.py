@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tests.cluster.chart.helm import CHART, Helm, ensure_helm
 from tests.cluster.cluster import bare_cluster
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from tests.cluster.binaries import Binaries
     from tests.cluster.cluster import Cluster
     from tests.endtoend.guest import Guest
+    from tests.vm.image import Image
 
 NAMESPACE: Final = "oompolicy-system"
 MEMORY_MIB: Final = 1536
 SLOW_SECONDS: Final = 600.0
-"""What an emulated node may take for anything: it unpacks images, compiles a module, starts Python programs."""
+"""What an emulated node may take for anything: it compiles a module, starts Python programs."""
 
 
 class RealCluster:
@@ -117,6 +118,6 @@ def real_cluster(
         yield found
 
 
-def node_disk(image: Any) -> dict[str, Path]:  # noqa: ANN401
+def node_disk(image: Image) -> dict[str, Path]:
     """What the guest is given."""
     return {"node": ensure_disk(image)}

@@ -10,7 +10,7 @@ from tests.realnode.pods import holder, hungry
 from tests.realnode.realcluster import NAMESPACE, SLOW_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tests.endtoend.eventlog import EventLog, Seen
     from tests.realnode.realcluster import RealCluster
@@ -34,7 +34,7 @@ class Stage:
     def set_up(self) -> None:
         """Apply the demo, and return when the kernel knows the priority of each pod."""
         self.cluster.kubectl("apply", *(f"--filename={file}" for file in DEMO))
-        # The kernel alone would take the database first: it is the biggest, and of the class that dies first.
+        # Of these the kernel alone would take the database: it is the biggest, and of the class that dies first.
         self.api.create(holder(*POSTGRES, "BestEffort", 100, {"app": "postgres"}))
         self.api.create(holder(*WEB, "Burstable", 60, {"app": "web"}))
         self.api.create(holder(*REPORT, "Guaranteed", 60, {}))
@@ -74,14 +74,12 @@ class Stage:
     def killed_event(self, name: Name) -> Seen:
         """The first Event about a killed process of this pod that now runs."""
         uid = self.pod(name)["metadata"]["uid"]
-        return self.events.wait(
-            f"{KILLED} on {name[1]}", lambda seen: (seen.pod, seen.reason) == (uid, KILLED), seconds=120
-        )
+        return self.events.wait(f"{KILLED} on {name[1]}", about_kills_in(uid), seconds=120)
 
     def told(self, name: Name) -> int:
         """How many killed processes of this pod there are Events for."""
         uid = self.pod(name)["metadata"]["uid"]
-        found = self.events.wait_for_sum(lambda seen: (seen.pod, seen.reason) == (uid, KILLED), 0, seconds=0)
+        found = self.events.wait_for_sum(about_kills_in(uid), 0, seconds=0)
         return sum(each.count for each in found)
 
     def agent_ready(self) -> bool:
@@ -92,6 +90,11 @@ class Stage:
         """Undo what the kubelet asks of the kernel: that all of a container goes with one of its processes."""
         uid = self.pod(name)["metadata"]["uid"]
         self.cluster.guest.order("shell", script=f"echo 0 | tee /sys/fs/cgroup/kubepods/*/pod{uid}/*/memory.oom.group")
+
+
+def about_kills_in(uid: str) -> Callable[[Seen], bool]:
+    """Whether an Event is about a killed process of that pod."""
+    return lambda seen: (seen.pod, seen.reason) == (uid, KILLED)
 
 
 def named(pods: Iterable[dict[str, Any]]) -> set[str]:

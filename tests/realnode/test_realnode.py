@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.cluster.waiting import eventually
 from tests.realnode.pods import stormy
 from tests.realnode.realcluster import NAMESPACE, SLOW_SECONDS
-from tests.realnode.stage import KILLED, POSTGRES, PRIORITIES, REPORT, WEB
+from tests.realnode.stage import KILLED, POSTGRES, PRIORITIES, REPORT, WEB, about_kills_in
 
 if TYPE_CHECKING:
     from tests.realnode.realcluster import RealCluster
@@ -77,7 +77,7 @@ def test_no_oom_is_without_policy_in_a_rolling_update(stage: Stage) -> None:
 
     assert kills >= 10
     assert ["policy_name=oompolicy", "Killed process"] * kills == kinds
-    seen = stage.events.wait_for_sum(lambda each: (each.pod, each.reason) == (uid, KILLED), kills, seconds=120)
+    seen = stage.events.wait_for_sum(about_kills_in(uid), kills, seconds=120)
     assert kills <= sum(each.count for each in seen)
 
 
