@@ -52,11 +52,10 @@ test-node: setup ## real OOMs, in a guest per kernel, two guests at a time
 test-node-%: setup
 	$(PYTHON) -m tests.vm.run --kernel $* --deadline 2700 -- python3 -m pytest -p no:cacheprovider $(NODE_TESTS)
 
-# The selftest on one line: of 7.3's runner trixie's clang cannot compile a library of other tests (libarena).
 LINES := $(notdir $(wildcard kernel/patches/*))
 test-kernels: setup ## the patches' style, builds and selftest, and the node tests on each kernel with the hook
 	kernel/build --check $(LINES:%=patched-%)
-	$(PYTHON) -m tests.vm.patched.selftest patched-6.12
+	$(PYTHON) -m tests.vm.patched.selftest $(LINES:%=patched-%)
 	$(PYTHON) -m tests.vm.suite --write $(LINES:%=patched-%) $(LINES:%=as-posted-%)
 
 # First by itself, as for test-cluster. -raP shows the times that were measured.

@@ -354,4 +354,4 @@ module_exit(oompolicy_hook_exit);
 MODULE_DESCRIPTION("bpf_oom_evaluate_task: BPF decides whom the OOM killer takes");
 MODULE_AUTHOR("The oompolicy authors");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION("0.1.0+" SOURCE_HASH);

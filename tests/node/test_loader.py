@@ -226,6 +226,26 @@ def test_module_for_another_kernel_is_refused_in_one_sentence(bare: None, tmp_pa
     assert "oompolicy_hook" in report()["message"]
 
 
+@pytest.mark.module
+def test_a_module_that_the_kernel_has_is_not_made_again(bare: None, tmp_path: Path) -> None:
+    """An agent's next pod attaches with what is loaded, though its build made nothing; of another source it is made."""
+    assert bare is None
+    attached.attach()
+    source = tmp_path / "source"
+    shutil.copytree("kernel/module", source)
+    made = tmp_path / "oompolicy_hook.ko"
+    build = ("build", "--module", made, "--headers", tmp_path / "none", "--source", source)
+
+    assert "nothing to compile" in attached.loader(*build).stderr
+    attached.loader("attach", "--module", made, "--object-dir", BUILD / "bpf")
+    assert ("EvaluateTask", "Module", [], "") == tuple(
+        report()[key] for key in ("backend", "hook", "warnings", "message")
+    )
+    with (source / "oompolicy_hook.c").open("a") as file:
+        file.write("/* another */\n")
+    assert "headers are not installed" in attached.loader(*build).stderr
+
+
 def test_loader_without_capabilities_says_which_it_needs(bare: None) -> None:
     """One sentence with the capabilities' names, and nothing attached."""
     assert bare is None

@@ -2,7 +2,8 @@
 """Build: compile the hook's module against the headers of the kernel that runs.
 
 It needs no privilege, so it is a container of its own; the one that may load modules finds there the module, or the
-sentence that says why there is none. That is no failure: a node without headers still reports its victims.
+sentence that says why there is none. That is no failure: a node without headers still reports its victims, and a node
+with the module in its kernel, left by the agent before, needs no second one.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ def build(options: Options) -> None:
     reason = module.reason_file(file)
     for old in (file, reason):
         old.unlink(missing_ok=True)
+    if module.loaded_from(options.source):
+        # It is read only if somebody takes the module out before this node is attached.
+        reason.write_text("none was made, because the kernel had it\n", encoding="utf-8")
+        log.info("the kernel has this module already: nothing to compile")
+        return
     try:
         _compile(options.headers, options.source, file)
     except UnsupportedError as error:

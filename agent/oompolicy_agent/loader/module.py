@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,9 @@ from oompolicy_agent.loader.hook import MODULE
 from oompolicy_agent.loader.wait import until
 
 SYS: Final = Path("/sys/module") / MODULE
+_SOURCE: Final = ("oompolicy_hook.c", "oompolicy_trace.h", "Kbuild")
+"""What the module's version hashes, in Kbuild's order."""
+
 LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
 
 PATIENCE: Final = 60.0
@@ -99,6 +103,15 @@ def loaded() -> bool:
 def running_version() -> str:
     """The srcversion of the module that is loaded; empty if there is none."""
     return _read(SYS / "srcversion")
+
+
+def loaded_from(source: Path) -> bool:
+    """Whether the module in the kernel was compiled from the files in `source`; False where they are not there."""
+    try:
+        content = b"".join((source / name).read_bytes() for name in _SOURCE)
+    except FileNotFoundError:
+        return False
+    return _read(SYS / "version").endswith(f"+{sha256(content).hexdigest()[:12]}")
 
 
 def _read(path: Path) -> str:

@@ -2,6 +2,7 @@
 """The loader compiles the hook's module with the node's headers, or says why it cannot."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,35 @@ def test_what_an_earlier_build_left_does_not_count(tmp_path: Path, file: Path, s
     run(file, tmp_path / "none", source)
 
     assert not file.exists()
+
+
+@pytest.fixture
+def version(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of the module that the kernel has; `source` has all its files."""
+    for name in ("oompolicy_trace.h", "Kbuild"):
+        (source / name).write_text(name)
+    monkeypatch.setattr(module, "SYS", tmp_path / "sys")
+    (tmp_path / "sys").mkdir()
+    return tmp_path / "sys/version"
+
+
+def test_what_the_kernel_has_is_not_made_again(tmp_path: Path, file: Path, source: Path, version: Path) -> None:
+    """Known by a hash of the source; should somebody take it out meanwhile, the loader says why there is none."""
+    hashed = sha256(b"compiled\noompolicy_trace.hKbuild").hexdigest()
+    version.write_text(f"0.1.0+{hashed[:12]}\n")
+    status = run(file, headers(tmp_path / "headers", GOOD), source)
+
+    assert (0, False) == (status, file.exists())
+    assert "there is no module for this kernel: none was made, because the kernel had it" == module.insert(file)
+
+
+@pytest.mark.parametrize("text", ["0.1.0", "0.1.0+123456789abc", ""])
+def test_any_other_version_does_not_count(tmp_path: Path, file: Path, source: Path, version: Path, text: str) -> None:
+    """The one that is made is told apart from what is loaded, and the node's status says so."""
+    version.write_text(text)
+    run(file, headers(tmp_path / "headers", GOOD), source)
+
+    assert file.exists()
 
 
 def test_a_source_that_is_not_there_is_a_failure(tmp_path: Path, file: Path) -> None:
