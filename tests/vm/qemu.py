@@ -24,6 +24,10 @@ OLDEST_QEMU = (10, 0)
 THROWN_AWAY = "snapshot=on,cache=unsafe"
 """Of what is written to a disk."""
 
+EMULATED = "max,erms=off,fsrm=off,fsrs=off,fzrm=off"
+"""A guest that is told that string instructions are fast clears its pages by them, and QEMU carries out each byte by
+itself. Without the hint the node tests take 30 % less of the processor."""
+
 Accel = Literal["kvm", "tcg"]
 
 KERNEL_WORDS = [
@@ -88,7 +92,7 @@ def base() -> list[str]:
 
 def processor(machine: Machine) -> list[str]:
     """Processor, accelerator and memory."""
-    cpu = "host" if machine.accel == "kvm" else "max"
+    cpu = "host" if machine.accel == "kvm" else EMULATED
     return ["-accel", machine.accel, "-cpu", cpu, "-smp", str(machine.cpus), "-m", str(machine.memory)]
 
 
