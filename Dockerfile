@@ -32,7 +32,7 @@ FROM pip AS python
 RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
 	python3 -m venv --without-pip /opt/oompolicy && /image/pip /opt/oompolicy/bin/python requirements.txt && \
 	/image/trim /opt/oompolicy/lib/python3.13/site-packages
-COPY pyproject.toml README.md /src/
+COPY pyproject.toml /src/
 COPY LICENSES /src/LICENSES
 COPY operator /src/operator
 COPY agent /src/agent

@@ -39,9 +39,10 @@ test-unit: setup ## needs nothing but Python
 	$(PYTHON) -m pytest tests/unit
 
 # First by itself, because pytest hides its progress. Where it fails, the tests say so and are skipped; in CI they fail.
+# Two clusters at a time: each mostly waits.
 test-cluster: setup ## a real API server and etcd on this machine
 	-$(PYTHON) -m tests.cluster.binaries
-	$(PYTHON) -m pytest tests/cluster
+	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile tests/cluster
 
 cluster-binaries: setup ## kube-apiserver, kubectl, etcd: built and fetched once (10 to 25 minutes), or KUBEBUILDER_ASSETS
 	$(PYTHON) -m tests.cluster.binaries

@@ -33,7 +33,7 @@ NAMES: Final = ("oompolicy", "oompolicy-loader")
 LOCK: Final = CHECKOUT / "image/debian.lock"
 EPOCH: Final = CHECKOUT / "image/source-date-epoch"
 # The same as in .dockerignore.
-INPUTS: Final = ("Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "LICENSES", "operator", "agent", "bpf")
+INPUTS: Final = ("Dockerfile", ".dockerignore", "pyproject.toml", "LICENSES", "operator", "agent", "bpf")
 INPUT_FOLDERS: Final = ("kernel/module", "image")
 STRAYS: Final = 3
 """Exit status of image/install where the archive has other versions than the lock."""

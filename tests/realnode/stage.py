@@ -21,6 +21,7 @@ Name = tuple[str, str]
 KILLED: Final = "OOMVictimKilled"
 DEMO: Final = tuple(f"examples/demo/{name}.yaml" for name in ("namespaces", "batch", "databases"))
 POSTGRES, WEB, REPORT = ("shop", "postgres-0"), ("shop", "web"), ("batch", "report")
+AGENTS: Final = "app.kubernetes.io/component=agent"
 HUNGRY: Final = ("shop", "hungry")
 PRIORITIES: Final = {POSTGRES: 900, WEB: 500, REPORT: 100}
 
@@ -82,9 +83,19 @@ class Stage:
         found = self.events.wait_for_sum(about_kills_in(uid), 0, seconds=0)
         return sum(each.count for each in found)
 
-    def agent_ready(self) -> bool:
-        """Whether the DaemonSet has a pod that is."""
-        return bool(self.api.get("DaemonSet", "oompolicy-agent", NAMESPACE)["status"].get("numberReady"))
+    def send_agent_away(self) -> None:
+        """Until it is called back: the DaemonSet is for nodes that nobody has."""
+        self._keep_agents_to({"nobody": "has"})
+        eventually(lambda: self.api.list("Pod", NAMESPACE, labelSelector=AGENTS), lambda pods: not pods, deadline=120)
+
+    def call_agent_back(self) -> None:
+        """Return when it is there."""
+        self._keep_agents_to({"nobody": None})
+        self.cluster.await_agent()
+
+    def _keep_agents_to(self, nodes: dict[str, str | None]) -> None:
+        change = {"spec": {"template": {"spec": {"nodeSelector": nodes}}}}
+        self.api.patch("DaemonSet", "oompolicy-agent", change, namespace=NAMESPACE)
 
     def kill_one_at_a_time(self, name: Name) -> None:
         """Undo what the kubelet asks of the kernel: that all of a container goes with one of its processes."""
