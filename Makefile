@@ -21,7 +21,7 @@ demo: ## two OOMs in a guest, without and with a policy: who dies, and why
 demo-cluster: setup ## the same on a cluster, with kubectl; builds the API server first, once
 	@python3 -m tests.endtoend.demo --build
 
-test: lint docs test-unit test-cluster test-node test-endtoend ## everything that a change has to pass
+test: lint docs test-unit test-cluster test-image test-node test-endtoend test-realnode ## what a change has to pass
 
 lint: setup ## style, types, import contracts, shell scripts
 	.venv/bin/ruff check
