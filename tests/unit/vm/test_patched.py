@@ -11,7 +11,7 @@ import pytest
 from tests.vm.document import replace
 from tests.vm.errors import BuildError
 from tests.vm.patched.recipe import check_options, fragments, options, recipes
-from tests.vm.suite import Result, counts, selection, show, table
+from tests.vm.suite import PAGE, Result, counts, selection, show, table
 
 
 def test_each_folder_of_patches_is_a_kernel_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -59,8 +59,13 @@ def test_what_was_skipped_has_not_passed() -> None:
     assert (4, 6) == counts(junit)
 
 
+def test_the_page_for_a_node_is_followed_on_its_own_kernel_alone() -> None:
+    assert ["tests/node"] == selection("trixie")
+    assert ["tests/node", f"--ignore={PAGE}"] == selection("patched-6.12") == selection("trixie-backports")
+    assert Path(PAGE).exists()
+
+
 def test_the_rules_alone_are_tried_where_the_hook_stands_elsewhere() -> None:
-    assert ["tests/node"] == selection("patched-6.12")
     assert "tests/node/test_order.py" in selection("as-posted-6.12")
     assert all(Path(each).exists() for each in selection("as-posted-6.12"))
 
