@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`node`: a Node whose agent has not started yet."""
+"""`node`: a Node whose agent has not started yet. `api`: an Api without Events."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from oompolicy_agent import kernel as kernel_module
 from oompolicy_agent import treewatch
 from oompolicy_agent.cgroups import scan
+from tests.unit.agent.fakeevents import Api
 from tests.unit.agent.fakenode import FakePins, Node
 
 if TYPE_CHECKING:
@@ -27,3 +28,8 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     yield made
     made.agent.stop()
     made.loop.close()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return Api(tmp_path)

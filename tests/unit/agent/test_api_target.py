@@ -1,78 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every victim becomes an Event, or is counted in one: limits, outages and restarts lose none and count none twice."""
+"""Every victim becomes an Event, or is counted in one: limits and outages lose none and count none twice."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from oompolicy_agent.api import target as module
-from oompolicy_agent.api.outcome import DONE
-from oompolicy_agent.api.target import ApiTarget
-from oompolicy_agent.settings import EventLimits, Settings
-from oompolicy_agent.tally import Tally
-from tests.unit.agent.fakeapi import GONE, LATER, FakePoster, FakeWake, longest
+from tests.unit.agent.fakeapi import GONE, LATER
+from tests.unit.agent.fakeevents import LIMITS, Api, event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from oompolicy_agent.api.outcome import Outcome
-
-LIMITS = EventLimits(node_burst=4, node_rate=1.0, pod_burst=2, pod_rate=0.01, series_every=10.0, under_way=3)
-
-
-def event(number: int, pod: str = "web-0", container: str = "app", policy: str = "web") -> dict[str, Any]:
-    return {
-        "metadata": {"name": f"{pod}.{number}", "namespace": "team-a"},
-        "eventTime": f"2026-11-25T12:00:{number % 60:02}.000001Z",
-        "reason": "OOMVictimKilled",
-        "regarding": {"kind": "Pod", "name": pod, "uid": pod, "fieldPath": f"spec.containers{{{container}}}"},
-        "related": {"name": policy},
-    }
-
-
-class Api:
-    """The Events that the API server has, by name: how many victims each stands for."""
-
-    def __init__(self, folder: Path, limits: EventLimits = LIMITS) -> None:
-        self.settings = Settings(in_cluster=True, node="node-1", state_dir=folder, event_limits=limits)
-        self.events: dict[str, int] = {}
-        self.boot()
-
-    def boot(self) -> None:
-        self.poster, self.tally = FakePoster(), Tally()
-        self.target = ApiTarget(self.settings, self.poster, self.tally, FakeWake(), longest)  # type: ignore[arg-type]
-
-    def offer(self, *events: Mapping[str, Any], now: float = 0.0) -> list[bool]:
-        return [self.target.offer(each["metadata"]["name"], each, now) for each in events]
-
-    def answer(self, outcome: Outcome = DONE, count: int = 1_000) -> None:
-        """Take what was sent; a real API server's answer to what it does not have is 404."""
-        for job in self.poster.jobs[:count]:
-            name = job.body["metadata"]["name"] if job.method == "POST" else job.path.rpartition("/")[2]
-            if outcome is DONE and job.method == "POST":
-                self.events.setdefault(name, 1)
-            elif outcome is DONE:
-                assert name in self.events
-                self.events[name] = job.body["series"]["count"]
-        self.poster.answer(outcome, count)
-
-    def settled(self, now: float = 0.0) -> tuple[str, ...]:
-        return self.target.settled(now).done
-
-    @property
-    def sent(self) -> list[tuple[str, str]]:
-        return [(job.method, job.path.rpartition("/")[2]) for job in self.poster.jobs]
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return Api(tmp_path)
 
 
 def test_an_event_is_posted_and_done_when_it_arrived(api: Api) -> None:
@@ -266,107 +206,3 @@ def test_a_long_time_after_it_is_news_again(api: Api) -> None:
     api.offer(event(3), now=LIMITS.series_idle + 1)
 
     assert [("POST", "events")] == api.sent
-
-
-def test_a_restart_before_the_update_was_answered_says_the_same_number(api: Api) -> None:
-    """The API server may have it or not: the number is the same."""
-    api.offer(event(1), event(2))
-    api.answer()
-    api.settled()
-    api.offer(event(3), event(4))
-    api.settled(now=10.0)
-    api.events["web-0.1"] = 3  # it arrived, and its answer did not
-    api.boot()
-    assert [True, True] == api.offer(event(3), event(4))
-    api.settled(now=11.0)
-    assert [("PATCH", "web-0.1")] == api.sent
-    api.answer()
-
-    assert ("web-0.3", "web-0.4") == api.settled(now=11.0)
-    assert {"web-0.1": 3, "web-0.2": 1} == api.events
-
-
-def test_a_restart_goes_on_counting(api: Api) -> None:
-    """From the number that the API server has."""
-    api.offer(event(1), event(2))
-    api.answer()
-    api.offer(event(3))
-    api.settled(now=10.0)
-    api.answer()
-    api.settled(now=10.0)
-    api.boot()
-    for number in (4, 5, 6):
-        api.offer(event(number), now=11.0)
-        api.answer()
-        api.settled(now=11.0)
-    api.settled(now=30.0)
-    api.answer()
-
-    assert 6 == sum(api.events.values())
-    assert 3 == api.events["web-0.1"]
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"version": 2}', b'{"version": 1, "series": [{}]}', b"\xff"])
-def test_unusable_series_are_left_out_with_a_word(
-    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A kill may be counted twice then; none is lost."""
-    (tmp_path / "series.json").write_bytes(content)
-    Api(tmp_path)
-
-    assert ["WARNING"] == [record.levelname for record in caplog.records]
-
-
-def test_a_full_disk_delays_an_update(api: Api) -> None:
-    """What it counts must be on disk first."""
-    api.offer(event(1), event(2))
-    api.answer()
-    api.offer(event(3))
-    api.settings.series.mkdir()
-    api.settled(now=10.0)
-
-    assert [] == api.sent
-    assert "repeated kills cannot be counted and stay spooled" in api.target.problem
-    api.settings.series.rmdir()
-    api.settled(now=20.0)
-    api.answer()
-    assert (2, "") == (api.events["web-0.1"], api.target.problem)
-
-
-@given(steps=st.lists(st.tuples(st.sampled_from(["kill", "kill", "answer", "wait", "restart"]), st.integers(0, 3))))
-def test_all_are_accounted_for_whatever_happens(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
-) -> None:
-    """Kills of three pods, answers that come or are lost, restarts, time: in the end each is counted exactly once."""
-    api = Api(tmp_path_factory.mktemp("state"), replace(LIMITS, under_way=2))
-    spool: dict[str, dict[str, Any]] = {}
-    pinned: set[str] = set()
-    now, killed = 0.0, 0
-
-    def turn() -> None:
-        done, again = api.target.settled(now)
-        for name in done:
-            spool.pop(name, None)
-        pinned.difference_update([*done, *(name for name, _ in again)])
-        for name, each in spool.items():
-            if name not in pinned:
-                if not api.target.offer(name, each, now):
-                    break
-                pinned.add(name)
-
-    for step, number in [*steps, *[("answer", 0), ("wait", 2)] * (4 * len(steps) + 4)]:
-        if step == "kill":
-            killed += 1
-            spool[f"pod-{number}.{killed}"] = event(killed, f"pod-{number}")
-        elif step == "answer":
-            api.answer(count=number or 1_000)
-        elif step == "wait":
-            now += 10.0**number
-        else:
-            # Whatever is under way arrives, and the agent dies before it hears of it.
-            api.answer(count=number)
-            api.boot()
-            pinned.clear()
-        turn()
-
-    assert (killed, {}) == (sum(api.events.values()), spool)

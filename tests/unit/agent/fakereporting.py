@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the reporter stand on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from oompolicy.model import Defaults
+from oompolicy.resolve import resolve
+from oompolicy_agent.index import Index, Owners
+from oompolicy_agent.outputtarget import OutputTarget
+from oompolicy_agent.reporter import Reporter
+from oompolicy_agent.settings import Settings
+from oompolicy_agent.spool import Spool
+from oompolicy_agent.tally import Tally
+from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, ids_along, make, record, tree_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from oompolicy.model import Pod
+    from oompolicy_agent.cgroups import Tree
+
+
+CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"
+
+
+class Node:
+    """A reporter over a fake tree, with an output that can be made to fail."""
+
+    def __init__(self, folder: Path, boot_id: str = BOOT) -> None:
+        self.root, self.boot_id = folder / "cgroup", boot_id
+        make(self.root, f"{CONTAINER}/nested", "system.slice")
+        self.written: list[Mapping[str, Any]] = []
+        self.error: OSError | None = None
+        self.index = Index()
+        self.spool = Spool(folder / "spool", boot_id)
+        settings = Settings(manifests=folder, node="node-1", naming_grace=5.0, retry_max=4.0)
+        self.before = b""
+        self.settings = settings
+        self.boot()
+
+    def boot(self) -> None:
+        self.target = OutputTarget(self, self.settings.retry_max)
+        self.tally = Tally()
+        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.target, tally=self.tally)
+
+    def last(self) -> bytes:
+        return self.before
+
+    @property
+    def tree(self) -> Tree:
+        return tree_of(self.root)
+
+    def know(self, *pods: Pod) -> None:
+        self.index.update(Owners().of(self.tree, pods, resolve((), (), pods), Defaults()), now=0)
+
+    def kill(self, path: str = CONTAINER, tgid: int = 1, now: float = 0.0, **fields: Any) -> None:  # noqa: ANN401
+        name = self.spool.add(bytes(record(path, ids_along(self.root, path), victim_tgid=tgid, **fields)))
+        assert name is not None
+        self.reporter.arrived(name, now)
+
+    def write(self, manifest: Mapping[str, Any]) -> None:
+        if self.error:
+            raise self.error
+        self.written.append(manifest)
+
+    def run(self, *pods: Pod, now: float = 0.0) -> float | None:
+        return self.reporter.run(pods, self.tree, now)
+
+    def regarded(self) -> list[str]:
+        return [each["regarding"]["name"] for each in self.written]

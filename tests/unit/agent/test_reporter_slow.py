@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A target that is slow loses nothing, and nothing waits for it that need not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy_agent.index import Index
+from oompolicy_agent.reporter import Reporter
+from oompolicy_agent.spool import Spool
+from oompolicy_agent.tally import Tally
+from oompolicy_agent.target import Settled
+from tests.unit.agent.fakereporting import Node
+from tests.unit.agent.fakes import pod
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+
+class SlowTarget:
+    """Takes what it is told to, and says what the test says."""
+
+    fd, problem = -1, ""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, Mapping[str, Any]] = {}
+        self.room = 1_000
+        self.stalled = False
+        self.next = Settled()
+
+    def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:  # noqa: ARG002
+        if self.room == 0:
+            return False
+        self.room -= 1
+        self.taken[name] = event
+        return True
+
+    def settled(self, now: float) -> Settled:  # noqa: ARG002
+        said, self.next = self.next, Settled()
+        return said
+
+    def forget(self, names: Iterable[str]) -> None:
+        for name in names:
+            del self.taken[name]
+
+    def wait(self, now: float) -> float | None:  # noqa: ARG002
+        return 7.0 if self.room == 0 else None
+
+
+class SlowNode(Node):
+    def boot(self) -> None:
+        self.slow, self.tally = SlowTarget(), Tally()
+        self.spool = Spool(self.root.parent / "spool", self.boot_id)
+        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.slow, tally=self.tally)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> SlowNode:
+    return SlowNode(tmp_path)
+
+
+def test_what_is_handed_over_stays_spooled_until_it_arrived(slow: SlowNode) -> None:
+    """It is offered once; it is told to those who look at the node at once, and counted."""
+    slow.know(pod())
+    slow.kill()
+    (name,) = slow.spool.pending
+    for _ in range(2):
+        assert slow.run(pod()) is None
+
+    assert ([name], (name,), 1) == (list(slow.slow.taken), slow.spool.pending, len(slow.reporter.last))
+    assert {("Node", "Burstable"): 1} == slow.tally.victims
+    slow.slow.next = Settled((name,))
+    slow.run(pod())
+    assert () == slow.spool.pending
+
+
+def test_what_has_to_be_offered_again_is_when_its_time_comes(slow: SlowNode) -> None:
+    """Others are not held up meanwhile."""
+    slow.kill("system.slice", tgid=1)
+    slow.run()
+    (first,) = slow.spool.pending
+    slow.slow.next = Settled((), ((first, 60.0),))
+    slow.slow.taken.clear()
+    slow.kill("system.slice", tgid=2)
+
+    assert 60.0 == slow.run()
+    assert first not in slow.slow.taken
+    assert 1 == len(slow.slow.taken)
+    slow.run(now=60.0)
+    assert first in slow.slow.taken
+    assert {("Node", "None"): 2} == slow.tally.victims
+
+
+def test_without_room_they_wait_in_their_order(slow: SlowNode) -> None:
+    """The first that finds no room ends the round; nobody overtakes."""
+    for tgid in (1, 2, 3):
+        slow.kill("system.slice", tgid=tgid)
+    slow.slow.room = 1
+
+    assert 7.0 == slow.run()
+    assert list(slow.spool.pending[:1]) == list(slow.slow.taken)
+    slow.slow.room = 9
+    assert slow.run(now=7.0) is None
+    assert list(slow.spool.pending) == list(slow.slow.taken)
+
+
+def test_what_cannot_be_reported_soon_is_named_now(slow: SlowNode) -> None:
+    """In an hour nobody knows the pod any more; what is under way may come back, too."""
+    slow.know(pod())
+    slow.kill(tgid=1)
+    slow.run(pod())
+    slow.slow.room, slow.slow.stalled = 0, True
+    slow.kill(tgid=2)
+    slow.run(pod())
+    names = slow.spool.pending
+    slow.index = Index()
+    slow.boot()
+    slow.run()
+
+    assert set(names) == set(slow.slow.taken)
+    assert ["web-0", "web-0"] == [each["regarding"]["name"] for each in slow.slow.taken.values()]
+    assert ({}, 2) == (dict(slow.tally.victims), len(slow.reporter.last))
+
+
+def test_it_is_named_once(slow: SlowNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the target stalls, a spooled report is not written again."""
+    kept: list[str] = []
+    monkeypatch.setattr(slow.spool, "keep", lambda name, *_: kept.append(name))
+    slow.slow.room, slow.slow.stalled = 0, True
+    for tgid in (1, 2):
+        slow.kill("system.slice", tgid=tgid)
+    for _ in range(3):
+        slow.run()
+
+    assert list(slow.spool.pending) == kept
+
+
+def test_what_the_spool_drops_is_forgotten(slow: SlowNode) -> None:
+    """Memory is bounded as the spool is."""
+    slow.kill("system.slice", tgid=1)
+    slow.run()
+    slow.spool._drop(slow.spool.pending[0])
+    slow.run()
+
+    assert (set(), set(), {}) == (slow.reporter._told, slow.reporter._under_way, slow.reporter._arrived)
+    assert {} == slow.slow.taken
