@@ -16,7 +16,7 @@ from tests.cluster.binaries import ensure_binaries
 from tests.cluster.waiting import eventually
 from tests.endtoend.guest import CPUS
 from tests.realnode.disk import PAUSE_IMAGE
-from tests.realnode.realcluster import NAMESPACE, real_cluster
+from tests.realnode.realcluster import AGENTS, NAMESPACE, real_cluster
 from tests.realnode.settings import NODE_NAME
 from tests.realnode.usage import python_seconds
 from tests.vm.document import replace
@@ -45,7 +45,6 @@ CPU_GOAL: Final = 0.2
 """Per cent of a core."""
 
 LOOK: Final = {"Private_Clean", "Private_Dirty"}
-AGENT: Final = "app.kubernetes.io/component=agent"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def measure(cluster: RealCluster, pods: int, seconds: float) -> Result:
     with step(f"realnode: {pods} pods"):
         last = fill(cluster, pods)
     filled = time.monotonic()
-    (agent,) = cluster.api.list("Pod", NAMESPACE, labelSelector=AGENT)
+    (agent,) = cluster.api.list("Pod", NAMESPACE, labelSelector=AGENTS)
     words = {"uid": agent["metadata"]["uid"], "program": "oompolicy-agent"}
     eventually(lambda: cluster.guest.order("priority", uid=last), lambda seen: seen is not None, deadline=120)
     before = cluster.guest.order("usage", **words)

@@ -18,7 +18,7 @@ from tests.image.build import NAMES, ensure_images
 from tests.realnode import dockerarchive
 from tests.realnode.containerd import COMMANDS, containerd
 from tests.vm.cache import cache_dir, digest, forget_old, locked, publishing
-from tests.vm.chroot import chroot_run, private_command
+from tests.vm.chroot import MOUNTS, chroot_run, private_command
 from tests.vm.errors import HarnessError, ImageError
 from tests.vm.image import Image, ensure_image
 from tests.vm.progress import run_logged, say, step
@@ -74,7 +74,8 @@ def link(folder: Path, programs: Sequence[Path]) -> None:
 
 def compile_pause(image: Image, work: Path) -> None:
     """With the guest's compiler; static, since nothing else is in its image."""
-    command = ["gcc", "-Wall", "-Werror", "-O2", "-static", "-s", "-o", "/mnt/work/pause", f"/mnt/source/{PAUSE.name}"]
+    made, source = f"{MOUNTS}/work/pause", f"{MOUNTS}/source/{PAUSE.name}"
+    command = ["gcc", "-Wall", "-Werror", "-O2", "-static", "-s", "-o", made, source]
     chroot_run(image, command, {"work": work, "source": FOLDER}, work / "log")
     dockerarchive.write_image(work / "pause.tar", PAUSE_IMAGE, (work / "pause").read_bytes())
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.vm.image import Image
 
 NAMESPACE: Final = "oompolicy-system"
+AGENTS: Final = "app.kubernetes.io/component=agent"
+"""The label of their pods."""
 MEMORY_MIB: Final = 1536
 SLOW_SECONDS: Final = 600.0
 """What an emulated node may take for anything: it compiles a module, starts Python programs."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.cluster.waiting import eventually
 from tests.realnode.pods import holder, hungry
-from tests.realnode.realcluster import NAMESPACE, SLOW_SECONDS
+from tests.realnode.realcluster import AGENTS, NAMESPACE, SLOW_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,7 +21,6 @@ Name = tuple[str, str]
 KILLED: Final = "OOMVictimKilled"
 DEMO: Final = tuple(f"examples/demo/{name}.yaml" for name in ("namespaces", "batch", "databases"))
 POSTGRES, WEB, REPORT = ("shop", "postgres-0"), ("shop", "web"), ("batch", "report")
-AGENTS: Final = "app.kubernetes.io/component=agent"
 HUNGRY: Final = ("shop", "hungry")
 PRIORITIES: Final = {POSTGRES: 900, WEB: 500, REPORT: 100}
 

@@ -18,17 +18,20 @@ if TYPE_CHECKING:
 
     from tests.vm.image import Image
 
-# $1 is the root, $2 $3 a host path and its name below /mnt, and so on up to "--", and then comes the command.
+MOUNTS = "/mnt"
+"""Below this the chroot has the folders of the host, by their names."""
+
+# $1 is the root, $2 $3 a host path and its name below MOUNTS, and so on up to "--", and then comes the command.
 # 7.3's objtool needs /proc.
-ENTER = """
+ENTER = f"""
 root=$1; shift
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/tmp"
-mount -t tmpfs tmpfs "$root/mnt"
+mount -t tmpfs tmpfs "$root{MOUNTS}"
 while [ "$1" != -- ]; do
-    mkdir -p "$root/mnt/$2"
-    mount --bind "$1" "$root/mnt/$2"
+    mkdir -p "$root{MOUNTS}/$2"
+    mount --bind "$1" "$root{MOUNTS}/$2"
     shift 2
 done
 shift
@@ -47,12 +50,12 @@ def private_command(script: str, arguments: Sequence[str]) -> list[str]:
 
 
 def chroot_command(root: Path, argv: Sequence[str], binds: Mapping[str, Path]) -> list[str]:
-    """Write the command that enters the chroot; `binds` names host directories below /mnt."""
+    """Write the command that enters the chroot; `binds` names host directories below MOUNTS."""
     return private_command(ENTER, [str(root), *pairs(binds), "--", *argv])
 
 
 def pairs(binds: Mapping[str, Path]) -> list[str]:
-    """A host path and its name below /mnt, and so on."""
+    """A host path and its name below MOUNTS, and so on."""
     return [word for name, path in binds.items() for word in (str(path), name)]
 
 

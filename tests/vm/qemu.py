@@ -26,7 +26,7 @@ THROWN_AWAY = "snapshot=on,cache=unsafe"
 
 EMULATED = "max,erms=off,fsrm=off,fsrs=off,fzrm=off"
 """A guest that is told that string instructions are fast clears its pages by them, and QEMU carries out each byte by
-itself. Without the hint the node tests take 30 % less of the processor."""
+itself. Without the hint node tests take a quarter less of the processor."""
 
 Accel = Literal["kvm", "tcg"]
 

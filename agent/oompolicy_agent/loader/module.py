@@ -106,7 +106,10 @@ def running_version() -> str:
 
 
 def loaded_from(source: Path) -> bool:
-    """Whether the module in the kernel was compiled from the files in `source`; False where they are not there."""
+    """Whether the module in the kernel was compiled from the files in `source`; False where they are not there.
+
+    srcversion would tell the same, but only after a compilation: the kernel's modpost makes it.
+    """
     try:
         content = b"".join((source / name).read_bytes() for name in _SOURCE)
     except FileNotFoundError:
