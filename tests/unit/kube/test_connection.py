@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import socket
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+from oompolicy.kube.client import Configuration
 from oompolicy.kube.connection import Connection, apply, connect
 from oompolicy.kube.errors import ApiError, UnreachableError
 from tests.unit.kube.server import Answer, serving, status
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from oompolicy.kube.client import Configuration
 
 
 def test_a_request_gives_the_object_of_the_answer() -> None:
@@ -98,6 +99,22 @@ def test_nobody_there_is_said_with_the_address() -> None:
         connection = Connection(server.configuration)
     with pytest.raises(UnreachableError, match=f"no answer from {server.url}: .*Connection refused"):
         connection.request("GET", "/x")
+
+
+def test_a_server_that_ends_before_the_handshake_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where Python loses the socket then (pyproject.toml), which is told when it is collected."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def connect_and_reset(*_words: object, **_options: object) -> socket.socket:
+        found = socket.create_connection(listening.getsockname())
+        listening.close()
+        return found
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", connect_and_reset)
+    configuration = Configuration(host=f"https://127.0.0.1:{listening.getsockname()[1]}")
+    with pytest.raises(UnreachableError, match="Connection reset by peer"):
+        Connection(lambda: configuration).request("GET", "/x")
+    gc.collect()
 
 
 def test_a_silent_server_is_unreachable() -> None:
