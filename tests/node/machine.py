@@ -49,10 +49,10 @@ class Node:
         Path(path).write_text(str(value))
         self._stack.callback(Path(path).write_text, before)
 
-    def affinity(self, cpus: set[int]) -> None:
-        """Where this process runs, and all that it starts."""
-        self._stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cpus)
+    def affinity(self, cpus: set[int], pid: int = 0) -> None:
+        """Where a process runs, and all that it starts; 0 is this one."""
+        self._stack.callback(os.sched_setaffinity, pid, os.sched_getaffinity(pid))
+        os.sched_setaffinity(pid, cpus)
 
     def fill(self) -> None:
         """Leave little free memory. Reserved huge pages are nobody's: no task can be killed for them."""

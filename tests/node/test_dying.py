@@ -23,14 +23,19 @@ class Spinner(Hog):
         super().__init__(None, 0, options=["--spin", str(cpu)])
 
 
-def test_slow_victim_is_not_joined_by_a_second(node: Node, pod: Pod, policy: Policy) -> None:
-    """While the victim cannot run to its end, nobody else dies for the same shortage."""
+def starve(node: Node) -> None:
+    """Let a `Spinner` have all of CPU 1, and ourselves be elsewhere."""
     assert (os.cpu_count() or 0) >= 2
     node.affinity({0})
     node.sysctl("kernel.sched_rt_runtime_us", -1)
     # Since Linux kernel commit 557a6bfc662c ("sched/fair: Add trivial fair server") (in v6.12) a CPU's fair tasks
     # have a twentieth of it whatever the real-time tasks want.
     node.write("/sys/kernel/debug/sched/fair_server/cpu1/runtime", 0)
+
+
+def test_slow_victim_is_not_joined_by_a_second(node: Node, pod: Pod, policy: Policy) -> None:
+    """While the victim cannot run to its end, nobody else dies for the same shortage."""
+    starve(node)
     slow = pod.hog("slow", 30, options=["--cpu", "1"])
     others = [pod.hog(f"other{index}", 8) for index in range(2)]
     policy.set({cgroup_of(slow): 100, cgroup_of(others[0]): 200, cgroup_of(others[1]): 300})
