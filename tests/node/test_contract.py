@@ -105,6 +105,23 @@ def test_select_of_one_that_cannot_be_killed_changes_nothing(
     assert STOCK == (answers.asked(never) > 0)
 
 
+def test_abort_about_one_that_cannot_be_killed_ends_the_scan_of_the_module_alone(pod: Pod, answers: Answers) -> None:
+    """A kernel with the hook in it does not ask about such a task."""
+    never, other = pod.hog("never", 4, adj=-1000), pod.hog("other", 40)
+    answers.set({never: ABORT})
+    trigger = pod.node.hog(pod.cgroup.child("trigger"), 0)
+    before = oom_kills()
+    trigger.ask_to_grow(24)
+    if STOCK:
+        wait_until("several scans have ended", lambda: answers.asked(never) >= 3)
+        assert before == oom_kills()
+        answers.set({never: NEXT})
+
+    assert other.was_killed()
+    assert never.alive
+    assert STOCK == (answers.asked(never) > 0)
+
+
 def test_nobody_asks_about_a_victim_that_is_dying(node: Node, answers: Answers) -> None:
     """Only the scan of a sysrq, which waits for no victim, gets as far as to ask."""
     starve(node)
