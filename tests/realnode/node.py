@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy_agent.bpf import PriorityMap
 from tests.cluster.server import Server
+from tests.cluster.waiting import eventually
 from tests.endtoend.wire import Wire, obey
 from tests.node.hog import oom_kills
 from tests.node.machine import pin_this_process
@@ -119,8 +120,11 @@ class KernelLog:
             self._process = subprocess.Popen(["dmesg", "--follow-new"], stdin=subprocess.DEVNULL, stdout=output)
 
     def followed(self) -> list[str]:
-        """All since then, which ends it."""
+        """All since then, which ends it; whoever writes the file may be behind when the node is out of memory."""
         if self._process:
+            end = f"read up to here by {self._process.pid}"
+            Path("/dev/kmsg").write_text(end)
+            eventually(self._file.read_text, lambda text: end in text)
             self._process.terminate()
             self._process.wait()
         return self._file.read_text().splitlines()
