@@ -80,15 +80,17 @@ def test_select_takes_one_whom_the_kernel_would_not(pod: Pod, answers: Answers, 
     assert small is pod.first_victim()
 
 
-@pytest.mark.parametrize(("order", "victim"), [((0, 1), 1), ((1, 0), 0)])
+@pytest.mark.parametrize(
+    ("order", "selected", "victim"), [((0, 1), 0, 1), ((1, 0), 0, 0), ((0, 1), 1, 1), ((1, 0), 1, 1)]
+)
 def test_whoever_was_selected_has_the_kernels_points(
-    pod: Pod, answers: Answers, order: tuple[int, ...], victim: int
+    pod: Pod, answers: Answers, order: tuple[int, ...], selected: int, victim: int
 ) -> None:
-    """A bigger one without an answer takes the place of a smaller one that was selected before it."""
-    both = hogs(pod, (20, 30), order)
-    answers.set({both[0]: SELECT})
+    """A bigger one without an answer takes the place of one that was selected before it, and a smaller one does not."""
+    small_and_big = hogs(pod, (20, 30), order)
+    answers.set({small_and_big[selected]: SELECT})
 
-    assert both[victim] is pod.first_victim()
+    assert small_and_big[victim] is pod.first_victim()
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -124,7 +124,7 @@ class KernelLog:
         if self._process:
             end = f"read up to here by {self._process.pid}"
             Path("/dev/kmsg").write_text(end)
-            eventually(self._file.read_text, lambda text: end in text)
+            eventually(self._file.read_text, lambda text: end in text, deadline=START_SECONDS)
             self._process.terminate()
             self._process.wait()
         return self._file.read_text().splitlines()
