@@ -12,7 +12,7 @@ import pytest
 
 from tests.node import answers as other_policy
 from tests.node.answers import Answers, Verdict
-from tests.node.hog import KernelLog, oom_kills
+from tests.node.hog import KernelLog, oom_kills, run_out_of_memory
 from tests.node.policy import STOCK
 from tests.node.running_agent import wait_until
 from tests.node.test_dying import Spinner, starve
@@ -58,13 +58,20 @@ def test_abort_spares_everyone_until_the_answer_is_another(pod: Pod, answers: An
     answers.set({aborts: ABORT, selected: SELECT})
     trigger = pod.node.hog(pod.cgroup.child("trigger"), 0)
     before = oom_kills()
-    trigger.ask_to_grow(30)
-    wait_until("several scans have ended", lambda: answers.asked(aborts) >= 3)
+    with closing(KernelLog()) as log:
+        trigger.ask_to_grow(30)
+        wait_until("several scans have ended", lambda: answers.asked(aborts) >= 3)
 
-    assert before == oom_kills()
-    assert all(hog.alive for hog in (aborts, selected, bigger, trigger))
-    answers.set_others(NEXT)
-    answers.set({aborts: NEXT})
+        assert before == oom_kills()
+        assert all(hog.alive for hog in (aborts, selected, bigger, trigger))
+        answers.set_others(NEXT)
+        answers.set({aborts: NEXT})
+        said = [log.line()]
+        while "Killed process" not in said[-1]:
+            said.append(log.line())
+
+    # Of the whole node this would be a panic.
+    assert not [line for line in said if "no killable processes" in line]
     assert selected.was_killed()
     assert aborts.alive
     assert bigger.alive
@@ -105,6 +112,18 @@ def test_select_of_one_that_cannot_be_killed_changes_nothing(
     assert never.alive
     assert small.alive
     assert STOCK == (answers.asked(never) > 0)
+
+
+def test_an_oom_knows_nothing_of_the_one_before(pod: Pod, answers: Answers) -> None:
+    """Also where that one ended with somebody who was selected as the last of all."""
+    big, _ = hogs(pod, (30, 8), (0, 1))
+    trigger = pod.node.hog(pod.cgroup.child("trigger"), 0)
+    answers.set_others(NEXT)
+    answers.set({trigger: SELECT})
+    assert [trigger] == run_out_of_memory(trigger, pod.hogs)
+    answers.clear()
+
+    assert big is pod.first_victim()
 
 
 def test_abort_about_one_that_cannot_be_killed_ends_the_scan_of_the_module_alone(pod: Pod, answers: Answers) -> None:
