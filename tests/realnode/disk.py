@@ -74,9 +74,9 @@ def link(folder: Path, programs: Sequence[Path]) -> None:
 
 def compile_pause(image: Image, work: Path) -> None:
     """With the guest's compiler; static, since nothing else is in its image."""
-    made, source = f"{MOUNTS}/work/pause", f"{MOUNTS}/source/{PAUSE.name}"
+    made, source = f"{MOUNTS}/made/pause", f"{MOUNTS}/source/{PAUSE.name}"
     command = ["gcc", "-Wall", "-Werror", "-O2", "-static", "-s", "-o", made, source]
-    chroot_run(image, command, {"work": work, "source": FOLDER}, work / "log")
+    chroot_run(image, command, {"made": work, "source": FOLDER}, work / "log")
     dockerarchive.write_image(work / "pause.tar", PAUSE_IMAGE, (work / "pause").read_bytes())
 
 

@@ -37,6 +37,8 @@ PATH: Final = f"{DISK}/bin:{os.environ['PATH']}"
 DAEMON_SCORE_ADJ: Final = -999
 """As containerd's unit has it; kubelet and kube-proxy give it to themselves."""
 START_SECONDS: Final = 120.0
+READ_SECONDS: Final = 120.0
+"""For whoever writes the kernel's log to a file, on a node that has just run out of memory."""
 
 
 def prepare(files: Mapping[str, str]) -> None:
@@ -124,7 +126,7 @@ class KernelLog:
         if self._process:
             end = f"read up to here by {self._process.pid}"
             Path("/dev/kmsg").write_text(end)
-            eventually(self._file.read_text, lambda text: end in text, deadline=START_SECONDS)
+            eventually(self._file.read_text, lambda text: end in text, deadline=READ_SECONDS)
             self._process.terminate()
             self._process.wait()
         return self._file.read_text().splitlines()
