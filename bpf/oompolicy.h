@@ -47,12 +47,13 @@ enum oompolicy_stat {
 	OOMPOLICY_STAT_SELECT,		/* answers BPF_EVAL_SELECT */
 	OOMPOLICY_STAT_NEXT,		/* answers BPF_EVAL_NEXT */
 	OOMPOLICY_STAT_NO_POLICY,	/* answers NO_BPF_POLICY */
-	OOMPOLICY_STAT_VICTIMS,		/* victims seen */
+	OOMPOLICY_STAT_VICTIMS,		/* processes that the OOM killer killed, each counted once */
 	OOMPOLICY_STAT_VICTIMS_DROPPED,	/* of these: no room in events */
 	OOMPOLICY_STAT_CGROUPS_DROPPED,	/* announcements: no room in cgroups */
 	OOMPOLICY_STAT_ENTRIES_DELETED,	/* entries gone with their cgroup */
 	OOMPOLICY_STAT_BYPASSED,	/* victims of an OOM that never asked the hook */
 	OOMPOLICY_STAT_NOBODY,		/* scans that chose nobody */
+	OOMPOLICY_STAT_DYING,		/* marked as victims while they were dying already: nobody killed them for it */
 	OOMPOLICY_STAT_COUNT,
 };
 
@@ -61,18 +62,28 @@ enum oompolicy_victim_flag {
 	OOMPOLICY_VICTIM_SELECTED = 1 << 0,
 	/* The kernel alone would have chosen the task in spared_*. */
 	OOMPOLICY_VICTIM_CHANGED = 1 << 1,
-	/* Killed with the chosen task, by memory.oom.group or for sharing its memory. */
+	/* Killed with the chosen task by memory.oom.group. */
 	OOMPOLICY_VICTIM_GROUP = 1 << 2,
 	/* The spared task has an entry, or an ancestor that has one. */
 	OOMPOLICY_VICTIM_SPARED_ENTRY = 1 << 3,
 	/* The OOM came from a cpuset or memory policy, not from the whole node. */
 	OOMPOLICY_VICTIM_CONSTRAINED = 1 << 4,
+	/* The program did not see this OOM begin: scope, total_pages and the other flags are unknown. */
+	OOMPOLICY_VICTIM_NO_SCOPE = 1 << 5,
 };
 
-/* No ancestor of the victim has an entry: host priority. */
+/*
+ * As priority_level: no ancestor of the victim has an entry, so it has the
+ * host's priority. As trigger_level and spared_level: the cgroups are unknown.
+ */
 #define OOMPOLICY_NO_LEVEL	0xffffffffu
 
-/* events: ring buffer of struct oompolicy_victim, one per process killed */
+/*
+ * events: ring buffer of struct oompolicy_victim, one per process that the OOM
+ * killer counts in /proc/vmstat's oom_kill. A process that is killed only
+ * because it shares the memory of a victim has none: the kernel marks and
+ * counts the victim alone.
+ */
 struct oompolicy_victim {
 	__u64 boottime_ns;		/* CLOCK_BOOTTIME of the kill */
 	__u64 start_boottime_ns;	/* of the victim: with its tgid its identity */
@@ -87,6 +98,8 @@ struct oompolicy_victim {
 	__u64 pgtables_bytes;
 	__u64 total_pages;		/* what the scope may hold, as badness sees it */
 	__u64 cgroup_ids[OOMPOLICY_LEVELS];	/* [0] is the root */
+	__u64 trigger_cgroup_ids[OOMPOLICY_LEVELS];
+	__u64 spared_cgroup_ids[OOMPOLICY_LEVELS];
 	__s64 badness;			/* pages, oom_score_adj included */
 	__s64 spared_badness;
 	__u32 victim_tgid;
@@ -101,13 +114,15 @@ struct oompolicy_victim {
 	__u32 level;			/* of the victim's cgroup; the root is 0 */
 	__u32 priority_level;		/* where its entry stands, or OOMPOLICY_NO_LEVEL */
 	__u32 candidates;		/* tasks the hook was asked about */
+	__u32 trigger_level;
+	__u32 spared_level;
 	char victim_comm[OOMPOLICY_COMM];
 	char trigger_comm[OOMPOLICY_COMM];
 	char spared_comm[OOMPOLICY_COMM];
 	/* kernfs names from the root down; cgroup_names[0] is empty */
 	char cgroup_names[OOMPOLICY_LEVELS][OOMPOLICY_NAME];
 };
-_Static_assert(sizeof(struct oompolicy_victim) == 1456, "oompolicy_victim");
+_Static_assert(sizeof(struct oompolicy_victim) == 1656, "oompolicy_victim");
 _Static_assert(sizeof(struct oompolicy_entry) == 16, "oompolicy_entry");
 _Static_assert(sizeof(struct oompolicy_settings) == 8, "oompolicy_settings");
 

@@ -42,6 +42,7 @@ class Stat(IntEnum):
     ENTRIES_DELETED = 8
     BYPASSED = 9
     NOBODY = 10
+    DYING = 11
 
 
 class VictimFlag(IntFlag):
@@ -52,6 +53,7 @@ class VictimFlag(IntFlag):
     GROUP = 1 << 2
     SPARED_ENTRY = 1 << 3
     CONSTRAINED = 1 << 4
+    NO_SCOPE = 1 << 5
 
 
 class CgroupChange(IntEnum):
@@ -103,6 +105,8 @@ class VictimRecord(ctypes.Structure):
     pgtables_bytes: int
     total_pages: int
     cgroup_ids: ctypes.Array[ctypes.c_uint64]
+    trigger_cgroup_ids: ctypes.Array[ctypes.c_uint64]
+    spared_cgroup_ids: ctypes.Array[ctypes.c_uint64]
     badness: int
     spared_badness: int
     victim_tgid: int
@@ -117,6 +121,8 @@ class VictimRecord(ctypes.Structure):
     level: int
     priority_level: int
     candidates: int
+    trigger_level: int
+    spared_level: int
     victim_comm: bytes
     trigger_comm: bytes
     spared_comm: bytes
@@ -136,6 +142,8 @@ class VictimRecord(ctypes.Structure):
         ("pgtables_bytes", ctypes.c_uint64),
         ("total_pages", ctypes.c_uint64),
         ("cgroup_ids", ctypes.c_uint64 * LEVELS),
+        ("trigger_cgroup_ids", ctypes.c_uint64 * LEVELS),
+        ("spared_cgroup_ids", ctypes.c_uint64 * LEVELS),
         ("badness", ctypes.c_int64),
         ("spared_badness", ctypes.c_int64),
         ("victim_tgid", ctypes.c_uint32),
@@ -150,6 +158,8 @@ class VictimRecord(ctypes.Structure):
         ("level", ctypes.c_uint32),
         ("priority_level", ctypes.c_uint32),
         ("candidates", ctypes.c_uint32),
+        ("trigger_level", ctypes.c_uint32),
+        ("spared_level", ctypes.c_uint32),
         ("victim_comm", ctypes.c_char * COMM),
         ("trigger_comm", ctypes.c_char * COMM),
         ("spared_comm", ctypes.c_char * COMM),
