@@ -46,6 +46,21 @@ def test_priority_decides_on_the_whole_node(
     assert hogs[victim] is run_out_of_memory(node.hog(node.cgroup("host"), 0), hogs)[0]
 
 
+@pytest.mark.parametrize(("priorities", "victim"), [((100, 200), "fresh"), ((150, 150), "swapped")])
+def test_priority_decides_where_a_pod_may_swap(
+    node: Node, pod: Pod, policy: Policy, priorities: tuple[int, int], victim: str
+) -> None:
+    """The same order; and what has gone to swap still counts, so that of two equals the bigger one dies."""
+    node.swap(64)
+    pod.cgroup.write("memory.swap.max", 24 << 20)
+    hogs = {name: pod.hog(name, {"swapped": 30, "fresh": 20}[name]) for name in ("swapped", "fresh")}
+    # 22 of 30 MiB, so that less of it is in memory than of the other.
+    cgroup_of(hogs["swapped"]).swap_out(22 << 20)
+    policy.set(dict(zip((cgroup_of(hogs["fresh"]), cgroup_of(hogs["swapped"])), priorities, strict=True)))
+
+    assert hogs[victim] is pod.first_victim()
+
+
 def test_order_of_the_scan_does_not_matter(pod: Pod, policy: Policy) -> None:
     """The lowest of many priorities dies, wherever it stands between the others."""
     priorities = [500, 300, 700, 100, 300, 900]
