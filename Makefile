@@ -7,7 +7,7 @@ NODE_TESTS ?= tests/node
 # The newest stock kernel, and one with the hook in it; `make test` has Debian 13's, `make test-kernels` all others.
 MORE_KERNELS := trixie-backports patched-6.12
 # Steps that run two at a time. The longest begin first, and what has to be built begins before what needs it.
-TEST := test-node cluster-binaries lint docs test-unit test-cluster test-endtoend
+TEST := test-node test-numa cluster-binaries lint docs test-unit test-cluster test-endtoend
 TEST_MORE := test-images-once test-more-kernels test-realnode
 
 # The lines of two steps are mixed, so each says which step it is of.
@@ -65,6 +65,11 @@ test-node-%: setup
 	$(PYTHON) -m tests.vm.run --kernel $* --deadline 2700 -- \
 		python3 -m pytest -p no:cacheprovider --durations=5 $(NODE_TESTS) $(SHOW)
 
+# On one node what the tests ask for is a cpuset for all of it.
+test-numa: setup ## who can die where memory has nodes: a guest with two of them
+	$(PYTHON) -m tests.vm.run --nodes 2 --deadline 900 -- \
+		python3 -m pytest -p no:cacheprovider tests/node/test_numa.py $(SHOW)
+
 test-more-kernels: setup ## the node tests on the newest stock kernel, and on one with the hook in it
 	$(PYTHON) -m tests.vm.suite --jobs 1 --ooms 100 $(MORE_KERNELS) $(SHOW)
 
@@ -116,6 +121,6 @@ bench-realnode: setup ## what the agent takes on a node with 110 pods: docs/benc
 clean: ## what a build leaves in the checkout; the cache stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node \
+.PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa \
 	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode \
 	bench bench-images bench-cluster bench-path bench-realnode clean

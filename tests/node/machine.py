@@ -7,13 +7,15 @@ import ctypes
 import os
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tests.node.cgroup import Cgroup
 from tests.node.hog import Hog
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
+
+AnyHog = TypeVar("AnyHog", bound=Hog)
 
 MCL_CURRENT: Final = 1
 """<sys/mman.h>"""
@@ -40,7 +42,7 @@ class Node:
     def hog(self, cgroup: Cgroup | None, mib: int, **options: Any) -> Hog:  # noqa: ANN401 (what Hog takes)
         return self.adopt(Hog(cgroup, mib, **options))
 
-    def adopt(self, hog: Hog) -> Hog:
+    def adopt(self, hog: AnyHog) -> AnyHog:
         self._stack.callback(hog.end)
         return hog
 
