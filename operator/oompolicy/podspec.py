@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from oompolicy.fields import Field
+from oompolicy.mirror import MIRROR, read_mirror
 from oompolicy.model import Container, ContainerKind, Namespace, Pod, QOSClass
 from oompolicy.problems import Report
 from oompolicy.resources import (
@@ -18,7 +19,6 @@ from oompolicy.resources import (
     read_resources,
 )
 
-MIRROR: Final = "kubernetes.io/config.mirror"
 _STAND_IN: Final = uuid.UUID("6f6f6d70-6f6c-4963-b973-74616e64696e")
 _STATUSES: Final = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
@@ -69,6 +69,7 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
         cgroup_uid=annotations.get(MIRROR) or uid,
         phase=_text(status.child("phase")),
         memory_request=memory_request(demand),
+        mirror=read_mirror(raw),
     )
     report.refuse_if_any()
     return pod
