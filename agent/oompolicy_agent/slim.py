@@ -50,7 +50,13 @@ def _pod_status(raw: _Object) -> dict[str, Any]:
 
 def _container_status(raw: _Object) -> dict[str, Any]:
     last = ((raw.get("lastState") or {}).get("terminated") or {}).get("containerID")
-    return _only(raw, ("name", "containerID")) | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
+    state = raw.get("state")
+    running = isinstance(state, Mapping) and state.get("running") is not None
+    return (
+        _only(raw, ("name", "containerID"))
+        | ({"state": {"running": {}}} if running else {})
+        | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
+    )
 
 
 def _lists(raw: _Object, keys: tuple[str, ...], each: Callable[[_Object], dict[str, Any]]) -> dict[str, Any]:
