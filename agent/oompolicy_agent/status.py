@@ -58,6 +58,7 @@ class View:
     spool_dropped: int
     problems: Mapping[Area, tuple[str, ...]]
     assignments: tuple[Assignment, ...] = ()
+    claims_refused: int = 0
     last_victims: tuple[Mapping[str, Any], ...] = field(default=())
 
     @property

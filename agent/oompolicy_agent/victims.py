@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.cgroups import parse_name
+from oompolicy_agent.claims import by_cgroup
 from oompolicy_agent.index import Owner, container_owner, pod_owner
 from oompolicy_agent.layout import LEVELS, NO_LEVEL, VictimFlag, VictimRecord
 from oompolicy_agent.text import printable
@@ -152,7 +153,7 @@ def qos_class(victim: Victim) -> QOSClass | None:
 
 def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVictim:
     """By the nearest ancestor the index knows, else by the names the kernel gave."""
-    known = {pod.cgroup_uid: pod for pod in pods}
+    known = by_cgroup(pods)
     return NamedVictim(
         victim=victim,
         owner=_completed(_owner(victim, index), known),
