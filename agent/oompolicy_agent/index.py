@@ -63,6 +63,16 @@ class Index:
         gone = self._gone.get(cgroup_id)
         return gone[0] if gone else None
 
+    @property
+    def blank(self) -> bool:
+        """True if it knows of no cgroup at all, such as of those of another boot."""
+        return not self._present and not self._gone
+
+    def has_container(self, container_id: str) -> bool:
+        """True if a pod's cgroup has, or had, this container."""
+        every = [*self._present.values(), *(owner for owner, _ in self._gone.values())]
+        return any(owner.container_id == container_id for owner in every)
+
     def update(self, owners: Mapping[int, Owner], now: float) -> bool:
         """Take a new snapshot; True if anything changed. `now`: seconds of any clock that only runs forward."""
         merged = {cgroup_id: _keep_name(self.get(cgroup_id), owner) for cgroup_id, owner in owners.items()}
