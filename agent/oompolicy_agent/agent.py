@@ -17,6 +17,7 @@ from oompolicy_agent.keeper import Keeper
 from oompolicy_agent.kernel import Kernel
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.spool import Spool
+from oompolicy_agent.strays import Strays, sentence
 from oompolicy_agent.treewatch import TreeWatch
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Agent:
             on_change=self.full_check,
         )
         self._settled, self._desired = Settled(), Desired()
+        self._strays = Strays(settings.strays_after)
+        self._not_mapped: tuple[Pod, ...] = ()
         self._attachment = attach.look(settings.run_dir, settings.bpffs, boot_id)
         self._status: dict[str, Any] = {}
         self._keeper = Keeper(
@@ -155,7 +158,6 @@ class Agent:
             return
         known, defaults = self._source.known, self._settings.defaults
         pods, assignments = (known.pods, known.assignments) if known else ((), ())
-        lost = self._desired.not_mapped
         self._settled = settled = settle(pods, assignments, tree, self._index.get, defaults)
         self._desired = desired(settled.assignments, settled.pods, tree, defaults)
         owners = self._owners.of(tree, settled.pods, settled.assignments, defaults)
@@ -164,10 +166,20 @@ class Agent:
         entries = {**self._desired.entries, **kept(alone, self._index.get)}
         # Before the first good state the loader's entries, from the checkpoint, are better than none.
         self._kernel.write(entries, keep=alone, delete=known is not None)
-        _log_mapping(settled.pods, lost, self._desired.not_mapped)
+        self._look_for_strays(tree)
         if changed:
             self._keeper.save_later()
         self._touch()
+
+    def _look_for_strays(self, tree: Tree) -> None:
+        """State which pods are not mapped, and of which of them the cgroup is there, and empty."""
+        strays = self._strays.look(self._settled.pods, tree, self._loop.clock())
+        if strays.wait is not None:
+            self._loop.after(strays.wait, "strays", self._act)
+        self.problems.set("drivers", sentence(strays.pods))
+        before, waiting = self._not_mapped, self._settled.waiting
+        self._not_mapped = (*self._desired.not_mapped, *strays.pods, *waiting)
+        _log_mapping((*self._settled.pods, *waiting), before, self._not_mapped, {pod.uid for pod in strays.pods})
 
     # Victims.
 
@@ -222,7 +234,7 @@ class Agent:
             attachment=self._attachment,
             policy_hash=known.policy_hash if known else "",
             pods=(*self._settled.pods, *self._settled.waiting),
-            not_mapped=(*self._desired.not_mapped, *self._settled.waiting),
+            not_mapped=self._not_mapped,
             entries=self._kernel.entries,
             entries_missing=self._kernel.missing,
             counters=self._kernel.counters(),
@@ -235,11 +247,12 @@ class Agent:
         )
 
 
-def _log_mapping(pods: tuple[Pod, ...], before: tuple[Pod, ...], now: tuple[Pod, ...]) -> None:
+def _log_mapping(pods: tuple[Pod, ...], before: tuple[Pod, ...], now: tuple[Pod, ...], strays: set[str]) -> None:
     there, uids_before, uids_now = ({pod.uid for pod in each} for each in (pods, before, now))
     for pod in now:
         if pod.uid not in uids_before:
-            log.info("pod %s/%s is not mapped: it has no cgroup yet", pod.namespace, pod.name)
+            why = "its containers run outside of its cgroup" if pod.uid in strays else "it has no cgroup yet"
+            log.info("pod %s/%s is not mapped: %s", pod.namespace, pod.name, why)
     for pod in before:
         if pod.uid in there and pod.uid not in uids_now and pod.phase not in FINISHED:
             log.info("pod %s/%s is mapped", pod.namespace, pod.name)
