@@ -13,8 +13,8 @@ owner (`oompolicy.mirror`). So a claim is settled by what others cannot write, i
 
 A mirror pod of the third kind gets no priority below the class default, nor below that of another such pod with the
 same claim: for that moment a forged pod may raise a static pod, and never lower it.
-No mirror pod of the third kind gets a cgroup with a uid of the API server's form, which belongs to a pod that runs
-without an object, or one that another pod had before: an object that was deleted is no invitation.
+No mirror pod of the third kind gets a cgroup with a uid of the API server's form, and none at all gets one that a pod
+with this uid had before: such a pod runs on without its object for a while, after somebody deleted it by force.
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ def _judge(claimants: list[Pod], cgroup: PodCgroup | None, before: Owner | None)
     # The API server and `oompolicy.manifests` let no two pods have one uid.
     if own := next((pod for pod in claimants if pod.uid == pod.cgroup_uid), None):
         return _Verdict(own, (own,), NOT_ITS_OWN)
+    if before and before.pod and before.pod_uid == before.cgroup_uid:
+        return _Verdict(None, (), NOT_PROVEN)
     proven = tuple(pod for pod in claimants if _proven(pod, cgroup))
     if len(proven) == 1:
         return _Verdict(proven[0], proven, NOT_PROVEN)
@@ -126,8 +128,6 @@ def _judge(claimants: list[Pod], cgroup: PodCgroup | None, before: Owner | None)
 
 def _heir(rivals: tuple[Pod, ...], before: Owner) -> Pod | None:
     """The kubelet makes a mirror pod anew, under its name, when somebody deletes it."""
-    if before.pod_uid == before.cgroup_uid:
-        return None
     return next((pod for pod in rivals if (pod.namespace, pod.name) == (before.namespace, before.pod)), None)
 
 
@@ -143,6 +143,11 @@ def _why(pod: Pod, verdict: _Verdict) -> str:
     """Why `pod` is refused: its own flaw, if it has one, tells its owner more than what speaks for another pod."""
     flawed = verdict.why != NOT_ITS_OWN and pod.mirror is not None and not is_static(pod)
     return NOT_THE_NODES if flawed else verdict.why
+
+
+def _certain(pod: Pod, cgroup: PodCgroup | None) -> bool:
+    """Nobody but the kubelet, or the owner of the node's files, may have made this mirror pod."""
+    return not _created(pod) or _proven(pod, cgroup)
 
 
 def _proven(pod: Pod, cgroup: PodCgroup | None) -> bool:
@@ -169,8 +174,8 @@ def _least(
     defaults: Defaults,
 ) -> Assignment:
     """The assignment of the winner, raised where nothing proves yet that the winner is the right one."""
-    winner = verdict.winner
-    if winner is None or winner.uid == winner.cgroup_uid or not _created(winner) or _proven(winner, cgroup):
+    winner, alone = verdict.winner, len(verdict.rivals) == 1
+    if winner is None or winner.uid == winner.cgroup_uid or (alone and _certain(winner, cgroup)):
         return assignment
     rivals = [assigned[pod.uid].priority for pod in verdict.rivals if pod.uid in assigned]
     least = max([defaults.of(cgroup.qos if cgroup else winner.qos_class), *rivals])

@@ -151,6 +151,14 @@ def test_the_cgroup_of_a_pod_whose_object_went_is_not_free() -> None:
     assert ([], None) == outcome([mirror(of=UID)], UID, before)
     assert ([], None) == outcome([again], UID, before)
     assert {"victim": NOT_PROVEN} == refusals(settled([again], UID, before))
+    assert ([], None) == outcome([mirror(of=UID, running=True)], UID, before)
+
+
+def test_who_may_write_the_status_of_pods_lowers_nothing_either() -> None:
+    """Two mirror pods that both seem to be proven are in dispute again."""
+    forged, right = mirror(running=True), mirror("static", created=LATE, running=True)
+
+    assert (["x"], 1000) == outcome([forged, right])
 
 
 def test_a_mirror_pod_that_is_made_anew_goes_on() -> None:
