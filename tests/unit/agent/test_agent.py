@@ -43,6 +43,19 @@ def test_a_new_pod_is_mapped_as_soon_as_its_cgroup_appears(node: Node) -> None:
     node.until(lambda: node.priority(CONTAINER) == 500)
 
 
+def test_a_static_pod_is_mapped_by_the_uid_of_its_manifest(node: Node) -> None:
+    """The mirror pod says which one that is; systemd allows no dash in it."""
+    path = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podstatic_web_1.slice"
+    raw = raw_pod()
+    raw["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "static-web-1"}
+    node.put("pod.json", raw)
+    node.put("policy.json", raw_policy(value=300))
+    node.agent.start()
+    node.make(path)
+    node.until(lambda: node.priority(path) == 300)
+    node.until(lambda: not node.status["notMapped"])
+
+
 def test_a_changed_policy_reaches_the_map(node: Node) -> None:
     """Without a restart; and it goes when the policy goes."""
     make(node.root, SYSTEMD)

@@ -24,6 +24,7 @@ from oompolicy_agent.claims import (
 )
 from oompolicy_agent.desired import desired
 from oompolicy_agent.index import Owner, pod_owner
+from oompolicy_agent.source import Former
 from tests.unit.agent.fakes import APP, STATIC_UID, UID, pod
 
 if TYPE_CHECKING:
@@ -176,6 +177,17 @@ def test_a_static_pod_with_a_uid_like_the_api_servers_waits_for_its_containers()
 
     assert (["x"], {}) == ([each.name for each in found.waiting], refusals(found))
     assert (["x"], 10) == outcome([mirror(of=UID, running=True)], UID)
+
+
+def test_a_pod_is_remembered_when_another_names_its_uid() -> None:
+    """For victims that are reported later. A mirror pod that is made anew takes the place of the old one."""
+    again = replace(STATIC, uid="another")
+    gone, anew = Former(), Former()
+    gone.update([VICTIM], [mirror(of=UID)])
+    anew.update([STATIC], [again])
+
+    assert {UID: VICTIM} == by_cgroup([mirror(of=UID), *gone.beside(None)])
+    assert () == anew.beside(None)
 
 
 def test_a_long_annotation_is_cut() -> None:
