@@ -173,13 +173,14 @@ class Agent:
 
     def _look_for_strays(self, tree: Tree) -> None:
         """State which pods are not mapped, and of which of them the cgroup is there, and empty."""
-        strays = self._strays.look(self._settled.pods, tree, self._loop.clock())
+        live, waiting = _live(self._settled.pods), _live(self._settled.waiting)
+        strays = self._strays.look(live, tree, self._loop.clock())
         if strays.wait is not None:
             self._loop.after(strays.wait, "strays", self._act)
         self.problems.set("drivers", sentence(strays.pods))
-        before, waiting = self._not_mapped, self._settled.waiting
+        before = self._not_mapped
         self._not_mapped = (*self._desired.not_mapped, *strays.pods, *waiting)
-        _log_mapping((*self._settled.pods, *waiting), before, self._not_mapped, {pod.uid for pod in strays.pods})
+        _log_mapping((*live, *waiting), before, self._not_mapped, {pod.uid for pod in strays.pods})
 
     # Victims.
 
@@ -247,6 +248,10 @@ class Agent:
         )
 
 
+def _live(pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
+    return tuple(pod for pod in pods if pod.phase not in FINISHED)
+
+
 def _log_mapping(pods: tuple[Pod, ...], before: tuple[Pod, ...], now: tuple[Pod, ...], strays: set[str]) -> None:
     there, uids_before, uids_now = ({pod.uid for pod in each} for each in (pods, before, now))
     for pod in now:
@@ -254,5 +259,5 @@ def _log_mapping(pods: tuple[Pod, ...], before: tuple[Pod, ...], now: tuple[Pod,
             why = "its containers run outside of its cgroup" if pod.uid in strays else "it has no cgroup yet"
             log.info("pod %s/%s is not mapped: %s", pod.namespace, pod.name, why)
     for pod in before:
-        if pod.uid in there and pod.uid not in uids_now and pod.phase not in FINISHED:
+        if pod.uid in there and pod.uid not in uids_now:
             log.info("pod %s/%s is mapped", pod.namespace, pod.name)
