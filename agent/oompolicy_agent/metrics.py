@@ -55,6 +55,7 @@ def _state(view: View) -> Iterable[Metric]:
         ("pods", "Pods of this node that are not finished", live),
         ("pods_not_mapped", "Pods without a cgroup, and so without entries", len(view.not_mapped)),
         ("annotations_refused", "Annotations of pods that are not obeyed", refused),
+        ("claims_refused", "Pods that claim the cgroup of another pod, and do not get it", view.claims_refused),
         ("map_entries", "Entries of the map", view.entries),
         ("map_entries_missing", "Entries that a full map has no room for", view.entries_missing),
         ("ready", "Whether /readyz is 200", not view.reasons),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 Area = Literal[
-    "manifests", "api", "deaf", "policies", "pods", "tree", "pins", "attach", "map", "room", "kernel",
+    "manifests", "api", "deaf", "policies", "pods", "tree", "pins", "attach", "map", "room", "kernel", "drivers",
     "checkpoint", "spool", "output", "oomnode", "status",
 ]  # fmt: skip
 """What a problem is with; the log line begins with it."""

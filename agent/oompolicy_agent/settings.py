@@ -64,6 +64,8 @@ class Settings:
     full_check: float = 30.0  # a lost announcement costs a pod its own priority for no longer than this
     tick: float = 1.0  # between looks for pins that are not there yet: inotify says nothing on bpffs
     scan_gap: float = 0.02  # between two scans in a rush of pods; one takes a few milliseconds
+    # After the last container of a pod went: the kubelet looks every second, and then has to write the status.
+    strays_after: float = 5.0
     settle: float = 0.05  # a change of several manifests is read once
     api_settle: float = 0.01  # objects come one by one, and each is whole: enough to take a rush together
     deaf_after: float = 30.0  # without a word from the API server: a restart of its takes a few seconds

@@ -58,6 +58,7 @@ class View:
     spool_dropped: int
     problems: Mapping[Area, tuple[str, ...]]
     assignments: tuple[Assignment, ...] = ()
+    claims_refused: int = 0
     last_victims: tuple[Mapping[str, Any], ...] = field(default=())
 
     @property
@@ -158,7 +159,8 @@ def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason
 
 
 def _synced(view: View) -> dict[str, str]:
-    lost = f"{len(view.not_mapped)} pods have no cgroup yet" if view.not_mapped else ""
+    drivers = view.problems.get("drivers", ())
+    lost = "; ".join(drivers or [f"{len(view.not_mapped)} pods have no cgroup yet"]) if view.not_mapped else ""
     if view.entries_missing:
         message = f"the map is full: {view.entries_missing} entries are missing, and their nearest parent's hold"
         return _condition("Synced", False, Reason.MAP_FULL, message)

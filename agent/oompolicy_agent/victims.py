@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.cgroups import parse_name
+from oompolicy_agent.cgroups import parse_outside, parse_path
+from oompolicy_agent.claims import by_cgroup
 from oompolicy_agent.index import Owner, container_owner, pod_owner
 from oompolicy_agent.layout import LEVELS, NO_LEVEL, VictimFlag, VictimRecord
 from oompolicy_agent.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from oompolicy.model import Pod
     from oompolicy_agent.index import Index
@@ -142,7 +143,7 @@ def parse_victim(raw: bytes, boot_id: str) -> Victim:
 
 def qos_class(victim: Victim) -> QOSClass | None:
     """That of the victim's pod, as the place of its cgroup tells; None for a process of the host."""
-    for name in filter(None, map(parse_name, victim.names)):
+    for name in filter(None, parse_path(victim.names)):
         if name.kind == "qos":
             return QOSClass(name.value)
         if name.kind == "pod":
@@ -152,10 +153,10 @@ def qos_class(victim: Victim) -> QOSClass | None:
 
 def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVictim:
     """By the nearest ancestor the index knows, else by the names the kernel gave."""
-    known = {pod.cgroup_uid: pod for pod in pods}
+    known = by_cgroup(pods)
     return NamedVictim(
         victim=victim,
-        owner=_completed(_owner(victim, index), known),
+        owner=_completed(_owner(victim, index), known) or _outside(victim, index, known),
         decided_by=index.get(victim.priority_cgroup_id) if victim.priority_cgroup_id else None,
         scope=_scope(victim, index),
         scope_path=_scope_path(victim),
@@ -166,7 +167,9 @@ def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVicti
 
 def _owner(victim: Victim, index: Index) -> Owner | None:
     by_id = next(filter(None, map(index.get, reversed(victim.cgroup_ids))), None)
-    by_name = owner_by_names(victim.names)
+    # A user of the host may give cgroups any name. Those in the tree of the pods are kubelet's.
+    trusted = by_id or (index.blank and "user.slice" not in victim.names)
+    by_name = owner_by_names(victim.names) if trusted else None
     # A container made and killed between two scans: the index knows the pod only.
     if by_id and by_name and by_id.kind == "pod" and by_name.container_id and by_id.cgroup_uid == by_name.cgroup_uid:
         return Owner("container", victim.path, by_id.cgroup_uid, by_name.container_id, by_id.namespace, by_id.pod,
@@ -176,13 +179,26 @@ def _owner(victim: Victim, index: Index) -> Owner | None:
 
 def owner_by_names(names: Sequence[str]) -> Owner | None:
     """Pod and container by the names of the cgroups alone; what lies below a container is that container's."""
-    pod_uid = ""
-    for name in filter(None, map(parse_name, names)):
-        if name.kind == "pod" and not pod_uid:
-            pod_uid = name.value
-        elif name.kind == "container" and pod_uid:
-            return Owner("container", "/".join(names), pod_uid, name.value)
-    return Owner("pod", "/".join(names), pod_uid) if pod_uid else None
+    values = {name.kind: name.value for name in parse_path(names) if name}
+    if "pod" not in values:
+        return None
+    kind: Literal["container", "pod"] = "container" if "container" in values else "pod"
+    return Owner(kind, "/".join(names), values["pod"], values.get("container", ""))
+
+
+def _outside(victim: Victim, index: Index, pods: Mapping[str, Pod]) -> Owner | None:
+    """The container of a node whose kubelet and runtime use different cgroup drivers, by the ids in the names.
+
+    A user of the host may copy the names of a container. So a name counts only if the kubelet reports the id for this
+    pod, and no container with it is in the cgroup of the pod.
+    """
+    uid, first = parse_outside(victim.names) or ("", "")
+    if not (pod := pods.get(uid)):
+        return None
+    ids = [each for container in pod.containers for each in container.container_ids if each.startswith(first)]
+    if not ids or index.has_container(ids[0]):
+        return None
+    return container_owner(pod_owner(Owner("container", victim.path, uid, ids[0]), pod), pod)
 
 
 def _completed(owner: Owner | None, pods: dict[str, Pod]) -> Owner | None:
@@ -208,12 +224,8 @@ def _kind_by_name(victim: Victim) -> str:
     if victim.scope_cgroup_id not in victim.cgroup_ids:
         return ""
     level = victim.cgroup_ids.index(victim.scope_cgroup_id)
-    kinds = [name.kind for name in filter(None, map(parse_name, victim.names[:level]))]
-    name = parse_name(victim.names[level])
-    above = {"kubepods": None, "qos": "kubepods", "pod": "kubepods", "container": "pod"}
-    if name is None or (above[name.kind] and above[name.kind] not in kinds):
-        return ""
-    return "" if kinds.count("container") and "pod" in kinds else name.kind
+    name = parse_path(victim.names[: level + 1])[-1]
+    return name.kind if name else ""
 
 
 def _scope_path(victim: Victim) -> str:
