@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def attach(options: Options) -> Report:
     """The whole verb. LoaderError where it fails although the node could have carried it."""
     options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with exclusive(options.lock):
+    with exclusive(options.bpffs):
         node = _look(options)
         try:
             done = _attach(options, node)
