@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from oompolicy_agent.events import nanoseconds
 from oompolicy_agent.files import sync_folder, write_synced
 from oompolicy_agent.report import Report
-from oompolicy_agent.victims import identity, record_of
+from oompolicy_agent.victims import identity, record_of, says_more
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,12 @@ class Spool:
         """Keep a record; its identity, or None if it is known already. Never raises for the disk's sake."""
         record = record_of(raw)
         name = identity(self._boot_id, record.victim_tgid, record.start_boottime_ns)
-        if name in self._sizes or name in self._held or name in self._reported:
+        if name in self._reported:
+            return None
+        if (name in self._sizes or name in self._held) and (known := self.read(name)):
+            # Two versions of the program report the victim while they change places, and one was asked about less.
+            if known.raw and says_more(record, record_of(known.raw)):
+                self._store(name, replace(known, raw=raw))
             return None
         self._store(name, Spooled(self._boot_id, realtime_offset_ns(), raw))
         return name
@@ -152,6 +157,7 @@ class Spool:
         self._sizes[name] = size
 
     def _store(self, name: str, spooled: Spooled) -> None:
+        self._held.pop(name, None)
         try:
             self.publish(name, self.write_temporary(name, spooled))
         except OSError as error:

@@ -107,6 +107,19 @@ def record_of(raw: bytes) -> VictimRecord:
     return VictimRecord.from_buffer_copy(raw)
 
 
+def says_more(one: VictimRecord, other: VictimRecord) -> bool:
+    """Whether `one` is the better of two records of the same victim: its program had more part in the choice.
+
+    Of two attached versions of the program the kernel asks the newer one first, and the older one only about tasks on
+    which the newer one has no opinion (kernel/bpf/trampoline.c). Their records come in the opposite order.
+    """
+    return _part(one) > _part(other)
+
+
+def _part(record: VictimRecord) -> tuple[bool, int]:
+    return bool(record.flags & VictimFlag.SELECTED), record.candidates
+
+
 def parse_victim(raw: bytes, boot_id: str) -> Victim:
     """The victim. ValueError if the record has another size than the layout's."""
     record = record_of(raw)

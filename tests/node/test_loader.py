@@ -18,8 +18,6 @@ from tests.node.running_agent import SETPRIV, wait_until
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.node.conftest import Pod
     from tests.node.hog import Hog
     from tests.node.machine import Node
@@ -39,24 +37,6 @@ def programs() -> set[str]:
     """Names of the BPF programs in the kernel."""
     shown = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True).stdout
     return {program.get("name", "") for program in json.loads(shown)}
-
-
-@pytest.fixture
-def bare() -> Iterator[None]:
-    """A node before any loader ran, and after."""
-    attached.detach()
-    yield
-    attached.detach()
-
-
-@pytest.fixture
-def other_objects(tmp_path: Path) -> Path:
-    """The same programs in an object of another hash: a new version."""
-    objects = tmp_path / "objects"
-    shutil.copytree(BUILD / "bpf", objects)
-    for path in objects.glob("*.o"):
-        path.write_bytes(path.read_bytes() + b"\0")
-    return objects
 
 
 def small_and_big(pod: Pod, policy: Policy) -> tuple[Hog, Hog]:

@@ -38,7 +38,10 @@ log = logging.getLogger(__name__)
 
 PAGE_SHIFT: Final = os.sysconf("SC_PAGESIZE").bit_length() - 1
 
-_LIMIT: Final = 64 << 20  # bytes; a checkpoint has a few KB per pod
+_LIMIT: Final = 12 << 20
+"""Bytes. A checkpoint has a few KB per pod. Python needs up to 27 bytes for a byte of JSON such as `[],[],`, and a
+loader that exceeds its container's memory limit (512 MiB in the chart) would be killed at each start.
+"""
 
 
 def fill_settings(pin: Path, host_priority: int) -> None:

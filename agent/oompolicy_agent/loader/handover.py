@@ -24,9 +24,14 @@ def give_folder(folder: Path, uid: int, gid: int, mode: int) -> None:
 
 
 def _give(path: Path, uid: int, gid: int, mode: int) -> None:
-    # Only what differs, and the mode first: what is the agent's already takes CAP_FOWNER to change.
+    """Change only what differs: an agent that runs as its own loader may have no right to change anything."""
     found = path.stat(follow_symlinks=False)
     if stat.S_IMODE(found.st_mode) != mode:
+        # The loader has CAP_CHOWN and not CAP_FOWNER, so it can change the mode of its own files only. The agent may
+        # change that of the agent's.
+        if found.st_uid != os.geteuid():
+            os.chown(path, os.geteuid(), gid, follow_symlinks=False)
         path.chmod(mode)
+        found = path.stat(follow_symlinks=False)
     if (found.st_uid, found.st_gid) != (uid, gid):
         os.chown(path, uid, gid, follow_symlinks=False)

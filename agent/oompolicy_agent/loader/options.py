@@ -44,11 +44,6 @@ class Options:
     bpffs: Path = Path("/sys/fs/bpf/oompolicy")
     cgroup_root: Path = Path("/sys/fs/cgroup")
 
-    @property
-    def lock(self) -> Path:
-        """Held while a loader works."""
-        return self.run_dir / "loader.lock"
-
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """From the command line; exits with status 2 where it is wrong."""
@@ -72,7 +67,7 @@ def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
     if verb == "build":
         _add_build_flags(parser)
         return
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="reports and the lock; default /run/oompolicy")
+    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="for reports; default /run/oompolicy")
     parser.add_argument("--report", type=Path, metavar="FILE", help="default RUN_DIR/loader.json")
     parser.add_argument("--bpffs", type=Path, metavar="DIR", help="for pins; default /sys/fs/bpf/oompolicy")
     if verb != "attach":

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oompolicy_agent import spool as module
+from oompolicy_agent.layout import VictimFlag
 from oompolicy_agent.report import Report
 from oompolicy_agent.spool import MAX_REPORTED, Spool, Spooled, realtime_offset_ns
 from tests.unit.agent.fakes import BOOT, record
@@ -58,6 +59,57 @@ def test_the_same_record_again_is_the_same_victim(tmp_path: Path) -> None:
     made.done(name)
     assert made.add(raw(boottime_ns=8)) is None
     assert made.add(raw(2)) is not None
+
+
+OLDER: dict[str, int] = {"flags": VictimFlag.SELECTED, "candidates": 1}
+NEWER: dict[str, int] = {"flags": VictimFlag.SELECTED | VictimFlag.CHANGED, "candidates": 4}
+
+
+@pytest.mark.parametrize("first", [OLDER, {"flags": 0, "candidates": 0}])
+def test_of_two_versions_of_the_program_the_one_that_was_asked_more_is_kept(
+    tmp_path: Path, first: dict[str, int]
+) -> None:
+    """The older one is asked about the rest alone, reports first, and does not know which process was spared."""
+    made = spool(tmp_path)
+    name = made.add(raw(**first))
+    assert name is not None
+
+    assert made.add(raw(**NEWER)) is None
+    assert made.add(raw(**first)) is None
+    kept = made.read(name)
+    assert kept is not None
+    assert (raw(**NEWER), (name,)) == (kept.raw, made.pending)
+    assert [f"{name}.victim"] == names(tmp_path)
+
+
+def test_a_report_that_is_finished_is_not_made_anew(tmp_path: Path) -> None:
+    """By then its pod may be forgotten, and the record could not be named again."""
+    made = spool(tmp_path)
+    name = made.add(raw(**OLDER))
+    assert name is not None
+    spooled = made.read(name)
+    assert spooled is not None
+    made.keep(name, spooled, REPORT)
+
+    assert made.add(raw(**NEWER)) is None
+    kept = made.read(name)
+    assert kept is not None
+    assert REPORT == kept.report
+
+
+def test_a_record_that_waits_for_the_disk_is_replaced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And stays one victim, on disk or in memory."""
+    made = spool(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _no_space)
+        name = made.add(raw(**OLDER))
+        assert name is not None
+        assert made.add(raw(**NEWER)) is None
+        kept = made.read(name)
+    made.retry_held()
+
+    assert kept is not None
+    assert (raw(**NEWER), (name,)) == (kept.raw, made.pending)
 
 
 def test_a_crash_before_the_rename_leaves_nothing(tmp_path: Path) -> None:
