@@ -4,26 +4,19 @@
 from __future__ import annotations
 
 import fcntl
-import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from oompolicy_agent import main as module
-from oompolicy_agent.health import probe, serve
 from oompolicy_agent.main import main
 from oompolicy_agent.settings import parse
 from tests.unit.agent.fakes import raw_policy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 AGENT = Path(__file__).parents[3] / "agent"
 POLICY = Path(__file__).parents[3] / "operator"
@@ -182,36 +175,3 @@ def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
     assert ["OOMPolicy"] == [
         each["kind"] for each in json.loads((tmp_path / "state-dir/checkpoint.json").read_text())["objects"]
     ]
-
-
-@pytest.fixture
-def reasons() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def port(reasons: list[str]) -> Iterator[int]:
-    with ExitStack() as stack:
-        server = serve(("127.0.0.1", 0), {"/readyz": probe(lambda: tuple(reasons))})
-        stack.callback(server.server_close)
-        stack.callback(server.shutdown)
-        yield int(server.server_address[1])
-
-
-def asked(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read().decode()
-    connection.close()
-    return answer.status, body
-
-
-def test_a_probe_says_why_not(port: int, reasons: list[str]) -> None:
-    """200 while there is nothing to say, 503 with the sentences otherwise."""
-    before = asked(port, "/readyz")
-    reasons += ["ü: one", "two"]
-
-    assert (200, "ok\n") == before
-    assert (503, "ü: one\ntwo\n") == asked(port, "/readyz?verbose")
-    assert (404, "not found\n") == asked(port, "/other")
