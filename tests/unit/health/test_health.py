@@ -79,14 +79,13 @@ class Drip:
 
     def _run(self) -> None:
         with ExitStack() as stack:
-            sockets = [self._connect() for _ in range(ATTACKERS)]
-            stack.callback(lambda: [each.close() for each in sockets])
+            sockets = [stack.enter_context(self._connect()) for _ in range(ATTACKERS)]
             self.begun.set()
             while not self._ended.is_set():
                 for number, each in enumerate(sockets):
                     if not self._alive(each):
                         each.close()
-                        sockets[number] = self._connect()
+                        sockets[number] = stack.enter_context(self._connect())
                         self.reopened += 1
 
     def _connect(self) -> socket.socket:
