@@ -59,7 +59,7 @@ def test_a_field_of_the_wrong_type_counts_as_missing(details: object) -> None:
     assert not any(error.causes)
 
 
-@pytest.mark.parametrize("seconds", [86_400, 10**400, 9.3e9])
+@pytest.mark.parametrize("seconds", [86_400, 10**400, 9.3e9], ids=["a day", "for ever", "beyond a timer"])
 def test_nobody_is_kept_waiting_for_more_than_five_minutes(seconds: float) -> None:
     """By header or by body: a proxy's page for maintenance may ask for a day."""
     in_body = from_status({"kind": "Status", "details": {"retryAfterSeconds": seconds}})
