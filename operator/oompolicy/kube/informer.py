@@ -143,6 +143,8 @@ class Informer(Generic[T]):
             stream.close()
         self._opened = time.monotonic()
         self._following.opened()
+        if not self._following.failing:  # it resumes, and the server took it
+            self.last_heard = self._opened
         for event in stream:
             self.last_heard = time.monotonic()
             self._following.event(event)
