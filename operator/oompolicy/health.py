@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serves the probes and metrics of operator and agent, from one thread, to anybody who reaches the port.
+"""Serves the probes and metrics of operator and agent, from one thread.
 
-Every pod of a cluster does, so nothing that a client does may keep a probe of the kubelet from its answer:
+Every pod of a cluster reaches the port, so no client may keep a probe of the kubelet from its answer:
 
-- A connection has a few seconds for all of it, from its acceptance to the last byte of the answer.
-- A bounded number is open. A newer one takes the place of the oldest of the address that has the most.
-- The pages must not block. One that takes much CPU time is `rationed`.
+- A connection has a few seconds in all, from its acceptance to the last byte of the answer.
+- The number of open connections is bounded. A new one replaces the oldest of the address that has the most.
+- The pages must not block. A page that takes much CPU time is `rationed`.
 
-This is written by hand because no server of Python's library does it: socketserver and http.server bound neither
-connections nor requests as a whole, and asyncio accepts all that wait before it reads from the first.
+This is written by hand because Python's own servers lack these bounds: http.server limits neither the connections nor
+the time of a request, and asyncio accepts all waiting connections before it reads from the first.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     Page = Callable[[], "Answer"]
 
 _BACKLOG: Final = 1024
-"""Connections that the kernel holds until they are accepted; where they are more, it makes clients wait a second."""
+"""Connections that the kernel holds until they are accepted. The kernel makes further clients wait for a second."""
 _AT_ONCE: Final = 16
-"""Connections accepted before others are read from again: few, so that each is read from before it is the oldest."""
+"""Connections accepted in a row. Few, so that each one is read from again before many newer ones are there."""
 _LONGEST_REQUEST: Final = 8192
-"""Bytes of a request with its headers; those of the kubelet and of Prometheus are some hundred."""
+"""Bytes of a request with its headers. The kubelet and Prometheus send some hundred."""
 _NO_DESCRIPTOR: Final = 0.5
-"""Seconds to leave the CPU alone where the process may open no more files."""
+"""Seconds to pause where the process may open no more files."""
 _SHARE: Final = 0.1
 """Seconds of CPU time per second for a rationed page."""
 _BURST: Final = 0.5
-"""Seconds of CPU time that it saves up at most."""
+"""Seconds of CPU time that a rationed page saves up at most."""
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +53,16 @@ class Answer(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What clients are held to."""
+    """The bounds for clients."""
 
     seconds: float = 5.0
-    """For one connection."""
+    """The time of one connection."""
     connections: int = 128
-    """Open at the same time."""
+    """The connections that are open at the same time."""
 
 
 def probe(reasons: Callable[[], tuple[str, ...]]) -> Page:
-    """A page with the sentences that `reasons` gives and status 503, or with `ok` and 200 where it gives none."""
+    """Make a page with the sentences that `reasons` gives and status 503, or with `ok` and 200 if it gives none."""
 
     def page() -> Answer:
         found = reasons()
@@ -75,9 +75,9 @@ def probe(reasons: Callable[[], tuple[str, ...]]) -> Page:
 def rationed(
     page: Page, clock: Callable[[], float] = time.monotonic, spent: Callable[[], float] = time.thread_time
 ) -> Page:
-    """The same page, made anew for as long as that takes less than a tenth of a CPU; beyond, its last answer again.
+    """Make a page that gives its last answer again where a new one would take more than a tenth of a CPU.
 
-    Prometheus never gets there. `clock` and `spent` give seconds: that pass, and of this thread's CPU time.
+    Prometheus does not ask that often. `clock` gives the time and `spent` this thread's CPU time, both in seconds.
     """
     budget, at, last = _BURST, clock(), Answer(b"")
 
@@ -94,7 +94,7 @@ def rationed(
 
 
 def serve(address: tuple[str, int], pages: Mapping[str, Page], limits: Limits | None = None) -> Server:
-    """Start to serve `pages` by their paths. OSError: the address is in use, or is none of this machine's."""
+    """Start to serve `pages` by their paths. OSError: the address is in use, or is not one of this machine."""
     return Server(address, pages, limits or Limits())
 
 
@@ -108,10 +108,10 @@ class _Connection:
 
 
 class Server:
-    """A thread that serves until `close`. `address` is where it listens."""
+    """A thread that serves until `close`. `address` has the port that was chosen where 0 was asked for."""
 
     def __init__(self, address: tuple[str, int], pages: Mapping[str, Page], limits: Limits) -> None:
-        """Bind and begin. OSError as for `serve`."""
+        """Bind and begin. OSError: see `serve`."""
         self._pages, self._limits = pages, limits
         self._listener = _listening(address)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
@@ -124,7 +124,7 @@ class Server:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread, and with it all connections."""
+        """End the thread and all connections."""
         self._stop.close()
         self._thread.join()
 
@@ -137,14 +137,14 @@ class Server:
             each.close()
 
     def _turn(self) -> bool:
-        """Do what there is to do; False once it is to end."""
+        """Wait for clients and serve those that are ready. False means that the thread is to end."""
         ready = [key for key, _ in self._selector.select(self._patience())]
         for key in ready:
             if key.data in self._open:
                 self._go_on(key.data)
         self._expire(time.monotonic())
         found = {key.fileobj for key in ready}
-        if self._listener in found:  # the last, so that no request that is here is pushed out by a newer connection
+        if self._listener in found:  # last, so that no new connection replaces one whose request has arrived
             self._accept()
         return self._stopped not in found
 
@@ -168,10 +168,10 @@ class Server:
             connection = _Connection(accepted, peer[0], time.monotonic() + self._limits.seconds)
             self._open[connection] = None
             self._selector.register(accepted, EVENT_READ, connection)
-            self._go_on(connection)  # the request is usually here
+            self._go_on(connection)  # the request has usually arrived
 
     def _most_crowded(self) -> _Connection:
-        """The oldest connection of the address that has the most: a client of one address takes no other's place."""
+        """Find the oldest connection of the address that has the most, so that one address replaces its own only."""
         number = Counter(each.host for each in self._open)
         most = max(number.values())
         return next(each for each in self._open if number[each.host] == most)
@@ -186,7 +186,7 @@ class Server:
         connection.socket.close()
 
     def _go_on(self, connection: _Connection) -> None:
-        """Read what has come, and answer once the request is whole."""
+        """Read the bytes that have arrived, and answer once the request is whole."""
         try:
             if connection.answer or self._received(connection):
                 self._send(connection)
@@ -196,7 +196,7 @@ class Server:
             self._close(connection)
 
     def _received(self, connection: _Connection) -> bool:
-        """Whether there is an answer now. BlockingIOError: nothing has come; OSError: nothing will come."""
+        """Read once. True: there is an answer now. BlockingIOError: nothing has arrived. OSError: nothing will."""
         piece = connection.socket.recv(_LONGEST_REQUEST)
         if not piece:
             raise ConnectionAbortedError
@@ -216,7 +216,7 @@ class Server:
             return Answer(b"not found\n", 404)
         try:
             return page()
-        except Exception:  # a defect of one page must not take the probes with it
+        except Exception:  # a defect of one page must not end the thread
             log.exception("a page cannot be made")
             return Answer(b"the page cannot be made: see the log\n", 500)
 
@@ -230,7 +230,7 @@ class Server:
 
 
 def _listening(address: tuple[str, int]) -> socket.socket:
-    """A socket that listens. Not socket.create_server, which makes of `::` an address for IPv6 only."""
+    """Make a socket that listens. With socket.create_server, `::` would be an address for IPv6 only."""
     listener = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 _GROUP, _VERSION = API_VERSION.split("/")
 _PLURAL: Final = "oompolicies"
 _PATIENCE: Final = 75.0
-"""Seconds without a watch after which kopf is begun anew. Its own tries take 54; where the API server sends Retry-After
-with a 429, kopf waits for as long as that says, be it a day."""
+"""Seconds without a watch after which kopf is started anew. Its own tries take 54 s. Where the API server sends
+Retry-After with a 429, kopf waits for as long as that says, even for a day."""
 _LASTING: Final = 300.0
-"""Seconds after which an end is not one of several in a row."""
+"""Seconds: an end after a longer run is not one of several in a row."""
 
 log = logging.getLogger(__name__)
 
 
 class Handlers:
-    """kopf in a thread of its own, until it ends, which it does when its watch is refused: 404, or 403 for a minute.
+    """kopf in a thread of its own. It ends when its watch is refused, by a 404 or by 403 for a minute.
 
-    Then nobody hears of policies any more until it is started again.
+    From then on no change of a policy is seen until it is started again.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Handlers:
     ) -> None:
         """`seen` gets each event's type, `None` while kopf lists, and object. All calls come from the thread.
 
-        `ended` is called when it is time to start again, never after `stop`. `uniform` draws how long that takes.
+        `ended` is called when it is time to start again, never after `stop`. `uniform` draws the pause before it.
         """
         self._credentials, self._seen, self._ended = credentials, seen, ended
         self._patience, self._uniform = patience, uniform
@@ -69,7 +69,7 @@ class Handlers:
 
     @property
     def failing(self) -> str:
-        """A sentence while policies are not watched, else empty."""
+        """A sentence while policies are not watched, or empty."""
         return self._traced.failing if self._traced else ""
 
     def start(self) -> None:
@@ -102,10 +102,10 @@ class Handlers:
             self._ended()
 
     async def _follow(self, traced: Traced) -> None:
-        """Return when told to stop, or when nothing was watched for too long. Exceptions are kopf's."""
+        """Run kopf. Return after `stop`, or when there was no watch for too long. All exceptions are kopf's."""
         registry, loop = _registry(self._credentials, traced, self._seen), asyncio.get_running_loop()
-        # By cancellation and not by a flag: kopf waits for a threading.Event in a thread, and at its own end for that
-        # thread, for ever; for any other flag it leaves a task behind, for which it then waits five seconds.
+        # It is stopped by cancellation and not by a flag. kopf waits for a threading.Event in a thread, and when kopf
+        # fails it waits for that thread for ever. For any other flag it waits for five seconds.
         running = asyncio.create_task(
             kopf.operator(registry=registry, settings=_settings(), standalone=True, clusterwide=True)
         )

@@ -65,7 +65,7 @@ class Loop:
         self._list_at = 0.0
 
     def policies_unwatched(self) -> None:
-        """Their watch has ended, maybe because they are not defined any more. Only by a change."""
+        """The watch of policies has ended, maybe because they are not defined any more. Only by a change."""
         self._list_at = 0.0
         self._watched = False
 

@@ -17,7 +17,7 @@ _LAG: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class Watch(Protocol):
-    """An informer, or what else follows a collection."""
+    """An informer, or kopf."""
 
     @property
     def failing(self) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Says how long to wait before the next try: full jitter, so that the agents of 5,000 nodes do not come at once."""
+"""Decides how long to wait before the next try, with full jitter: 5,000 agents may have failed at the same moment."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ LONGEST_DELAY: Final = 30.0
 
 
 def delay(failures: int, uniform: Callable[[float, float], float], longest: float = LONGEST_DELAY) -> float:
-    """Seconds to wait after so many failures in a row, at least one; `uniform` draws the part that is waited."""
+    """Return the seconds to wait after one failure or several in a row. `uniform` draws the part that is waited."""
     # The exponent is bounded because an API server may be away for a weekend.
     return uniform(0.0, min(longest, FIRST_DELAY * 2.0 ** min(failures - 1, 16)))

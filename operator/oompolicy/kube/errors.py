@@ -14,7 +14,7 @@ from typing import Any, Final
 _EXCERPT: Final = 200
 """Characters of an answer that is no Status: enough to see whose error page it is."""
 LONGEST_RETRY_AFTER: Final = 300.0
-"""Seconds: a server that asks for more gets a question earlier. A proxy's page may ask for a day, and be gone soon."""
+"""Seconds: a server that asks for more is asked earlier. A proxy's error page may ask for a day, and be gone soon."""
 
 
 class ApiError(Exception):
@@ -44,14 +44,14 @@ class UnreachableError(Exception):
 
 
 class SilentError(UnreachableError):
-    """An answer that went on says nothing any more: its server is gone, or there is nothing to say."""
+    """A stream delivers nothing any more: its server is gone, or has no events."""
 
 
 def from_status(status: object, code: int = 500) -> ApiError:
-    """The error that a `Status` object (meta/v1) states, such as the object of a watch's ERROR event.
+    """Make the error that a `Status` object (meta/v1) states, such as the object of a watch's ERROR event.
 
-    A field that is not of its type counts as missing, for the answer may be a proxy's. `code` is the HTTP status where
-    the object has none.
+    A field of a wrong type counts as missing, because the answer may be a proxy's. `code` is the HTTP status for an
+    object without one.
     """
     said = status if isinstance(status, Mapping) else {}
     details = said.get("details")
@@ -71,7 +71,7 @@ def from_status(status: object, code: int = 500) -> ApiError:
 
 
 def from_answer(code: int, phrase: str | None, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """The error that an HTTP answer states; its Retry-After, in seconds, counts before that of the body."""
+    """Make the error that an HTTP answer states. Its Retry-After, in seconds, counts before that of the body."""
     error = from_status(_status_of(phrase, body), code)
     header = headers.get("Retry-After", "")
     if header.isdecimal():
@@ -80,7 +80,7 @@ def from_answer(code: int, phrase: str | None, headers: Mapping[str, str], body:
 
 
 def decoded(body: bytes) -> object:
-    """JSON as it is in an answer. ValueError: it is none, or is nested so deep that it is no API server's."""
+    """Read JSON. ValueError: it is none, or is nested too deep to be an API server's."""
     try:
         return json.loads(body)
     except RecursionError as error:
@@ -92,12 +92,12 @@ def _code(code: object, default: int) -> int:
 
 
 def _text(text: object) -> str:
-    """Without the lone surrogates that JSON allows and no file or answer of ours can hold."""
+    """Replace lone surrogates, which JSON allows and UTF-8 cannot hold."""
     return text.encode(errors="replace").decode() if isinstance(text, str) else ""
 
 
 def _seconds(seconds: object) -> float | None:
-    """No more than `LONGEST_RETRY_AFTER`; `None` for no wait, and for what is no number (NaN is not above 0)."""
+    """Return at most `LONGEST_RETRY_AFTER`, and `None` for anything but a number above 0."""
     if isinstance(seconds, int | float) and seconds > 0:
         return float(min(seconds, LONGEST_RETRY_AFTER))
     return None

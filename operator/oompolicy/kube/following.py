@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LASTING: Final = 10.0
-"""Seconds: a watch that ends earlier is one of several in a row, and each of these waits longer than the one before."""
+"""Seconds: after a watch that ended earlier the next one waits, longer with each of several in a row."""
 PAGE: Final = 500
 """Objects per request where the server has no WatchList: some megabytes of pods."""
 
@@ -136,10 +136,10 @@ class Following(Generic[T]):
         return self._delay(self._brief) if self._brief else 0.0
 
     def silent(self, lasted: float) -> float:
-        """Nothing came any more, not even a bookmark: the next watch will tell. Seconds to wait.
+        """The watch delivered nothing for a while, not even a bookmark. Seconds to wait.
 
-        That is no failure: the API server sends no bookmarks of a collection that has had no event since it started
-        (Cacher.dispatchEvents in apiserver/pkg/storage/cacher).
+        This is no failure. The API server sends no bookmarks of a collection that has had no event since its start
+        (Cacher.dispatchEvents in apiserver/pkg/storage/cacher). If the server is gone, the next watch fails.
         """
         if self._list is not None:
             return self._fail("the list has come to a halt", lasted)
@@ -147,7 +147,7 @@ class Following(Generic[T]):
         return self._delay(1)
 
     def failed(self, error: ApiError | UnreachableError, lasted: float = 0.0) -> float:
-        """List, watch or event failed, of a watch that lasted for so many seconds. Seconds to wait."""
+        """List, watch or event failed; a watch had lasted for `lasted` seconds. Seconds to wait."""
         status = error.status if isinstance(error, ApiError) else None
         refused = status in (400, 422)
         if refused and not self._resource_version and self._watch_list:

@@ -79,7 +79,7 @@ class Informer(Generic[T]):
 
     @property
     def dead(self) -> bool:
-        """Whether its thread has ended though nobody stopped it: nothing will be told any more."""
+        """Whether its thread has ended without `stop`: the handler is not called any more."""
         return self._thread.ident is not None and not self._thread.is_alive() and not self._stopped.is_set()
 
     def start(self) -> None:

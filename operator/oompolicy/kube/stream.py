@@ -25,7 +25,7 @@ class Stream:
         self._closed = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Until the server ends the answer. UnreachableError: it broke, or is no API server's. SilentError."""
+        """Until the server ends the answer. SilentError; UnreachableError: it broke, or is no API server's."""
         for line in self._lines():
             if self._closed:
                 return
