@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import fcntl
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from oompolicy_agent import main as module
 from oompolicy_agent.main import main
 from oompolicy_agent.settings import parse
+from tests.cluster.ports import reserved_port
 from tests.unit.agent.fakes import raw_policy
 
 AGENT = Path(__file__).parents[3] / "agent"
@@ -175,3 +178,25 @@ def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
     assert ["OOMPolicy"] == [
         each["kind"] for each in json.loads((tmp_path / "state-dir/checkpoint.json").read_text())["objects"]
     ]
+
+
+def test_a_client_that_says_nothing_takes_no_probe_from_the_agent(tmp_path: Path) -> None:
+    """Any pod of the cluster reaches the port, and the kubelet would kill the agent for it."""
+    paths = os.pathsep.join(map(str, (AGENT, POLICY)))
+    with reserved_port() as port:
+        command = [sys.executable, "-m", "oompolicy_agent", *flags(tmp_path), "--listen", f"127.0.0.1:{port}"]
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+        ) as agent:
+            assert agent.stderr
+            assert any("running on node node-1" in line for line in agent.stderr)
+            with socket.create_connection(("127.0.0.1", port), 10) as slow:
+                slow.sendall(b"G")
+                probe = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+                probe.request("GET", "/livez")
+                answer = probe.getresponse().read()
+                probe.close()
+            agent.terminate()
+
+    assert b"ok\n" == answer
+    assert 0 == agent.returncode
