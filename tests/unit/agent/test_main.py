@@ -190,13 +190,21 @@ def test_a_client_that_says_nothing_takes_no_probe_from_the_agent(tmp_path: Path
         ) as agent:
             assert agent.stderr
             assert any("running on node node-1" in line for line in agent.stderr)
-            with socket.create_connection(("127.0.0.1", port), 10) as slow:
-                slow.sendall(b"G")
-                probe = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-                probe.request("GET", "/livez")
-                answer = probe.getresponse().read()
-                probe.close()
-            agent.terminate()
+            try:
+                answer = probed_beside_a_slow_client(port)
+            finally:
+                agent.terminate()
 
     assert b"ok\n" == answer
     assert 0 == agent.returncode
+
+
+def probed_beside_a_slow_client(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 10) as slow:
+        slow.sendall(b"G")
+        probe = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            probe.request("GET", "/livez")
+            return probe.getresponse().read()
+        finally:
+            probe.close()
