@@ -23,9 +23,9 @@ from oompolicy_agent.problems import Problems
 from oompolicy_agent.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from oompolicy_agent.health import Answer
+    from oompolicy.health import Page
     from oompolicy_agent.outside import Outside
     from oompolicy_agent.settings import Settings
 
@@ -120,7 +120,7 @@ def _stop_on_signals(loop: Loop, stack: ExitStack) -> None:
 
 
 def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack) -> None:
-    from oompolicy_agent.health import probe, serve  # noqa: PLC0415 (http.server costs memory)
+    from oompolicy.health import probe, serve  # noqa: PLC0415 (not paid for without --listen)
 
     def stuck() -> tuple[str, ...]:
         idle = loop.clock() - loop.beat
@@ -132,12 +132,11 @@ def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack)
         server = serve(address, {"/readyz": ready, "/livez": probe(stuck), **_metrics(agent)})
     except OSError as error:
         raise StartError(f"cannot listen on {address[0]}:{address[1]}: {error}") from error
-    stack.callback(server.server_close)
-    stack.callback(server.shutdown)
+    stack.callback(server.close)
 
 
-def _metrics(agent: Agent) -> dict[str, Callable[[], Answer]]:
-    from oompolicy_agent.health import Answer  # noqa: PLC0415
+def _metrics(agent: Agent) -> dict[str, Page]:
+    from oompolicy.health import Answer, rationed  # noqa: PLC0415
 
     try:
         from oompolicy_agent.metrics import CONTENT_TYPE, Metrics  # noqa: PLC0415 (it costs memory too)
@@ -145,4 +144,4 @@ def _metrics(agent: Agent) -> dict[str, Callable[[], Answer]]:
         log.warning("there will be no /metrics: %s", error)
         return {}
     metrics = Metrics(agent.tally, lambda: agent.view, agent.followed)
-    return {"/metrics": lambda: Answer(metrics.text(), content_type=CONTENT_TYPE)}
+    return {"/metrics": rationed(lambda: Answer(metrics.text(), content_type=CONTENT_TYPE))}

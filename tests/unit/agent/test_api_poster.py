@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from oompolicy.kube.connection import Connection
 from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import MAX_PODS, Bucket, PodBuckets
@@ -17,6 +18,7 @@ from oompolicy_agent.api.poster import Poster, patch_series, post
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.tally import Tally
 from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
+from tests.unit.kube.server import Answer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +111,28 @@ def test_what_fails_is_sent_until_it_arrives() -> None:
 
     assert (4, [DONE], "") == (len(posted.connection.asked), posted.outcomes, posted.poster.failing)
     assert {("event", "unreachable"): 1, ("event", "503"): 1, ("event", "429"): 1} == posted.tally.errors
+
+
+def test_no_answer_of_a_proxy_ends_it() -> None:
+    """Whatever it looks like, it is sent again until the API server takes it."""
+    odd = (
+        Answer(503, {"kind": "Status", "details": [1], "code": "soon"}),
+        Answer(503, {"kind": "Status", "details": {"retryAfterSeconds": "soon", "causes": ["x"]}}),
+        Answer(body=b"[" * 100_000),
+    )
+    outcomes: list[Outcome] = []
+    with serving(*odd, Answer(201, {})) as server:
+        wake = Wake()
+        poster = Poster(Connection(server.configuration), Tally(), wake, at_once())
+        poster.submit(post(EVENT, outcomes.append))
+        while not outcomes:
+            assert select.select([wake.fd], [], [], 10)[0], "the poster never spoke"
+            wake.take()
+            poster.settle()
+        poster.close()
+        wake.close()
+
+    assert ([DONE], 4) == (outcomes, len(server.asked))
 
 
 def test_failing_is_said_at_once_and_taken_back() -> None:
