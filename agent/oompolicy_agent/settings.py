@@ -29,6 +29,8 @@ class EventLimits:
     node_rate: float = 10.0  # Events per second; a fifth of kubelet's (eventRecordQPS): 5,000 nodes may have a bad day
     pod_burst: int = 25  # Events at once; as client-go's spam filter (tools/record/events_cache.go)
     pod_rate: float = 1 / 300  # Events per second; the same
+    refused_burst: int = 5  # Events at once of namespaces that refuse them: these have no part in the node's
+    refused_rate: float = 1.0  # Events per second; the same
     refusal_burst: int = 50  # Events of refused annotations at once: a bad policy change has about one per pod
     refusal_rate: float = 1.0  # Events per second; nobody dies of a wrong annotation
     series_idle: float = 360.0  # seconds after which a kill is news again; as client-go (tools/events)
@@ -72,8 +74,8 @@ class Settings:
     status_first: float = 10.0  # an agent that starts is about to be ready: one write to OOMNode instead of two
     status_every: float = 300.0  # counts in OOMNode: 5,000 nodes are 17 writes a second
     retry_max: float = 60.0  # between tries of an output that fails; they begin at one second
-    # Between tries of an Event that the API server refused, in the end. They begin at once: one that was started a
-    # moment ago knows no roles yet, and refuses everything.
+    # Between tries of what a namespace refused, in the end. They begin at once: an API server that was started a moment
+    # ago knows no roles yet, and refuses everything.
     retry_refused: float = 600.0
 
     @property

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from oompolicy_agent import spool as module
 from oompolicy_agent.report import Report
-from oompolicy_agent.spool import MAX_REPORTED, Spool, Spooled, realtime_offset_ns
+from oompolicy_agent.spool import MAX_REPORTED, Spool
+from oompolicy_agent.spooled import Spooled, realtime_offset_ns
 from tests.unit.agent.fakes import BOOT, record
 
 if TYPE_CHECKING:
