@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MODE: Final = "Enforce"
+AGENT_UID: Final = 41317
+"""The agent's user and group where nobody says otherwise: a number that no public image has.
+
+The kernel counts inotify instances and other things per user, over all containers of a node, and 65532 is the user of
+every distroless image. It is outside of the ranges that systemd and user namespaces give away
+(https://systemd.io/UIDS-GIDS).
+"""
 
 _GRACE: Final = "how long a report waits for the object of a pod or container not known yet; default 5"
 _FOLDER_ONLY: Final = ("output", "output_format")

@@ -291,7 +291,7 @@ class Spool:
         try:
             paths = list(self._folder.iterdir())
         except OSError as error:
-            self._unusable = str(error)
+            self._unusable = self._unusable or str(error)
             return
         for path in paths:
             with suppress(OSError):

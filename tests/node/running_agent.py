@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-UID: Final = 65532
+UID: Final = 41317
 SETPRIV: Final = (
     "setpriv",
     f"--reuid={UID}",

@@ -74,7 +74,7 @@ def test_attach_says_what_it_found(bare: None) -> None:
     hook = "Module" if STOCK else "Kernel"
     assert ("EvaluateTask", hook, True) == (found["backend"], found["hook"], found["attached"])
     assert Path("/proc/sys/kernel/osrelease").read_text().startswith(found["kernelVersion"])
-    assert {65532} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
+    assert {41317} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
 
 
 def test_class_defaults_stand_before_any_agent_ran(node: Node, bare: None) -> None:

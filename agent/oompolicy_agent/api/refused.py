@@ -87,13 +87,13 @@ class Refused:
         self.close(namespace, sentence, now)
         self._of(namespace).refused[name] = key
 
-    def close(self, namespace: str, sentence: str, now: float) -> float:
-        """Ask this namespace less often. Seconds until it may be asked again."""
+    def close(self, namespace: str, sentence: str, now: float) -> None:
+        """Ask this namespace less often."""
         found = self._of(namespace)
         found.sentence = sentence or found.sentence
-        delay = found.backoff.failed()
-        found.not_before = now + delay
-        return delay
+        # What was under way together was refused once.
+        if found.not_before <= now:
+            found.not_before = now + found.backoff.failed()
 
     def accept(self, namespace: str, name: str, key: Key | None, now: float) -> tuple[str, ...]:
         """This namespace took something: what need not wait any more, such as what the same series can count."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.api.refused import MAX_REFUSED
-from oompolicy_agent.api.target import _read
+from oompolicy_agent.api.limits import Bucket
+from oompolicy_agent.api.refused import MAX_REFUSED, Refused
 from oompolicy_agent.target import PARKED
-from tests.unit.agent.fakeapi import GONE, LATER
+from tests.unit.agent.fakeapi import GONE, LATER, longest
 from tests.unit.agent.fakeevents import LIMITS, Api, event
 
 if TYPE_CHECKING:
@@ -180,14 +180,26 @@ def test_refused_ones_are_tried_one_at_a_time(api: Api) -> None:
     assert ["a-3.3", "b-4.4", "", ""] == tried
 
 
-def test_what_is_refused_often_is_asked_for_now_and_then(api: Api) -> None:
+def test_what_is_refused_often_is_asked_for_now_and_then() -> None:
     """What was not tried yet waits too, then."""
-    names = [f"evil-{number}" for number in range(MAX_REFUSED + 1)]
-    for number, name in enumerate(names[:-1]):
-        api.target._posted(_read(f"{name}.{number}", event(number, name, namespace="evil")), None, LATER)
-    api.offer(event(99, names[-1], namespace="evil"))
+    refused = Refused(Bucket(1000, 1, 1000, 0.0), 600.0, longest)
+    for number in range(MAX_REFUSED + 3):
+        refused.park("evil", str(number), ("pod", "", ""))
+    for number in range(MAX_REFUSED):
+        assert (0.0, str(number)) == (refused.wait(0.0), refused.next(0.0))
+        refused.refuse("evil", str(number), ("pod", "", ""), "no", 0.0)
 
-    assert 0.0 < (api.target.wait(0.0) or 0.0)
+    assert (0.5, "") == (refused.wait(0.0), refused.next(0.0))
+    assert "0" == refused.next(0.5)
+
+
+def test_what_is_refused_at_once_is_refused_once(api: Api) -> None:
+    """Several that were under way together do not make their namespace wait the longer."""
+    api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(3)))
+    api.answer(LATER)
+    api.settled()
+
+    assert 0.5 == api.target.wait(0.0)
 
 
 def test_a_namespace_that_takes_what_it_refused_is_as_any_other(api: Api) -> None:
