@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -47,8 +46,7 @@ class Disk:
             while size:
                 try:
                     file.write(bytes(size))
-                except OSError as error:
-                    assert errno.ENOSPC == error.errno
+                except OSError:
                     size //= 2
 
     def empty(self) -> None:
@@ -146,11 +144,11 @@ def test_a_read_only_disk_is_a_problem_and_keeps_no_victim_back(disk: Disk) -> N
     assert f"{disk.path} cannot be used, and victims will wait in memory: [Errno 30] Read-only" in spool.problem
     came = kill(spool, 2)
 
-    assert (left, came) == spool.pending
+    assert [left, came] == list(spool.pending)
     assert left is not None
     assert spool.read(left) is not None
     spool.done(left)
-    assert (came,) == spool.pending
+    assert [came] == list(spool.pending)
 
 
 def test_a_disk_that_takes_nothing_from_the_beginning_is_no_error(disk: Disk) -> None:
