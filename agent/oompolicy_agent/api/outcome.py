@@ -15,7 +15,7 @@ class Outcome(NamedTuple):
     `done`   the API server has it
     `gone`   it never will: there is no place for it any more, or it is not valid
     `later`  it refuses this one, and may take others
-    `unsent` it was not asked: it had just refused another one of the same namespace
+    `unsent` it was not asked: others would wait for what is for this namespace
     `again`  it takes nothing right now, for `after` seconds at least; `elsewhere` says whether it may be that it takes
              what is for another namespace
     """

@@ -32,9 +32,13 @@ _TRIES: Final = 3
 """Failures of one request, one after the other, before something else is asked for."""
 _HANGING: Final = 300.0
 """Seconds in which nothing is sent to a namespace that hangs: each try holds up the others until it times out."""
+_SLOW: Final = 5.0
+"""Seconds for one answer, which others wait for as well; an API server with much to do takes less."""
+_SLOW_SHARE: Final = 4.0
+"""So many times what one answer took passes before the same namespace is asked again."""
 
 
-class _Hanging(NamedTuple):
+class _Held(NamedTuple):
     """Jobs for a namespace that are not sent: those up to number `submitted`, and any before `until`."""
 
     submitted: int
@@ -79,7 +83,7 @@ class Poster:
         self._backoff = backoff or Backoff()
         self._jobs: SimpleQueue[tuple[int, Job] | None] = SimpleQueue()
         self._submitted = 0
-        self._hanging: dict[str, _Hanging] = {}
+        self._held: dict[str, _Held] = {}
         self._outcomes: deque[tuple[Job, Outcome]] = deque()
         self._wake = wake
         self._stopped = Event()
@@ -116,22 +120,29 @@ class Poster:
 
     def _deliver(self, number: int, job: Job) -> Outcome | None:
         """Try for ever while nobody is there to take it. None once stopped."""
-        hangs = self._hanging.get(job.namespace)
-        if hangs and (number <= hangs.submitted or time.monotonic() < hangs.until):
+        held = self._held.get(job.namespace)
+        if held and (number <= held.submitted or time.monotonic() < held.until):
             return Outcome("unsent")
-        tries = 1 if hangs else _TRIES
+        tries = 1 if held else _TRIES
         while not self._stopped.is_set():
+            begun = time.monotonic()
             outcome, tries = self._try(job), tries - 1
             if outcome.kind != "again":
-                self._hanging.pop(job.namespace, None)
+                taken = time.monotonic() - begun
+                self._hold(job.namespace, _SLOW_SHARE * taken if taken > _SLOW else 0.0)
                 return self._answered(outcome)
             if tries <= 0 and outcome.elsewhere and self._answers():
-                until = time.monotonic() + _HANGING
-                self._hanging[job.namespace] = _Hanging(self._submitted, until)
+                self._hold(job.namespace, _HANGING)
                 return self._answered(Outcome("later", outcome.sentence))
             self._fail(outcome.sentence)
             self._stopped.wait(self._backoff.failed(outcome.after))
         return None
+
+    def _hold(self, namespace: str, seconds: float) -> None:
+        if seconds:
+            self._held[namespace] = _Held(self._submitted, time.monotonic() + seconds)
+        else:
+            self._held.pop(namespace, None)
 
     def _answered(self, outcome: Outcome) -> Outcome:
         self._backoff.succeeded()
