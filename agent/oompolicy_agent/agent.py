@@ -170,7 +170,7 @@ class Agent:
     def _on_victim(self, raw: bytes) -> None:
         try:
             name = self._spool.add(raw)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             log.error("a record cannot be used: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
             return
         if name:

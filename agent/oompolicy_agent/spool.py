@@ -249,9 +249,10 @@ class Spool:
         while len(self._held) > MAX_HELD:
             self._drop(self._held_shares.to_drop())
         while len(self._sizes) > self._max_files or self.bytes > self._max_bytes:
-            for name in self._shares.unread():
+            for name in (unread := self._shares.unread()):
                 self.read(name)
-            self._drop(self._shares.to_drop())
+            if not unread:
+                self._drop(self._shares.to_drop())
 
     def _drop(self, name: str) -> None:
         self._losses.dropped += 1 + self._repeats.get(name, 0)

@@ -49,6 +49,10 @@ class Refused:
         self._namespaces: dict[str, _Namespace] = {}
         self._trying, self._again = "", False
 
+    def __bool__(self) -> bool:
+        """Whether anything is refused."""
+        return bool(self._namespaces)
+
     @property
     def problem(self) -> str:
         """A sentence while anything is refused, or empty."""

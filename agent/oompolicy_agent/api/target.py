@@ -101,7 +101,7 @@ class ApiTarget:
     @property
     def stalled(self) -> bool:
         """Whether what is offered now would take more than a moment to arrive."""
-        return bool(self._poster.failing) or bool(self._refused.problem) or self._closed_until > self._now
+        return bool(self._poster.failing) or bool(self._refused) or self._closed_until > self._now
 
     def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:
         """Post it, or count it; False while there is no room for it."""
