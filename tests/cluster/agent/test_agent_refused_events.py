@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import ssl
+import threading
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from oompolicy.kube.errors import ApiError, UnreachableError
 from tests.cluster.agent.test_agent_events import counted, killed
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from tests.cluster.agent.running import RunningAgent
     from tests.cluster.api import Api
@@ -37,22 +44,70 @@ def configured(api: Api, *objects: tuple[str, dict[str, Any]]) -> Iterator[None]
         yield
 
 
-def policy(namespace: str, validation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """A ValidatingAdmissionPolicy for the Events of one namespace."""
+@contextmanager
+def policy_without_reason(api: Api, namespace: str) -> Iterator[None]:
+    """A ValidatingAdmissionPolicy: it denies with 422 and Invalid, although the Event is valid."""
     match, name = {"resourceRules": [RULES]}, {"name": "no-events"}
-    spec = {"failurePolicy": "Fail", "matchConstraints": match, "validations": [{"expression": "false", **validation}]}
+    spec = {"failurePolicy": "Fail", "matchConstraints": match, "validations": [{"expression": "false"}]}
     binding = {
         "policyName": "no-events",
         "validationActions": ["Deny"],
         "matchResources": {"namespaceSelector": only_in(namespace)},
     }
-    return [
+    with configured(
+        api,
         ("validatingadmissionpolicies", {"kind": "ValidatingAdmissionPolicy", "metadata": name, "spec": spec}),
         (
             "validatingadmissionpolicybindings",
             {"kind": "ValidatingAdmissionPolicyBinding", "metadata": name, "spec": binding},
         ),
-    ]
+    ):
+        yield
+
+
+class Denial(BaseHTTPRequestHandler):
+    """Denies as if the API server itself were too busy for anything."""
+
+    def do_POST(self) -> None:
+        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status = {"code": 503, "reason": "ServiceUnavailable", "message": "no Events here"}
+        review["response"] = {"uid": review["request"]["uid"], "allowed": False, "status": status}
+        body = json.dumps({key: review[key] for key in ("apiVersion", "kind", "response")}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """The test says what went wrong."""
+
+
+@contextmanager
+def webhook(api: Api, namespace: str) -> Iterator[None]:
+    """A webhook that chooses the status of an API server in trouble."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Denial) as server, ExitStack() as stack:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.callback(server.shutdown)
+        hook = {
+            "name": "no-events.example.com",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "rules": [RULES],
+            "namespaceSelector": only_in(namespace),
+            "clientConfig": {
+                "url": f"https://127.0.0.1:{server.server_port}/",
+                "caBundle": base64.b64encode(authority.cert_pem.bytes()).decode(),
+            },
+        }
+        body = {"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "no-events"}, "webhooks": [hook]}
+        stack.enter_context(configured(api, ("validatingwebhookconfigurations", body)))
+        yield
 
 
 def a_pod(agent: RunningAgent, api: Api, namespace: str, container: str) -> str:
@@ -63,18 +118,15 @@ def a_pod(agent: RunningAgent, api: Api, namespace: str, container: str) -> str:
     return agent.run(pod, container)
 
 
-# Without a reason a policy denies with 422 and Invalid, which is not the same as an Event that is not valid.
-@pytest.mark.parametrize(
-    ("kills", "validation"), [(300, {}), (20, {"reason": "Unauthorized"})], ids=["no reason", "Unauthorized"]
-)
+@pytest.mark.parametrize(("kills", "rule"), [(300, policy_without_reason), (20, webhook)])
 def test_a_namespace_that_refuses_events_holds_up_no_other(
-    agent: RunningAgent, api: Api, kills: int, validation: dict[str, Any]
+    agent: RunningAgent, api: Api, kills: int, rule: Callable[[Api, str], AbstractContextManager[None]]
 ) -> None:
     """However many it refuses, and with any status; when it takes them, they come, and each is counted once."""
     evil, other = a_pod(agent, api, "evil", "ab" * 32), a_pod(agent, api, "other", "cd" * 32)
     agent.start(event_limits={"series_every": 1.0})
     agent.wait_ready()
-    with configured(api, *policy("evil", validation)):
+    with rule(api, "evil"):
         eventually(lambda: refuses(api, "evil"), bool)
         for tgid in range(1, kills + 1):
             agent.oom_kill(evil, tgid)
