@@ -119,6 +119,9 @@ class Reporter:
             self._spool.done(name)
             self._forget(name)
         for name, delay in settled.again:
+            if not self._spool.returned(name):
+                self._forget(name)
+                continue
             if delay == PARKED:
                 self._spool.untouched(name)
             self._under_way.discard(name)

@@ -63,6 +63,7 @@ class Spool:
         self._shares, self._held_shares = Shares(), Shares()
         self._complete: set[str] = set()
         self._inherited: set[str] = set()
+        self._entrusted: dict[str, int] = {}
         self._reported: OrderedDict[str, None] = OrderedDict()
         self._unsynced = False
         self.bytes = 0
@@ -92,7 +93,7 @@ class Spool:
 
     @property
     def _waiting_in_memory(self) -> int:
-        return sum(1 + spooled.repeats for spooled in self._held.values())
+        return sum(self._entrusted.values()) + sum(1 + spooled.repeats for spooled in self._held.values())
 
     @property
     def reported(self) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ class Spool:
         """Keep a record; its identity, or None if it needs no report of its own. Never raises for the disk's sake."""
         record = record_of(raw)
         name = identity(self._boot_id, record.victim_tgid, record.start_boottime_ns)
-        if name in self._sizes or name in self._held or name in self._reported:
+        if any(name in known for known in (self._sizes, self._held, self._entrusted, self._reported)):
             return None
         spooled = Spooled(self._boot_id, realtime_offset_ns(), raw, group=group_of(raw))
         if self._is_crowded(spooled.group) and self._count(spooled):
@@ -170,6 +171,12 @@ class Spool:
     def untouched(self, name: str) -> None:
         """Its report was not sent after all, and never was."""
         self._complete.discard(name)
+
+    def returned(self, name: str) -> bool:
+        """Its report did not arrive, and has to be made again; False if it had to make room meanwhile."""
+        lost = self._entrusted.pop(name, 0)
+        self._losses.dropped += lost
+        return not lost
 
     def done(self, name: str) -> None:
         """It was reported."""
@@ -247,12 +254,21 @@ class Spool:
 
     def _shrink(self) -> None:
         while len(self._held) > MAX_HELD:
-            self._drop(self._held_shares.to_drop())
+            self._make_room(self._held_shares.to_drop())
         while len(self._sizes) > self._max_files or self.bytes > self._max_bytes:
             for name in (unread := self._shares.unread()):
                 self.read(name)
             if not unread:
-                self._drop(self._shares.to_drop())
+                self._make_room(self._shares.to_drop())
+
+    def _make_room(self, name: str) -> None:
+        """Give one up; what is on its way is lost only if it comes back."""
+        if name in self._complete:
+            victims = 1 + self._repeats.get(name, 0)
+            self._remove(name)
+            self._entrusted[name] = victims
+        else:
+            self._drop(name)
 
     def _drop(self, name: str) -> None:
         self._losses.dropped += 1 + self._repeats.get(name, 0)
@@ -265,7 +281,8 @@ class Spool:
             shares.remove(name)
         for names in (self._complete, self._inherited):
             names.discard(name)
-        self._repeats.pop(name, None)
+        for counts in (self._repeats, self._entrusted):
+            counts.pop(name, None)
         self._unsynced = True
         with suppress(OSError):  # it would come back after a restart, and is known as reported then
             self._path(name).unlink(missing_ok=True)

@@ -135,6 +135,24 @@ def test_on_a_full_disk_the_container_with_the_most_gives_way(disk: Disk) -> Non
     assert 10 * MAX_HELD + 1 == victims(spool) + spool.dropped
 
 
+def test_what_is_on_its_way_needs_no_room(disk: Disk) -> None:
+    """The API server is well and counts them with the next update: only what comes back after all is lost."""
+    spool = Spool(disk.path / "spool", BOOT)
+    disk.fill()
+    names = []
+    for tgid in range(1, 362):
+        name = kill(spool, tgid)
+        assert name is not None
+        spool.complete(name)
+        names.append(name)
+    assert (MAX_HELD, 0) == (len(spool.pending), spool.dropped)
+    assert not spool.returned(names[0])
+    for name in names[1:]:
+        spool.done(name)
+
+    assert ((), 1) == (spool.pending, spool.dropped)
+
+
 def test_a_read_only_disk_is_a_problem_and_keeps_no_victim_back(disk: Disk) -> None:
     """What an earlier agent left can be reported, and what comes waits in memory."""
     earlier = Spool(disk.path / "spool", BOOT)
