@@ -121,6 +121,7 @@ class Reporter:
         for name, delay in settled.again:
             if not self._spool.returned(name):
                 self._forget(name)
+                self._target.forget((name,))
                 continue
             if delay == PARKED:
                 self._spool.untouched(name)

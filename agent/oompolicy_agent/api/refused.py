@@ -75,10 +75,10 @@ class Refused:
         """Whether it is this one's turn."""
         return bool(name) and name == self._trying
 
-    def open(self, namespace: str, now: float) -> bool:
-        """Whether this namespace may be asked for something now that no bucket pays for."""
+    def not_before(self, namespace: str) -> float:
+        """When this namespace may be asked for something that no bucket pays for."""
         found = self._namespaces.get(namespace)
-        return found is None or found.not_before <= now
+        return found.not_before if found else 0.0
 
     def park(self, namespace: str, name: str, key: Key) -> None:
         """This report has not been sent; it is told by `next` when it is its turn."""

@@ -108,6 +108,7 @@ class ApiTarget:
         self._now = now
         report = _read(name, event)
         if self._book.counts(name):
+            self._refused.forget([name])
             return True
         if self._poster.failing or self._under_way >= self._limits.under_way:
             return False
@@ -119,6 +120,7 @@ class ApiTarget:
         self._closed_until = now + wait if series is None else 0.0
         if series is None and wait:
             return False
+        self._refused.forget([name])
         if series is not None and (wait or pod.wait(now) or report.victims > 1):
             self._book.add(series, name, report.last_observed, now, report.victims)
             return True
@@ -212,7 +214,9 @@ class ApiTarget:
     # Series.
 
     def _update_series(self, now: float) -> None:
-        due = [series for series in self._book.due(now) if self._refused.open(series.namespace, now)]
+        for series in self._book.due(now):
+            series.not_before = self._refused.not_before(series.namespace)
+        due = self._book.due(now)
         if not due or self._poster.failing:
             return
         try:
