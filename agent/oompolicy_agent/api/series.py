@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,7 +75,8 @@ class Book:
     def __init__(self, path: Path, limits: EventLimits) -> None:
         """Take over what an earlier agent was about to say."""
         self._path, self._limits = path, limits
-        self._series: dict[Key, Series] = {series.key: series for series in _load(path)}
+        found, self._alone = _load(path)
+        self._series: dict[Key, Series] = {series.key: series for series in found}
         self._sending = {name for series in self._series.values() for name in series.sending}
 
     def find(self, key: Key, now: float) -> Series | None:
@@ -85,6 +87,21 @@ class Book:
     def counts(self, name: str) -> bool:
         """Whether an update on disk counts this victim already."""
         return name in self._sending
+
+    def is_alone(self, name: str) -> bool:
+        """Whether this victim may have an Event of its own, so that no series may count it."""
+        return name in self._alone
+
+    def set_alone(self, name: str) -> None:
+        """This victim may have an Event of its own from now on, also for the next agent, as far as the disk lets it."""
+        if name not in self._alone:
+            self._alone.add(name)
+            with suppress(OSError):
+                self._save()
+
+    def settle_alone(self, name: str) -> None:
+        """This victim's Event has arrived, or there is none."""
+        self._alone.discard(name)
 
     def begin(self, event: Mapping[str, Any], now: float) -> Series:
         """An Event that may come to stand for more victims than its own."""
@@ -118,7 +135,7 @@ class Book:
             series.sending |= series.members
             self._sending.update(series.members)
             series.members = {}
-        _save(self._path, [series for series in self._series.values() if series.count > 1 or series.sending])
+        self._save()
 
     def sent(self, series: Series, now: float) -> dict[str, int]:
         """The API server has it: what it counts now."""
@@ -135,46 +152,50 @@ class Book:
         self._sending.difference_update(series.sending)
         return [*series.sending, *series.members]
 
+    def _save(self) -> None:
+        """OSError."""
+        series = [series for series in self._series.values() if series.count > 1 or series.sending]
+        data = {"version": VERSION, "series": [_item(each) for each in series], "alone": sorted(self._alone)}
+        write_atomic(self._path, json.dumps(data).encode())
+
     def _open(self, series: Series, now: float) -> bool:
         busy = series.members or series.sending or not series.posted
         return bool(busy) or now - series.touched <= self._limits.series_idle
 
 
-def _save(path: Path, series: list[Series]) -> None:
-    items = [
-        {
-            "key": each.key,
-            "namespace": each.namespace,
-            "name": each.name,
-            "last_observed": each.last_observed,
-            "count": each.count,
-            "sending": list(each.sending),
-            "weights": {name: weight for name, weight in each.sending.items() if weight > 1},
-        }
-        for each in series
-    ]
-    write_atomic(path, json.dumps({"version": VERSION, "series": items}).encode())
+def _item(series: Series) -> dict[str, Any]:
+    return {
+        "key": series.key,
+        "namespace": series.namespace,
+        "name": series.name,
+        "last_observed": series.last_observed,
+        "count": series.count,
+        "sending": list(series.sending),
+        "weights": {name: weight for name, weight in series.sending.items() if weight > 1},
+    }
 
 
-def _load(path: Path) -> list[Series]:
-    """None, with a word, where the file cannot be used: then a kill may be counted twice, and none is lost."""
+def _load(path: Path) -> tuple[list[Series], set[str]]:
+    """Nothing, with a word, where the file cannot be used: then a kill may be counted twice, and none is lost."""
     try:
-        items = _items(json.loads(path.read_bytes()))
+        items, alone = _parts(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        return []
+        return [], set()
     except (OSError, ValueError, RecursionError) as error:
         log.warning("%s cannot be used and is left out: %s", path, error)
-        return []
+        return [], set()
     found = [_series(item) for item in items]
     if None in found:
         log.warning("%s: %d of its series cannot be used and are left out", path, found.count(None))
-    return [series for series in found if series]
+    return [series for series in found if series], {name for name in alone if isinstance(name, str)}
 
 
-def _items(data: object) -> list[object]:
+def _parts(data: object) -> tuple[list[object], list[object]]:
     match data:
+        case {"version": 1, "series": [*items], "alone": [*alone]}:
+            return items, alone
         case {"version": 1, "series": [*items]}:
-            return items
+            return items, []
     raise ValueError(f"not the series of version {VERSION}")
 
 

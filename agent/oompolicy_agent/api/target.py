@@ -117,6 +117,8 @@ class ApiTarget:
             self._offer_to_doubted(report, series, now)
             return True
         pod, wait = self._pods.of(report.pod, now), self._node.wait(now)
+        if self._book.is_alone(name):
+            series = None
         self._closed_until = now + wait if series is None else 0.0
         if series is None and wait:
             return False
@@ -126,16 +128,17 @@ class ApiTarget:
             return True
         for bucket in (self._node, pod):
             bucket.take(now)
-        self._post(report, series or self._book.begin(event, now))
+        self._post(report)
         return True
 
     def _offer_to_doubted(self, report: _Report, series: Series | None, now: float) -> None:
         """It costs the others nothing: it is counted, or one that `Refused` paid for, or waits for its turn."""
-        if series is not None:
+        if series is not None and not self._book.is_alone(report.name):
             self._refused.forget([report.name])
             self._book.add(series, report.name, report.last_observed, now, report.victims)
         elif self._refused.is_tried(report.name):
-            self._post(report, self._book.begin(report.event, now))
+            # It is sent out of its turn: after a crash the next agent would count it in the Event of an older one.
+            self._post(report, alone=True)
         else:
             self._park(report)
 
@@ -165,11 +168,13 @@ class ApiTarget:
 
     # Events of their own.
 
-    def _post(self, report: _Report, series: Series) -> None:
+    def _post(self, report: _Report, *, alone: bool = False) -> None:
         self._under_way += 1
-        own = series.name == report.event["metadata"]["name"]
-        settled = partial(self._posted, report, series if own else None)
-        self._poster.submit(post(report.event, settled))
+        if alone or report.victims > 1:
+            self._book.set_alone(report.name)
+        known = self._book.find(report.key, self._now)
+        series = self._book.begin(report.event, self._now) if known is None else None
+        self._poster.submit(post(report.event, partial(self._posted, report, series)))
 
     def _posted(self, report: _Report, series: Series | None, outcome: Outcome) -> None:
         """`series` is the one that the Event stands for, if it does."""
@@ -182,9 +187,11 @@ class ApiTarget:
         if outcome.kind == "gone":
             log.warning("the Event of victim %s is given up: %s", report.name, outcome.sentence)
             self._tally.event(report.reason, "given_up", report.victims)
-            self._done.append(report.name)
+            self._finish(report.name)
             self._accept(report.namespace, report.name, None)
         elif outcome.kind == "later" or self._refused.is_tried(report.name):
+            # An earlier try, of an agent before us maybe, may have arrived without our hearing of it.
+            self._book.set_alone(report.name)
             self._refused.refuse(report.namespace, report.name, report.key, outcome.sentence, self._now)
         else:
             self._park(report)
@@ -194,12 +201,20 @@ class ApiTarget:
         self._tally.event_lag.add(max(0.0, time.time() - report.killed_ns / 1e9))
         if series:
             series.posted = True
-        if series and report.victims > 1:
-            # Its Event stands for one, and the others are counted as if they had come after it.
-            self._book.add(series, report.name, report.last_observed, self._now, report.victims - 1)
+        if report.victims == 1:
+            self._finish(report.name)
         else:
-            self._done.append(report.name)
+            # Its Event stands for one, and the others are counted as if they had come after it.
+            counts = series or self._book.find(report.key, self._now)
+            if counts is None:
+                counts = self._book.begin(report.event, self._now)
+                counts.posted = True
+            self._book.add(counts, report.name, report.last_observed, self._now, report.victims - 1)
         self._accept(report.namespace, report.name, report.key)
+
+    def _finish(self, name: str) -> None:
+        self._book.settle_alone(name)
+        self._done.append(name)
 
     def _park(self, report: _Report) -> None:
         self._refused.park(report.namespace, report.name, report.key)
@@ -236,7 +251,8 @@ class ApiTarget:
         if outcome.kind == "done":
             counted = self._book.sent(series, self._now)
             self._tally.event(EventReason.VICTIM_KILLED, "counted", sum(counted.values()))
-            self._done += counted
+            for name in counted:
+                self._finish(name)
             self._accept(series.namespace, "", series.key)
         elif outcome.kind == "gone":
             # It has expired, or somebody deleted it: the next victim is news again.

@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings as hs
 from hypothesis import strategies as st
 
+from oompolicy_agent.api.outcome import DONE
+from oompolicy_agent.target import PARKED
+from tests.unit.agent.fakeapi import LATER
 from tests.unit.agent.fakeevents import LIMITS, Api, event
 
 if TYPE_CHECKING:
@@ -136,3 +139,91 @@ def test_all_are_accounted_for_whatever_happens(
         turn()
 
     assert (killed, {}) == (sum(api.events.values()), spool)
+
+
+class Spooler:
+    """What the reporter does, with victims of three pods, each in a namespace of its own."""
+
+    def __init__(self, api: Api) -> None:
+        self.api, self.now, self.killed = api, 0.0, 0
+        self.waiting: dict[str, dict[str, Any]] = {}
+        self.not_before: dict[str, float] = {}
+        self.forbidden: set[str] = set()
+
+    def kill(self, number: int) -> None:
+        """One victim, or a record of several."""
+        made = event(self.killed, f"pod-{number % 3}", namespace=f"team-{number % 3}")
+        count = 4 if number == 3 else 1
+        self.killed += count
+        if count > 1:
+            made |= {"series": {"count": count, "lastObservedTime": made["eventTime"]}}
+        self.waiting[made["metadata"]["name"]] = made
+        self.not_before[made["metadata"]["name"]] = 0.0
+
+    def answer(self) -> None:
+        """The API server takes what is sent, but for the namespaces that refuse."""
+        for _ in range(len(self.api.poster.jobs)):
+            forbidden = self.api.poster.jobs[0].namespace in self.forbidden
+            self.api.answer(LATER if forbidden else DONE, count=1)
+
+    def restart(self) -> None:
+        """All that was under way is offered again."""
+        self.api.boot()
+        self.not_before = dict.fromkeys(self.waiting, 0.0)
+
+    def turn(self) -> None:
+        for _ in range(2):
+            done, again = self.api.target.settled(self.now)
+            for name in done:
+                self.waiting.pop(name, None)
+            self.not_before |= {name: self.now + delay for name, delay in again}
+            for name, each in self.waiting.items():
+                if self.not_before[name] <= self.now:
+                    if not self.api.target.offer(name, each, self.now):
+                        break
+                    self.not_before[name] = PARKED
+
+
+STEPS = st.sampled_from(["kill", "kill", "answer", "answer", "wait", "restart", "forbid", "allow"])
+
+
+@hs(max_examples=1000, deadline=None)
+@given(steps=st.lists(st.tuples(STEPS, st.integers(0, 3)), max_size=60))
+def test_all_are_accounted_for_whoever_refuses(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    """Namespaces refuse and take again, in any order: each victim is counted once, and the others do not wait."""
+    node = Spooler(Api(tmp_path_factory.mktemp("state"), replace(LIMITS, under_way=2)))
+    for step, number in steps:
+        if step == "kill":
+            node.kill(number)
+        elif step == "answer":
+            node.answer()
+        elif step == "wait":
+            node.now += 10.0**number
+        elif step == "restart":
+            node.answer()
+            node.restart()
+        elif step == "forbid":
+            node.forbidden.add(f"team-{number % 3}")
+        else:
+            node.forbidden.discard(f"team-{number % 3}")
+        node.turn()
+    finish(node, {"team-0"})
+    assert {"team-0"} >= {each["metadata"]["namespace"] for each in node.waiting.values()}
+    finish(node, set())
+
+    assert (node.killed, {}) == (sum(node.api.events.values()), node.waiting)
+    assert "" == node.api.target.problem
+
+
+def finish(node: Spooler, forbidden: set[str]) -> None:
+    """Until all that is not forbidden has arrived: 15 minutes, in which no namespace waits for longer than ten."""
+    node.forbidden = forbidden
+    for _ in range(900):
+        if not node.waiting and not node.api.target.problem:
+            return
+        node.now += 1.0
+        node.turn()
+        node.answer()
+    node.turn()
