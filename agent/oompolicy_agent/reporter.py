@@ -89,6 +89,8 @@ class Reporter:
                     open_ = self._hand_over(name, found, now)
                 if self._target.stalled and name not in self._kept:
                     self._keep(name, found)
+            except MemoryError:
+                raise
             except Exception as error:  # noqa: BLE001 (what one record raises must not cost the others)
                 self._spool.drop(name, repr(error))
                 continue

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings as hs
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oompolicy_agent.api.outcome import DONE
@@ -187,7 +187,6 @@ class Spooler:
 STEPS = st.sampled_from(["kill", "kill", "answer", "answer", "wait", "restart", "forbid", "allow"])
 
 
-@hs(max_examples=1000, deadline=None)
 @given(steps=st.lists(st.tuples(STEPS, st.integers(0, 3)), max_size=60))
 def test_all_are_accounted_for_whoever_refuses(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
