@@ -37,7 +37,7 @@ class Agent:
     def __init__(
         self, settings: Settings, loop: Loop, boot_id: str, outside: Outside, *, problems: Problems, tally: Tally
     ) -> None:
-        """Open what needs no loader. OSError where the state directory cannot be used."""
+        """Open what needs no loader. A state directory that cannot be used is a problem, and no error."""
         self._settings, self._loop, self._boot_id = settings, loop, boot_id
         self.problems, self.tally = problems, tally
         self.followed, self.dead = outside.followed, outside.dead
@@ -85,6 +85,7 @@ class Agent:
     def stop(self) -> None:
         """Leave everything so that the next start goes on from here."""
         self._kernel.drain()
+        self._spool.retry_held()
         self._keeper.save()
         self._write_status()
         self._kernel.close()
@@ -98,6 +99,7 @@ class Agent:
         self._loop.after(self._settings.full_check, "full check", self.full_check)
         self._look_at_source()
         self._reports.renew()
+        self.problems.set("watch", self._reports.problem, self._source.unwatched)
         self._kernel.ensure()
         self._kernel.reread()
         self._look_at_node()
@@ -187,7 +189,7 @@ class Agent:
     def _on_victim(self, raw: bytes) -> None:
         try:
             name = self._spool.add(raw)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             log.error("a record cannot be used: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
             return
         if name:

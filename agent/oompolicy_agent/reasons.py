@@ -8,7 +8,7 @@ from typing import Literal
 
 Area = Literal[
     "manifests", "api", "deaf", "policies", "pods", "tree", "pins", "attach", "map", "room", "kernel", "drivers",
-    "checkpoint", "spool", "output", "oomnode", "status",
+    "checkpoint", "spool", "output", "oomnode", "status", "watch",
 ]  # fmt: skip
 """What a problem is with; the log line begins with it."""
 

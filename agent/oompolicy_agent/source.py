@@ -27,6 +27,10 @@ class Source(Protocol):
     known: Known | None
 
     @property
+    def unwatched(self) -> str:
+        """A sentence while changes are seen at the next full check only, or empty."""
+
+    @property
     def expecting(self) -> bool:
         """Whether pods that are there long since may not be known yet, because nobody was there to ask."""
 

@@ -19,7 +19,6 @@ from tests.node.machine import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.node.hog import Hog
     from tests.node.policy import Policy

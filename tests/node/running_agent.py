@@ -11,13 +11,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from oompolicy_agent.settings import AGENT_UID
 from tests.node.kubelet import NODE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-UID: Final = 65532
+UID: Final = AGENT_UID
 SETPRIV: Final = (
     "setpriv",
     f"--reuid={UID}",

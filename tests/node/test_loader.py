@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from tests.node import policy as attached
 from tests.node.policy import BPFFS, BUILD, MODULE, STOCK, Policy, victims
-from tests.node.running_agent import SETPRIV, wait_until
+from tests.node.running_agent import SETPRIV, UID, wait_until
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.node.machine import Node
 
 REPORT = Path("/run/oompolicy/loader.json")
+STATE = Path("/var/lib/oompolicy")
 
 
 def report() -> dict[str, Any]:
@@ -54,7 +56,23 @@ def test_attach_says_what_it_found(bare: None) -> None:
     hook = "Module" if STOCK else "Kernel"
     assert ("EvaluateTask", hook, True) == (found["backend"], found["hook"], found["attached"])
     assert Path("/proc/sys/kernel/osrelease").read_text().startswith(found["kernelVersion"])
-    assert {65532} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
+    assert {UID} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
+
+
+def test_an_upgrade_gives_the_agents_user_what_another_one_had(bare: None) -> None:
+    """Version 0.1.0 had user 65532: pins and state of its agent are the new one's after the next attach."""
+    assert bare is None
+    attached.attach("--uid", "65532", "--gid", "65532")
+    victim = STATE / "spool/0123456789abcdef.victim"
+    victim.parent.mkdir(exist_ok=True)
+    victim.touch()
+    for path in (victim.parent, victim):
+        os.chown(path, 65532, 65532)
+    attached.attach()
+
+    owned = (*(BPFFS / "maps").iterdir(), STATE, victim.parent, victim, REPORT.parent)
+    assert {UID} == {path.stat().st_uid for path in owned}
+    victim.unlink()
 
 
 def test_class_defaults_stand_before_any_agent_ran(node: Node, bare: None) -> None:

@@ -114,24 +114,25 @@ def test_missing_credentials_are_said(
     assert sentence in caplog.text
 
 
-def test_a_second_agent_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("lock", ["run-dir/agent.lock", "state-dir/lock"], ids=["of its own", "of version 0.1"])
+def test_a_second_agent_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture, lock: str) -> None:
     """Two readers would take records from each other."""
     arguments = flags(tmp_path)
-    with (tmp_path / "state-dir/lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with (tmp_path / lock).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
 
         assert 1 == main(arguments)
-    assert "another agent runs on this node" in caplog.text
+    assert f"another agent runs on this node: it holds {tmp_path / lock}" in caplog.text
 
 
-def test_an_unusable_state_directory_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One sentence, exit status 1."""
+def test_a_state_directory_that_is_a_file_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One sentence, exit status 1: the command line is wrong."""
     arguments = flags(tmp_path)
     (tmp_path / "state-dir").rmdir()
     (tmp_path / "state-dir").write_text("a file")
 
     assert 1 == main(arguments)
-    assert "the state directory cannot be used" in caplog.text
+    assert f"the state directory cannot be used: {tmp_path / 'state-dir'} is a file" in caplog.text
 
 
 def test_a_missing_library_is_said(

@@ -146,7 +146,7 @@ def test_report_and_checkpoint_follow_their_folders() -> None:
 def test_the_defaults_are_the_contracts() -> None:
     found = options.parse(["attach"])
 
-    expected = (Path("/run/oompolicy/loader.json"), Path("/var/lib/oompolicy/checkpoint.json"), 65532, 65532, 1000)
+    expected = (Path("/run/oompolicy/loader.json"), Path("/var/lib/oompolicy/checkpoint.json"), 41317, 41317, 1000)
     assert expected == (found.report, found.checkpoint, found.uid, found.gid, found.host_priority)
 
 

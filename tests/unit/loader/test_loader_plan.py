@@ -12,7 +12,7 @@ from oompolicy_agent.loader.hook import Hook
 from oompolicy_agent.loader.node import Cgroup, Node
 from oompolicy_agent.loader.plan import Backend, Plan
 
-AGENT = 65532
+AGENT = 41317
 GOOD = Node(
     kernel_version="6.12.107",
     boot_id="boot",
