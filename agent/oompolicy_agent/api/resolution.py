@@ -12,7 +12,7 @@ from oompolicy.resolve import Resolver
 from oompolicy_agent.known import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from oompolicy.model import Assignment, Defaults, Namespace, OOMPolicy, Pod
     from oompolicy_agent.api.collected import Slim
@@ -57,6 +57,12 @@ class Parser(Generic[R]):
             return _Parsed(slim, self._parse(json.loads(slim.text)), ())
         except InvalidObject as error:
             return _Parsed(slim, None, tuple(map(str, error.problems)))
+
+
+def readable(slims: Iterable[Slim]) -> tuple[Pod, ...]:
+    """The pods that can be parsed."""
+    parser: Parser[Pod] = Parser(parse_pod)
+    return parser.records({str(number): slim for number, slim in enumerate(slims)})
 
 
 class Resolution:

@@ -47,16 +47,23 @@ class Informer(Generic[T]):
         keep: Callable[[dict[str, Any]], T],
         handler: Handler[T],
         field_selector: str = "",
+        list_only: str = "",
         label_selector: str = "",
         metadata_only: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Not started yet."""
+        """Not started yet.
+
+        `list_only` is a second field selector, for lists. A watch goes without it: an object that leaves a selection is
+        told as deleted with its state from before, and the handler would not receive the last one.
+        """
         self._connection = connection
         self._path = path
         self._selectors = {
             name: text for name, text in (("fieldSelector", field_selector), ("labelSelector", label_selector)) if text
         }
+        fields = ",".join(filter(None, (field_selector, list_only)))
+        self._list_selectors = {**self._selectors, "fieldSelector": fields} if fields else self._selectors
         self._headers = dict(headers or {})
         self._metadata_only = metadata_only
         self._following = Following(keep, handler, few=bool(field_selector))
@@ -113,7 +120,7 @@ class Informer(Generic[T]):
     def _read_pages(self) -> None:
         token = ""
         while True:
-            query = {**self._selectors, **self._following.page_query(token)}
+            query = {**self._list_selectors, **self._following.page_query(token)}
             headers = self._accept("PartialObjectMetadataList")
             page = self._connection.request("GET", self._path, query=query, headers=headers, timeout=_PAGE_TIMEOUT)
             self.last_heard = time.monotonic()

@@ -12,6 +12,7 @@ import pytest
 from oompolicy.parse import parse_namespace, parse_pod, parse_policy
 from oompolicy_agent.api.collected import Collected, Slim, keep_as
 from oompolicy_agent.api.wake import Wake
+from oompolicy_agent.source import FORMER
 from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:
@@ -77,6 +78,31 @@ def test_what_is_looked_at_changes_no_more(wake: Wake) -> None:
     assert {"u": Slim("a", "1")} == looked_at
 
 
+def test_a_pod_that_finished_is_told_once_and_not_kept(wake: Wake) -> None:
+    """It wakes the loop, which takes its last state; a list that has it anyway does not bring it back."""
+    heard = Collected(wake)
+    heard.replaced({"u": Slim("a", "1"), "v": Slim("b", "1")})
+    wake.take()
+    heard.changed("u", Slim("a", "2", finished=True))
+
+    assert wake.take()
+    assert {"v": Slim("b", "1")} == heard.take()
+    assert (Slim("a", "2", finished=True),) == heard.take_finished()
+    assert () == heard.take_finished()
+    heard.replaced({"u": Slim("a", "2", finished=True), "v": Slim("b", "1")})
+    assert {"v": Slim("b", "1")} == heard.take()
+
+
+def test_of_many_finished_pods_the_last_ones_are_remembered(wake: Wake) -> None:
+    """While nobody takes them, because another collection has no list yet, they do not pile up."""
+    heard = Collected(wake)
+    for number in range(FORMER + 10):
+        heard.changed(str(number), Slim(str(number), "", finished=True))
+    names = [slim.name for slim in heard.take_finished()]
+
+    assert [str(number) for number in range(10, FORMER + 10)] == names
+
+
 def test_the_oldest_change_counts(wake: Wake) -> None:
     """For the lag: until it is taken, newer ones do not make it younger."""
     heard = Collected(wake)
@@ -108,6 +134,15 @@ def test_an_object_is_kept_as_what_it_is() -> None:
     assert parse_pod(raw_pod()) == parse_pod(json.loads(kept[0].text))
     assert parse_policy(raw_policy()) == parse_policy(json.loads(kept[1].text))
     assert {"tier": "prod"} == parse_namespace(json.loads(kept[2].text)).labels
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown", "Succeeded", "Failed"])
+def test_a_pod_is_kept_with_whether_it_has_finished(phase: str) -> None:
+    """By its phase."""
+    pod = raw_pod()
+    pod["status"]["phase"] = phase
+
+    assert keep_as("v1", "Pod")(pod).finished is (phase in ("Succeeded", "Failed"))
 
 
 def test_a_status_changes_nothing_that_is_kept() -> None:

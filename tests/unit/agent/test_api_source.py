@@ -14,7 +14,7 @@ from oompolicy_agent.api.source import ApiSource, follow
 from oompolicy_agent.checkpoint import Checkpoint
 from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
-from tests.unit.agent.fakes import BOOT, UID, raw_pod, raw_policy
+from tests.unit.agent.fakes import APP, BOOT, UID, raw_pod, raw_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +108,26 @@ def test_a_pod_that_went_can_still_be_named(heard: Heard) -> None:
     assert [UID] == [pod.uid for pod in heard.source.nameable]
 
 
+def test_a_pod_that_failed_can_still_be_named(heard: Heard) -> None:
+    """With the container ids of its last status: of a container that dies at once no earlier status has one."""
+    pod = raw_pod()
+    del pod["status"]["containerStatuses"]
+    heard.tell("policies", raw_policy(value=300))
+    heard.tell("namespaces", {"metadata": {"name": "team-a"}})
+    heard.tell("pods", pod)
+    heard.source.reload()
+    failed = raw_pod()
+    failed["status"]["phase"] = "Failed"
+    heard.source.followed["pods"].heard.changed(UID, keep_as("v1", "Pod")(failed))
+    heard.source.reload()
+
+    assert [] == heard.priorities
+    (named,) = heard.source.nameable
+    assert ("Failed", (APP,)) == (named.phase, named.containers[0].container_ids)
+    assert heard.source.known
+    assert UID not in heard.source.known.objects_json
+
+
 def test_refused_objects_are_said_and_the_rest_holds(heard: Heard) -> None:
     """The API server keeps objects apart; one bad policy must not stop all others on all nodes."""
     heard.tell_all()
@@ -142,7 +162,10 @@ def test_the_checkpoint_gets_what_is_known(heard: Heard) -> None:
 
 @pytest.mark.parametrize(("impersonate", "headers"), [(False, {}), (True, {"Impersonate-User": "system:node:node-1"})])
 def test_only_pods_are_read_as_the_node(impersonate: bool, headers: dict[str, str]) -> None:
-    """Constrained impersonation is for these two verbs and nothing else; and only its own node's pods are asked for."""
+    """Constrained impersonation is for these two verbs and nothing else; and only its own node's pods are asked for.
+
+    A list leaves out finished ones, of which a node may have thousands.
+    """
     heard = Heard()
     settings = Settings(in_cluster=True, node="node-1", impersonate_node=impersonate)
     followed = follow(None, settings, heard.source._wake)  # type: ignore[arg-type]
@@ -150,6 +173,9 @@ def test_only_pods_are_read_as_the_node(impersonate: bool, headers: dict[str, st
 
     assert [{}, {}, headers] == [each.informer._headers for each in followed.values()]
     assert {"fieldSelector": "spec.nodeName=node-1"} == followed["pods"].informer._selectors
+    expected = "spec.nodeName=node-1,status.phase!=Succeeded,status.phase!=Failed"
+    assert {"fieldSelector": expected} == followed["pods"].informer._list_selectors
+    assert [{}, {}] == [followed[name].informer._list_selectors for name in ("policies", "namespaces")]
 
 
 # For how long it is deaf.
