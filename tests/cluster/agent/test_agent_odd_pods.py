@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever stands in the pods of a node, its agent stays small and does its work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.cluster import objects
+from tests.cluster.agent.objects import policy
+from tests.cluster.agent.test_agent_events import killed
+from tests.cluster.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.cluster.agent.running import RunningAgent
+    from tests.cluster.api import Api
+
+PEAK_MIB = 64
+"""Half of the chart's limit. An agent of a few pods peaks at about 45 MiB."""
+
+
+def peak_mib(agent: RunningAgent) -> int:
+    """The most memory that the agent ever had."""
+    assert agent.process
+    lines = Path(f"/proc/{agent.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) // 1024
+
+
+def fail(api: Api, pod: dict[str, Any], **status: Any) -> None:  # noqa: ANN401
+    """The pod's processes are gone, and its kubelet says so."""
+    metadata = pod["metadata"]
+    body = {"status": {"phase": "Failed", **status}}
+    api.patch("Pod", metadata["name"], body, namespace=metadata["namespace"], subresource="/status")
+
+
+def test_finished_pods_cost_a_start_nothing(agent: RunningAgent, api: Api, team: str) -> None:
+    """40 of them with 1.3 MB each: more than the agent's memory limit, if they were listed."""
+    for number in range(40):
+        pod = objects.pod(team, f"job-{number}", node=agent.node)
+        pod["spec"]["containers"][0]["env"] = [{"name": "BIG", "value": "x" * 1_300_000}]
+        fail(api, api.create(pod))
+    agent.start()
+    agent.wait_ready()
+
+    assert 1 == agent.metric("pods")
+    assert peak_mib(agent) < PEAK_MIB
+
+
+def test_a_victim_is_named_although_its_pod_failed_at_once(agent: RunningAgent, api: Api, team: str) -> None:
+    """No status before the last one had the container's id: the kubelet reports every second or so."""
+    pod = api.pod(team, "job", node=agent.node)
+    path = agent.run(pod, "ab" * 32)
+    agent.start()
+    agent.wait_ready()
+    eventually(lambda: agent.metric("pods"), lambda pods: pods == 2)
+    fail(api, pod, containerStatuses=objects.running({"app": "ab" * 32})["containerStatuses"])
+    eventually(lambda: agent.metric("pods"), lambda pods: pods == 1)
+    agent.oom_kill(path, 4711)
+    (event,) = eventually(lambda: killed(api, team), bool)
+
+    assert ("job", "spec.containers{app}") == (event["regarding"]["name"], event["regarding"]["fieldPath"])
+
+
+def test_thousands_of_refused_annotations_cost_little(agent: RunningAgent, api: Api, team: str) -> None:
+    """Five pods with 13,000 each, as many as the API server takes; what is asked beside them is obeyed."""
+    api.create(policy("web", 300, override={"min": 300, "max": 700}))
+    odd = {f"oompolicy.dev/a{number:x}": "" for number in range(13_000)}
+    asked = {**odd, "oompolicy.dev/priority": "650"}
+    pods = [api.pod(team, f"web-{n}", node=agent.node, labels={"app": "web"}, annotations=asked) for n in range(5)]
+    path = agent.run(pods[-1])
+    agent.start()
+    eventually(lambda: agent.priority(path), lambda found: found == 650)
+    eventually(agent.status, bool)
+
+    assert 65_000 == agent.metric("annotations_refused")
+    assert peak_mib(agent) < PEAK_MIB
+    assert (agent.folder / "run/status.json").stat().st_size < 100_000
