@@ -3,46 +3,112 @@
 
 A pod's environment, volumes and the annotations of others may hold secrets and have no place in a file of ours; and
 300 whole pods are megabytes. Parsing the result gives the same record, but for these annotations.
+
+An object may have 1.5 MB, and its owner chooses of what. So nothing is kept whole that can be long: of a pod that has
+much more than any honest one, only those parts are kept that can change a priority.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy.annotations import PREFIX
-from oompolicy.podspec import MIRROR
+from oompolicy.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION, PREFIX, importance
+from oompolicy.model import MAX_REFUSALS
+from oompolicy.podspec import LEFT_OUT, MIRROR
+from oompolicy_agent.text import clip
 
-_METADATA: Final = ("name", "namespace", "uid", "generation", "labels")
-_POD_SPEC: Final = ("nodeName", "priorityClassName", "resources", "overhead")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_METADATA: Final = ("name", "namespace", "uid", "generation")
+_POD_SPEC: Final = ("nodeName", "priorityClassName")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+
+MANY_CONTAINERS: Final = 100
+"""Containers of a kind that are kept of a pod, whatever they are; of further ones those that ever ran."""
+_VALUE: Final = 128
+"""Characters of an annotation that are kept. Each value that is obeyed is far shorter."""
+_HUGE_PAGES: Final = 8
+"""Sizes of huge pages that are kept of one container: no architecture has more."""
 
 _Object = Mapping[str, Any]
 
 
 def slim(raw: _Object) -> dict[str, Any]:
     """What is needed of one valid OOMPolicy, Namespace or Pod."""
-    short = _only(raw, ("apiVersion", "kind")) | {"metadata": _metadata(raw["metadata"])}
+    short = _only(raw, ("apiVersion", "kind"))
     if raw["kind"] == "Pod":
-        short |= {"spec": _pod_spec(raw.get("spec") or {}), "status": _pod_status(raw.get("status") or {})}
-    elif "spec" in raw and raw["kind"] == "OOMPolicy":
+        return short | _pod(raw)
+    short["metadata"] = _metadata(raw["metadata"])
+    if "spec" in raw and raw["kind"] == "OOMPolicy":
         short["spec"] = raw["spec"]
     return short
 
 
+def _pod(raw: _Object) -> dict[str, Any]:
+    spec, status = raw.get("spec") or {}, raw.get("status") or {}
+    names = {container["name"] for key in _CONTAINERS for container in spec.get(key) or ()}
+    annotations = _annotations(raw["metadata"].get("annotations") or {}, names)
+    # Without a class in the status, it follows from what all containers ask for.
+    ran = _that_ran(status) if status.get("qosClass") else names
+    return {
+        "metadata": _metadata(raw["metadata"]) | annotations,
+        "spec": _pod_spec(spec, ran),
+        "status": _pod_status(status),
+    }
+
+
 def _metadata(raw: _Object) -> dict[str, Any]:
-    every = raw.get("annotations") or {}
-    annotations = {key: text for key, text in every.items() if key == MIRROR or key.startswith(PREFIX)}
-    return _only(raw, _METADATA) | ({"annotations": annotations} if annotations else {})
+    return _only(raw, (*_METADATA, "labels"))
 
 
-def _pod_spec(raw: _Object) -> dict[str, Any]:
-    return _only(raw, _POD_SPEC) | _lists(raw, _CONTAINERS, lambda c: _only(c, ("name", "resources", "restartPolicy")))
+def _annotations(every: Mapping[str, str], containers: Iterable[str]) -> dict[str, Any]:
+    """Of ours those that may be obeyed, the most important others, and the number of all further ones."""
+    known = {MIRROR, POD_ANNOTATION, *(f"{CONTAINER_ANNOTATION}{name}" for name in containers)}
+    odd = [key for key in every if key.startswith(PREFIX) and key not in known]
+    described = heapq.nsmallest(MAX_REFUSALS, odd, key=importance)
+    kept = {key: clip(text, _VALUE) for key, text in every.items() if key in known}
+    kept |= {key: clip(every[key], _VALUE) for key in described}
+    left_out = len(odd) - len(described)
+    return ({"annotations": kept} if kept else {}) | ({LEFT_OUT: left_out} if left_out else {})
+
+
+def _pod_spec(raw: _Object, ran: set[str]) -> dict[str, Any]:
+    short = _only(raw, _POD_SPEC) | _resources(raw)
+    if raw.get("overhead"):
+        short["overhead"] = _amounts(raw["overhead"])
+    return short | {key: _containers(raw[key], ran) for key in _CONTAINERS if raw.get(key)}
+
+
+def _containers(raw: list[_Object], ran: set[str]) -> list[dict[str, Any]]:
+    """Those that matter: one that never ran has no process and no cgroup."""
+    kept = [each for number, each in enumerate(raw) if number < MANY_CONTAINERS or each["name"] in ran]
+    return [_only(each, ("name", "restartPolicy")) | _resources(each) for each in kept]
+
+
+def _resources(raw: _Object) -> dict[str, Any]:
+    every = raw.get("resources")
+    if every is None:
+        return {}
+    return {"resources": {key: _amounts(every[key]) for key in ("requests", "limits") if every.get(key)}}
+
+
+def _amounts(raw: _Object) -> dict[str, Any]:
+    """CPU, memory and huge pages. Of extended resources anyone may make up thousands."""
+    huge = sorted(name for name in raw if name.startswith("hugepages-"))[:_HUGE_PAGES]
+    return _only(raw, ("cpu", "memory", *huge))
 
 
 def _pod_status(raw: _Object) -> dict[str, Any]:
     return _only(raw, ("phase", "qosClass")) | _lists(raw, _STATUSES, _container_status)
+
+
+def _that_ran(status: _Object) -> set[str]:
+    statuses = (each for key in _STATUSES for each in status.get(key) or ())
+    return {each["name"] for each in statuses if {"containerID", "lastState"} & set(_container_status(each))}
 
 
 def _container_status(raw: _Object) -> dict[str, Any]:

@@ -13,16 +13,19 @@ from oompolicy_agent.files import write_atomic
 from oompolicy_agent.layout import Stat
 from oompolicy_agent.reasons import Reason
 from oompolicy_agent.settings import MODE
+from oompolicy_agent.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from oompolicy.model import Assignment, Pod
+    from oompolicy.model import Assignment, Pod, Refusal
     from oompolicy_agent.attach import Attachment
     from oompolicy_agent.reasons import Area
 
 LAST_VICTIMS: Final = 10
+LISTED: Final = 100
+"""Refused annotations, and pods without a cgroup, that status.json lists: more are not read, but written each time."""
 MESSAGE_LENGTH: Final = 1024
 """Far below the 32,768 of metav1.Condition: it is read by people."""
 
@@ -65,10 +68,16 @@ class View:
         """Why the node is not ready; empty when it is."""
         return reasons(self.problems)
 
+    @property
+    def annotations_refused(self) -> int:
+        """The number of annotations of pods that are not obeyed."""
+        return sum(len(each.refusals) + each.more_refusals for each in self.assignments)
+
 
 def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """The status. `previous` gives the conditions that did not change their time of transition."""
     counters = view.counters
+    refusals = _refusals(view.assignments)
     live = sum(pod.phase not in FINISHED for pod in view.pods)
     return {
         "mode": MODE,
@@ -91,8 +100,9 @@ def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, A
             "eventsSpooled": view.spooled,
             "eventsDropped": view.spool_dropped,
         },
-        "notMapped": [{"namespace": p.namespace, "name": p.name, "uid": p.uid} for p in view.not_mapped],
-        "refusals": list(_refusals(view.assignments)),
+        "notMapped": [{"namespace": p.namespace, "name": p.name, "uid": p.uid} for p in view.not_mapped[:LISTED]],
+        "refusals": refusals,
+        "moreRefusals": view.annotations_refused - len(refusals),
         "problems": [sentence for sentences in view.problems.values() for sentence in sentences],
         "lastVictims": list(view.last_victims),
         "conditions": _conditions(view, previous, now),
@@ -117,16 +127,20 @@ def warnings(attachment: Attachment, counters: Mapping[Stat, int]) -> tuple[str,
     return (*attachment.warnings, *([counted] if counted else []))
 
 
-def _refusals(assignments: Iterable[Assignment]) -> Iterable[dict[str, str]]:
-    for a in assignments:
-        for refusal in a.refusals:
-            yield {
-                "namespace": a.namespace,
-                "name": a.pod_name,
-                "annotation": refusal.annotation,
-                "value": refusal.value,
-                "message": refusal.message,
-            }
+def _refusals(assignments: Iterable[Assignment]) -> list[dict[str, str]]:
+    """The refused annotations that are listed, some of each namespace."""
+    pairs = [(assignment, refusal) for assignment in assignments for refusal in assignment.refusals]
+    return [_refusal(*pair) for pair in in_turns(pairs, lambda pair: pair[0].namespace)[:LISTED]]
+
+
+def _refusal(assignment: Assignment, refusal: Refusal) -> dict[str, str]:
+    return {
+        "namespace": assignment.namespace,
+        "name": assignment.pod_name,
+        "annotation": refusal.annotation,
+        "value": refusal.value,
+        "message": refusal.message,
+    }
 
 
 def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:

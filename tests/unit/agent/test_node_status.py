@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.manifests import manifests_from_objects
+from oompolicy.model import Assignment, Refusal
 from oompolicy.resolve import resolve
 from oompolicy_agent.attach import Attachment
 from oompolicy_agent.layout import Stat
 from oompolicy_agent.problems import Problems
-from oompolicy_agent.status import MESSAGE_LENGTH, View, build, reasons, write
+from oompolicy_agent.status import LISTED, MESSAGE_LENGTH, View, build, reasons, write
 from tests.unit.agent.fakes import pod, raw_pod
 
 if TYPE_CHECKING:
@@ -161,6 +162,30 @@ def test_refused_annotations_are_listed() -> None:
         refusal["namespace"], refusal["name"], refusal["annotation"], refusal["value"]
     )  # fmt: skip
     assert refusal["message"]
+
+
+def refusing(namespace: str, refusals: int, more: int = 0) -> Assignment:
+    made = tuple(Refusal(f"oompolicy.dev/a{number}", "", "unknown annotation") for number in range(refusals))
+    return Assignment(
+        "u", "u", namespace, "web-0", 500, "r", "default", refusals=made, more_refusals=more
+    )  # fmt: skip
+
+
+def test_of_many_refused_annotations_some_of_each_namespace_are_listed() -> None:
+    """The file is written at each change, and people read it. Somebody with many does not hide the others' ones."""
+    made = build(replace(GOOD, assignments=(*[refusing("evil", 10, 90)] * 50, refusing("shop", 1))), {}, NOW)
+
+    assert LISTED == len(made["refusals"])
+    assert "shop" in {refusal["namespace"] for refusal in made["refusals"]}
+    assert 5_001 == len(made["refusals"]) + made["moreRefusals"]
+
+
+def test_of_many_pods_without_a_cgroup_some_are_listed() -> None:
+    """The counts have all of them."""
+    pods = tuple(pod(f"web-{number}") for number in range(5_000))
+    made = build(replace(GOOD, pods=pods, not_mapped=pods), {}, NOW)
+
+    assert (LISTED, 5_000, 0) == (len(made["notMapped"]), made["counts"]["pods"], made["counts"]["podsMapped"])
 
 
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
