@@ -11,7 +11,7 @@ much more than any honest one, only those parts are kept that can change a prior
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION, PREFIX, importance
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _METADATA: Final = ("name", "namespace", "uid", "generation")
 _POD_SPEC: Final = ("nodeName", "priorityClassName")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
+_IDS: Final = frozenset({"containerID", "lastState"})
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
 MANY_CONTAINERS: Final = 100
@@ -49,7 +50,7 @@ def slim(raw: _Object) -> dict[str, Any]:
 
 
 def _pod(raw: _Object) -> dict[str, Any]:
-    spec, status = raw.get("spec") or {}, raw.get("status") or {}
+    spec, status = raw.get("spec") or {}, _pod_status(raw.get("status") or {})
     names = {container["name"] for key in _CONTAINERS for container in spec.get(key) or ()}
     annotations = _annotations(raw["metadata"].get("annotations") or {}, names)
     # Without a class in the status, it follows from what all containers ask for.
@@ -57,7 +58,7 @@ def _pod(raw: _Object) -> dict[str, Any]:
     return {
         "metadata": _metadata(raw["metadata"]) | annotations,
         "spec": _pod_spec(spec, ran),
-        "status": _pod_status(status),
+        "status": status,
     }
 
 
@@ -103,21 +104,19 @@ def _amounts(raw: _Object) -> dict[str, Any]:
 
 
 def _pod_status(raw: _Object) -> dict[str, Any]:
-    return _only(raw, ("phase", "qosClass")) | _lists(raw, _STATUSES, _container_status)
+    """Of container statuses those with an id. A container that never ran has none."""
+    statuses = {key: [_container_status(each) for each in raw.get(key) or ()] for key in _STATUSES}
+    ran = {key: [each for each in found if _IDS & set(each)] for key, found in statuses.items()}
+    return _only(raw, ("phase", "qosClass")) | {key: found for key, found in ran.items() if found}
 
 
-def _that_ran(status: _Object) -> set[str]:
-    statuses = (each for key in _STATUSES for each in status.get(key) or ())
-    return {each["name"] for each in statuses if {"containerID", "lastState"} & set(_container_status(each))}
+def _that_ran(short: _Object) -> set[str]:
+    return {each["name"] for key in _STATUSES for each in short.get(key, ())}
 
 
 def _container_status(raw: _Object) -> dict[str, Any]:
     last = ((raw.get("lastState") or {}).get("terminated") or {}).get("containerID")
     return _only(raw, ("name", "containerID")) | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
-
-
-def _lists(raw: _Object, keys: tuple[str, ...], each: Callable[[_Object], dict[str, Any]]) -> dict[str, Any]:
-    return {key: [each(item) for item in raw[key]] for key in keys if raw.get(key)}
 
 
 def _only(raw: _Object, keys: tuple[str, ...]) -> dict[str, Any]:

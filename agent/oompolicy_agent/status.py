@@ -172,20 +172,33 @@ def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason
 
 
 def _synced(view: View) -> dict[str, str]:
-    lost = f"{len(view.not_mapped)} pods have no cgroup yet" if view.not_mapped else ""
+    if found := _out_of_sync(view):
+        return _condition("Synced", False, *found)
+    if unknown := view.problems.get("fields"):
+        message = f"policies are applied without fields that this agent does not know: {'; '.join(unknown)}"
+        return _condition("Synced", True, Reason.UNKNOWN_FIELDS, message)
+    if view.not_mapped:
+        return _condition("Synced", True, Reason.PODS_NOT_MAPPED, f"{len(view.not_mapped)} pods have no cgroup yet")
+    return _condition("Synced", True, Reason.SYNCED, f"{view.entries} entries")
+
+
+def _out_of_sync(view: View) -> tuple[Reason, str] | None:
+    """Why the map is not what policies and pods say."""
     if view.entries_missing:
         message = f"the map is full: {view.entries_missing} entries are missing, and their nearest parent's hold"
-        return _condition("Synced", False, Reason.MAP_FULL, message)
+        return Reason.MAP_FULL, message
     areas: tuple[Area, ...] = ("pins", "map", "tree")
     blocked = [area for area in areas if view.problems.get(area)]
     if blocked:
-        return _condition("Synced", False, READINESS[blocked[0]], "; ".join(view.problems[blocked[0]]))
+        return READINESS[blocked[0]], "; ".join(view.problems[blocked[0]])
     if view.problems.get("manifests"):
-        return _condition("Synced", False, Reason.LAST_GOOD_STATE, "the last good manifests are enforced")
+        return Reason.LAST_GOOD_STATE, "the last good manifests are enforced"
     if silent := next((area for area in SILENCE if view.problems.get(area)), None):
-        return _condition("Synced", False, SILENCE[silent], "; ".join(view.problems[silent]))
-    reason = Reason.PODS_NOT_MAPPED if lost else Reason.SYNCED
-    return _condition("Synced", True, reason, lost or f"{view.entries} entries")
+        return SILENCE[silent], "; ".join(view.problems[silent])
+    if left_out := view.problems.get("policies"):
+        message = f"policies that this agent cannot read are not applied: {'; '.join(left_out)}"
+        return Reason.POLICIES_LEFT_OUT, message
+    return None
 
 
 def _condition(kind: str, status: bool, reason: Reason, message: str) -> dict[str, str]:

@@ -113,6 +113,7 @@ class ApiSource:
         self._former.update((*before, *readable(finished)), self.known.pods)
         self._problems.set("api")
         self._problems.set("policies", *self._resolution.policy_problems)
+        self._problems.set("fields", *self._resolution.unknown_fields)
         self._problems.set("pods", *self._resolution.pod_problems)
         if not self._told:
             self._told = True

@@ -73,7 +73,7 @@ def wanted(tree: Tree, last: Checkpoint | None) -> Mapping[int, Value]:
 
     Pods are found by uid and containers by id, never by cgroup id: a checkpoint from before a reboot is as good.
     """
-    known = manifests_from_objects(last.manifests if last else ())
+    known = manifests_from_objects(last.manifests if last else (), from_server=True)
     defaults = Defaults()
     assignments = resolve(known.policies, known.namespaces, known.pods, defaults)
     return desired(assignments, known.pods, tree, defaults).entries
