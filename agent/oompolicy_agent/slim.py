@@ -20,7 +20,9 @@ from oompolicy.podspec import LEFT_OUT, MIRROR
 from oompolicy_agent.text import clip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from oompolicy.labels import Labels
 
 _METADATA: Final = ("name", "namespace", "uid", "generation")
 _POD_SPEC: Final = ("nodeName", "priorityClassName")
@@ -38,32 +40,34 @@ _HUGE_PAGES: Final = 8
 _Object = Mapping[str, Any]
 
 
-def slim(raw: _Object) -> dict[str, Any]:
-    """What is needed of one valid OOMPolicy, Namespace or Pod."""
+def _all(labels: Labels) -> Labels:
+    return labels
+
+
+def slim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[str, Any]:
+    """What is needed of one valid OOMPolicy, Namespace or Pod; `kept_labels` says which labels of a pod."""
     short = _only(raw, ("apiVersion", "kind"))
     if raw["kind"] == "Pod":
-        return short | _pod(raw)
-    short["metadata"] = _metadata(raw["metadata"])
+        return short | _pod(raw, kept_labels)
+    short["metadata"] = _only(raw["metadata"], (*_METADATA, "labels"))
     if "spec" in raw and raw["kind"] == "OOMPolicy":
         short["spec"] = raw["spec"]
     return short
 
 
-def _pod(raw: _Object) -> dict[str, Any]:
+def _pod(raw: _Object, kept_labels: Callable[[Labels], Labels]) -> dict[str, Any]:
     spec, status = raw.get("spec") or {}, _pod_status(raw.get("status") or {})
     names = {container["name"] for key in _CONTAINERS for container in spec.get(key) or ()}
-    annotations = _annotations(raw["metadata"].get("annotations") or {}, names)
+    metadata = _only(raw["metadata"], _METADATA) | _annotations(raw["metadata"].get("annotations") or {}, names)
+    if labels := raw["metadata"].get("labels"):
+        metadata["labels"] = kept_labels(labels)
     # Without a class in the status, it follows from what all containers ask for.
     ran = _that_ran(status) if status.get("qosClass") else names
     return {
-        "metadata": _metadata(raw["metadata"]) | annotations,
+        "metadata": metadata,
         "spec": _pod_spec(spec, ran),
         "status": status,
     }
-
-
-def _metadata(raw: _Object) -> dict[str, Any]:
-    return _only(raw, (*_METADATA, "labels"))
 
 
 def _annotations(every: Mapping[str, str], containers: Iterable[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from oompolicy_agent.source import FORMER
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from oompolicy.labels import AskedLabels
     from oompolicy_agent.api.wake import Wake
 
 
@@ -29,11 +30,14 @@ class Slim(NamedTuple):
     finished: bool = False
 
 
-def keep_as(api_version: str, kind: str) -> Callable[[dict[str, Any]], Slim]:
-    """What an informer keeps of an object; in a list, and with metadata only, the object does not say what it is."""
+def keep_as(api_version: str, kind: str, asked: AskedLabels) -> Callable[[dict[str, Any]], Slim]:
+    """What an informer keeps of an object; in a list, and with metadata only, the object does not say what it is.
+
+    `asked` says which labels of a pod are kept.
+    """
 
     def keep(raw: dict[str, Any]) -> Slim:
-        short = slim({**raw, "apiVersion": api_version, "kind": kind})
+        short = slim({**raw, "apiVersion": api_version, "kind": kind}, asked.kept)
         finished = kind == "Pod" and short["status"].get("phase") in FINISHED
         return Slim(short["metadata"]["name"], json.dumps(short, ensure_ascii=False, separators=(",", ":")), finished)
 

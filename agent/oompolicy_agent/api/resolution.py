@@ -114,6 +114,11 @@ class Resolution:
         self._assigned: dict[str, tuple[Pod, Assignment]] = {}
 
     @property
+    def policies(self) -> tuple[OOMPolicy, ...]:
+        """Those of the last resolution."""
+        return self._basis[0]
+
+    @property
     def policy_problems(self) -> tuple[str, ...]:
         """What is wrong with policies that are not applied."""
         return self._policies.problems

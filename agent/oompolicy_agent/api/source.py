@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy.kube.informer import Informer
+from oompolicy.labels import AskedLabels
 from oompolicy.model import API_VERSION
 from oompolicy_agent.api.collected import Collected, Slim, keep_as
 from oompolicy_agent.api.resolution import Resolution, readable
@@ -52,7 +53,9 @@ class ApiSource:
         self._former = Former()
         self._silence = Silence(settings.deaf_after)
         self._told = False
-        self.followed = follow(connection, settings, self._wake)
+        self._asked = AskedLabels()
+        self.followed = follow(connection, settings, self._wake, self._asked)
+        self._asked.again = self.followed["pods"].informer.relist
         self.fd = self._wake.fd
         self.settle = settings.api_settle
         self.known: Known | None = None
@@ -109,6 +112,7 @@ class ApiSource:
         before = self.known.pods if self.known else ()
         finished = [slim for each in self.followed.values() for slim in each.heard.take_finished()]
         self.known = self._resolution.decide(*(each.heard.take() for each in self.followed.values()))
+        self._asked.ask(self._resolution.policies)
         # What a pod was at its end says most: a container that ended at once has its id from then on only.
         self._former.update((*before, *readable(finished)), self.known.pods)
         self._problems.set("api")
@@ -133,12 +137,14 @@ class ApiSource:
         return "; ".join([f"the API server has not told of {', '.join(silent)} yet, {held}", *reasons])
 
 
-def follow(connection: Connection, settings: Settings, wake: Wake) -> dict[str, Followed]:
-    """Who follows what; policies, namespaces, pods."""
+def follow(connection: Connection, settings: Settings, wake: Wake, asked: AskedLabels) -> dict[str, Followed]:
+    """Who follows what; policies, namespaces, pods. `asked` says which labels of pods are kept."""
 
     def followed(path: str, api_version: str, kind: str, **options: Any) -> Followed:  # noqa: ANN401 (Informer's)
         heard = Collected(wake)
-        return Followed(Informer(connection, path, keep=keep_as(api_version, kind), handler=heard, **options), heard)
+        return Followed(
+            Informer(connection, path, keep=keep_as(api_version, kind, asked), handler=heard, **options), heard
+        )
 
     # Constrained impersonation (KEP-5284): the API server lets an agent be its own node, for these requests only.
     headers = {"Impersonate-User": f"system:node:{settings.node}"} if settings.impersonate_node else {}

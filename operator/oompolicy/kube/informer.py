@@ -68,6 +68,7 @@ class Informer(Generic[T]):
         self._metadata_only = metadata_only
         self._following = Following(keep, handler, few=bool(field_selector))
         self._stopped = threading.Event()
+        self._again = False
         self._stream: Stream | None = None
         # It never keeps the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"informer {path}", daemon=True)
@@ -93,6 +94,12 @@ class Informer(Generic[T]):
         if stream := self._stream:
             stream.close()
 
+    def relist(self) -> None:
+        """Begin anew with a whole list, because `keep` keeps something else now. From any thread."""
+        self._again = True
+        if stream := self._stream:
+            stream.close()
+
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended, for `timeout` seconds at most. Not from the handler."""
         self._thread.join(timeout)
@@ -107,6 +114,9 @@ class Informer(Generic[T]):
     def _turn(self) -> float:
         """Follow for as long as it goes. Seconds to wait before the next turn."""
         try:
+            if self._again:
+                self._again = False
+                self._following.forget()
             if self._following.needs_pages:
                 self._read_pages()
             self._watch()
@@ -115,7 +125,7 @@ class Informer(Generic[T]):
         except Exception as error:  # the outermost loop of this thread: without it nobody would be told anything
             log.exception("%s: an event could not be handled", self._path)
             return self._following.restart(f"an event could not be handled: {error!r}")
-        return self._following.ended()
+        return 0.0 if self._again else self._following.ended()
 
     def _read_pages(self) -> None:
         token = ""
@@ -133,7 +143,7 @@ class Informer(Generic[T]):
         headers = self._accept("PartialObjectMetadata")
         stream = self._connection.stream(self._path, query=query, headers=headers, read_timeout=_SILENCE)
         self._stream = stream
-        if self._stopped.is_set():  # since before there was anything to close
+        if self._stopped.is_set() or self._again:  # since before there was anything to close
             stream.close()
         self._following.opened()
         for event in stream:

@@ -12,11 +12,16 @@ from tests.cluster.agent.test_agent_events import killed
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
+    from tests.cluster.conftest import Newer
     from tests.cluster.agent.running import RunningAgent
     from tests.cluster.api import Api
 
 PEAK_MIB = 64
 """Half of the chart's limit. An agent of a few pods peaks at about 45 MiB."""
+
+
+PRIVATE_MIB = 40
+"""As for a whole node of ordinary pods."""
 
 
 def peak_mib(agent: RunningAgent) -> int:
@@ -42,7 +47,8 @@ def test_finished_pods_cost_a_start_nothing(agent: RunningAgent, api: Api, team:
     agent.start()
     agent.wait_ready()
 
-    assert 1 == agent.metric("pods")
+    eventually(lambda: agent.metric("pods"), lambda pods: pods == 1)
+    print(f"peak {peak_mib(agent)} MiB")
     assert peak_mib(agent) < PEAK_MIB
 
 
@@ -72,6 +78,47 @@ def test_thousands_of_refused_annotations_cost_little(agent: RunningAgent, api: 
     eventually(lambda: agent.priority(path), lambda found: found == 650)
     eventually(agent.status, bool)
 
-    assert 65_000 == agent.metric("annotations_refused")
+    eventually(lambda: agent.metric("annotations_refused"), lambda refused: refused == 65_000)
+    print(f"peak {peak_mib(agent)} MiB")
     assert peak_mib(agent) < PEAK_MIB
     assert (agent.folder / "run/status.json").stat().st_size < 100_000
+
+
+def test_a_pod_with_thousands_of_labels_costs_little_and_has_its_policy(
+    agent: RunningAgent, api: Api, team: str
+) -> None:
+    """Of its 9,000 labels only those are kept that a policy asks for, also where the policy comes later."""
+    odd = {f"example.com/{'l' * 40}-{number}": "x" * 60 for number in range(9_000)}
+    labels = {**odd, "app": "web", "tier": "prod"}
+    pods = [api.pod(team, f"web-{number}", node=agent.node, labels=labels) for number in range(5)]
+    path = agent.run(pods[-1])
+    api.create(policy("web", 300))
+    agent.start()
+    eventually(lambda: agent.priority(path), lambda found: found == 300)
+    later = policy("tier", 700, precedence=1)
+    later["spec"]["match"] = {"podSelector": {"matchLabels": {"tier": "prod"}}}
+    api.create(later)
+    eventually(lambda: agent.priority(path), lambda found: found == 700)
+
+    print(f"peak {peak_mib(agent)} MiB, then {agent.private_kib() // 1024} MiB")
+    assert peak_mib(agent) < PEAK_MIB
+
+
+def test_a_newer_definition_drops_no_policy(agent: RunningAgent, api: Api, team: str, newer_definition: Newer) -> None:
+    """Its default is in all stored policies at once. The node goes on, says so, and starts without an API server too."""
+    api.create(policy("web", 300))
+    path = agent.run(api.pod(team, "web-0", node=agent.node, labels={"app": "web"}))
+    agent.start(status_every=1.0)
+    eventually(lambda: agent.priority(path), lambda found: found == 300)
+    newer_definition()
+    synced = eventually(lambda: agent.said("Synced"), lambda said: said["reason"] == "UnknownFields")
+
+    assert "OOMPolicy/web: spec.newField: unknown field" in synced["message"]
+    assert "True" == synced["status"]
+    eventually(lambda: agent.condition("Synced")["reason"], lambda reason: reason == "UnknownFields")
+    assert [300] == agent.priorities(path)
+    agent.end()
+    agent.forget_map()
+    agent.cluster.stop_api()
+    agent.start()
+    eventually(lambda: agent.priority(path), lambda found: found == 300)

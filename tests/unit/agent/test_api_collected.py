@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from oompolicy.labels import AskedLabels
 from oompolicy.parse import parse_namespace, parse_pod, parse_policy
 from oompolicy_agent.api.collected import Collected, Slim, keep_as
 from oompolicy_agent.api.wake import Wake
@@ -125,9 +126,9 @@ def test_an_object_is_kept_as_what_it_is() -> None:
         del raw["kind"], raw["apiVersion"]
     policy["status"] = {"matchedPods": 4}
     kept = [
-        keep_as("v1", "Pod")(pod),
-        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy")(policy),
-        keep_as("v1", "Namespace")(namespace),
+        keep_as("v1", "Pod", AskedLabels())(pod),
+        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", AskedLabels())(policy),
+        keep_as("v1", "Namespace", AskedLabels())(namespace),
     ]
 
     assert ["web-0", "web", "team-a"] == [each.name for each in kept]
@@ -142,13 +143,16 @@ def test_a_pod_is_kept_with_whether_it_has_finished(phase: str) -> None:
     pod = raw_pod()
     pod["status"]["phase"] = phase
 
-    assert keep_as("v1", "Pod")(pod).finished is (phase in ("Succeeded", "Failed"))
+    assert keep_as("v1", "Pod", AskedLabels())(pod).finished is (phase in ("Succeeded", "Failed"))
 
 
 def test_a_status_changes_nothing_that_is_kept() -> None:
     """The operator writes policies' statuses, and kubelets those of pods, all the time."""
     policy, pod = raw_policy(), raw_pod()
-    keep_policy, keep_pod = keep_as("oompolicy.dev/v1alpha1", "OOMPolicy"), keep_as("v1", "Pod")
+    keep_policy, keep_pod = (
+        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", AskedLabels()),
+        keep_as("v1", "Pod", AskedLabels()),
+    )
     before = keep_policy(policy), keep_pod(pod)
     policy["status"] = {"matchedPods": 4}
     pod["status"]["conditions"] = [{"type": "Ready"}]

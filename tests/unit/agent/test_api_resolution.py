@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oompolicy.labels import AskedLabels
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults
 from oompolicy.parse import parse_pod
@@ -39,7 +40,7 @@ def pods(*names: str, **labels: str) -> dict[str, Slim]:
 
 
 def slims(kind: tuple[str, str], *raws: dict[str, Any]) -> dict[str, Slim]:
-    keep = keep_as(*kind)
+    keep = keep_as(*kind, AskedLabels())
     return {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
 
 

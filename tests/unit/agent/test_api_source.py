@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from oompolicy.labels import AskedLabels
 from oompolicy_agent.api.collected import keep_as
 from oompolicy_agent.api.silence import Failing, Silence
 from oompolicy_agent.api.source import ApiSource, follow
@@ -30,7 +31,7 @@ class Heard:
 
     def tell(self, what: str, *raws: dict[str, Any]) -> None:
         kind = {"policies": "OOMPolicy", "namespaces": "Namespace", "pods": "Pod"}[what]
-        keep = keep_as("oompolicy.dev/v1alpha1" if kind == "OOMPolicy" else "v1", kind)
+        keep = keep_as("oompolicy.dev/v1alpha1" if kind == "OOMPolicy" else "v1", kind, AskedLabels())
         objects = {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
         self.source.followed[what].heard.replaced(objects)
 
@@ -118,7 +119,7 @@ def test_a_pod_that_failed_can_still_be_named(heard: Heard) -> None:
     heard.source.reload()
     failed = raw_pod()
     failed["status"]["phase"] = "Failed"
-    heard.source.followed["pods"].heard.changed(UID, keep_as("v1", "Pod")(failed))
+    heard.source.followed["pods"].heard.changed(UID, keep_as("v1", "Pod", AskedLabels())(failed))
     heard.source.reload()
 
     assert [] == heard.priorities
@@ -126,6 +127,25 @@ def test_a_pod_that_failed_can_still_be_named(heard: Heard) -> None:
     assert ("Failed", (APP,)) == (named.phase, named.containers[0].container_ids)
     assert heard.source.known
     assert UID not in heard.source.known.objects_json
+
+
+def test_labels_that_nobody_asked_for_are_read_again(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a pod with thousands only those are kept that policies ask for."""
+    times: list[str] = []
+    monkeypatch.setattr(heard.source._asked, "again", lambda: times.append(""))
+    pod = raw_pod()
+    pod["metadata"]["labels"] |= {f"l{number}": "x" for number in range(9_000)}
+    keep = keep_as("v1", "Pod", heard.source._asked)
+    heard.tell("namespaces", {"metadata": {"name": "team-a"}})
+    heard.tell("policies", raw_policy(value=300))
+    heard.source.followed["pods"].heard.replaced({UID: keep(pod)})
+    heard.source.reload()
+    assert ([500], [""]) == (heard.priorities, times)
+    heard.source.followed["pods"].heard.replaced({UID: keep(pod)})
+    heard.source.reload()
+
+    assert ([300], [""]) == (heard.priorities, times)
+    assert len(keep(pod).text) < 1_000
 
 
 def test_refused_objects_are_said_and_the_rest_holds(heard: Heard) -> None:
@@ -168,7 +188,7 @@ def test_only_pods_are_read_as_the_node(impersonate: bool, headers: dict[str, st
     """
     heard = Heard()
     settings = Settings(in_cluster=True, node="node-1", impersonate_node=impersonate)
-    followed = follow(None, settings, heard.source._wake)  # type: ignore[arg-type]
+    followed = follow(None, settings, heard.source._wake, AskedLabels())  # type: ignore[arg-type]
     heard.source.close()
 
     assert [{}, {}, headers] == [each.informer._headers for each in followed.values()]
