@@ -30,9 +30,8 @@ class NewerDefinition:
 
     def remove(self) -> None:
         """Until the API server has taken it back."""
-        if not self._api.get("CustomResourceDefinition", NAME)["spec"] == self._present:
-            self._api.patch("CustomResourceDefinition", NAME, {"spec": self._present})
-        eventually(lambda: self._fields(), lambda fields: "newField" not in fields)
+        self._api.patch("CustomResourceDefinition", NAME, {"spec": self._present})
+        eventually(self._fields, lambda fields: "newField" not in fields)
 
     def _fields(self) -> set[str]:
         probe = {

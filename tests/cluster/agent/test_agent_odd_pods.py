@@ -12,9 +12,9 @@ from tests.cluster.agent.test_agent_events import killed
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
-    from tests.cluster.conftest import Newer
     from tests.cluster.agent.running import RunningAgent
     from tests.cluster.api import Api
+    from tests.cluster.conftest import Newer
 
 PEAK_MIB = 64
 """Half of the chart's limit. An agent of a few pods peaks at about 45 MiB."""
@@ -105,7 +105,7 @@ def test_a_pod_with_thousands_of_labels_costs_little_and_has_its_policy(
 
 
 def test_a_newer_definition_drops_no_policy(agent: RunningAgent, api: Api, team: str, newer_definition: Newer) -> None:
-    """Its default is in all stored policies at once. The node goes on, says so, and starts without an API server too."""
+    """Its default is in all stored policies at once. The node goes on, says so, and the checkpoint can be read too."""
     api.create(policy("web", 300))
     path = agent.run(api.pod(team, "web-0", node=agent.node, labels={"app": "web"}))
     agent.start(status_every=1.0)
@@ -122,3 +122,4 @@ def test_a_newer_definition_drops_no_policy(agent: RunningAgent, api: Api, team:
     agent.cluster.stop_api()
     agent.start()
     eventually(lambda: agent.priority(path), lambda found: found == 300)
+    agent.cluster.start_api()
