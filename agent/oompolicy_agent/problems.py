@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from oompolicy_agent.text import utf8
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -26,7 +28,8 @@ class Problems:
 
     def set(self, area: Area, *sentences: str) -> bool:
         """State all that is wrong in an area, nothing to clear it; True if that is new."""
-        found = _some([sentence for sentence in sentences if sentence])
+        # The name of a file that is no UTF-8 cannot be written by others.
+        found = _some([utf8(sentence).decode() for sentence in sentences if sentence])
         before = self.current.get(area, ())
         if found == before:
             return False

@@ -13,6 +13,7 @@ from oompolicy_agent.files import write_atomic
 from oompolicy_agent.layout import Stat
 from oompolicy_agent.reasons import Reason
 from oompolicy_agent.settings import MODE
+from oompolicy_agent.text import utf8
 from oompolicy_agent.turns import in_turns
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def reasons(problems: Mapping[Area, tuple[str, ...]]) -> tuple[str, ...]:
 def write(path: Path, status: Mapping[str, Any]) -> None:
     """Replace the file; readable by anyone. OSError."""
     data = json.dumps(status, indent=1, ensure_ascii=False) + "\n"
-    write_atomic(path, data.encode(), durable=False, mode=0o644)
+    write_atomic(path, utf8(data), durable=False, mode=0o644)
 
 
 def warnings(attachment: Attachment, counters: Mapping[Stat, int]) -> tuple[str, ...]:

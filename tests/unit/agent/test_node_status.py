@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -235,6 +236,15 @@ def test_the_file_is_json_that_anyone_may_read(tmp_path: Path) -> None:
     assert build(GOOD, {}, NOW) == json.loads((tmp_path / "status.json").read_text())
     assert 0o644 == (tmp_path / "status.json").stat().st_mode & 0o777
     assert 1 == len(list(tmp_path.iterdir()))
+
+
+def test_the_name_of_a_file_may_be_no_utf_8(tmp_path: Path) -> None:
+    """It can be said, and written."""
+    problems = Problems()
+    problems.set("manifests", os.fsdecode(b"caf\xe9.yaml: is not UTF-8"))
+    write(tmp_path / "status.json", build(replace(GOOD, problems=problems.current), {}, NOW))
+
+    assert ["caf?.yaml: is not UTF-8"] == json.loads((tmp_path / "status.json").read_text())["problems"]
 
 
 def test_of_many_problems_some_are_told(caplog: pytest.LogCaptureFixture) -> None:
