@@ -132,7 +132,7 @@ class Informer(Generic[T]):
         while True:
             query = {**self._list_selectors, **self._following.page_query(token)}
             headers = self._accept("PartialObjectMetadataList")
-            page = self._connection.request("GET", self._path, query=query, headers=headers, timeout=_PAGE_TIMEOUT)
+            page = self._connection.page(self._path, query=query, headers=headers, timeout=_PAGE_TIMEOUT)
             self.last_heard = time.monotonic()
             token = self._following.page(page)
             if not token or self._stopped.is_set():

@@ -38,18 +38,32 @@ def fail(api: Api, pod: dict[str, Any], **status: Any) -> None:  # noqa: ANN401
     api.patch("Pod", metadata["name"], body, namespace=metadata["namespace"], subresource="/status")
 
 
-def test_finished_pods_cost_a_start_nothing(agent: RunningAgent, api: Api, team: str) -> None:
-    """40 of them with 1.3 MB each: more than the agent's memory limit, if they were listed."""
+def test_big_pods_cost_a_start_nothing(agent: RunningAgent, api: Api, team: str) -> None:
+    """40 of them with 1.3 MB each, in one list: more than the agent's memory limit, if it were read at once."""
     for number in range(40):
         pod = objects.pod(team, f"job-{number}", node=agent.node)
         pod["spec"]["containers"][0]["env"] = [{"name": "BIG", "value": "x" * 1_300_000}]
-        fail(api, api.create(pod))
+        api.create(pod)
     agent.start()
     agent.wait_ready()
 
-    eventually(lambda: agent.metric("pods"), lambda pods: pods == 1)
+    eventually(lambda: agent.metric("pods"), lambda pods: pods == 41)
     print(f"peak {peak_mib(agent)} MiB")
     assert peak_mib(agent) < PEAK_MIB
+
+
+def test_finished_pods_are_not_even_listed(agent: RunningAgent, api: Api, team: str) -> None:
+    """A node may have thousands, for weeks. In the checkpoint is what the agent keeps."""
+    fail(api, api.pod(team, "job", node=agent.node))
+    there = api.pod(team, "web", node=agent.node)
+    agent.start()
+    agent.wait_ready()
+    checkpoint = eventually(
+        lambda: (agent.state / "checkpoint.json").read_text() if (agent.state / "checkpoint.json").exists() else "",
+        lambda text: there["metadata"]["uid"] in text,
+    )
+
+    assert '"job"' not in checkpoint
 
 
 def test_a_victim_is_named_although_its_pod_failed_at_once(agent: RunningAgent, api: Api, team: str) -> None:
