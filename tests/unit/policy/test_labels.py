@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oompolicy.labels import FEW, AskedLabels
+from oompolicy.matching import matches_pod
 from oompolicy.model import LabelSelector, Match, OOMPolicy, Operator, Requirement
-from tests.unit.policy.factories import policy
+from tests.unit.policy.factories import pod, policy
 
 MANY = {f"example.com/l{number}": "x" for number in range(9_000)}
 
@@ -47,6 +50,29 @@ def test_of_many_or_long_labels_those_are_kept_that_are_asked_for(labels: dict[s
     reader = Reader("app", "tier")
 
     assert {"app": "web"} == reader.asked.kept({**labels, "app": "web"})
+
+
+KEYS = st.sampled_from(["app", "tier", "team"])
+TEXTS = st.sampled_from(["a", "b"])
+REQUIREMENTS = st.builds(
+    lambda key, operator, values: Requirement(
+        key, operator, values if operator in (Operator.IN, Operator.NOT_IN) else frozenset()
+    ),
+    KEYS,
+    st.sampled_from(Operator),
+    st.frozensets(TEXTS, min_size=1),
+)
+
+
+@given(st.lists(st.lists(REQUIREMENTS, max_size=3), max_size=3), st.dictionaries(KEYS, TEXTS))
+def test_what_is_kept_is_matched_as_the_whole(asked: list[list[Requirement]], labels: dict[str, str]) -> None:
+    """Whatever the selectors: more labels give a pod no other place."""
+    policies = [policy("p", match=Match(pod_selector=LabelSelector(tuple(each)))) for each in asked]
+    reader = AskedLabels()
+    reader.ask(policies)
+    whole, kept = (pod(labels=each) for each in ({**MANY, **labels}, reader.kept({**MANY, **labels})))
+
+    assert [matches_pod(each.match, whole) for each in policies] == [matches_pod(each.match, kept) for each in policies]
 
 
 def test_another_key_makes_everything_be_read_again() -> None:
