@@ -86,18 +86,18 @@ class Refusals:
         self._refused = {name: waiting for name, waiting in self._refused.items() if name in refused}
         if self._poster.failing:
             return None
-        open_ = [name for name in refused if name not in self._told and name not in self._under_way]
-        waiting = in_turns(open_, lambda name: refused[name][0].namespace, self._served)
-        self._served = {
-            each.assignment.namespace: turn
-            for each in self._holding.values()
-            if (turn := self._served.get(each.assignment.namespace)) is not None
-        }
+        untold = [name for name in refused if name not in self._told and name not in self._under_way]
+        namespaces = {holding.assignment.namespace for holding in self._holding.values()}
+        self._served = {name: turn for name, turn in self._served.items() if name in namespaces}
+        waiting = in_turns(untold, lambda name: refused[name][0].namespace, self._served)
+        return self._post_in_turn([(name, *refused[name]) for name in waiting], now)
+
+    def _post_in_turn(self, waiting: Iterable[tuple[str, Assignment, Refusal]], now: float) -> float | None:
         waits: list[float] = []
-        for name in waiting:
+        for each in waiting:
             if (none_before := self._node.wait(now)) > 0:
                 return none_before
-            if (wait := self._post(name, *refused[name], now)) is not None:
+            if (wait := self._post(*each, now)) is not None:
                 waits.append(wait)
         return min(waits, default=None)
 
