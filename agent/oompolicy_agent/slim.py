@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION, PREFIX, importance
@@ -31,7 +32,8 @@ _IDS: Final = frozenset({"containerID", "lastState"})
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
 MANY_CONTAINERS: Final = 100
-"""Containers of a kind that are kept of a pod, whatever they are; of further ones those that ever ran."""
+"""Containers of a kind that are kept of a pod, whatever they are; of further ones those that ever ran, and as
+many that have an annotation."""
 _VALUE: Final = 128
 """Characters of an annotation that are kept. Each value that is obeyed is far shorter."""
 _HUGE_PAGES: Final = 8
@@ -57,40 +59,41 @@ def slim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[s
 
 def _pod(raw: _Object, kept_labels: Callable[[Labels], Labels]) -> dict[str, Any]:
     spec, status = raw.get("spec") or {}, _pod_status(raw.get("status") or {})
-    names = {container["name"] for key in _CONTAINERS for container in spec.get(key) or ()}
-    metadata = _only(raw["metadata"], _METADATA) | _annotations(raw["metadata"].get("annotations") or {}, names)
+    every = raw["metadata"].get("annotations") or {}
+    containers = [container["name"] for key in _CONTAINERS for container in spec.get(key) or ()]
+    asked = islice((name for name in containers if f"{CONTAINER_ANNOTATION}{name}" in every), MANY_CONTAINERS)
+    # Without a class in the status, it follows from what all containers ask for.
+    needed = {*_that_ran(status), *asked} if status.get("qosClass") else {*containers}
+    short_spec = _pod_spec(spec, needed)
+    kept = [container["name"] for key in _CONTAINERS for container in short_spec.get(key, ())]
+    metadata = _only(raw["metadata"], _METADATA) | _annotations(every, kept, containers)
     if labels := raw["metadata"].get("labels"):
         metadata["labels"] = kept_labels(labels)
-    # Without a class in the status, it follows from what all containers ask for.
-    ran = _that_ran(status) if status.get("qosClass") else names
-    return {
-        "metadata": metadata,
-        "spec": _pod_spec(spec, ran),
-        "status": status,
-    }
+    return {"metadata": metadata, "spec": short_spec, "status": status}
 
 
-def _annotations(every: Mapping[str, str], containers: Iterable[str]) -> dict[str, Any]:
+def _annotations(every: Mapping[str, str], kept: Iterable[str], containers: Iterable[str]) -> dict[str, Any]:
     """Of ours those that may be obeyed, the most important others, and the number of all further ones."""
-    known = {MIRROR, POD_ANNOTATION, *(f"{CONTAINER_ANNOTATION}{name}" for name in containers)}
+    obeyed = {MIRROR, POD_ANNOTATION, *(f"{CONTAINER_ANNOTATION}{name}" for name in kept)}
+    known = {*obeyed, *(f"{CONTAINER_ANNOTATION}{name}" for name in containers)}
     odd = [key for key in every if key.startswith(PREFIX) and key not in known]
     described = heapq.nsmallest(MAX_REFUSALS, odd, key=importance)
-    kept = {key: clip(text, _VALUE) for key, text in every.items() if key in known}
-    kept |= {key: clip(every[key], _VALUE) for key in described}
+    short = {key: clip(text, _VALUE) for key, text in every.items() if key in obeyed}
+    short |= {key: clip(every[key], _VALUE) for key in described}
     left_out = len(odd) - len(described)
-    return ({"annotations": kept} if kept else {}) | ({LEFT_OUT: left_out} if left_out else {})
+    return ({"annotations": short} if short else {}) | ({LEFT_OUT: left_out} if left_out else {})
 
 
-def _pod_spec(raw: _Object, ran: set[str]) -> dict[str, Any]:
+def _pod_spec(raw: _Object, needed: set[str]) -> dict[str, Any]:
     short = _only(raw, _POD_SPEC) | _resources(raw)
     if raw.get("overhead"):
         short["overhead"] = _amounts(raw["overhead"])
-    return short | {key: _containers(raw[key], ran) for key in _CONTAINERS if raw.get(key)}
+    return short | {key: _containers(raw[key], needed) for key in _CONTAINERS if raw.get(key)}
 
 
-def _containers(raw: list[_Object], ran: set[str]) -> list[dict[str, Any]]:
+def _containers(raw: list[_Object], needed: set[str]) -> list[dict[str, Any]]:
     """Those that matter: one that never ran has no process and no cgroup."""
-    kept = [each for number, each in enumerate(raw) if number < MANY_CONTAINERS or each["name"] in ran]
+    kept = [each for number, each in enumerate(raw) if number < MANY_CONTAINERS or each["name"] in needed]
     return [_only(each, ("name", "restartPolicy")) | _resources(each) for each in kept]
 
 

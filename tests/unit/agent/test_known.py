@@ -118,6 +118,19 @@ def test_of_thousands_of_containers_those_that_ran_are_kept(key: str) -> None:
     assert 20_000 == len(slim(raw)["spec"][key])
 
 
+def test_of_thousands_of_annotated_containers_some_are_kept() -> None:
+    """Nobody is told that the pod has no such container: of those that are left out nothing is said."""
+    raw = raw_pod()
+    names = [f"c{number}" for number in range(5_000)]
+    raw["spec"]["containers"] = [{"name": name} for name in names]
+    raw["metadata"]["annotations"] = {f"oompolicy.dev/container.{name}": "400" for name in reversed(names)}
+    (assignment,) = resolve((), (), manifests_from_objects([(None, slim(raw))]).pods)
+
+    assert len(json.dumps(slim(raw))) < 20_000
+    assert MANY_CONTAINERS == len(assignment.refusals) + assignment.more_refusals
+    assert not any("has no container" in refusal.message for refusal in assignment.refusals)
+
+
 def test_made_up_resources_are_left_out() -> None:
     """Only CPU, memory and huge pages make a QoS class; of extended resources a pod may name thousands."""
     raw = raw_pod()
