@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.cluster.operators import Operator
 
 GROWTH_MIB = 16
-"""A cache of shapes grew by 3 MiB with each of the 12 updates."""
+"""A cache of shapes grew by 2 MiB with each of the 12 updates."""
 
 
 def resident_mib(operator: Operator) -> int:
