@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent import attach, status
-from oompolicy_agent.cgroups import Tree
 from oompolicy_agent.desired import FINISHED, Desired, desired
 from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.index import Index, Owners
@@ -180,8 +179,7 @@ class Agent:
     def _report(self) -> None:
         before = self._spool.reported, self._outside.told, self.problems.current
         known, now = self._source.known, self._loop.clock()
-        tree = self._tree.tree or Tree(0)
-        waits = [self._reporter.run(self._source.nameable, tree, now, expecting=self._source.expecting)]
+        waits = [self._reporter.run(self._source.nameable, now, expecting=self._source.expecting)]
         if known and not self._source.expecting:
             waits.append(self._outside.tell(known.assignments, now))
         for wait in waits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from oompolicy.model import QOSClass
@@ -28,7 +29,7 @@ class Owner:
     `pod` and `container` are empty while no pod object names them; `reason` says where `priority` came from.
     """
 
-    kind: Literal["kubepods", "qos", "pod", "container"]
+    kind: Literal["host", "kubepods", "qos", "pod", "container"]
     path: str
     cgroup_uid: str = ""
     container_id: str = ""
@@ -61,6 +62,12 @@ class Index:
         gone = self._gone.get(cgroup_id)
         return gone[0] if gone else None
 
+    @property
+    def knows_pods(self) -> bool:
+        """True if a kubepods root is known, so that a cgroup that is not below one is the host's."""
+        gone = (owner for owner, _ in self._gone.values())
+        return any(owner.kind == "kubepods" for owner in chain(self._present.values(), gone))
+
     def update(self, owners: Mapping[int, Owner], now: float) -> bool:
         """Take a new snapshot; True if anything changed. `now`: seconds of any clock that only runs forward."""
         merged = {cgroup_id: _keep_name(self.get(cgroup_id), owner) for cgroup_id, owner in owners.items()}
@@ -71,11 +78,6 @@ class Index:
         self._present = merged
         self._prune(now)
         return changed
-
-    def learn(self, cgroup_id: int, owner: Owner, now: float) -> None:
-        """Remember whose a cgroup below a container was."""
-        self._gone[cgroup_id] = owner, now
-        self._prune(now)
 
     def dump(self) -> str:
         """JSON for the checkpoint."""

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from oompolicy_agent.events import nanoseconds
 from oompolicy_agent.files import sync_folder, write_synced
 from oompolicy_agent.report import Report
-from oompolicy_agent.victims import identity, record_of
+from oompolicy_agent.victimrecord import identity, record_of
 
 if TYPE_CHECKING:
     from pathlib import Path

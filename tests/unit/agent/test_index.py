@@ -122,14 +122,15 @@ def test_old_tombstones_go_and_the_bound_holds_at_once() -> None:
     assert TOMBSTONES == len([each for each in range(TOMBSTONES + 20) if index.get(each)])
 
 
-def test_what_lies_below_a_container_can_be_learnt() -> None:
-    """For the trigger of an OOM, of which only its own cgroup is known."""
-    index = Index()
-    index.learn(7, Owner("container", "/x", UID, APP, pod="web-0"), now=0)
-    owner = index.get(7)
+def test_pods_are_known_as_soon_as_their_root_is() -> None:
+    """Without a root nothing is known of where pods are, and a cgroup that is not known may be one of theirs."""
+    index, root = Index(), {7: Owner("kubepods", "/x")}
+    before = index.knows_pods
+    index.update(root, now=0)
+    present = index.knows_pods
+    index.update({}, now=1)
 
-    assert owner is not None
-    assert "web-0" == owner.pod
+    assert (False, True, True) == (before, present, index.knows_pods)
 
 
 def test_a_pod_of_which_nothing_changed_is_not_looked_at_again(tree: Tree) -> None:

@@ -14,7 +14,8 @@ from oompolicy_agent.layout import Stat
 from oompolicy_agent.metrics import Metrics
 from oompolicy_agent.outside import Following
 from oompolicy_agent.tally import Lags, Tally
-from oompolicy_agent.victims import parse_victim, qos_class
+from oompolicy_agent.victimrecord import parse_victim
+from oompolicy_agent.victims import qos_class
 from tests.unit.agent.fakes import BOOT, pod, record
 from tests.unit.agent.test_node_status import GOOD
 
