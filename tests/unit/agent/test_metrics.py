@@ -34,7 +34,8 @@ def samples(tally: Tally | None = None, view: View = GOOD, **followed: Following
 
 def test_the_nodes_state_is_in_numbers() -> None:
     """Pods, entries, spool, drops, and whether it enforces."""
-    view = replace(GOOD, not_mapped=(pod(),), counters={Stat.VICTIMS_DROPPED: 3, Stat.SELECTIONS: 4}, spooled=5)
+    counters = {Stat.VICTIMS_DROPPED: 3, Stat.SELECTIONS: 4, Stat.DYING: 6}
+    view = replace(GOOD, not_mapped=(pod(),), counters=counters, spooled=5)
     found = samples(view=view)
     expected = {
         "pods": 1,
@@ -45,6 +46,7 @@ def test_the_nodes_state_is_in_numbers() -> None:
         "ring_buffer_drops_total['events']": 3,
         "ring_buffer_drops_total['cgroups']": 0,
         "selections_total": 4,
+        "dying_total": 6,
         "spool_victims": 5,
         "spool_dropped_total": 2,
     }
