@@ -156,10 +156,7 @@ def _trigger(named: NamedVictim) -> str:
 def _spared(named: NamedVictim, spared: Process) -> str:
     victim = named.victim
     rank = f"priority {victim.spared_priority}, badness {victim.spared_badness}"
-    task = f"{_process(spared, named.spared_owner)}, {rank}"
-    if named.spared_apart:
-        return f"spared: {task}, would have been killed without the policy"
-    return f"without the policy the kernel would have chosen {task}"
+    return f"spared: {_process(spared, named.spared_owner)}, {rank}, would have been killed without the policy"
 
 
 def _process(process: Process, owner: Owner | None) -> str:

@@ -35,7 +35,7 @@ class NamedVictim:
 
     An owner is HOST, a pod's, or that of a kubepods slice where the pod is unknown. `trigger_owner` and
     `spared_owner` are None where nothing tells the owner. `decided_by` is the owner of the entry that gave the victim
-    its priority, or None. `spared_apart` is False where memory.oom.group may have killed the spared task as well.
+    its priority, or None.
     """
 
     victim: Victim
@@ -45,7 +45,6 @@ class NamedVictim:
     scope_path: str
     trigger_owner: Owner | None
     spared_owner: Owner | None
-    spared_apart: bool = False
 
     @property
     def complete(self) -> bool:
@@ -69,17 +68,14 @@ def qos_class(victim: Victim) -> QOSClass | None:
 def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVictim:
     """The victim with all owners: of the nearest ancestor that the index knows, else by the names in the record."""
     known = {pod.cgroup_uid: pod for pod in pods}
-    owner = _completed(_owner(victim.cgroup_ids, victim.names, index) or HOST, known)
-    spared_owner = _spared_owner(victim, index)
     return NamedVictim(
         victim=victim,
-        owner=owner,
+        owner=_completed(_owner(victim.cgroup_ids, victim.names, index) or HOST, known),
         decided_by=index.get(victim.priority_cgroup_id) if victim.priority_cgroup_id else None,
         scope=_scope(victim, index),
         scope_path=_scope_path(victim),
         trigger_owner=_completed(_process_owner(victim.trigger, victim, index), known),
-        spared_owner=_completed(spared_owner, known),
-        spared_apart=_apart(victim, owner, spared_owner),
+        spared_owner=_completed(_spared_owner(victim, index), known),
     )
 
 
@@ -123,13 +119,6 @@ def _spared_owner(victim: Victim, index: Index) -> Owner | None:
     owner = _process_owner(victim.spared, victim, index)
     # Only cgroups from a kubepods root downwards have entries.
     return UNKNOWN_POD if owner in (None, HOST) and victim.flags & VictimFlag.SPARED_ENTRY else owner
-
-
-def _apart(victim: Victim, owner: Owner, spared_owner: Owner | None) -> bool:
-    """True if the spared task is certainly in another pod: memory.oom.group may kill a whole pod, not several."""
-    if victim.spared is None or (spared_owner and spared_owner.cgroup_uid):
-        return spared_owner is not None and spared_owner.cgroup_uid != owner.cgroup_uid
-    return bool(victim.spared.cgroup_ids) and owner_by_names(_shared_names(victim.spared, victim)) is None
 
 
 def owner_by_names(names: Sequence[str]) -> Owner | None:

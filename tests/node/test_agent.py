@@ -213,7 +213,8 @@ def test_a_task_that_dies_with_its_pod_is_not_called_spared(node: Node, policy: 
 
     wait_until("two Events", lambda: len(agent.events()) == 2)
     first, second = (event["note"] for event in agent.events())
-    assert f"without the policy the kernel would have chosen big (pid {big.pid}) in container big of pod" in first
+    assert f"killed small (pid {small.pid}" in first
+    assert f"killed big (pid {big.pid}" in second
     assert "killed together with the chosen process" in second
     assert not any("spared" in note for note in (first, second))
 

@@ -54,7 +54,7 @@ def by(trigger: Owner | None) -> NamedVictim:
 
 def spared(owner: Owner, **fields: Any) -> NamedVictim:  # noqa: ANN401
     task = {"spared_tgid": 9, "spared_comm": b"psql", "spared_priority": 900, "spared_badness": 77, **fields}
-    return replace(named(flags=CHANGED, **task), spared_owner=owner, spared_apart=True)
+    return replace(named(flags=CHANGED, **task), spared_owner=owner)
 
 
 def test_an_event_is_what_the_api_takes() -> None:
@@ -156,11 +156,6 @@ def test_a_policy_without_uid_is_related_by_name() -> None:
         ),
         (spared(HOST, spared_comm=b""), "; spared: a process (pid 9), a process of the host, priority 900"),
         (spared(APP_OWNER), "; spared: psql (pid 9) in container app of pod team-a/web-0, priority"),
-        (
-            replace(spared(APP_OWNER), spared_apart=False),
-            "; without the policy the kernel would have chosen psql (pid 9) in container app of pod team-a/web-0, "
-            "priority 900, badness 77",
-        ),
     ],
 )  # fmt: skip
 def test_the_note_says_it(victim: NamedVictim, text: str) -> None:

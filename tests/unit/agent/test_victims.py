@@ -220,27 +220,6 @@ def test_the_victims_names_do_for_ancestors_that_it_shares(root: Path) -> None:
     assert (UNKNOWN_POD, None, HOST) == (pods.trigger_owner, other.trigger_owner, host.trigger_owner)
 
 
-SIBLING = f"{SYSTEMD}/cri-containerd-{'ef' * 32}.scope"
-
-
-@pytest.mark.parametrize(
-    ("path", "apart"), [(CONTAINER, False), (SIBLING, False), ("kubepods.slice/other", True), ("system.slice", True)]
-)
-@pytest.mark.parametrize("known", [True, False])
-def test_only_another_pod_is_certainly_spared(root: Path, index: Index, path: str, apart: bool, known: bool) -> None:
-    """memory.oom.group on a pod's cgroup kills all its containers, whichever was chosen."""
-    make(root, path)
-    ids = below(root, path)
-    victim = named(root, CONTAINER, index if known else None, flags=CHANGED, spared_cgroup_ids=ids)
-
-    assert apart == victim.spared_apart
-
-
-def test_a_spared_task_of_unknown_place_may_have_died(root: Path, index: Index) -> None:
-    """It had exited when the record was made."""
-    assert not named(root, CONTAINER, index, flags=CHANGED, spared_cgroup_id=CGROUP).spared_apart
-
-
 def test_the_record_of_a_group_does_not_spare_its_own_process(root: Path, index: Index) -> None:
     """The kernel alone would have chosen it, and memory.oom.group killed it with the other that was."""
     flags = CHANGED | VictimFlag.GROUP

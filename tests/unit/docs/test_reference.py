@@ -120,7 +120,6 @@ def notes() -> list[str]:
         named(owner=HOST),
         named(priority=301),
         named(replace(APP_OWNER, container="", kind="pod"), oom_score_adj=-998),
-        replace(named(flags=CHANGED, trigger_tgid=1, **spared), spared_apart=True),
         named(flags=CHANGED, trigger_tgid=1, **spared),
     ]
     return [note(each) for each in made]
