@@ -70,7 +70,7 @@ def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVicti
     known = {pod.cgroup_uid: pod for pod in pods}
     return NamedVictim(
         victim=victim,
-        owner=_completed(_owner(victim.cgroup_ids, victim.names, index) or HOST, known),
+        owner=_completed(_victim_owner(victim, index), known),
         decided_by=index.get(victim.priority_cgroup_id) if victim.priority_cgroup_id else None,
         scope=_scope(victim, index),
         scope_path=_scope_path(victim),
@@ -101,6 +101,12 @@ def _without_pod(ids: Sequence[int], names: Sequence[str], index: Index) -> Owne
     return HOST if ids and len(ids) == len(names) else None
 
 
+def _victim_owner(victim: Victim, index: Index) -> Owner:
+    owner = _owner(victim.cgroup_ids, victim.names, index) or HOST
+    # Only cgroups from a kubepods root downwards have entries. The index may not know that root yet.
+    return UNKNOWN_POD if owner == HOST and not victim.host_priority else owner
+
+
 def _process_owner(process: Process, victim: Victim, index: Index) -> Owner | None:
     if not process.cgroup_ids:
         return index.get(process.cgroup_id)
@@ -117,7 +123,6 @@ def _spared_owner(victim: Victim, index: Index) -> Owner | None:
     if victim.spared is None:
         return None
     owner = _process_owner(victim.spared, victim, index)
-    # Only cgroups from a kubepods root downwards have entries.
     return UNKNOWN_POD if owner in (None, HOST) and victim.flags & VictimFlag.SPARED_ENTRY else owner
 
 

@@ -190,6 +190,16 @@ def test_who_is_below_the_kubepods_root_is_in_a_pod(root: Path, index: Index, pa
     assert victim.trigger_owner.kind in {"kubepods", "qos"}
 
 
+def test_who_has_an_entry_is_in_a_pod(root: Path, index: Index) -> None:
+    """Also below a kubepods root that was made a moment ago, and that the index does not know."""
+    make(root, "new/kubepods.slice/deep")
+    victim = named(root, "new/kubepods.slice/deep", index, priority_level=2)
+    nested = named(root, f"{CONTAINER}/nested", index, priority_level=LEVELS)
+
+    assert UNKNOWN_POD == victim.owner
+    assert ("web-0", "app") == whose(nested)
+
+
 def test_without_recorded_ancestors_nobody_is_taken_for_the_host(root: Path, index: Index) -> None:
     """The task had exited, or an older program made the record."""
     unknown = named(root, CONTAINER, index, flags=CHANGED, trigger_cgroup_id=CGROUP, spared_cgroup_id=CGROUP)
