@@ -3,9 +3,18 @@
 .DEFAULT_GOAL := help
 
 PYTHON := .venv/bin/python
-# Stock ones, and those with the hook in them that every change has to pass; `make test-kernels` has the others too.
-KERNELS ?= trixie trixie-backports patched-6.12 as-posted-6.12
 NODE_TESTS ?= tests/node
+# The newest stock kernel, and one with the hook in it; `make test` has Debian 13's, `make test-kernels` all others.
+MORE_KERNELS := trixie-backports patched-6.12
+# Steps that run two at a time. The longest begin first, and what has to be built begins before what needs it.
+TEST := test-node test-numa cluster-binaries lint docs test-unit test-cluster test-endtoend
+TEST_MORE := test-images-once test-more-kernels test-realnode
+
+# The lines of two steps are mixed, so each says which step it is of.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+SHOW = $(if $(SIDE_BY_SIDE),2>&1 | sed --unbuffered 's/^/$@: /')
+side_by_side = @$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=yes
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,37 +30,48 @@ demo: ## two OOMs in a guest, without and with a policy: who dies, and why
 demo-cluster: setup ## the same on a cluster, with kubectl; builds the API server first, once
 	@python3 -m tests.endtoend.demo --build
 
-test: lint docs test-unit test-cluster test-image test-node test-endtoend test-realnode ## what a change has to pass
+check: lint test-unit ## style, types and unit tests, within two minutes: the first command after a change
+
+test: setup ## what a change has to pass, on Debian 13's kernel: check, docs, cluster, node and end to end
+	$(side_by_side) $(TEST)
+
+test-more: setup ## what CI runs beside `make test`: the images, the newest kernel, a patched one, a real node
+	$(side_by_side) $(TEST_MORE)
 
 lint: setup ## style, types, import contracts, shell scripts
-	.venv/bin/ruff check
-	.venv/bin/ruff format --check
-	.venv/bin/mypy
-	.venv/bin/lint-imports
-	shellcheck kernel/build scripts/setup scripts/kubeconfig tests/vm/guest/init .ci/run
-	shellcheck image/build image/install image/pip image/sbom image/trim image/wheel
+	(.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && .venv/bin/lint-imports) $(SHOW)
+	shellcheck kernel/build scripts/setup scripts/kubeconfig tests/vm/guest/init .ci/run $(SHOW)
+	shellcheck image/build image/install image/pip image/sbom image/trim image/wheel $(SHOW)
 
 # The variable keeps out the theme's advertisement of its successor.
 docs: setup ## the documentation as a site, build/site/index.html; dead links and anchors are errors
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet $(SHOW)
 
 test-unit: setup ## needs nothing but Python
-	$(PYTHON) -m pytest tests/unit
+	$(PYTHON) -m pytest --numprocesses=2 tests/unit $(SHOW)
 
 # First by itself, because pytest hides its progress. Where it fails, the tests say so and are skipped; in CI they fail.
 # Two clusters at a time: each mostly waits.
 test-cluster: setup ## a real API server and etcd on this machine
-	-$(PYTHON) -m tests.cluster.binaries
-	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile tests/cluster
+	-$(PYTHON) -m tests.cluster.binaries $(SHOW)
+	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile tests/cluster $(SHOW)
 
-cluster-binaries: setup ## kube-apiserver, kubectl, etcd: built and fetched once (10 to 25 minutes), or KUBEBUILDER_ASSETS
-	$(PYTHON) -m tests.cluster.binaries
+cluster-binaries: setup ## kube-apiserver, kubectl, etcd: built and fetched once (5 to 15 minutes), or KUBEBUILDER_ASSETS
+	$(PYTHON) -m tests.cluster.binaries $(SHOW)
 
-test-node: setup ## real OOMs, in a guest per kernel, two guests at a time
-	$(PYTHON) -m tests.vm.suite --ooms 100 $(KERNELS)
+test-node: test-node-trixie ## real OOMs in a guest, on Debian 13's kernel; test-node-KERNEL is another's
 
 test-node-%: setup
-	$(PYTHON) -m tests.vm.run --kernel $* --deadline 2700 -- python3 -m pytest -p no:cacheprovider $(NODE_TESTS)
+	$(PYTHON) -m tests.vm.run --kernel $* --deadline 2700 -- \
+		python3 -m pytest -p no:cacheprovider --durations=5 $(NODE_TESTS) $(SHOW)
+
+# On one node what the tests ask for is a cpuset for all of it.
+test-numa: setup ## who can die where memory has nodes: a guest with two of them
+	$(PYTHON) -m tests.vm.run --nodes 2 --deadline 900 -- \
+		python3 -m pytest -p no:cacheprovider tests/node/test_numa.py $(SHOW)
+
+test-more-kernels: setup ## the node tests on the newest stock kernel, and on one with the hook in it
+	$(PYTHON) -m tests.vm.suite --jobs 1 --ooms 100 $(MORE_KERNELS) $(SHOW)
 
 LINES := $(notdir $(wildcard kernel/patches/*))
 test-kernels: setup ## the patches' style, builds and selftest, and the node tests on each kernel with the hook
@@ -61,19 +81,23 @@ test-kernels: setup ## the patches' style, builds and selftest, and the node tes
 
 # First by itself, as for test-cluster. -raP shows the times that were measured.
 test-endtoend: setup ## from kubectl apply to kubectl get events: a cluster here, its node in a guest
-	-$(PYTHON) -m tests.cluster.binaries
-	$(PYTHON) -m pytest -raP --durations=10 tests/endtoend
+	-$(PYTHON) -m tests.cluster.binaries $(SHOW)
+	$(PYTHON) -m pytest -raP --durations=10 tests/endtoend $(SHOW)
 
 # First by itself, as for test-cluster. -rP shows the sizes.
-test-image: setup ## the images, built twice and run, by a Docker Engine of our own
-	-$(PYTHON) -m tests.image.build
-	-$(PYTHON) -m tests.cluster.binaries
-	$(PYTHON) -m pytest -raP --durations=10 tests/image
+IMAGE_TESTS = -m "not second_build"
+test-images-once: setup ## the images, built and run by a Docker Engine of our own
+	-$(PYTHON) -m tests.image.build $(SHOW)
+	-$(PYTHON) -m tests.cluster.binaries $(SHOW)
+	$(PYTHON) -m pytest -raP --durations=10 $(IMAGE_TESTS) tests/image $(SHOW)
+
+test-images: IMAGE_TESTS =
+test-images: test-images-once ## the same, and built a second time: both have the same digest
 
 # First by itself, as for test-cluster. -rP shows the times that were measured.
 test-realnode: setup ## containerd, a kubelet, our images, our chart: a node in a guest, its control plane here
-	-$(PYTHON) -m tests.realnode.disk
-	$(PYTHON) -m pytest -raP --durations=10 tests/realnode
+	-$(PYTHON) -m tests.realnode.disk $(SHOW)
+	$(PYTHON) -m pytest -raP --durations=10 tests/realnode $(SHOW)
 
 realnode: setup ## the same cluster and node to try it on, until Ctrl-C; build/realnode.env makes a shell its admin's
 	@mkdir -p build
@@ -97,6 +121,6 @@ bench-realnode: setup ## what the agent takes on a node with 110 pods: docs/benc
 clean: ## what a build leaves in the checkout; the cache stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo demo-cluster test lint docs test-unit test-cluster cluster-binaries test-node test-kernels \
-	test-endtoend test-image test-realnode realnode bench bench-images bench-cluster bench-path bench-realnode \
-	clean
+.PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa \
+	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode \
+	bench bench-images bench-cluster bench-path bench-realnode clean

@@ -5,10 +5,12 @@
  * out_of_memory() runs under oom_lock from its entry to its end, so there is
  * one OOM at a time on the machine and its state can stand in globals.
  *
- * The order in which tasks die is total: first those that are not protected
- * by oom_score_adj, then the lowest priority, then the kernel's badness. Only
- * a task that the kernel's own checks let through takes part in it; about any
- * other the answer is NO_BPF_POLICY, and the kernel decides.
+ * The order in which tasks die is total: first those that are dying already,
+ * because the kernel waits for the memory of such a task and kills nobody,
+ * then those that are not protected by oom_score_adj, then the lowest
+ * priority, then the kernel's badness. Only a task that the kernel's own
+ * checks let through takes part in it; about any other the answer is
+ * NO_BPF_POLICY, and the kernel decides.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -19,9 +21,11 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* include/linux/oom.h, include/linux/sched.h, include/linux/mm_types.h: macros, so not in BTF. */
+/* include/linux/oom.h, sched.h, sched/signal.h, mm_types.h: macros, so not in BTF. */
 #define OOM_SCORE_ADJ_MIN	(-1000)
 #define MMF_OOM_SKIP		21
+#define PF_EXITING		0x00000004
+#define SIGNAL_GROUP_EXIT	0x00000004
 
 /*
  * kubelet gives sandboxes -998 and itself -999 (pkg/kubelet/qos/policy.go).
@@ -30,11 +34,24 @@ char LICENSE[] SEC("license") = "GPL";
 #define PROTECTED_SCORE_ADJ	(-998)
 
 #define DEFAULT_PAGE_SHIFT	12
-#define LOWEST_BADNESS		(-0x7fffffffffffffffLL - 1)
+/* Half of what there is, so that a difference has room. */
+#define LOWEST_BADNESS		(-(1LL << 62))
 
-/* More nesting than this below the nearest entry is no policy of ours. */
-#define MAX_WALK		256
+/*
+ * Pods and containers are above this level on any node, also on one that is
+ * itself a container. A cgroup below it has an entry of its own, or that of
+ * its nearest ancestor from this level upwards: whoever nests more cgroups
+ * gains nothing by it, and costs no more than these steps.
+ */
+#define DEEPEST_INHERITED	31
 #define MAX_THREADS		64
+#define MAX_CPUS		8192
+#define MAX_NODEMASK_WORDS	16
+
+/*
+ * Below all other ranks, -998 and the lowest s32 priority included.
+ */
+#define DYING_RANK		(-(1LL << 33))
 
 enum bpf_oom_verdict___local {
 	NO_BPF_POLICY = 0,
@@ -55,6 +72,9 @@ struct mm_struct___bitmap {
 		unsigned long __mm_flags[1];
 	} flags;
 } __attribute__((preserve_access_index));
+
+/* In it the OOM killer counts each process that it kills, before it marks it. */
+extern const struct vm_event_state vm_event_states __ksym __weak;
 
 extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
 extern void bpf_task_release(struct task_struct *task) __ksym __weak;
@@ -108,9 +128,18 @@ static struct standing standings[STANDINGS];
 /* Where a task stands in the order of death. */
 struct candidate {
 	u64 task;		/* compared, never followed without a check */
-	s64 rank;		/* the lower dies first: protected or not, then priority */
+	s64 rank;		/* the lower dies first: dying, protected or not, then priority */
 	s64 badness;
+	u32 tgid;
+	bool ending;		/* told to end, in whatever way */
 };
+
+/* The processes that were reported last, by the last bits of their pid. */
+#define REPORTED		4096
+static struct {
+	u64 start_boottime_ns;
+	u32 tgid;
+} reported[REPORTED];
 
 /* The OOM under way. */
 static struct {
@@ -122,10 +151,16 @@ static struct {
 	struct candidate last;		/* let through last: at oc->chosen if the kernel took it */
 	struct candidate kernel_choice;
 	struct standing kernel_choice_standing;
-	u32 kernel_choice_tgid;
+	s64 runner_up;			/* badness of the next after kernel_choice */
+	u32 cpus;
+	u64 kills;			/* vmstat's oom_kill, of all CPUs, when it was last looked at */
 	s32 host_priority;
 	u32 page_shift;
 	u32 answers[4];			/* by verdict; added to stats when the OOM ends, not at each task */
+	u32 chosen_tgid;		/* from the first victim on; 0 if none was chosen */
+	bool marked;			/* there was a victim */
+	bool changed;			/* from the first victim on: kernel_choice is spared */
+	bool unsure;			/* a task may have been out of the kernel's reach by its cpuset */
 } oom;
 
 static const struct oompolicy_victim no_victim;
@@ -177,60 +212,67 @@ static __always_inline void read_settings(void)
 	oom.page_shift = set->page_shift & 31;
 }
 
-/* The nearest entry above this cgroup, up to the root. False: nested too deep to tell. */
-static __noinline bool find_above(struct cgroup *cgrp, struct standing *found)
+static __always_inline struct cgroup *ancestor_at(struct cgroup *cgrp, u32 level)
 {
-	for (int i = 0; i < MAX_WALK; i++) {
-		struct cgroup_subsys_state *parent = cgrp->self.parent;
-		struct oompolicy_entry *entry;
-		u64 id;
+	void *ancestors = (void *)cgrp + bpf_core_field_offset(cgrp->ancestors);
+	struct cgroup *ancestor = NULL;
 
-		if (!parent) {
-			found->priority = oom.host_priority;
-			found->level = OOMPOLICY_NO_LEVEL;
-			return true;
-		}
-		/* self is what cgroup_parent() goes through */
-		cgrp = bpf_core_cast((void *)parent - bpf_core_field_offset(cgrp->self), struct cgroup);
-		id = cgroup_id(cgrp);
-		entry = bpf_map_lookup_elem(&cgroup_priority, &id);
-		if (entry) {
-			found->priority = entry->priority;
-			found->level = cgrp->level;
-			return true;
-		}
-	}
-	return false;
+	bpf_probe_read_kernel(&ancestor, sizeof(ancestor), ancestors + level * sizeof(ancestor));
+	return bpf_core_cast(ancestor, struct cgroup);
 }
 
-static __noinline bool find_standing(struct cgroup *cgrp, struct standing *found)
+static __always_inline bool find_at(struct cgroup *cgrp, struct standing *found)
 {
 	u64 id = cgroup_id(cgrp);
-	struct oompolicy_entry *entry;
+	struct oompolicy_entry *entry = bpf_map_lookup_elem(&cgroup_priority, &id);
 
-	found->oom = 0;
-	entry = bpf_map_lookup_elem(&cgroup_priority, &id);
-	if (entry) {
-		found->priority = entry->priority;
-		found->level = cgrp->level;
-	} else if (!find_above(cgrp, found)) {
+	if (!entry)
 		return false;
-	}
-	found->cgroup_id = id;
-	found->oom = oom.number;
+	found->priority = entry->priority;
+	found->level = cgrp->level;
 	return true;
 }
 
-/* Good until the next call. NULL: nested too deep to tell. */
+/* The nearest entry from this cgroup up to the root. */
+static __noinline int find_above(struct cgroup *cgrp, struct standing *found)
+{
+	for (int i = 0; i <= DEEPEST_INHERITED; i++) {
+		struct cgroup_subsys_state *parent;
+
+		if (find_at(cgrp, found))
+			return 0;
+		parent = cgrp->self.parent;
+		if (!parent)
+			break;
+		/* self is what cgroup_parent() goes through */
+		cgrp = bpf_core_cast((void *)parent - bpf_core_field_offset(cgrp->self), struct cgroup);
+	}
+	found->priority = oom.host_priority;
+	found->level = OOMPOLICY_NO_LEVEL;
+	return 0;
+}
+
+static __noinline int find_standing(struct cgroup *cgrp, struct standing *found)
+{
+	u64 id = cgroup_id(cgrp);
+
+	found->cgroup_id = id;
+	found->oom = oom.number;
+	if (cgrp->level <= DEEPEST_INHERITED)
+		return find_above(cgrp, found);
+	return find_at(cgrp, found) ? 0 : find_above(ancestor_at(cgrp, DEEPEST_INHERITED), found);
+}
+
+/* Good until the next call. */
 static __always_inline struct standing *standing_of(struct task_struct *task)
 {
 	struct cgroup *cgrp = cgroup_of(task);
 	u64 id = cgroup_id(cgrp);
 	struct standing *found = &standings[id % STANDINGS];
 
-	if (found->cgroup_id == id && found->oom == oom.number)
-		return found;
-	return find_standing(cgrp, found) ? found : NULL;
+	if (found->cgroup_id != id || found->oom != oom.number)
+		find_standing(cgrp, found);
+	return found;
 }
 
 /* find_lock_task_mm(): a process lives on when its first thread has exited. */
@@ -270,6 +312,26 @@ static __always_inline s64 badness_of(struct mm_struct *mm, s32 adj, s64 points_
 		    (mm->pgtables_bytes.counter >> (oom.page_shift & 31));
 
 	return pages + adj * points_per_adj;
+}
+
+static long add_kills_of(u32 cpu, u64 *sum)
+{
+	const struct vm_event_state *events = bpf_per_cpu_ptr(&vm_event_states, cpu);
+
+	if (!events)
+		return 1;
+	*sum += events->event[bpf_core_enum_value(enum vm_event_item, OOM_KILL)];
+	return 0;
+}
+
+/* Sets to how many processes the OOM killer has killed since the machine booted. */
+static __always_inline void count_kills(void)
+{
+	u64 sum = 0;
+
+	if (bpf_ksym_exists(&vm_event_states))
+		oom.cpus = bpf_loop(MAX_CPUS, add_kills_of, &sum, 0);
+	oom.kills = sum;
 }
 
 #ifndef OOMPOLICY_OBSERVE_ONLY
@@ -328,24 +390,49 @@ static __always_inline bool kernel_decides(struct task_struct *task)
 	return signal->oom_mm || BPF_CORE_READ_BITFIELD(signal, oom_flag_origin);
 }
 
-/* Where a task stands. False: it cannot die, or is too odd to judge. */
+/* __task_will_free_mem() */
+static __always_inline bool is_ending(struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+
+	if (signal->core_state)
+		return false;
+	return (signal->flags & SIGNAL_GROUP_EXIT) || (signal->nr_threads == 1 && (task->flags & PF_EXITING));
+}
+
+/*
+ * task_will_free_mem(): chosen, such a task is waited for and nobody is
+ * killed. A process that shares the memory and lives on would be killed with
+ * it. What holds less than a thousandth of the scope is not waited for: a
+ * workload whose processes come and go all the time would keep the OOM killer
+ * from ever killing.
+ */
+static __always_inline bool is_dying(struct task_struct *task, struct mm_struct *mm, s64 pages)
+{
+	return is_ending(task) && mm->mm_users.counter <= task->signal->nr_threads && pages >= oom.points_per_adj;
+}
+
+/* Where a task stands. False: it cannot die. */
 static __always_inline bool make_candidate(struct task_struct *task, struct candidate *out)
 {
 	s32 adj = task->signal->oom_score_adj;
-	struct standing *standing;
 	struct mm_struct *mm;
+	s64 pages;
 
 	if (adj == OOM_SCORE_ADJ_MIN)
 		return false;
 	mm = mm_of(task);
 	if (!mm)
 		return false;
-	standing = standing_of(task);
-	if (!standing)
-		return false;
+	pages = badness_of(mm, 0, 0);
 	out->task = (u64)task;
-	out->rank = ((s64)(adj <= PROTECTED_SCORE_ADJ) << 32) + standing->priority;
-	out->badness = badness_of(mm, adj, oom.points_per_adj);
+	out->tgid = task->tgid;
+	out->ending = is_ending(task);
+	out->badness = pages + adj * oom.points_per_adj;
+	if (out->ending && is_dying(task, mm, pages))
+		out->rank = DYING_RANK;
+	else
+		out->rank = ((s64)(adj <= PROTECTED_SCORE_ADJ) << 32) + standing_of(task)->priority;
 	return true;
 }
 
@@ -371,9 +458,17 @@ static __always_inline bool know_chosen(struct oom_control *oc)
 		oom.chosen = oom.last;
 		return true;
 	}
+	/* Only the scan of a sysrq gets as far as to choose a victim: it is on its way out already. */
+	if (chosen->signal->oom_mm) {
+		oom.chosen.task = (u64)chosen;
+		oom.chosen.tgid = chosen->tgid;
+		oom.chosen.rank = DYING_RANK;
+		oom.chosen.badness = 0;
+		return true;
+	}
 	if (!kernel_decides(chosen) && make_candidate(chosen, &oom.chosen) && can_die(chosen))
 		return true;
-	/* oom_task_origin, or killed from elsewhere meanwhile: nothing to add to the kernel's choice. */
+	/* oom_task_origin: nothing to add to the kernel's choice. */
 	oom.chosen.task = 0;
 	return false;
 }
@@ -405,15 +500,40 @@ static __always_inline int judge(struct candidate *one, struct oom_control *oc)
 	return tie(one);
 }
 
-static __always_inline void remember_kernel_choice(struct task_struct *task, struct candidate *one)
+/*
+ * oom_cpuset_eligible(): in an OOM of the node a task without a node in common
+ * with the current one is out of reach. Each thread may have its own nodes;
+ * the first is looked at.
+ */
+static __always_inline bool shares_a_node(struct task_struct *task)
 {
-	struct standing *standing = standing_of(task);
+	u32 offset = bpf_core_field_offset(task->mems_allowed);
+	void *theirs = (void *)task + offset;
+	void *ours = (void *)bpf_get_current_task_btf() + offset;
 
-	if (!standing)
+	for (u32 i = 0; i < MAX_NODEMASK_WORDS; i++) {
+		u64 a = 0, b = 0;
+
+		if (i * sizeof(a) >= bpf_core_field_size(task->mems_allowed))
+			break;
+		bpf_probe_read_kernel(&a, sizeof(a), theirs + i * sizeof(a));
+		bpf_probe_read_kernel(&b, sizeof(b), ours + i * sizeof(b));
+		if (a & b)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline void remember_kernel_choice(struct task_struct *task, struct candidate *one,
+						   struct oom_control *oc)
+{
+	if (!oc->memcg && bpf_core_field_exists(task->mems_allowed) && !shares_a_node(task)) {
+		oom.unsure = true;
 		return;
+	}
+	oom.runner_up = oom.kernel_choice.badness;
 	oom.kernel_choice = *one;
-	oom.kernel_choice_standing = *standing;
-	oom.kernel_choice_tgid = task->tgid;
+	oom.kernel_choice_standing = *standing_of(task);
 }
 
 static __always_inline int evaluate(struct task_struct *task, struct oom_control *oc)
@@ -441,7 +561,9 @@ static __always_inline int evaluate(struct task_struct *task, struct oom_control
 	if ((worst || (verdict != BPF_EVAL_NEXT && !kernel_checks())) && !can_die(task))
 		return NO_BPF_POLICY;
 	if (worst)
-		remember_kernel_choice(task, &one);
+		remember_kernel_choice(task, &one, oc);
+	else if (one.badness > oom.runner_up)
+		oom.runner_up = one.badness;
 	if (verdict != BPF_EVAL_NEXT)
 		oom.last = one;
 	return verdict;
@@ -454,22 +576,6 @@ int BPF_PROG(evaluate_task, struct task_struct *task, struct oom_control *oc, in
 
 	oom.answers[verdict & 3]++;
 	return verdict;
-}
-
-SEC("fexit/out_of_memory")
-int BPF_PROG(oom_ends, struct oom_control *oc)
-{
-	u32 asked = candidates();
-
-	oom.oc = 0;
-	if (!asked)
-		return 0;
-	count(OOMPOLICY_STAT_SELECTIONS);
-	add(OOMPOLICY_STAT_EVALUATIONS, asked);
-	add(OOMPOLICY_STAT_SELECT, oom.answers[BPF_EVAL_SELECT]);
-	add(OOMPOLICY_STAT_NEXT, oom.answers[BPF_EVAL_NEXT]);
-	add(OOMPOLICY_STAT_NO_POLICY, oom.answers[NO_BPF_POLICY]);
-	return 0;
 }
 
 #endif /* OOMPOLICY_OBSERVE_ONLY */
@@ -487,8 +593,31 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	oom.last.task = 0;
 	oom.kernel_choice.task = 0;
 	oom.kernel_choice.badness = LOWEST_BADNESS;
+	oom.runner_up = LOWEST_BADNESS;
+	count_kills();
+	oom.chosen_tgid = 0;
+	oom.marked = false;
+	oom.changed = false;
+	oom.unsure = false;
 	read_settings();
 	__builtin_memset(oom.answers, 0, sizeof(oom.answers));
+	return 0;
+}
+
+SEC("fexit/out_of_memory")
+int BPF_PROG(oom_ends, struct oom_control *oc)
+{
+	u32 asked = candidates();
+
+	oom.oc = 0;
+	oom.scope_cgroup_id = 0;
+	if (!asked)
+		return 0;
+	count(OOMPOLICY_STAT_SELECTIONS);
+	add(OOMPOLICY_STAT_EVALUATIONS, asked);
+	add(OOMPOLICY_STAT_SELECT, oom.answers[BPF_EVAL_SELECT]);
+	add(OOMPOLICY_STAT_NEXT, oom.answers[BPF_EVAL_NEXT]);
+	add(OOMPOLICY_STAT_NO_POLICY, oom.answers[NO_BPF_POLICY]);
 	return 0;
 }
 
@@ -511,32 +640,30 @@ static __always_inline void fill_memory(struct oompolicy_victim *record, struct 
 	record->badness = badness_of(mm, record->oom_score_adj, oc->totalpages / 1000);
 }
 
+static __always_inline void fill_ids(u64 *ids, struct cgroup *cgrp)
+{
+	for (u32 i = 0; i < OOMPOLICY_LEVELS && i <= (u32)cgrp->level; i++)
+		ids[i] = cgroup_id(ancestor_at(cgrp, i));
+}
+
 static __always_inline void fill_cgroups(struct oompolicy_victim *record, struct cgroup *cgrp)
 {
-	void *ancestors = (void *)cgrp + bpf_core_field_offset(cgrp->ancestors);
-
 	record->victim_cgroup_id = cgroup_id(cgrp);
 	record->level = cgrp->level;
-	for (u32 i = 0; i < OOMPOLICY_LEVELS && i <= record->level; i++) {
-		struct cgroup *ancestor = NULL;
-		struct kernfs_node *kn;
-
-		bpf_probe_read_kernel(&ancestor, sizeof(ancestor), ancestors + i * sizeof(ancestor));
-		if (!ancestor)
-			return;
-		kn = BPF_CORE_READ(ancestor, kn);
-		record->cgroup_ids[i] = BPF_CORE_READ(kn, id);
-		if (i)
-			bpf_probe_read_kernel_str(record->cgroup_names[i], OOMPOLICY_NAME, BPF_CORE_READ(kn, name));
-	}
+	fill_ids(record->cgroup_ids, cgrp);
+	for (u32 i = 1; i < OOMPOLICY_LEVELS && i <= record->level; i++)
+		bpf_probe_read_kernel_str(record->cgroup_names[i], OOMPOLICY_NAME, ancestor_at(cgrp, i)->kn->name);
 }
 
 static __always_inline void fill_trigger(struct oompolicy_victim *record)
 {
 	struct task_struct *trigger = bpf_get_current_task_btf();
+	struct cgroup *cgrp = cgroup_of(trigger);
 
 	record->trigger_tgid = trigger->tgid;
-	record->trigger_cgroup_id = cgroup_id(cgroup_of(trigger));
+	record->trigger_cgroup_id = cgroup_id(cgrp);
+	record->trigger_level = cgrp->level;
+	fill_ids(record->trigger_cgroup_ids, cgrp);
 	bpf_probe_read_kernel_str(record->trigger_comm, OOMPOLICY_COMM, trigger->comm);
 }
 
@@ -545,31 +672,129 @@ static __always_inline void fill_spared(struct oompolicy_victim *record)
 {
 	struct task_struct *task = bpf_core_cast((void *)oom.kernel_choice.task, struct task_struct);
 	struct standing *spared = &oom.kernel_choice_standing;
+	struct cgroup *cgrp;
 
 	record->flags |= OOMPOLICY_VICTIM_CHANGED;
-	record->spared_tgid = oom.kernel_choice_tgid;
+	record->spared_tgid = oom.kernel_choice.tgid;
 	record->spared_cgroup_id = spared->cgroup_id;
 	record->spared_badness = oom.kernel_choice.badness;
 	record->spared_priority = spared->priority;
 	if (spared->level != OOMPOLICY_NO_LEVEL)
 		record->flags |= OOMPOLICY_VICTIM_SPARED_ENTRY;
-	if ((u32)task->tgid == oom.kernel_choice_tgid)
-		bpf_probe_read_kernel_str(record->spared_comm, OOMPOLICY_COMM, task->comm);
+	if ((u32)task->tgid != oom.kernel_choice.tgid)
+		return;
+	bpf_probe_read_kernel_str(record->spared_comm, OOMPOLICY_COMM, task->comm);
+	cgrp = cgroup_of(task);
+	if (cgroup_id(cgrp) != spared->cgroup_id)
+		return;
+	record->spared_level = cgrp->level;
+	fill_ids(record->spared_cgroup_ids, cgrp);
+}
+
+static __always_inline bool kills_groups(struct cgroup *cgrp)
+{
+	u32 memory = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
+	void *subsys = (void *)cgrp + bpf_core_field_offset(cgrp->subsys);
+	struct mem_cgroup *memcg;
+	void *css = NULL;
+
+	bpf_probe_read_kernel(&css, sizeof(css), subsys + memory * sizeof(css));
+	if (!css)
+		return false;
+	memcg = bpf_core_cast(css - bpf_core_field_offset(struct mem_cgroup, css), struct mem_cgroup);
+	return memcg->oom_group;
+}
+
+/*
+ * mem_cgroup_get_oom_group(): the victim's cgroups from the scope downwards
+ * may be killed as a group, and with it the task that the kernel would have
+ * chosen.
+ */
+static __always_inline bool dies_with_the_victim(struct cgroup *spared, struct cgroup *victim)
+{
+	bool in_scope = !oom.scope_cgroup_id;
+
+	for (u32 i = 1; i < OOMPOLICY_LEVELS && i <= (u32)victim->level && i <= (u32)spared->level; i++) {
+		struct cgroup *shared = ancestor_at(victim, i);
+		u64 id = cgroup_id(shared);
+
+		if (cgroup_id(ancestor_at(spared, i)) != id)
+			return false;
+		in_scope = in_scope || id == oom.scope_cgroup_id;
+		if (in_scope && kills_groups(shared))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * By how many pages the badness of two tasks may be apart and still be the
+ * other way round for a kernel that sums the counters of all CPUs. Each CPU
+ * holds back up to percpu_counter_batch, as compute_batch_value() has it.
+ */
+static __always_inline s64 uncertainty(void)
+{
+	s64 batch = oom.cpus > 16 ? oom.cpus * 2 : 32;
+
+	return 2 * oom.cpus * batch;
+}
+
+/* Would the kernel alone have killed another process, and is that sure enough to say so? */
+static __always_inline bool is_changed(struct task_struct *victim, struct task_struct *chosen)
+{
+	struct task_struct *spared = bpf_core_cast((void *)oom.kernel_choice.task, struct task_struct);
+
+	if (!spared || oom.kernel_choice.tgid == oom.chosen_tgid)
+		return false;
+	if (oom.kernel_choice.badness - oom.runner_up <= uncertainty())
+		return false;
+	/* The kernel would have waited for this one, and killed nobody. */
+	if (oom.unsure || oom.kernel_choice.ending)
+		return false;
+	/* With or without a policy the kernel takes this one first. */
+	if (BPF_CORE_READ_BITFIELD(chosen->signal, oom_flag_origin))
+		return false;
+	return !dies_with_the_victim(cgroup_of(spared), cgroup_of(victim));
+}
+
+/*
+ * At the first victim the task that was chosen is still there. In a group's
+ * kill the kernel lets go of it before it gets to the other members.
+ */
+static __always_inline void look_at_chosen(struct task_struct *victim, struct oom_control *oc)
+{
+	struct task_struct *chosen;
+	u32 tgid;
+
+	oom.marked = true;
+	if (!oc->chosen || oc->chosen == (void *)-1UL)
+		return;
+	chosen = bpf_core_cast(oc->chosen, struct task_struct);
+	tgid = chosen->tgid;
+	/* Else the compiler reads one of three places by one instruction, and the verifier wants one kind of place. */
+	barrier_var(tgid);
+	if (oom.last.task == (u64)chosen)
+		tgid = oom.last.tgid;
+	else if (oom.chosen.task == (u64)chosen)
+		tgid = oom.chosen.tgid;
+	oom.chosen_tgid = tgid;
+	/* Under a cpuset or memory policy not every task that was looked at could have been chosen. */
+	if (oc->constraint != CONSTRAINT_CPUSET && oc->constraint != CONSTRAINT_MEMORY_POLICY)
+		oom.changed = is_changed(victim, chosen);
 }
 
 static __always_inline void fill_selection(struct oompolicy_victim *record)
 {
 	struct oom_control *oc = bpf_core_cast((void *)oom.oc, struct oom_control);
-	struct task_struct *chosen;
 
-	/* Not chosen at all: the task that ran out of memory was dying already. */
-	if (!oom.oc || !oc->chosen || oc->chosen == (void *)-1UL)
+	if (!oom.oc) {
+		record->flags |= OOMPOLICY_VICTIM_NO_SCOPE;
 		return;
-	chosen = bpf_core_cast(oc->chosen, struct task_struct);
-	if ((u32)chosen->tgid != record->victim_tgid)
-		record->flags |= OOMPOLICY_VICTIM_GROUP;
+	}
 	if (oc->constraint == CONSTRAINT_CPUSET || oc->constraint == CONSTRAINT_MEMORY_POLICY)
 		record->flags |= OOMPOLICY_VICTIM_CONSTRAINED;
+	if (oom.chosen_tgid != record->victim_tgid)
+		record->flags |= OOMPOLICY_VICTIM_GROUP;
 	if (!candidates()) {
 #ifndef OOMPOLICY_OBSERVE_ONLY
 		count(OOMPOLICY_STAT_BYPASSED);
@@ -578,17 +803,75 @@ static __always_inline void fill_selection(struct oompolicy_victim *record)
 	}
 	record->flags |= OOMPOLICY_VICTIM_SELECTED;
 	record->candidates = candidates();
-	/* Under a cpuset not every task that was looked at could have been chosen. */
-	if (oom.kernel_choice.task && oom.kernel_choice_tgid != (u32)chosen->tgid &&
-	    !(record->flags & OOMPOLICY_VICTIM_CONSTRAINED))
+	if (oom.changed)
 		fill_spared(record);
+}
+
+/*
+ * A process is marked once for each of its threads that runs out of memory on
+ * its way out, and twice if it was chosen out of a group.
+ */
+static __always_inline bool is_repeated(u32 tgid, u64 start_boottime_ns)
+{
+	u32 slot = tgid % REPORTED;
+
+	if (reported[slot].tgid == tgid && reported[slot].start_boottime_ns == start_boottime_ns)
+		return true;
+	reported[slot].tgid = tgid;
+	reported[slot].start_boottime_ns = start_boottime_ns;
+	return false;
+}
+
+/*
+ * The kernel marks not only those that it kills: a process that is dying by
+ * another's hand gets the memory it needs for it the same way.
+ */
+static __always_inline bool is_killed(void)
+{
+	u64 before = oom.kills;
+
+	if (!bpf_ksym_exists(&vm_event_states))
+		return !oom.oc || oom.chosen_tgid;
+	count_kills();
+	return oom.kills != before;
+}
+
+static __always_inline void fill_record(struct oompolicy_victim *record, struct task_struct *task)
+{
+	struct standing *standing = standing_of(task);
+
+	record->boottime_ns = bpf_ktime_get_boot_ns();
+	record->start_boottime_ns = task->group_leader->start_boottime;
+	record->scope_cgroup_id = oom.scope_cgroup_id;
+	record->victim_tgid = task->tgid;
+	record->victim_pid = task->pid;
+	record->victim_uid = task->cred->uid.val;
+	record->oom_score_adj = task->signal->oom_score_adj;
+	record->priority = standing->priority;
+	record->priority_level = standing->level;
+	record->spared_level = OOMPOLICY_NO_LEVEL;
+	bpf_probe_read_kernel_str(record->victim_comm, OOMPOLICY_COMM, task->comm);
+	fill_memory(record, task);
+	fill_cgroups(record, cgroup_of(task));
+	fill_trigger(record);
+	fill_selection(record);
 }
 
 static __noinline int report(struct task_struct *task)
 {
 	struct oompolicy_victim *record;
-	struct standing *standing;
 
+	/* Without its beginning what is known of entries is of another OOM. */
+	if (!oom.oc)
+		oom.number++;
+	else if (!oom.marked)
+		look_at_chosen(task, bpf_core_cast((void *)oom.oc, struct oom_control));
+	if (!is_killed()) {
+		count(OOMPOLICY_STAT_DYING);
+		return 0;
+	}
+	if (is_repeated(task->tgid, task->group_leader->start_boottime))
+		return 0;
 	count(OOMPOLICY_STAT_VICTIMS);
 	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 	if (!record) {
@@ -596,24 +879,7 @@ static __noinline int report(struct task_struct *task)
 		return 0;
 	}
 	bpf_probe_read_kernel(record, sizeof(*record), &no_victim);
-
-	record->boottime_ns = bpf_ktime_get_boot_ns();
-	record->start_boottime_ns = task->start_boottime;
-	record->scope_cgroup_id = oom.scope_cgroup_id;
-	record->victim_tgid = task->tgid;
-	record->victim_pid = task->pid;
-	record->victim_uid = task->cred->uid.val;
-	record->oom_score_adj = task->signal->oom_score_adj;
-	bpf_probe_read_kernel_str(record->victim_comm, OOMPOLICY_COMM, task->comm);
-
-	standing = standing_of(task);
-	record->priority = standing ? standing->priority : OOMPOLICY_HOST_PRIORITY;
-	record->priority_level = standing ? standing->level : OOMPOLICY_NO_LEVEL;
-
-	fill_memory(record, task);
-	fill_cgroups(record, cgroup_of(task));
-	fill_trigger(record);
-	fill_selection(record);
+	fill_record(record, task);
 	bpf_ringbuf_submit(record, 0);
 	return 0;
 }

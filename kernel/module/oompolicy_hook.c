@@ -229,49 +229,62 @@ static void victim_marked(void *data)
 		pr_warn("policy_name=%s\n", policy_name);
 }
 
+/*
+ * Permanent: kernel.ftrace_enabled=0 would turn the policy off without a word.
+ * With a permanent user the sysctl is refused, and where it is 0 already so is
+ * the registration.
+ */
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
-#define REDIRECT_FLAGS FTRACE_OPS_FL_IPMODIFY
-#define ENTRY_FLAGS 0
+#define ENTRY_FLAGS FTRACE_OPS_FL_PERMANENT
 #else
-#define REDIRECT_FLAGS (FTRACE_OPS_FL_IPMODIFY | FTRACE_OPS_FL_SAVE_REGS)
-#define ENTRY_FLAGS FTRACE_OPS_FL_SAVE_REGS
+#define ENTRY_FLAGS (FTRACE_OPS_FL_PERMANENT | FTRACE_OPS_FL_SAVE_REGS)
 #endif
+#define REDIRECT_FLAGS (ENTRY_FLAGS | FTRACE_OPS_FL_IPMODIFY)
 
 /* In this order: the scan is noticed before it is redirected. */
 static struct entry {
 	const char *symbol;
 	struct ftrace_ops ops;
+	bool optional;		/* it reports only */
 	bool registered;
 } entries[] = {
 	{ "out_of_memory", { .func = out_of_memory_entered, .flags = ENTRY_FLAGS } },
-	{ "dump_header", { .func = dump_header_entered, .flags = ENTRY_FLAGS } },
+	{ "dump_header", { .func = dump_header_entered, .flags = ENTRY_FLAGS }, .optional = true },
 	{ "oom_evaluate_task", { .func = oom_evaluate_task_entered, .flags = REDIRECT_FLAGS } },
 };
 
-/* 0 where there is one such function to trace, an error when it is missing (inlined, or another name) or not unique. */
-static int find_function(const char *symbol)
+/*
+ * The kernel's own function of that name, which comes before those of modules.
+ * An error where it is missing: inlined, or under another name.
+ */
+static int find_function(const char *symbol, unsigned long *address)
 {
 	struct kprobe probe = { .symbol_name = symbol };
 	int err = register_kprobe(&probe);
 
-	if (!err)
-		unregister_kprobe(&probe);
-	return err;
+	if (err)
+		return err;
+	*address = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+	return 0;
 }
 
 static int hook_entry(struct entry *entry)
 {
-	int err = find_function(entry->symbol);
+	unsigned long address;
+	int err = find_function(entry->symbol, &address);
 
 	if (err) {
 		pr_err("cannot hook %s(): this kernel has no such function to trace, it was inlined or renamed (%d)\n",
 		       entry->symbol, err);
-		return err;
+		return entry->optional ? 0 : err;
 	}
-	err = ftrace_set_filter(&entry->ops, (unsigned char *)entry->symbol, strlen(entry->symbol), 1);
+	/* By address: a filter by name takes the functions of that name in other modules too. */
+	err = ftrace_set_filter_ip(&entry->ops, address, 0, 0);
 	if (!err)
 		err = register_ftrace_function(&entry->ops);
 	if (err) {
+		ftrace_free_filter(&entry->ops);
 		pr_err("cannot hook %s(): ftrace refused, a live patch or ftrace_enabled=0 may stand in the way (%d)\n",
 		       entry->symbol, err);
 		return err;
@@ -302,9 +315,12 @@ static void unregister_all(void)
 {
 	int i;
 
-	for (i = ARRAY_SIZE(entries) - 1; i >= 0; i--)
-		if (entries[i].registered)
-			unregister_ftrace_function(&entries[i].ops);
+	for (i = ARRAY_SIZE(entries) - 1; i >= 0; i--) {
+		if (!entries[i].registered)
+			continue;
+		unregister_ftrace_function(&entries[i].ops);
+		ftrace_free_filter(&entries[i].ops);
+	}
 	tracepoint_probe_unregister(mark_victim, victim_marked, NULL);
 	tracepoint_synchronize_unregister();
 	/* A task preempted inside the replaced function still returns through it. */
@@ -313,8 +329,14 @@ static void unregister_all(void)
 
 static int register_btf(void)
 {
-	int err = register_btf_fmodret_id_set(&oompolicy_fmodret_set);
+	int err;
 
+	/* For a module without BTF the kernel's two functions do nothing and return 0. */
+	if (!THIS_MODULE->btf_data_size) {
+		pr_err("cannot offer the hook to BPF: this module was built without BTF, its kernel's headers have no vmlinux\n");
+		return -EINVAL;
+	}
+	err = register_btf_fmodret_id_set(&oompolicy_fmodret_set);
 	if (!err)
 		err = register_btf_kfunc_id_set(BPF_PROG_TYPE_TRACING, &oompolicy_kfunc_set);
 	if (err)

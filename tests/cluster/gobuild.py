@@ -16,6 +16,9 @@ from tests.vm.progress import run_logged, say, step
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Nobody debugs these programs, and without the tables for a debugger the compiler needs a third less time.
+NO_DWARF = "-gcflags=all=-dwarf=false"
+
 
 @dataclass(frozen=True)
 class GoPrograms:

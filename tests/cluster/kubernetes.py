@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from tests.cluster.errors import BinariesError
-from tests.cluster.gobuild import GoPrograms
+from tests.cluster.gobuild import NO_DWARF, GoPrograms
 
 SOURCES = Path(__file__).parent / "go"
 COMMANDS = ["kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"]
@@ -31,7 +31,7 @@ def build_arguments(version: str) -> list[str]:
         "k8s.io/client-go/pkg/version.gitVersion": version,
     }
     flags = " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in values.items())])
-    return ["-trimpath", "-ldflags", flags, *(f"k8s.io/kubernetes/cmd/{command}" for command in COMMANDS)]
+    return ["-trimpath", NO_DWARF, "-ldflags", flags, *(f"k8s.io/kubernetes/cmd/{command}" for command in COMMANDS)]
 
 
 def kubernetes(sources: Path = SOURCES) -> GoPrograms:

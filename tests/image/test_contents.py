@@ -38,6 +38,7 @@ def test_the_image_of_operator_and_agent_is_as_small_as_it_was_meant_to_be(archi
     assert sizes["oompolicy"].unpacked <= GOAL
 
 
+@pytest.mark.second_build
 def test_a_second_build_gives_the_same_digests(images: Images, archive: Callable[[str], Archive]) -> None:
     """By an engine that has never built anything."""
     again = ensure_second_build()

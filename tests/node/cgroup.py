@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import select
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,12 @@ class Cgroup:
 
     def write(self, name: str, value: str | int) -> None:
         (self.path / name).write_text(str(value))
+
+    def swap_out(self, amount: int) -> None:
+        """Until so many bytes of what is inside are in swap. The kernel takes less at a time than it is asked to."""
+        while (missing := amount - int((self.path / "memory.swap.current").read_text())) > 0:
+            with suppress(BlockingIOError):
+                self.write("memory.reclaim", missing)
 
     def remove(self) -> None:
         """Kill what is inside and take the tree away."""

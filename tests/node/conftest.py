@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,22 +22,28 @@ if TYPE_CHECKING:
     from tests.node.hog import Hog
     from tests.node.policy import Policy
 
+SECOND_NODE = Path("/sys/devices/system/node/node1")
 SECONDS_PER_TEST = 300
 """A scan that never ends is a bug this suite looks for; under emulation the slowest test takes a tenth."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if "OOMPOLICY_GUEST" in os.environ:
-        keep_those_of_this_kernel(config, items)
+        keep_those_of_this_guest(config, items)
         return
     reason = "these tests take this machine's memory away: run them in a guest, with `make test-node`"
     for item in items:
         item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def keep_those_of_this_kernel(config: pytest.Config, items: list[pytest.Item]) -> None:
+def keep_those_of_this_guest(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where the hook is in the kernel, no module can be put in, be refused or be taken out."""
-    others = [] if attached.STOCK else [item for item in items if item.get_closest_marker("module")]
+    others = [
+        item
+        for item in items
+        if (item.get_closest_marker("module") and not attached.STOCK)
+        or (item.get_closest_marker("numa") is not None) != SECOND_NODE.exists()
+    ]
     config.hook.pytest_deselected(items=others)
     items[:] = [item for item in items if item not in others]
 

@@ -56,9 +56,11 @@ class Hog:
 
     def ask_to_grow(self, mib: int) -> None:
         """Hold more, without waiting for it."""
-        assert self.process.stdin
-        with suppress(BrokenPipeError):
-            self.process.stdin.write(f"grow {mib}\n")
+        self._tell(f"grow {mib}")
+
+    def rush(self, threads: int, mib: int) -> None:
+        """Let so many threads take `mib` MiB each at the same time, without waiting for them."""
+        self._tell(f"rush {threads} {mib}")
 
     def was_killed(self) -> bool:
         """Wait for the end; True if it was SIGKILL."""
@@ -71,6 +73,11 @@ class Hog:
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
                 stream.close()
+
+    def _tell(self, line: str) -> None:
+        assert self.process.stdin
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(f"{line}\n")
 
     def _said(self, word: str) -> bool:
         assert self.process.stdout

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tests.node.cgroup import Cgroup
 from tests.node.hog import Hog
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
+
+AnyHog = TypeVar("AnyHog", bound=Hog)
 
 MCL_CURRENT: Final = 1
 """<sys/mman.h>"""
@@ -28,15 +31,18 @@ class Node:
         self._stack = stack
 
     def cgroup(self, relative: str, **files: str | int) -> Cgroup:
-        """A cgroup below the root; removed with all that is in it from its first new directory on."""
-        top = Cgroup.make(relative.split("/", maxsplit=1)[0])
+        """A cgroup below the root; removed with all that is in it from its first new directory on.
+
+        It may not swap, as the kubelet has it by default: else a limit is only reached when the swap is full.
+        """
+        top = Cgroup.make(relative.split("/", maxsplit=1)[0], memory__swap__max=0)
         self._stack.callback(top.remove)
         return Cgroup.make(relative, **files)
 
     def hog(self, cgroup: Cgroup | None, mib: int, **options: Any) -> Hog:  # noqa: ANN401 (what Hog takes)
         return self.adopt(Hog(cgroup, mib, **options))
 
-    def adopt(self, hog: Hog) -> Hog:
+    def adopt(self, hog: AnyHog) -> AnyHog:
         self._stack.callback(hog.end)
         return hog
 
@@ -54,12 +60,27 @@ class Node:
         self._stack.callback(os.sched_setaffinity, pid, os.sched_getaffinity(pid))
         os.sched_setaffinity(pid, cpus)
 
+    def swap(self, mib: int) -> None:
+        """Give this machine swap, in a file."""
+        file = Path("/var/tmp/swap")
+        file.write_bytes(bytes(mib << 20))
+        file.chmod(0o600)
+        self._stack.callback(file.unlink)
+        run("mkswap", "--quiet", str(file))
+        run("swapon", str(file))
+        self._stack.callback(run, "swapoff", str(file))
+
     def fill(self) -> None:
         """Leave little free memory. Reserved huge pages are nobody's: no task can be killed for them."""
         pin_this_process()
         meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         available_kib = int(meminfo["MemAvailable"].split()[0])
         self.sysctl("vm.nr_hugepages", max(0, available_kib // 1024 - LEFT_FREE_MIB) // 2)
+
+
+def run(*argv: str) -> None:
+    """Run a command that must succeed."""
+    subprocess.run(argv, check=True)
 
 
 def pin_this_process() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from itertools import permutations
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from tests.node.answers import Answers, Verdict
 from tests.node.hog import KernelLog, oom_kills, run_out_of_memory
 from tests.node.policy import STOCK
 from tests.node.running_agent import wait_until
-from tests.node.test_dying import Spinner, starve
+from tests.node.test_dying import SYSRQ, Spinner, starve, starve_reaper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from tests.node.machine import Node
 
 ABORT, NEXT, SELECT = Verdict.BPF_EVAL_ABORT, Verdict.BPF_EVAL_NEXT, Verdict.BPF_EVAL_SELECT
-SYSRQ = Path("/proc/sysrq-trigger")
 ORDERS = list(permutations(range(3)))
 """In which cgroups are made, which is the order of the scan in a limit."""
 
@@ -147,8 +145,7 @@ def test_nobody_asks_about_a_victim_that_is_dying(node: Node, answers: Answers) 
     """Only the scan of a sysrq, which waits for no victim, gets as far as to ask."""
     starve(node)
     # Else it may be the reaper who keeps the scan from asking: a reaped victim has no points.
-    reaper = next(path for path in Path("/proc").glob("[0-9]*/comm") if path.read_text() == "oom_reaper\n")
-    node.affinity({1}, int(reaper.parent.name))
+    starve_reaper(node)
     slow = node.hog(node.cgroup("dying/slow"), 8, options=["--cpu", "1"])
     second = node.hog(node.cgroup("dying/second"), 8)
     answers.set_others(NEXT)

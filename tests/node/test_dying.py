@@ -1,19 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A victim that has not died yet is waited for."""
+"""The OOM killer waits for a process that has not died yet, and kills nobody in its place."""
 
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from oompolicy_agent.layout import Stat
 from tests.node.hog import Hog, KernelLog, oom_kills
+from tests.node.policy import victims
+from tests.node.running_agent import wait_until
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
     from tests.node.conftest import Pod
     from tests.node.machine import Node
     from tests.node.policy import Policy
+
+SYSRQ = Path("/proc/sysrq-trigger")
 
 
 class Spinner(Hog):
@@ -52,3 +61,104 @@ def test_slow_victim_is_not_joined_by_a_second(node: Node, pod: Pod, policy: Pol
     assert all(other.alive for other in others)
     spinner.end()
     assert slow.was_killed()
+
+
+def starve_reaper(node: Node) -> None:
+    """Keep the kernel's OOM reaper on the CPU that a `Spinner` has, so that it takes no memory of a dying process."""
+    reaper = next(path for path in Path("/proc").glob("[0-9]*/comm") if path.read_text() == "oom_reaper\n")
+    node.affinity({1}, int(reaper.parent.name))
+
+
+@pytest.mark.parametrize("order", [("dying", "low"), ("low", "dying")])
+def test_nobody_is_killed_while_a_process_killed_by_another_hand_is_dying(
+    node: Node, pod: Pod, policy: Policy, order: tuple[str, str]
+) -> None:
+    """A pod of a high priority is deleted while memory is short. Nobody else dies while that memory is on its way."""
+    starve(node)
+    sizes = {"dying": 30, "low": 8}
+    hogs = {name: pod.hog(name, sizes[name], options=["--cpu", "1"] * (name == "dying")) for name in order}
+    policy.set({cgroup_of(hogs["dying"]): 900, cgroup_of(hogs["low"]): 100})
+    trigger = node.hog(pod.cgroup.child("trigger"), 0)
+    spinner = node.adopt(Spinner(1))
+    kills, dying = oom_kills(), policy.stat(Stat.DYING)
+    hogs["dying"].process.send_signal(signal.SIGKILL)
+    # The kernel takes the memory of the dying process away, and the trigger has the room.
+    assert trigger.grow(34)
+
+    assert policy.stat(Stat.DYING) > dying, "the scope was meant to run out of memory"
+    assert hogs["dying"].alive, "this process was meant to be kept from dying"
+    assert hogs["low"].alive
+    assert kills == oom_kills()
+    assert [] == policy.records()
+    spinner.end()
+    assert hogs["dying"].was_killed()
+
+
+def test_process_that_dies_with_little_memory_is_not_waited_for(node: Node, policy: Policy) -> None:
+    """A workload whose processes come and go all the time would keep the OOM killer from ever killing."""
+    starve(node)
+    # Less than a thousandth of the node's memory, which is 1 GiB.
+    tiny = node.hog(node.cgroup("pods/tiny"), 0, options=["--cpu", "1"])
+    low = node.hog(node.cgroup("pods/low"), 20)
+    policy.set({cgroup_of(tiny): 900, cgroup_of(low): 100})
+    spinner = node.adopt(Spinner(1))
+    tiny.process.send_signal(signal.SIGKILL)
+    with closing(KernelLog()) as log:
+        SYSRQ.write_text("f")
+        assert low.pid == log.victim()
+
+    assert tiny.alive, "this process was meant to be kept from dying"
+    spinner.end()
+    assert tiny.was_killed()
+
+
+SLOW_IS_CHOSEN = [("slow", "low", "high"), ("low", "slow", "high")]
+"""The kernel asks nobody about a victim that is dying, and takes it for its points. It is bigger than `low`."""
+
+
+@pytest.mark.parametrize("order", SLOW_IS_CHOSEN)
+def test_second_sysrq_kills_nobody_while_the_first_victim_is_chosen(
+    node: Node, policy: Policy, order: tuple[str, ...]
+) -> None:
+    """The scan of a sysrq goes on behind a dying victim. No other process takes the place of that victim."""
+    hogs, spinner = slow_low_and_high(node, policy, order)
+    kills, selections = oom_kills(), policy.stat(Stat.SELECTIONS)
+    SYSRQ.write_text("f")
+    wait_until("the second scan is over", lambda: policy.stat(Stat.SELECTIONS) > selections)
+
+    assert hogs["slow"].alive, "the victim was meant to be kept from dying"
+    assert kills == oom_kills()
+    assert hogs["low"].alive
+    assert hogs["high"].alive
+    spinner.end()
+    assert hogs["slow"].was_killed()
+    assert [hogs["slow"].pid] == victims(policy.records())
+
+
+def test_second_sysrq_takes_the_next_in_order_where_the_first_victim_is_not_chosen(node: Node, policy: Policy) -> None:
+    """A bigger process comes before the dying one in the scan. The lowest priority dies, as at any OOM."""
+    hogs, spinner = slow_low_and_high(node, policy, ("high", "slow", "low"))
+    with closing(KernelLog()) as log:
+        SYSRQ.write_text("f")
+        assert hogs["low"].pid == log.victim()
+
+    assert hogs["slow"].alive, "the victim was meant to be kept from dying"
+    assert hogs["high"].alive
+    spinner.end()
+
+
+def slow_low_and_high(node: Node, policy: Policy, order: tuple[str, ...]) -> tuple[dict[str, Hog], Spinner]:
+    """Three processes, begun in this order, of which a first sysrq has killed `slow`, which cannot run to its end."""
+    starve(node)
+    starve_reaper(node)
+    sizes = {"slow": 20, "low": 8, "high": 40}
+    hogs = {
+        name: node.hog(node.cgroup(f"pods/{name}"), sizes[name], options=["--cpu", "1"] * (name == "slow"))
+        for name in order
+    }
+    policy.set({cgroup_of(hogs[name]): priority for name, priority in (("slow", 100), ("low", 200), ("high", 900))})
+    spinner = node.adopt(Spinner(1))
+    with closing(KernelLog()) as log:
+        SYSRQ.write_text("f")
+        assert hogs["slow"].pid == log.victim()
+    return hogs, spinner

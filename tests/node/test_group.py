@@ -6,11 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.layout import VictimFlag
-from tests.node.policy import flags
+from tests.node.policy import flags, victims
+from tests.node.running_agent import wait_until
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
     from tests.node.conftest import Pod
+    from tests.node.machine import Node
     from tests.node.policy import Policy
 
 
@@ -24,8 +26,9 @@ def test_every_member_of_a_group_is_reported(pod: Pod, policy: Policy) -> None:
     dead = pod.run_out_of_memory()
 
     assert {member.pid for member in members} == {hog.pid for hog in dead[:3]}
-    records = {record.victim_tgid: flags(record) for record in policy.records()}
-    assert [hog.pid for hog in dead] == list(records)
+    reported = policy.records()
+    assert [hog.pid for hog in dead] == victims(reported)
+    records = {record.victim_tgid: flags(record) for record in reported}
     assert [False, True, True] == [VictimFlag.GROUP in found for found in records.values()][:3]
 
 
@@ -38,3 +41,40 @@ def test_group_of_higher_priority_is_spared(pod: Pod, policy: Policy) -> None:
     policy.set({container: 900, cgroup_of(other): 100})
 
     assert other is pod.first_victim()
+
+
+def test_process_of_many_threads_is_one_victim_of_its_group(pod: Pod, policy: Policy) -> None:
+    """The first thread has exited, so each thread that the kernel finds could pass for another victim."""
+    container = pod.cgroup.child("group", memory__oom__group=1)
+    victim = pod.hog("group", 30, options=["--leaderless"])
+    policy.set({container: 100})
+    victim.rush(40, 4)
+
+    assert victim.was_killed()
+    assert [victim.pid] == victims(policy.records())
+
+
+def test_nobody_is_said_to_be_spared_in_a_large_group(node: Node, policy: Policy) -> None:
+    """The policy changes nothing here. The kernel lets go of the chosen task long before the group has died."""
+    pod = node.cgroup("pod", memory__max=200 << 20)
+    container = pod.child("group", memory__oom__group=1)
+    chosen = node.hog(container, 30, options=["--leaderless", "--crowd", "1000"])
+    policy.set({container: 100})
+    chosen.ask_to_grow(200)
+
+    assert chosen.was_killed()
+    wait_until("the group has died", lambda: not container.pids())
+    records = policy.records()
+    assert len(records) >= 1000
+    assert [] == [record.spared_tgid for record in records if VictimFlag.CHANGED in flags(record)]
+    assert {chosen.pid} == {record.victim_tgid for record in records if VictimFlag.GROUP not in flags(record)}
+
+
+def test_nobody_is_said_to_be_spared_who_dies_with_the_group(pod: Pod, policy: Policy) -> None:
+    """The kernel alone would have chosen the bigger of two containers whose pod dies as a whole in any case."""
+    pod.cgroup.write("memory.oom.group", 1)
+    small, big = pod.hog("small", 12), pod.hog("big", 34)
+    policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
+
+    assert {small, big} <= set(pod.run_out_of_memory())
+    assert [] == [record.spared_tgid for record in policy.records() if VictimFlag.CHANGED in flags(record)]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.node.cgroup import Cgroup
 from tests.node.hog import run_out_of_memory
 
 if TYPE_CHECKING:
-    from tests.node.cgroup import Cgroup
     from tests.node.conftest import Pod
     from tests.node.hog import Hog
     from tests.node.machine import Node
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 def cgroup_of(hog: Hog) -> Cgroup:
     assert hog.cgroup
     return hog.cgroup
+
+
+def move(hog: Hog, cgroup: Cgroup, levels: int) -> Cgroup:
+    """Put a process into a cgroup so many levels below, which has no controller: its memory stays where it is."""
+    path = cgroup.path.joinpath(*["n"] * levels)
+    path.mkdir(parents=True)
+    (path / "cgroup.procs").write_text(str(hog.pid))
+    return Cgroup(path)
 
 
 @pytest.mark.parametrize("names", [("small", "big"), ("big", "small")])
@@ -44,6 +52,21 @@ def test_priority_decides_on_the_whole_node(
     node.fill()
 
     assert hogs[victim] is run_out_of_memory(node.hog(node.cgroup("host"), 0), hogs)[0]
+
+
+@pytest.mark.parametrize(("priorities", "victim"), [((100, 200), "fresh"), ((150, 150), "swapped")])
+def test_priority_decides_where_a_pod_may_swap(
+    node: Node, pod: Pod, policy: Policy, priorities: tuple[int, int], victim: str
+) -> None:
+    """The same order; and what has gone to swap still counts, so that of two equals the bigger one dies."""
+    node.swap(64)
+    pod.cgroup.write("memory.swap.max", 24 << 20)
+    hogs = {name: pod.hog(name, {"swapped": 30, "fresh": 20}[name]) for name in ("swapped", "fresh")}
+    # 22 of 30 MiB, so that less of it is in memory than of the other.
+    cgroup_of(hogs["swapped"]).swap_out(22 << 20)
+    policy.set(dict(zip((cgroup_of(hogs["fresh"]), cgroup_of(hogs["swapped"])), priorities, strict=True)))
+
+    assert hogs[victim] is pod.first_victim()
 
 
 def test_order_of_the_scan_does_not_matter(pod: Pod, policy: Policy) -> None:
@@ -83,11 +106,32 @@ def test_nearest_entry_wins(pod: Pod, policy: Policy) -> None:
     assert small is pod.first_victim()
 
 
-def test_deeply_nested_process_does_not_escape(pod: Pod, policy: Policy) -> None:
-    """Forty cgroups below its container a process still has the container's priority."""
-    nested = pod.hog("low/" + "/".join(["n"] * 40), 12)
+@pytest.mark.parametrize("levels", [40, 300])
+def test_deeply_nested_process_does_not_escape(pod: Pod, policy: Policy, levels: int) -> None:
+    """However many cgroups below its container a process is, it has the container's priority."""
+    nested = pod.hog("low", 12)
+    move(nested, cgroup_of(nested), levels)
     big = pod.hog("high", 34)
     policy.set({pod.cgroup.child("low"): 100, cgroup_of(big): 200})
+
+    assert nested is pod.first_victim()
+
+
+def test_deeply_nested_process_changes_nothing_for_others(pod: Pod, policy: Policy) -> None:
+    """Whoever may make cgroups in a container has no say about the order of all others."""
+    low, deep, high = pod.hog("low", 10), pod.hog("deep", 16), pod.hog("high", 24)
+    move(deep, cgroup_of(deep), 300)
+    policy.set({cgroup_of(low): 100, cgroup_of(deep): 500, cgroup_of(high): 900})
+
+    assert low is pod.first_victim()
+
+
+def test_entry_of_a_deep_cgroup_counts_for_its_own_processes(pod: Pod, policy: Policy) -> None:
+    """At whatever level a cgroup is, an entry of its own is the nearest."""
+    nested = pod.hog("high", 12)
+    own = move(nested, cgroup_of(nested), 60)
+    big = pod.hog("other", 34)
+    policy.set({pod.cgroup.child("high"): 900, own: 100, cgroup_of(big): 200})
 
     assert nested is pod.first_victim()
 

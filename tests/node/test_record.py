@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.layout import NO_LEVEL, VictimFlag
-from tests.node.hog import KernelLog, run_out_of_memory
+import pytest
+
+from oompolicy_agent.layout import NO_LEVEL, Stat, VictimFlag
+from tests.node.hog import KernelLog, oom_kills, run_out_of_memory
 from tests.node.policy import STOCK, flags, victims
-from tests.node.test_order import cgroup_of
+from tests.node.running_agent import wait_until
+from tests.node.test_order import cgroup_of, move
 
 if TYPE_CHECKING:
     from tests.node.conftest import Pod
@@ -72,6 +78,18 @@ def test_nobody_is_spared_when_the_kernel_would_have_chosen_the_same(pod: Pod, p
     assert 0 == record.spared_tgid
 
 
+@pytest.mark.parametrize("names", [("low", "high"), ("high", "low")])
+def test_nobody_is_said_to_be_spared_where_two_are_too_close_to_tell(
+    pod: Pod, policy: Policy, names: tuple[str, str]
+) -> None:
+    """Counters of memory are exact to some pages for each CPU. The kernel may have them sum up another way round."""
+    hogs = {name: pod.hog(name, 24) for name in names}
+    policy.set({cgroup_of(hogs["low"]): 100, cgroup_of(hogs["high"]): 200})
+    assert hogs["low"] is pod.first_victim()
+
+    assert VictimFlag.SELECTED == flags(policy.record_of(hogs["low"]))
+
+
 def test_victim_of_the_node_has_no_scope_cgroup(node: Node, policy: Policy) -> None:
     """Scope 0 is the node, and the memory that badness compares with is the node's."""
     hog = node.hog(node.cgroup("pods/a"), 30)
@@ -93,19 +111,87 @@ def test_victim_without_an_entry_has_the_hosts_priority(pod: Pod, policy: Policy
     assert (NO_LEVEL, 1000) == (record.priority_level, record.priority)
 
 
-def test_policy_name_is_in_the_kernel_log(pod: Pod, policy: Policy) -> None:
-    """The module says it right before the kill, the patched kernel at the end of the OOM's first line."""
-    hog = pod.hog("a", 34)
-    policy.set({cgroup_of(hog): 100})
-    with closing(KernelLog()) as log:
-        assert hog is pod.first_victim()
-        lines = [log.line()]
-        while f"Killed process {hog.pid} " not in lines[-1]:
-            lines.append(log.line())
+def test_policy_is_named_with_every_kill(pod: Pod, policy: Policy) -> None:
+    """The module names the policy right before the line of the kill, the patched kernel at the end of it.
 
-    first = next(line for line in lines if " invoked oom-killer: " in line)
-    said = lines[-2] if STOCK else first
-    assert said.endswith("oompolicy_hook: policy_name=oompolicy" if STOCK else ", policy_name=oompolicy")
+    The kernel's report of an OOM has the name as well, but is left out where there are ten in five seconds.
+    """
+    with closing(KernelLog()) as log:
+        for _ in range(12):
+            hog = pod.hog("a", 40)
+            policy.set({cgroup_of(hog): 100})
+            assert hog is pod.first_victim()
+            said = [log.line()]
+            while f"Killed process {hog.pid} " not in said[-1]:
+                said.append(log.line())
+            if STOCK:
+                assert said[-2].endswith("oompolicy_hook: policy_name=oompolicy")
+            else:
+                assert said[-1].endswith(", policy_name=oompolicy")
+
+
+def test_process_whose_threads_all_run_out_of_memory_is_one_victim(pod: Pod, policy: Policy) -> None:
+    """The kernel marks each thread that needs memory on its way out."""
+    hog = pod.hog("threads", 20)
+    policy.set({cgroup_of(hog): 100})
+    hog.rush(60, 4)
+
+    assert hog.was_killed()
+    assert [hog.pid] == victims(policy.records())
+
+
+def test_process_killed_by_another_hand_is_no_victim(pod: Pod, policy: Policy) -> None:
+    """A process that needs memory to die gets it from the reserves. The OOM killer has not killed it."""
+    hog = pod.hog("threads", 20, adj=-1000)
+    kills = oom_kills()
+    scans = policy.stat(Stat.NOBODY)
+    hog.rush(60, 4)
+    wait_until("nobody can be killed", lambda: policy.stat(Stat.NOBODY) > scans)
+    hog.process.send_signal(signal.SIGKILL)
+
+    assert hog.was_killed()
+    assert kills == oom_kills()
+    assert [] == policy.records()
+
+
+def test_process_that_asked_to_be_killed_first_spares_nobody(node: Node, pod: Pod, policy: Policy) -> None:
+    """The kernel takes swapoff before all others, with a policy or without one."""
+    node.swap(64)
+    pod.cgroup.write("memory.swap.max", "max")
+    hog = pod.hog("hog", 40)
+    policy.set({cgroup_of(hog): 300})
+    pod.cgroup.swap_out(32 << 20)
+    pod.cgroup.write("memory.max", 24 << 20)
+
+    def enter() -> None:
+        cgroup_of(hog).write("cgroup.procs", 0)
+        Path("/proc/self/oom_score_adj").write_text("0")
+
+    done = subprocess.run(["swapoff", "--all"], check=False, preexec_fn=enter)
+    pod.cgroup.write("memory.max", "max")
+
+    assert -signal.SIGKILL == done.returncode
+    (record,) = policy.records()
+    assert b"swapoff" == record.victim_comm
+    assert VictimFlag.CHANGED not in flags(record)
+
+
+def test_cgroups_of_trigger_and_spared_are_named_from_the_root(pod: Pod, policy: Policy) -> None:
+    """Their own cgroup's id says nothing of a process that is nested below its container."""
+    small, big = pod.hog("small", 12), pod.hog("big", 34)
+    policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
+    inner = move(big, cgroup_of(big), 14)
+    trigger = pod.node.hog(pod.cgroup.child("trigger"), 0)
+    outer = cgroup_of(trigger)
+    move(trigger, outer, 14)
+    assert small is run_out_of_memory(trigger, pod.hogs)[0]
+
+    record = policy.record_of(small)
+    assert inner.id == record.spared_cgroup_id
+    assert (16, 16) == (record.spared_level, record.trigger_level)
+    assert [pod.cgroup.id, cgroup_of(big).id] == list(record.spared_cgroup_ids)[1:3]
+    assert [pod.cgroup.id, outer.id] == list(record.trigger_cgroup_ids)[1:3]
+    assert 0 not in [*record.spared_cgroup_ids, *record.trigger_cgroup_ids]
 
 
 def test_every_kill_of_a_storm_is_reported_once(pod: Pod, policy: Policy) -> None:

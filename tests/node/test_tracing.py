@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.node.policy import STOCK
+from oompolicy_agent.layout import VictimFlag
+from tests.node import policy as attached
+from tests.node.policy import MODULE, STOCK, flags
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
@@ -51,11 +54,10 @@ def one_cpu(node: Node) -> None:
         node.write(str(online), 0)
 
 
-def callbacks(function: str) -> int:
-    """How many ftrace calls at this function's entry."""
-    found = re.search(rf"^{function} (?:\[\w+\] )?\((\d+)\)", (TRACING / "enabled_functions").read_text(), re.MULTILINE)
-    assert found, f"{function} is not traced"
-    return int(found[1])
+def callbacks(function: str, place: str = r"(?:\[oompolicy_hook\] )?") -> int:
+    """How many ftrace calls at this function's entry, in the kernel or in our module."""
+    found = re.search(rf"^{function} {place}\((\d+)\)", (TRACING / "enabled_functions").read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 @pytest.mark.parametrize(("priorities", "victim"), [((100, 200), 0), ((200, 100), 1)])
@@ -69,3 +71,42 @@ def test_policy_holds_while_the_kernel_is_traced(
     # The module's own at the kernel's function, the program's at the hook, and the tracer's at each.
     assert (2 if STOCK else 1, 2) == (callbacks("oom_evaluate_task"), callbacks("bpf_oom_evaluate_task"))
     assert hogs[victim] is pod.first_victim()
+
+
+@pytest.fixture
+def another_dump_header() -> Iterator[None]:
+    """A module with a function of that name is in the kernel before ours is."""
+    attached.detach()
+    subprocess.run(["insmod", MODULE.with_name("samename.ko")], check=True)
+    yield
+    subprocess.run(["rmmod", "samename"], check=True)
+
+
+@pytest.mark.module
+def test_function_of_the_same_name_in_another_module_is_left_alone(
+    another_dump_header: None, pod: Pod, policy: Policy
+) -> None:
+    """The module takes the first argument of dump_header() for an `oom_control`, and there it is none."""
+    assert another_dump_header is None
+    hogs = [pod.hog("small", 12), pod.hog("big", 34)]
+    policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, (100, 200), strict=True)})
+
+    assert 0 == callbacks("dump_header", r"\[samename\] ")
+    assert 1 == callbacks("dump_header")
+    Path("/sys/module/samename/parameters/call").write_text("1")
+    assert hogs[0] is pod.first_victim()
+
+
+def test_tracing_cannot_be_switched_off_under_the_policy_without_a_word(node: Node, pod: Pod, policy: Policy) -> None:
+    """With the module the kernel refuses it. With the hook in the kernel nobody can, and the record has no scope."""
+    hogs = [pod.hog("small", 12), pod.hog("big", 34)]
+    policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, (100, 200), strict=True)})
+    if STOCK:
+        with pytest.raises(OSError, match="busy"):
+            node.sysctl("kernel.ftrace_enabled", 0)
+        assert hogs[0] is pod.first_victim()
+        assert VictimFlag.NO_SCOPE not in flags(policy.record_of(hogs[0]))
+        return
+    node.sysctl("kernel.ftrace_enabled", 0)
+    assert hogs[1] is pod.first_victim()
+    assert VictimFlag.NO_SCOPE == flags(policy.record_of(hogs[1]))

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from tests.cluster.errors import BinariesError
-from tests.cluster.gobuild import GoPrograms
+from tests.cluster.gobuild import NO_DWARF, GoPrograms
 
 SOURCES = Path(__file__).parent / "go"
 MODULE = "github.com/containerd/containerd/v2"
@@ -28,5 +28,5 @@ def containerd(sources: Path = SOURCES) -> GoPrograms:
     """The daemon, its shim, and its command line, which imports our images."""
     flags = f"-s -w -X {MODULE}/version.Version={version((sources / 'go.mod').read_text())}"
     packages = [f"{MODULE}/cmd/{command}" for command in COMMANDS]
-    arguments = ("-trimpath", "-tags", TAGS, "-ldflags", flags, *packages)
+    arguments = ("-trimpath", NO_DWARF, "-tags", TAGS, "-ldflags", flags, *packages)
     return GoPrograms("containerd", sources, arguments, "3 to 10 minutes on two cores")

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BPF = "bpf"
-MODULE = "kernel/module"
 WORKLOAD = "tests/node/workload"
+MODULES = ("kernel/module", f"{WORKLOAD}/samename")
 
 
 def build_inputs() -> list[Path]:
     """List the sources that the three builds may read."""
-    folders = [CHECKOUT / folder for folder in (BPF, MODULE, WORKLOAD)]
+    folders = [CHECKOUT / folder for folder in (BPF, *MODULES, WORKLOAD)]
     return [path for path in checkout_files(CHECKOUT) if any(folder in path.parents for folder in folders)]
 
 
@@ -57,10 +57,12 @@ def build(image: Image, inputs: Sequence[Path], work: Path) -> None:
         make(image, inputs, work, BPF, "OUT=/mnt/build/bpf")
     if f"{WORKLOAD}/Makefile" in present:
         make(image, inputs, work, WORKLOAD, "OUT=/mnt/build/workload")
-    if f"{MODULE}/Makefile" in present:
-        for name in KERNELS:
-            make(image, inputs, work, MODULE, f"KDIR=/lib/modules/{image.kernel(name).release}/build")
-            collect_modules(work / "src" / MODULE, work / f"module-{name}")
+    for name in KERNELS:
+        (work / f"module-{name}").mkdir()
+        for folder in MODULES:
+            if f"{folder}/Makefile" in present:
+                make(image, inputs, work, folder, f"KDIR=/lib/modules/{image.kernel(name).release}/build")
+                collect_modules(work / "src" / folder, work / f"module-{name}")
     shutil.rmtree(work / "src", ignore_errors=True)
 
 
@@ -76,7 +78,6 @@ def make(image: Image, inputs: Sequence[Path], work: Path, folder: str, variable
 
 def collect_modules(source: Path, target: Path) -> None:
     """Keep the modules of what Kbuild left."""
-    target.mkdir()
     for module in source.glob("*.ko"):
         shutil.copy2(module, target)
 

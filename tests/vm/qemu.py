@@ -49,6 +49,8 @@ class Machine:
     accel: Accel
     memory: int = 1024  # MiB
     cpus: int = 2
+    nodes: int = 1
+    """NUMA nodes, with the same share of the memory each; the first has all processors."""
     append: str = ""
     network: bool = False
     forwards: Mapping[int, int] = field(default_factory=dict)
@@ -75,6 +77,7 @@ def command_line(machine: Machine, files: Files) -> list[str]:
         QEMU,
         *base(),
         *processor(machine),
+        *numa(machine),
         *direct_kernel(machine, files),
         *disk("root", files.root, THROWN_AWAY),
         *disk("work", files.work, "readonly=on"),
@@ -94,6 +97,16 @@ def processor(machine: Machine) -> list[str]:
     """Processor, accelerator and memory."""
     cpu = "host" if machine.accel == "kvm" else EMULATED
     return ["-accel", machine.accel, "-cpu", cpu, "-smp", str(machine.cpus), "-m", str(machine.memory)]
+
+
+def numa(machine: Machine) -> list[str]:
+    """The memory's nodes; without a word there is one."""
+    words = []
+    for node in range(machine.nodes if machine.nodes > 1 else 0):
+        words += ["-object", f"memory-backend-ram,id=node{node},size={machine.memory // machine.nodes}M"]
+        cpus = f",cpus=0-{machine.cpus - 1}" if node == 0 else ""
+        words += ["-numa", f"node,nodeid={node},memdev=node{node}{cpus}"]
+    return words
 
 
 def direct_kernel(machine: Machine, files: Files) -> list[str]:

@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--kernel", choices=kernels.names(), default="trixie", help="default: %(default)s")
     words.add_argument("--memory", type=int, default=1024, metavar="MIB", help="default: %(default)s; no swap")
     words.add_argument("--cpus", type=int, default=2, help="default: %(default)s")
+    words.add_argument("--nodes", type=int, default=1, help="NUMA nodes, default: %(default)s")
     words.add_argument("--accel", choices=["auto", "kvm", "tcg"], default="auto", help="default: $OOMPOLICY_ACCEL")
     words.add_argument("--artifacts", type=Path, metavar="DIR", help="what the command leaves in /artifacts")
     words.add_argument("--append", default="", metavar="WORDS", help="for the kernel, e.g. sysctl.vm.panic_on_oom=1")
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> GuestResult:
         kernel=arguments.kernel,
         memory=arguments.memory,
         cpus=arguments.cpus,
+        nodes=arguments.nodes,
         wanted_accel=arguments.accel,
         append=arguments.append,
         network=arguments.network,

@@ -45,6 +45,7 @@ def run_guest(
     kernel: str = "trixie",
     memory: int = 1024,
     cpus: int = 2,
+    nodes: int = 1,
     wanted_accel: Literal["auto", "kvm", "tcg"] = "auto",
     append: str = "",
     network: bool = False,
@@ -64,6 +65,7 @@ def run_guest(
         kernel: One of `kernels.names()`.
         memory: MiB of RAM; there is no swap.
         cpus: Number of processors.
+        nodes: NUMA nodes, each with the same share of the memory; `memory` is divisible by it.
         wanted_accel: `auto` uses KVM if the guest really boots with it.
         append: Further words for the kernel's command line, such as `sysctl.vm.overcommit_memory=1`.
         network: Whether the guest reaches ports of the host's 127.0.0.1, as 10.0.2.2.
@@ -81,7 +83,7 @@ def run_guest(
     """
     chosen = kernels.find(image, kernel)
     works = accel.choose(wanted_accel, chosen.release, lambda: probe(image, chosen))
-    machine = Machine(works, memory, cpus, append, network, forwards or {}, disks or {})
+    machine = Machine(works, memory, cpus, nodes, append, network, forwards or {}, disks or {})
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
         what = prepare(image, chosen, machine, script(argv, chosen.name, env or {}), Path(name))

@@ -2,11 +2,12 @@
 /*
  * A known workload: holds so many MiB of touched memory and does as told.
  *
- * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--vfork DIR] [--name COMM] MIB
+ * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--vfork DIR] [--name COMM] [--crowd N] MIB
  * hog --spin CPU			runs on that CPU at the highest real-time priority
  *
  * Says "ready" when it holds its memory, then reads lines:
  *   grow MIB	touches more, says "grown"
+ *   rush N MIB	N threads touch MIB more at once, each in turn page by page; no word
  *   end	exits 0 (so does end of file)
  */
 #define _GNU_SOURCE
@@ -72,20 +73,57 @@ static void say(const char *word)
 	fflush(stdout);
 }
 
+static void *hold_for_ever(void *mib)
+{
+	hold((size_t)mib);
+	pause();
+	return NULL;
+}
+
+static void rush(int threads, size_t mib)
+{
+	pthread_t thread;
+
+	while (threads--)
+		if (pthread_create(&thread, NULL, hold_for_ever, (void *)mib))
+			errx(3, "pthread_create");
+}
+
 static void *obey(void *unused)
 {
 	char line[64];
 	size_t mib;
+	int threads;
 
 	(void)unused;
 	say("ready");
 	while (fgets(line, sizeof(line), stdin)) {
-		if (sscanf(line, "grow %zu", &mib) != 1)
+		if (sscanf(line, "grow %zu", &mib) == 1) {
+			hold(mib);
+			say("grown");
+		} else if (sscanf(line, "rush %d %zu", &threads, &mib) == 2) {
+			rush(threads, mib);
+		} else {
 			break;
-		hold(mib);
-		say("grown");
+		}
 	}
 	_exit(0);
+}
+
+/* Processes of next to no memory, which stay until their cgroup is killed. */
+static void gather(int crowd)
+{
+	while (crowd--) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			err(3, "fork");
+		if (pid)
+			continue;
+		close(STDIN_FILENO);
+		close(STDOUT_FILENO);
+		pause();
+	}
 }
 
 /* The process lives on without its first thread. */
@@ -127,6 +165,7 @@ int main(int argc, char **argv)
 		{ "cgroup", required_argument, NULL, 'g' },
 		{ "adj", required_argument, NULL, 'a' },
 		{ "cpu", required_argument, NULL, 'c' },
+		{ "crowd", required_argument, NULL, 'w' },
 		{ "name", required_argument, NULL, 'n' },
 		{ "leaderless", no_argument, NULL, 'l' },
 		{ "spin", required_argument, NULL, 's' },
@@ -134,7 +173,7 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *adj = "0", *vfork_dir = NULL;
-	int leaderless = 0, option;
+	int leaderless = 0, crowd = 0, option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
@@ -159,6 +198,9 @@ int main(int argc, char **argv)
 		case 'v':
 			vfork_dir = optarg;
 			break;
+		case 'w':
+			crowd = atoi(optarg);
+			break;
 		default:
 			return 2;
 		}
@@ -169,6 +211,7 @@ int main(int argc, char **argv)
 	write_file("/proc/self/oom_score_adj", adj);
 	/* Dies with the test that started it. */
 	prctl(PR_SET_PDEATHSIG, 9);
+	gather(crowd);
 	hold(atoi(argv[optind]));
 	if (leaderless)
 		obey_without_leader();

@@ -48,7 +48,9 @@ def keys(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iter
 
 
 @pytest.mark.parametrize(
-    ("path", "in_values", "in_schema"), list(keys(VALUES, SCHEMA)), ids=lambda each: str(each)[:30]
+    ("path", "in_values", "in_schema"),
+    list(keys(VALUES, SCHEMA)),
+    ids=[path or "/" for path, _, _ in keys(VALUES, SCHEMA)],
 )
 def test_each_key_is_in_values_and_in_the_schema(path: str, in_values: set[str], in_schema: set[str]) -> None:
     """One that is missing here cannot be found, one that is missing there cannot be set."""

@@ -23,6 +23,13 @@ def test_emulation_has_every_feature_but_those_that_slow_it_down_and_kvm_the_hos
     assert ["-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", "512"] == qemu.processor(qemu.Machine("kvm", 512, 1))
 
 
+def test_memory_is_shared_out_among_numa_nodes() -> None:
+    assert [] == qemu.numa(qemu.Machine("tcg"))
+    words = qemu.numa(qemu.Machine("tcg", nodes=2))
+    assert ["memory-backend-ram,id=node0,size=512M", "memory-backend-ram,id=node1,size=512M"] == words[1::4]
+    assert ["node,nodeid=0,memdev=node0,cpus=0-1", "node,nodeid=1,memdev=node1"] == words[3::4]
+
+
 def test_words_for_the_kernel_come_after_our_own_so_that_they_win() -> None:
     words = qemu.direct_kernel(qemu.Machine("tcg", append=" loglevel=7  sysctl.vm.panic_on_oom=1 "), FILES)[-1].split()
 

@@ -28,6 +28,8 @@ CCACHE = "/mnt/ccache"
 
 MAKE = [
     *("env", f"CCACHE_DIR={CCACHE}", "CCACHE_MAXSIZE=2G", "CCACHE_COMPILERCHECK=content"),
+    # What a file includes is read from the compiler's own list; else each file is preprocessed once more for it.
+    "CCACHE_DEPEND=1",
     # The same inputs make the same kernel.
     *("KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=oompolicy", "KBUILD_BUILD_HOST=oompolicy"),
     *("make", f"-j{os.cpu_count()}", "-C", f"{INSIDE}/source", f"O={INSIDE}/out", "CC=ccache gcc"),

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A task that may only use another node's memory is out of reach of the OOM killer, so that no policy spares it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy_agent.layout import VictimFlag
+from tests.node.hog import KernelLog
+from tests.node.policy import flags
+
+if TYPE_CHECKING:
+    from tests.node.cgroup import Cgroup
+    from tests.node.machine import Node
+    from tests.node.policy import Policy
+
+pytestmark = pytest.mark.numa
+
+FILL_SOCKETS = """
+import contextlib, pathlib, resource, socket, sys
+pathlib.Path(sys.argv[1]).write_text('0')
+resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
+pairs = []
+while True:
+    pairs.append(socket.socketpair())
+    pairs[-1][0].setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            pairs[-1][0].send(bytes(32768))
+"""
+"""Memory for sockets may come from any node (GFP_KERNEL has no __GFP_HARDWALL), so that the OOM is the whole node's,
+and those that can be killed for it are still the tasks that have a node in common with the current one."""
+
+
+@pytest.fixture
+def of_node(node: Node) -> dict[str, Cgroup]:
+    """Cgroups with memory of one node alone, as the kubelet's static memory manager makes them."""
+    top = node.cgroup("pods")
+    for path in (top.path.parent, top.path):
+        (path / "cgroup.subtree_control").write_text("+cpuset")
+    return {name: top.child(name, cpuset__mems=name[-1]) for name in ("low0", "high1", "trigger0")}
+
+
+def test_task_of_another_node_is_not_said_to_be_spared(node: Node, of_node: dict[str, Cgroup], policy: Policy) -> None:
+    """The bigger task has no memory where the current one may allocate, so the kernel alone would not have taken it."""
+    low = node.hog(of_node["low0"], 20)
+    high = node.hog(of_node["high1"], 40)
+    policy.set({of_node["low0"]: 100, of_node["high1"]: 900})
+    node.fill()
+    with closing(KernelLog()) as log:
+        trigger = subprocess.Popen([sys.executable, "-c", FILL_SOCKETS, of_node["trigger0"].path / "cgroup.procs"])
+        assert low.pid == log.victim()
+        trigger.kill()
+        trigger.wait()
+
+    record = policy.record_of(low)
+    assert VictimFlag.SELECTED == flags(record)
+    assert high.alive

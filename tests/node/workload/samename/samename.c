@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A module with a function that is called dump_header(), as one of the
+ * kernel's own is. Any write to /sys/module/samename/parameters/call calls it,
+ * with an argument that nobody may follow.
+ */
+#include <linux/module.h>
+
+static noinline void dump_header(void *argument)
+{
+	pr_info("dump_header(%px)\n", argument);
+}
+
+static int call(const char *value, const struct kernel_param *parameter)
+{
+	dump_header((void *)0x10);
+	return 0;
+}
+
+static const struct kernel_param_ops call_ops = {
+	.set = call,
+};
+
+module_param_cb(call, &call_ops, NULL, 0200);
+MODULE_PARM_DESC(call, "write anything: dump_header() is called");
+
+MODULE_DESCRIPTION("a function with the name of one that oompolicy_hook stands at");
+MODULE_LICENSE("GPL");
