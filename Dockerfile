@@ -46,7 +46,7 @@ RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf
 	/image/install python3 libbpf1
 COPY --from=python /opt/oompolicy /opt/oompolicy
 RUN --mount=type=bind,source=image,target=/image PYTHONHASHSEED=0 /opt/oompolicy/bin/python -B /image/compile.py
-# kopf asks for the user's name, and uid 65532, or another that a cluster gives, has none.
+# kopf asks for the user's name, and uid 41317, or another that a cluster gives, has none.
 ENV LOGNAME=oompolicy
 ENV PATH=/opt/oompolicy/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
@@ -86,7 +86,7 @@ LABEL org.opencontainers.image.title="oompolicy" \
 	org.opencontainers.image.version="$VERSION" \
 	org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-only" \
 	org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
-USER 65532:65532
+USER 41317:41317
 CMD ["oompolicy", "--help"]
 
 FROM tools AS oompolicy-loader

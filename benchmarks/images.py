@@ -32,8 +32,8 @@ GOALS: Final = {"oompolicy": 150}
 IMPORTS: Final = {
     "operator": ("oompolicy.controller.leader", "oompolicy.controller.main"),
     "agent": (
+        "oompolicy.health",
         "oompolicy_agent.api.outside",
-        "oompolicy_agent.health",
         "oompolicy_agent.main",
         "oompolicy_agent.metrics",
     ),

@@ -73,9 +73,6 @@ struct mm_struct___bitmap {
 	} flags;
 } __attribute__((preserve_access_index));
 
-/* In it the OOM killer counts each process that it kills, before it marks it. */
-extern const struct vm_event_state vm_event_states __ksym __weak;
-
 extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
 extern void bpf_task_release(struct task_struct *task) __ksym __weak;
 
@@ -131,7 +128,8 @@ struct candidate {
 	s64 rank;		/* the lower dies first: dying, protected or not, then priority */
 	s64 badness;
 	u32 tgid;
-	bool ending;		/* told to end, in whatever way */
+	bool ending;		/* it has received SIGKILL, or is exiting */
+	bool freeing;		/* and with it goes its memory: chosen, it is marked and not killed */
 };
 
 /* The processes that were reported last, by the last bits of their pid. */
@@ -152,13 +150,12 @@ static struct {
 	struct candidate kernel_choice;
 	struct standing kernel_choice_standing;
 	s64 runner_up;			/* badness of the next after kernel_choice */
-	u32 cpus;
-	u64 kills;			/* vmstat's oom_kill, of all CPUs, when it was last looked at */
 	s32 host_priority;
 	u32 page_shift;
 	u32 answers[4];			/* by verdict; added to stats when the OOM ends, not at each task */
 	u32 chosen_tgid;		/* from the first victim on; 0 if none was chosen */
-	bool marked;			/* there was a victim */
+	bool marked;			/* a task was marked as victim */
+	bool killing;			/* from the first victim on: the kernel kills, and does not only mark */
 	bool changed;			/* from the first victim on: kernel_choice is spared */
 	bool unsure;			/* a task may have been out of the kernel's reach by its cpuset */
 } oom;
@@ -314,26 +311,6 @@ static __always_inline s64 badness_of(struct mm_struct *mm, s32 adj, s64 points_
 	return pages + adj * points_per_adj;
 }
 
-static long add_kills_of(u32 cpu, u64 *sum)
-{
-	const struct vm_event_state *events = bpf_per_cpu_ptr(&vm_event_states, cpu);
-
-	if (!events)
-		return 1;
-	*sum += events->event[bpf_core_enum_value(enum vm_event_item, OOM_KILL)];
-	return 0;
-}
-
-/* Sets to how many processes the OOM killer has killed since the machine booted. */
-static __always_inline void count_kills(void)
-{
-	u64 sum = 0;
-
-	if (bpf_ksym_exists(&vm_event_states))
-		oom.cpus = bpf_loop(MAX_CPUS, add_kills_of, &sum, 0);
-	oom.kills = sum;
-}
-
 #ifndef OOMPOLICY_OBSERVE_ONLY
 
 extern void set_oom_policy_name(struct oom_control *oc, const char *src, size_t src__sz) __ksym;
@@ -400,16 +377,24 @@ static __always_inline bool is_ending(struct task_struct *task)
 	return (signal->flags & SIGNAL_GROUP_EXIT) || (signal->nr_threads == 1 && (task->flags & PF_EXITING));
 }
 
-/*
- * task_will_free_mem(): chosen, such a task is waited for and nobody is
- * killed. A process that shares the memory and lives on would be killed with
- * it. What holds less than a thousandth of the scope is not waited for: a
- * workload whose processes come and go all the time would keep the OOM killer
- * from ever killing.
- */
-static __always_inline bool is_dying(struct task_struct *task, struct mm_struct *mm, s64 pages)
+/* task_will_free_mem(): a process that shares the memory and lives on would be killed with this one. */
+static __always_inline bool will_free(struct task_struct *task, struct mm_struct *mm)
 {
-	return is_ending(task) && mm->mm_users.counter <= task->signal->nr_threads && pages >= oom.points_per_adj;
+	return mm->mm_users.counter <= task->signal->nr_threads;
+}
+
+/*
+ * What holds less than a thousandth of the scope is not waited for: a workload
+ * whose processes come and go all the time would keep the OOM killer from ever
+ * killing.
+ */
+static __always_inline s64 rank_of(struct task_struct *task, struct candidate *one, s64 pages)
+{
+	bool is_protected = task->signal->oom_score_adj <= PROTECTED_SCORE_ADJ;
+
+	if (one->freeing && pages >= oom.points_per_adj)
+		return DYING_RANK;
+	return ((s64)is_protected << 32) + standing_of(task)->priority;
 }
 
 /* Where a task stands. False: it cannot die. */
@@ -428,11 +413,9 @@ static __always_inline bool make_candidate(struct task_struct *task, struct cand
 	out->task = (u64)task;
 	out->tgid = task->tgid;
 	out->ending = is_ending(task);
+	out->freeing = out->ending && will_free(task, mm);
 	out->badness = pages + adj * oom.points_per_adj;
-	if (out->ending && is_dying(task, mm, pages))
-		out->rank = DYING_RANK;
-	else
-		out->rank = ((s64)(adj <= PROTECTED_SCORE_ADJ) << 32) + standing_of(task)->priority;
+	out->rank = rank_of(task, out, pages);
 	return true;
 }
 
@@ -464,6 +447,8 @@ static __always_inline bool know_chosen(struct oom_control *oc)
 		oom.chosen.tgid = chosen->tgid;
 		oom.chosen.rank = DYING_RANK;
 		oom.chosen.badness = 0;
+		oom.chosen.ending = true;
+		oom.chosen.freeing = true;
 		return true;
 	}
 	if (!kernel_decides(chosen) && make_candidate(chosen, &oom.chosen) && can_die(chosen))
@@ -594,9 +579,9 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	oom.kernel_choice.task = 0;
 	oom.kernel_choice.badness = LOWEST_BADNESS;
 	oom.runner_up = LOWEST_BADNESS;
-	count_kills();
 	oom.chosen_tgid = 0;
 	oom.marked = false;
+	oom.killing = false;
 	oom.changed = false;
 	oom.unsure = false;
 	read_settings();
@@ -727,6 +712,13 @@ static __always_inline bool dies_with_the_victim(struct cgroup *spared, struct c
 	return false;
 }
 
+static long is_no_cpu(u32 cpu, void *unused)
+{
+	u32 any = 0;
+
+	return !bpf_map_lookup_percpu_elem(&stats, &any, cpu);
+}
+
 /*
  * By how many pages the badness of two tasks may be apart and still be the
  * other way round for a kernel that sums the counters of all CPUs. Each CPU
@@ -734,9 +726,11 @@ static __always_inline bool dies_with_the_victim(struct cgroup *spared, struct c
  */
 static __always_inline s64 uncertainty(void)
 {
-	s64 batch = oom.cpus > 16 ? oom.cpus * 2 : 32;
+	/* The loop ends at the first that is none. */
+	s64 cpus = bpf_loop(MAX_CPUS, is_no_cpu, NULL, 0) - 1;
+	s64 batch = cpus > 16 ? cpus * 2 : 32;
 
-	return 2 * oom.cpus * batch;
+	return 2 * cpus * batch;
 }
 
 /* Would the kernel alone have killed another process, and is that sure enough to say so? */
@@ -757,6 +751,13 @@ static __always_inline bool is_changed(struct task_struct *victim, struct task_s
 	return !dies_with_the_victim(cgroup_of(spared), cgroup_of(victim));
 }
 
+static __noinline int take_chosen(struct candidate *one)
+{
+	oom.chosen_tgid = one->tgid;
+	oom.killing = !one->freeing;
+	return 0;
+}
+
 /*
  * At the first victim the task that was chosen is still there. In a group's
  * kill the kernel lets go of it before it gets to the other members.
@@ -764,20 +765,18 @@ static __always_inline bool is_changed(struct task_struct *victim, struct task_s
 static __always_inline void look_at_chosen(struct task_struct *victim, struct oom_control *oc)
 {
 	struct task_struct *chosen;
-	u32 tgid;
 
 	oom.marked = true;
 	if (!oc->chosen || oc->chosen == (void *)-1UL)
 		return;
 	chosen = bpf_core_cast(oc->chosen, struct task_struct);
-	tgid = chosen->tgid;
-	/* Else the compiler reads one of three places by one instruction, and the verifier wants one kind of place. */
-	barrier_var(tgid);
+	oom.killing = true;
 	if (oom.last.task == (u64)chosen)
-		tgid = oom.last.tgid;
+		take_chosen(&oom.last);
 	else if (oom.chosen.task == (u64)chosen)
-		tgid = oom.chosen.tgid;
-	oom.chosen_tgid = tgid;
+		take_chosen(&oom.chosen);
+	else
+		oom.chosen_tgid = chosen->tgid;
 	/* Under a cpuset or memory policy not every task that was looked at could have been chosen. */
 	if (oc->constraint != CONSTRAINT_CPUSET && oc->constraint != CONSTRAINT_MEMORY_POLICY)
 		oom.changed = is_changed(victim, chosen);
@@ -824,16 +823,12 @@ static __always_inline bool is_repeated(u32 tgid, u64 start_boottime_ns)
 
 /*
  * The kernel marks not only those that it kills: a process that is dying by
- * another's hand gets the memory it needs for it the same way.
+ * another's hand gets the memory it needs for it the same way, when it runs out
+ * of memory itself and when it is chosen.
  */
 static __always_inline bool is_killed(void)
 {
-	u64 before = oom.kills;
-
-	if (!bpf_ksym_exists(&vm_event_states))
-		return !oom.oc || oom.chosen_tgid;
-	count_kills();
-	return oom.kills != before;
+	return !oom.oc || oom.killing;
 }
 
 static __always_inline void fill_record(struct oompolicy_victim *record, struct task_struct *task)

@@ -8,17 +8,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent import attach, status
-from oompolicy_agent.desired import FINISHED, Desired, desired
+from oompolicy_agent.claims import Settled, settle
+from oompolicy_agent.desired import FINISHED, Desired, desired, kept, unclaimed
 from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.index import Index, Owners
 from oompolicy_agent.keeper import Keeper
 from oompolicy_agent.kernel import Kernel
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.spool import Spool
+from oompolicy_agent.strays import Strays, sentence
 from oompolicy_agent.treewatch import TreeWatch
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
+    from oompolicy_agent.cgroups import Tree
     from oompolicy_agent.loop import Loop
     from oompolicy_agent.outside import Outside
     from oompolicy_agent.problems import Problems
@@ -34,7 +37,7 @@ class Agent:
     def __init__(
         self, settings: Settings, loop: Loop, boot_id: str, outside: Outside, *, problems: Problems, tally: Tally
     ) -> None:
-        """Open what needs no loader. OSError where the state directory cannot be used."""
+        """Open what needs no loader. A state directory that cannot be used is a problem, and no error."""
         self._settings, self._loop, self._boot_id = settings, loop, boot_id
         self.problems, self.tally = problems, tally
         self.followed, self.dead = outside.followed, outside.dead
@@ -53,7 +56,9 @@ class Agent:
             on_cgroup=self._tree.announced,
             on_change=self.full_check,
         )
-        self._desired = Desired()
+        self._settled, self._desired = Settled(), Desired()
+        self._strays = Strays(settings.strays_after)
+        self._not_mapped: tuple[Pod, ...] = ()
         self._attachment = attach.look(settings.run_dir, settings.bpffs, boot_id)
         self._status: dict[str, Any] = {}
         self._keeper = Keeper(
@@ -80,6 +85,7 @@ class Agent:
     def stop(self) -> None:
         """Leave everything so that the next start goes on from here."""
         self._kernel.drain()
+        self._spool.retry_held()
         self._keeper.save()
         self._write_status()
         self._kernel.close()
@@ -93,6 +99,7 @@ class Agent:
         self._loop.after(self._settings.full_check, "full check", self.full_check)
         self._look_at_source()
         self._reports.renew()
+        self.problems.set("watch", self._reports.problem, self._source.unwatched)
         self._kernel.ensure()
         self._kernel.reread()
         self._look_at_node()
@@ -153,21 +160,36 @@ class Agent:
             return
         known, defaults = self._source.known, self._settings.defaults
         pods, assignments = (known.pods, known.assignments) if known else ((), ())
-        lost = self._desired.not_mapped
-        self._desired = desired(assignments, pods, tree, defaults)
+        self._settled = settled = settle(pods, assignments, tree, self._index.get, defaults)
+        self._desired = desired(settled.assignments, settled.pods, tree, defaults)
+        owners = self._owners.of(tree, settled.pods, settled.assignments, defaults)
+        changed = self._index.update(owners, self._loop.clock())
+        alone = unclaimed(tree, settled.pods)
+        entries = {**self._desired.entries, **kept(alone, self._index.get)}
         # Before the first good state the loader's entries, from the checkpoint, are better than none.
-        self._kernel.write(self._desired.entries, delete=known is not None)
-        _log_mapping(pods, lost, self._desired.not_mapped)
-        if self._index.update(self._owners.of(tree, pods, assignments, defaults), self._loop.clock()):
+        self._kernel.write(entries, keep=alone, delete=known is not None)
+        self._look_for_strays(tree)
+        if changed:
             self._keeper.save_later()
         self._touch()
+
+    def _look_for_strays(self, tree: Tree) -> None:
+        """State which pods are not mapped, and of which of them the cgroup is there, and empty."""
+        live, waiting = _live(self._settled.pods), _live(self._settled.waiting)
+        strays = self._strays.look(live, tree, self._loop.clock())
+        if strays.wait is not None:
+            self._loop.after(strays.wait, "strays", self._act)
+        self.problems.set("drivers", sentence(strays.pods))
+        before = self._not_mapped
+        self._not_mapped = (*self._desired.not_mapped, *strays.pods, *waiting)
+        _log_mapping((*live, *waiting), before, self._not_mapped, {pod.uid for pod in strays.pods})
 
     # Victims.
 
     def _on_victim(self, raw: bytes) -> None:
         try:
             name = self._spool.add(raw)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             log.error("a record cannot be used: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
             return
         if name:
@@ -179,9 +201,10 @@ class Agent:
     def _report(self) -> None:
         before = self._spool.reported, self._outside.told, self.problems.current
         known, now = self._source.known, self._loop.clock()
-        waits = [self._reporter.run(self._source.nameable, now, expecting=self._source.expecting)]
+        nameable = tuple(pod for pod in self._source.nameable if pod.uid not in self._settled.refused)
+        waits = [self._reporter.run(nameable, now, expecting=self._source.expecting)]
         if known and not self._source.expecting:
-            waits.append(self._outside.tell(known.assignments, now))
+            waits.append(self._outside.tell(self._settled.told, now))
         for wait in waits:
             if wait is not None:
                 self._loop.after(wait, "report", self._report)
@@ -212,24 +235,30 @@ class Agent:
         return status.View(
             attachment=self._attachment,
             policy_hash=known.policy_hash if known else "",
-            pods=known.pods if known else (),
-            not_mapped=self._desired.not_mapped,
+            pods=(*self._settled.pods, *self._settled.waiting),
+            not_mapped=self._not_mapped,
             entries=self._kernel.entries,
             entries_missing=self._kernel.missing,
             counters=self._kernel.counters(),
             spooled=len(self._spool.pending),
             spool_dropped=self._spool.dropped,
             problems=self.problems.current,
-            assignments=known.assignments if known else (),
+            assignments=self._settled.told,
+            claims_refused=len(self._settled.refused),
             last_victims=tuple(self._reporter.last),
         )
 
 
-def _log_mapping(pods: tuple[Pod, ...], before: tuple[Pod, ...], now: tuple[Pod, ...]) -> None:
+def _live(pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
+    return tuple(pod for pod in pods if pod.phase not in FINISHED)
+
+
+def _log_mapping(pods: tuple[Pod, ...], before: tuple[Pod, ...], now: tuple[Pod, ...], strays: set[str]) -> None:
     there, uids_before, uids_now = ({pod.uid for pod in each} for each in (pods, before, now))
     for pod in now:
         if pod.uid not in uids_before:
-            log.info("pod %s/%s is not mapped: it has no cgroup yet", pod.namespace, pod.name)
+            why = "its containers run outside of its cgroup" if pod.uid in strays else "it has no cgroup yet"
+            log.info("pod %s/%s is not mapped: %s", pod.namespace, pod.name, why)
     for pod in before:
-        if pod.uid in there and pod.uid not in uids_now and pod.phase not in FINISHED:
+        if pod.uid in there and pod.uid not in uids_now:
             log.info("pod %s/%s is mapped", pod.namespace, pod.name)

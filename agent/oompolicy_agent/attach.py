@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads how this node enforces: the loader's report, its links, and the sysctls that go round the hook."""
+"""Reads how this node enforces: the loader's report, its links, and the sysctls that bypass the hook."""
 
 from __future__ import annotations
 
@@ -14,16 +14,26 @@ if TYPE_CHECKING:
 
 ENFORCING: Final = "EvaluateTask"
 
-# Documentation/admin-guide/sysctl/vm.rst; mm/oom_kill.c, out_of_memory() and check_panic_on_oom().
+SYSCTLS: Final = Path("/proc/sys")
+
+# Documentation/admin-guide/sysctl/vm.rst; mm/oom_kill.c, out_of_memory() and check_panic_on_oom(). 0 is the good value.
 _BYPASSES: Final = {
-    "panic_on_oom": "the kernel panics instead of choosing a victim",
-    "oom_kill_allocating_task": "the kernel kills whoever asked for memory, whatever its priority",
+    "vm.panic_on_oom": "the kernel panics instead of choosing a victim",
+    "vm.oom_kill_allocating_task": "the kernel kills whoever asked for memory, whatever its priority",
 }
+
+# Documentation/admin-guide/sysctl/kernel.rst; kernel/trace/ftrace.c, ftrace_enable_sysctl(). BPF trampolines are called
+# by ftrace as well, so 0 silences each program that is attached to a function. Programs at tracepoints still run.
+_FTRACE: Final = "kernel.ftrace_enabled"
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """`problem` is a sentence, empty while the loader's programs are attached."""
+    """`problem` is a sentence, empty while the loader's programs are attached.
+
+    `disabled` is a sentence while the kernel calls no attached program in any OOM, else empty. `warnings` are about
+    single OOMs in which it calls none.
+    """
 
     backend: str
     hook: str
@@ -31,15 +41,16 @@ class Attachment:
     problem: str
     message: str
     warnings: tuple[str, ...]
+    disabled: str = ""
 
     @property
     def enforcing(self) -> bool:
         """Whether the hook is asked on this node."""
-        return not self.problem and self.backend == ENFORCING
+        return not self.problem and not self.disabled and self.backend == ENFORCING
 
 
-def look(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = Path("/proc/sys/vm")) -> Attachment:
-    """The state right now."""
+def look(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SYSCTLS) -> Attachment:
+    """The state right now. `sysctls` is the folder of all sysctls."""
     report, problem = _report(run_dir / "loader.json", boot_id)
     problem = problem or _links(bpffs / "links", report)
     return Attachment(
@@ -49,20 +60,33 @@ def look(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = Path("/proc/s
         problem=problem,
         message=_text(report, "message"),
         warnings=(*_loader_warnings(report), *bypasses(sysctls)),
+        disabled=_disabled(sysctls),
     )
 
 
-def bypasses(sysctls: Path) -> tuple[str, ...]:
-    """A sentence for each sysctl that keeps the kernel from asking the hook."""
-    found = []
-    for name, effect in _BYPASSES.items():
-        try:
-            value = (sysctls / name).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if value != "0":
-            found.append(f"vm.{name}={value}: {effect}")
-    return tuple(found)
+def bypasses(sysctls: Path = SYSCTLS) -> tuple[str, ...]:
+    """A sentence for each sysctl that keeps the kernel from asking the hook in some OOMs."""
+    values = {name: _value(sysctls, name) for name in _BYPASSES}
+    return tuple(f"{name}={value}: {_BYPASSES[name]}" for name, value in values.items() if value not in {"", "0"})
+
+
+def ftrace_disabled(sysctls: Path = SYSCTLS) -> bool:
+    """Whether the kernel calls none of the programs and modules that stand at the entry of a function."""
+    return _value(sysctls, _FTRACE) == "0"
+
+
+def _disabled(sysctls: Path) -> str:
+    if not ftrace_disabled(sysctls):
+        return ""
+    return f"{_FTRACE}=0: the kernel asks no policy and chooses victims by its own rule; run sysctl {_FTRACE}=1"
+
+
+def _value(sysctls: Path, name: str) -> str:
+    """The value of a sysctl, empty where the kernel has none of that name or it is closed to this process."""
+    try:
+        return sysctls.joinpath(*name.split(".")).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def _loader_warnings(report: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,13 +10,13 @@ import ctypes
 import errno
 import os
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from oompolicy_agent.layout import KEY_SIZE, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 HASH: Final = 1
 """BPF_MAP_TYPE_HASH."""
@@ -106,6 +106,13 @@ class Map:
         result = libbpf().bpf_obj_get_info_by_fd(self.fd, ctypes.byref(raw), ctypes.byref(length))
         _checked(result, self.path)
         return MapInfo(raw.type, raw.id, raw.key_size, raw.value_size, raw.max_entries)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether no process can write to the map any more (BPF_MAP_FREEZE); needs no capability."""
+        # bpf_map_show_fdinfo() in kernel/bpf/syscall.c; struct bpf_map_info does not have it.
+        lines = Path(f"/proc/self/fdinfo/{self.fd}").read_text(encoding="ascii").splitlines()
+        return any(line.split() == ["frozen:", "1"] for line in lines)
 
     def expect(self, *, type: int, key_size: int, value_size: int) -> None:  # noqa: A002 (the kernel's word)
         """EINVAL with both sides in the message unless the map is what the layout says."""

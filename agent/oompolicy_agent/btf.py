@@ -14,6 +14,9 @@ from oompolicy_agent.layout import StructLayout, check_against_btf
 if TYPE_CHECKING:
     from pathlib import Path
 
+ELF: Final = b"\x7fELF"
+"""How an ELF file begins."""
+
 _MAGIC: Final = 0xEB9F
 _INT, _PTR, _ARRAY, _STRUCT, _UNION, _ENUM, _FWD, _TYPEDEF = range(1, 9)
 _VOLATILE, _CONST, _RESTRICT, _FUNC, _FUNC_PROTO, _VAR, _DATASEC = range(9, 16)
@@ -54,12 +57,12 @@ def check_object(path: Path) -> str | None:
 
 def structs(data: bytes) -> dict[str, StructLayout]:
     """Every named struct in an ELF object's `.BTF` section or in a raw blob, by name."""
-    types = _types(_section(data, b".BTF") if data.startswith(b"\x7fELF") else data)
+    types = _types(section(data, b".BTF") if data.startswith(ELF) else data)
     return {t.name: _layout(types, t) for t in types if t.kind == _STRUCT and t.name}
 
 
-def _section(elf: bytes, wanted: bytes) -> bytes:
-    """One section of a 64-bit little-endian ELF file, which is what clang makes for bpfel."""
+def section(elf: bytes, wanted: bytes) -> bytes:
+    """One section of a 64-bit little-endian ELF file, such as a BPF object or a kernel module. BTFError without it."""
     if elf[4:6] != b"\x02\x01":
         raise BTFError("not a 64-bit little-endian ELF file")
     (offset,) = struct.unpack_from("<Q", elf, 40)

@@ -18,19 +18,24 @@ from oompolicy.model import QOSClass
 from oompolicy_agent.layout import LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 CGROUP2_MAGIC: Final = 0x63677270
 """CGROUP2_SUPER_MAGIC in include/uapi/linux/magic.h."""
 
 # kubelet names them in pkg/kubelet/cm/cgroup_manager_linux.go. systemd repeats every parent in a slice's name
-# and has no "-" in a uid; a static pod's uid is an MD5 without dashes (pkg/kubelet/config/common.go).
+# and has no "-" in a uid; a static pod's uid is an MD5 without dashes (pkg/kubelet/config/common.go), or any text
+# that its manifest sets, so that only the place of the cgroup tells that it is a pod's.
 _KUBEPODS: Final = re.compile(r"^(?:.*-)?kubepods(?:\.slice)?$")
 _QOS: Final = re.compile(r"^(?:(?:.*-)?kubepods-)?(burstable|besteffort)(?:\.slice)?$")
 _POD: Final = re.compile(r"(?:^|-)pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$")
 # "crio-conmon-<id>.scope" holds CRI-O's monitor, not the container, and does not match.
 _CONTAINER: Final = re.compile(r"^(?:(?:cri-containerd|crio|docker)-)?([0-9a-f]{64})(?:\.scope)?$")
+_OUTSIDE: Final = re.compile(
+    r"(?:^|[-/])pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?"
+    r"(?::[^:/]*:([0-9a-f]{12,64})|/(?:(?:cri-containerd|crio|docker)-)?([0-9a-f]{64})(?:\.scope)?)$"
+)
 _CLASSES: Final = {"burstable": QOSClass.BURSTABLE, "besteffort": QOSClass.BEST_EFFORT}
 
 # A directory that cannot be listed for one of these is gone, or somebody's delegated and closed subtree.
@@ -98,6 +103,56 @@ class Tree:
         return tuple(s.path for s in self.slices if s.qos is None)
 
 
+def parse_path(segments: Iterable[str]) -> tuple[Name | None, ...]:
+    """What each name of a path means in its place, from the root of the tree down.
+
+    Pods are right below kubepods or a QoS class, containers right below a pod. What is above kubepods, where the node
+    is a container itself, means nothing, and neither does what lies in a container.
+    """
+    found: list[Name | None] = []
+    above, kind = "", ""
+    for segment in segments:
+        name = _below(kind, above, segment)
+        # From kubepods on, nothing below what means nothing does.
+        above, kind = segment, name.kind if name else "other" if kind else ""
+        found.append(name)
+    return tuple(found)
+
+
+def parse_outside(segments: Sequence[str]) -> tuple[str, str] | None:
+    """Pod uid and container id of a container that its runtime put outside of its pod's cgroup; None for others.
+
+    So it is where kubelet and runtime use different cgroup drivers (kubernetes/kubernetes#106514): runc takes the
+    arguments that are meant for systemd, SLICE:PREFIX:ID, for a name, or the slice for the name of a parent.
+    Such a name is longer than a victim's record holds, so the id may be the first digits only.
+    """
+    if any(name and name.kind == "pod" for name in parse_path(segments)):
+        return None
+    for parent, segment in zip(["", *segments], segments, strict=False):
+        if found := _OUTSIDE.search(f"{parent}/{segment}"):
+            return found[1].replace("_", "-"), found[2] or found[3]
+    return None
+
+
+def _below(kind: str, parent: str, segment: str) -> Name | None:
+    """What `segment` means right below `parent`, which is of `kind`; "" for a place above kubepods."""
+    if kind in ("kubepods", "qos"):
+        return _in_slice(parent, segment)
+    name = parse_name(segment)
+    wanted = {"": "kubepods", "pod": "container"}.get(kind)
+    return name if name and name.kind == wanted else None
+
+
+def _in_slice(parent: str, segment: str) -> Name | None:
+    stem = segment.removesuffix(".slice")
+    prefix = "pod" if stem == segment else f"{parent.removesuffix('.slice')}-pod"
+    if stem.startswith(prefix) and stem != prefix:
+        # Kubelet allows no "_" in a uid, so that the way back from systemd's name is clear (NewCgroupName).
+        return Name("pod", stem.removeprefix(prefix).replace("_", "-"))
+    name = parse_name(segment)
+    return name if name and name.kind in ("qos", "pod") else None
+
+
 def parse_name(segment: str) -> Name | None:
     """What a single directory name means to us, or None. A bare container id counts as one anywhere."""
     if _KUBEPODS.match(segment):
@@ -130,6 +185,7 @@ def scan(root: Path, roots: Iterable[str] = (), *, check: Callable[[Path], bool]
         raise NotCgroup2Error(f"{root} is not a cgroup v2 mount: this node's pods cannot be found")
     slices: list[SliceCgroup] = []
     pods: dict[str, PodCgroup] = {}
+    # The outermost root comes first, and a pod that was found there stays there.
     for kubepods in filter(None, map(_directory, roots or find_roots(root))):
         slices.append(SliceCgroup(kubepods.id, kubepods.path, None))
         _scan_slice(kubepods, QOSClass.GUARANTEED, slices, pods)
@@ -137,28 +193,34 @@ def scan(root: Path, roots: Iterable[str] = (), *, check: Callable[[Path], bool]
 
 
 def find_roots(root: Path) -> tuple[str, ...]:
-    """The kubepods roots: several where kubelet's driver was changed, deep down where a node is a container (kind)."""
-    found, level = [], [str(root)]
+    """The kubepods roots, the outermost first.
+
+    There are several where kubelet's driver was changed; they are deep down where a node is a container (kind).
+    systemd gives each user of the host, and services too, a cgroup in which they may make a `kubepods` of their own.
+    So a root counts if the tree's owner made it, which is root; if none did, all count (rootless nodes).
+    """
+    found, level = list[str](), [str(root)]
     for _ in range(LEVELS):
         below = [child for path in level for child in _children(path)]
         found += [child.path for child in below if _KUBEPODS.match(_segment(child))]
         level = [child.path for child in below if not _KUBEPODS.match(_segment(child))]
-    return tuple(found)
+    owner = root.stat().st_uid
+    return tuple(path for path in found if _uid(path) == owner) or tuple(found)
 
 
 def _scan_slice(parent: CgroupDir, qos: QOSClass, slices: list[SliceCgroup], pods: dict[str, PodCgroup]) -> None:
     for child in _children(parent.path):
-        name = parse_name(_segment(child))
+        name = _in_slice(_segment(parent), _segment(child))
         if name is None:
             continue
         if name.kind == "qos":
             below = QOSClass(name.value)
             slices.append(SliceCgroup(child.id, child.path, below))
             _scan_slice(child, below, slices, pods)
-        elif name.kind == "pod":
-            pod = PodCgroup(child.id, child.path, qos, _containers(child))
+        else:
+            pod, before = PodCgroup(child.id, child.path, qos, _containers(child)), pods.get(name.value)
             # Both drivers' trees can be there until the next boot; only one of them has the pod's containers.
-            if pod.containers or name.value not in pods:
+            if before is None or (pod.containers and not before.containers):
                 pods[name.value] = pod
 
 
@@ -181,6 +243,14 @@ def _children(path: str) -> list[CgroupDir]:
 def _directory(path: str) -> CgroupDir | None:
     try:
         return CgroupDir(os.stat(path).st_ino, path)  # noqa: PTH116 (hundreds of times a second in a rush of pods)
+    except FileNotFoundError:
+        return None
+
+
+def _uid(path: str) -> int | None:
+    """The user who owns a directory; None if it is gone."""
+    try:
+        return os.stat(path).st_uid  # noqa: PTH116 (as above)
     except FileNotFoundError:
         return None
 

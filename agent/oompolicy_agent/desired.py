@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oompolicy.model import QOSClass
+from oompolicy_agent.claims import by_cgroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from oompolicy.model import Assignment, Defaults, Pod
     from oompolicy_agent.cgroups import PodCgroup, Tree
+    from oompolicy_agent.index import Owner
 
 FINISHED: Final = frozenset({"Succeeded", "Failed"})
 """Phases of pods that have no cgroup any more."""
@@ -47,10 +49,9 @@ def desired(assignments: Iterable[Assignment], pods: Iterable[Pod], tree: Tree, 
     A container whose id no pod object names (a sandbox, or one just started) gets no entry: it has its pod's by
     the kernel's walk to the root.
     """
-    assigned = {a.cgroup_uid: a for a in assignments}
-    live = [
-        (pod, assigned[pod.cgroup_uid], tree.pods.get(pod.cgroup_uid)) for pod in pods if pod.cgroup_uid in assigned
-    ]
+    assigned = {a.pod_uid: a for a in assignments}
+    having = by_cgroup(pods, tree)
+    live = [(pod, assigned[pod.uid], tree.pods.get(uid)) for uid, pod in having.items() if pod.uid in assigned]
     entries = slice_entries(tree, defaults)
     for pod, assignment, cgroup in live:
         if cgroup is not None:
@@ -67,10 +68,38 @@ def slice_entries(tree: Tree, defaults: Defaults) -> dict[int, Value]:
     return {s.id: Value(defaults.of(s.qos or QOSClass.GUARANTEED), 0) for s in tree.slices}
 
 
-def diff(current: Mapping[int, tuple[int, int]], wanted: Mapping[int, Value]) -> Diff:
-    """From `current` to `wanted`, in `wanted`'s order. The map is ours alone: what is not wanted goes."""
+def unclaimed(tree: Tree, pods: Iterable[Pod]) -> frozenset[int]:
+    """The ids of the cgroups of pods, and of their containers, that belong to none of `pods`.
+
+    The object of a pod may go long before its processes do: the kubelet waits out the grace period of a pod that was
+    deleted, and then deleted by force, up to its end.
+    """
+    claimed = {pod.cgroup_uid for pod in pods}
+    found = [cgroup for uid, cgroup in tree.pods.items() if uid not in claimed]
+    containers = [container.id for cgroup in found for container in cgroup.containers.values()]
+    return frozenset([*(cgroup.id for cgroup in found), *containers])
+
+
+def kept(cgroup_ids: Iterable[int], owner_of: Callable[[int], Owner | None]) -> dict[int, Value]:
+    """The entries that these cgroups last had, those of pods first. A sandbox had none."""
+    pods, containers = dict[int, Value](), dict[int, Value]()
+    for cgroup_id in cgroup_ids:
+        owner = owner_of(cgroup_id)
+        if owner and owner.pod and owner.priority is not None and (owner.kind == "pod" or owner.container):
+            entries = pods if owner.kind == "pod" else containers
+            entries[cgroup_id] = Value(owner.priority, owner.memory_request)
+    return {**pods, **containers}
+
+
+def diff(
+    current: Mapping[int, tuple[int, int]], wanted: Mapping[int, Value], keep: Collection[int] = frozenset()
+) -> Diff:
+    """From `current` to `wanted`, in `wanted`'s order.
+
+    The map is ours alone: what is not wanted is deleted, but for the entries of the cgroups `keep`.
+    """
     updates = {cgroup_id: value for cgroup_id, value in wanted.items() if current.get(cgroup_id) != value}
-    return Diff(updates, tuple(cgroup_id for cgroup_id in current if cgroup_id not in wanted))
+    return Diff(updates, tuple(cgroup_id for cgroup_id in current if cgroup_id not in wanted and cgroup_id not in keep))
 
 
 def _containers(pod: Pod, assignment: Assignment, cgroup: PodCgroup) -> Iterator[tuple[int, Value]]:

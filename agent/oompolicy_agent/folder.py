@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells when a folder's content changed, also where the folder itself is replaced or comes later."""
+"""Tells when a folder's content changed, also where the folder itself is replaced or comes later.
+
+inotify's instances and watches are counted per user, over all containers of the node: others may have used them up.
+Then nothing is told, and whoever looks by itself from time to time still sees every change.
+"""
 
 from __future__ import annotations
 
+import errno
+import select
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent import inotify
@@ -21,15 +27,25 @@ _PARENT: Final = inotify.CREATE | inotify.MOVED_TO | inotify.MOVED_FROM | inotif
 _GONE: Final = inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.UNMOUNT | inotify.IGNORED
 
 
+_USED_UP: Final = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
+"""What the user has none left of; inotify_init(2), inotify_add_watch(2)."""
+
+
 class FolderWatch:
-    """One folder and, for its replacement, its parent. Wait for `fd`, then call `changed`."""
+    """One folder and, for its replacement, its parent. Wait for `fd`, then call `changed`.
+
+    `problem` is a sentence while nothing is told, or empty.
+    """
 
     def __init__(self, folder: Path, only: str | None = None) -> None:
         """Begin to watch; the folder may be absent. With `only`, other names in it do not count."""
         self._folder, self._only = folder, only
-        self._inotify = Inotify()
-        self.fd = self._inotify.fd
+        # Of an epoll instance, which stays the same when inotify's comes later.
+        self._epoll = select.epoll()
+        self.fd = self._epoll.fileno()
+        self._inotify: Inotify | None = None
         self._content = self._parent = -1
+        self.problem = ""
         self.renew()
 
     @property
@@ -39,21 +55,39 @@ class FolderWatch:
 
     def renew(self) -> None:
         """Watch what is at the path now."""
+        self.problem = ""
+        if self._inotify is None and not self._open():
+            return
         old, self._content = self._content, self._add(self._folder, _CONTENT)
-        if old not in (-1, self._content):
+        if self._inotify and old not in (-1, self._content):
             self._inotify.remove(old)
         self._parent = self._add(self._folder.absolute().parent, _PARENT)
 
     def changed(self) -> bool:
         """Whether anything happened that may change what the folder says. Reads all that is queued."""
         found = False
-        while changes := self._inotify.read():
+        while self._inotify and (changes := self._inotify.read()):
             found = self._judge(changes) or found
         return found
 
     def close(self) -> None:
         """End the watch."""
-        self._inotify.close()
+        self._epoll.close()
+        if self._inotify:
+            self._inotify.close()
+
+    def _open(self) -> bool:
+        try:
+            self._inotify = Inotify()
+        except OSError as error:
+            self._fail(error)
+            return False
+        self._epoll.register(self._inotify.fd, select.EPOLLIN)
+        return True
+
+    def _fail(self, error: OSError) -> None:
+        raised = f"; raise {_USED_UP[error.errno]}" if error.errno in _USED_UP else ""
+        self.problem = f"changes of {self._folder} are seen late, at the next full check: {error}{raised}"
 
     def _judge(self, changes: Iterable[inotify.Change]) -> bool:
         relevant = [change for change in changes if self._relevant(change)]
@@ -79,7 +113,13 @@ class FolderWatch:
             return True
 
     def _add(self, path: Path, mask: int) -> int:
+        """The watch's number; -1, and a problem unless the folder is just not there."""
+        if self._inotify is None:
+            return -1
         try:
             return self._inotify.add(path, mask)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
+            return -1
+        except OSError as error:
+            self._fail(error)
             return -1

@@ -43,6 +43,11 @@ class FolderSource:
         self.since: float | None = None
 
     @property
+    def unwatched(self) -> str:
+        """A sentence while changes are seen at the next full check only, or empty."""
+        return self._watch.problem
+
+    @property
     def nameable(self) -> tuple[Pod, ...]:
         """All pods that a victim may have been of: the known ones, and those that were."""
         return self._former.beside(self.known)

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields, replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from oompolicy.model import QOSClass
+from oompolicy.model import QOSClass, within_priorities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +26,7 @@ class Owner:
     """Whose a cgroup is. `pod_uid` is that of the API object, `cgroup_uid` that in the cgroup's name.
 
     `pod` and `container` are empty while no pod object names them; `reason` says where `priority` came from.
+    `memory_request` is in bytes, as the entry of the cgroup has it.
     """
 
     kind: Literal["host", "kubepods", "qos", "pod", "container"]
@@ -42,6 +42,7 @@ class Owner:
     reason: str = ""
     policy: str = ""
     policy_uid: str = ""
+    memory_request: int = 0
 
 
 _FIELDS: Final = tuple(field.name for field in fields(Owner))
@@ -63,10 +64,14 @@ class Index:
         return gone[0] if gone else None
 
     @property
-    def knows_pods(self) -> bool:
-        """True if a kubepods root is known, so that a cgroup that is not below one is the host's."""
-        gone = (owner for owner, _ in self._gone.values())
-        return any(owner.kind == "kubepods" for owner in chain(self._present.values(), gone))
+    def blank(self) -> bool:
+        """True if it knows of no cgroup at all, such as of those of another boot."""
+        return not self._present and not self._gone
+
+    def has_container(self, container_id: str) -> bool:
+        """True if a pod's cgroup has, or had, this container."""
+        every = [*self._present.values(), *(owner for owner, _ in self._gone.values())]
+        return any(owner.container_id == container_id for owner in every)
 
     def update(self, owners: Mapping[int, Owner], now: float) -> bool:
         """Take a new snapshot; True if anything changed. `now`: seconds of any clock that only runs forward."""
@@ -88,7 +93,7 @@ class Index:
         """Take over what an earlier agent of this boot knew. Until a snapshot says otherwise, all of it is gone."""
         for item in items:
             cgroup_id, known = item.get("id"), {key: value for key, value in item.items() if key in _FIELDS}
-            if isinstance(cgroup_id, int) and {"kind", "path"} <= set(known):
+            if isinstance(cgroup_id, int) and _valid(known):
                 self._gone[cgroup_id] = Owner(**known), now
         self._prune(now)
 
@@ -142,7 +147,8 @@ def container_owner(owner: Owner, pod: Pod) -> Owner:
     """`owner` with the container's name, if `pod` has one of its id."""
     for container in pod.containers:
         if owner.container_id in container.container_ids:
-            return replace(owner, container=container.name, container_kind=container.kind)
+            named = replace(owner, container=container.name, container_kind=container.kind)
+            return replace(named, memory_request=container.memory_request)
     return owner
 
 
@@ -162,7 +168,7 @@ def _pod_owners(
 ) -> Iterator[tuple[int, Owner]]:
     owner = Owner("pod", cgroup.path, cgroup_uid=uid)
     if pod:
-        owner = pod_owner(owner, pod)
+        owner = replace(pod_owner(owner, pod), memory_request=pod.memory_request)
     if assignment:
         owner = replace(owner, priority=assignment.priority, reason=assignment.reason)
         owner = replace(owner, policy=assignment.policy or "", policy_uid=assignment.policy_uid or "")
@@ -179,6 +185,17 @@ def _pod_owners(
 def _keep_name(old: Owner | None, new: Owner) -> Owner:
     """A pod object may go before its cgroup does."""
     return old if old and old.pod and not new.pod else new
+
+
+def _valid(known: Mapping[str, Any]) -> bool:
+    """True for what an Owner can be made of. Priority and memory request may go into the map again."""
+    priority, request = known.get("priority"), known.get("memory_request", 0)
+    return (
+        {"kind", "path"} <= set(known)
+        and (priority is None or (type(priority) is int and within_priorities(priority)))
+        and (type(request) is int and 0 <= request < 1 << 64)
+        and all(isinstance(known[key], str) for key in set(known) - {"priority", "memory_request"})
+    )
 
 
 def _plain(owner: Owner) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from oompolicy_agent.mapsync import MapSync
 from oompolicy_agent.pins import Pins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from oompolicy_agent.desired import Value
     from oompolicy_agent.layout import Stat
@@ -68,12 +68,12 @@ class Kernel:
         except OSError as error:
             self._problems.set("map", f"the map cannot be read: {error}")
 
-    def write(self, wanted: Mapping[int, Value], *, delete: bool) -> None:
-        """Make the map what is wanted; without `delete`, leave what else is in it."""
+    def write(self, wanted: Mapping[int, Value], *, keep: Collection[int], delete: bool) -> None:
+        """Make the map what is wanted. Leave the entries of the cgroups `keep`, and without `delete` all others too."""
         if self._pins is None:
             return
         try:
-            self.missing = self._map.apply(self._pins.priorities, wanted, delete=delete).missing
+            self.missing = self._map.apply(self._pins.priorities, wanted, keep=keep, delete=delete).missing
         except OSError as error:
             self._problems.set("map", f"the map cannot be written: {error}")
             return

@@ -9,9 +9,9 @@ import logging
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent import btf, settings, status
 from oompolicy_agent.agent import Agent
@@ -23,9 +23,9 @@ from oompolicy_agent.problems import Problems
 from oompolicy_agent.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from oompolicy_agent.health import Answer
+    from oompolicy.health import Page
     from oompolicy_agent.outside import Outside
     from oompolicy_agent.settings import Settings
 
@@ -46,7 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname).1s %(message)s")
     try:
         with ExitStack() as stack:
-            stack.enter_context(_locked(chosen.state_dir))
             _check_layout()
             run(chosen, stack)
     except StartError as error:
@@ -59,10 +58,14 @@ def run(chosen: Settings, stack: ExitStack) -> None:
     """Until SIGTERM or SIGINT."""
     loop, problems, tally = Loop(), Problems(), Tally()
     stack.callback(loop.close)
+    if chosen.state_dir.is_file():
+        raise StartError(f"the state directory cannot be used: {chosen.state_dir} is a file")
     try:
         libbpf()
         outside = _outside(chosen, problems, tally)
-        agent = Agent(chosen, loop, boot_id(), outside, problems=problems, tally=tally)
+        with _closed_on_failure(outside):
+            _lock(chosen, stack)
+            agent = Agent(chosen, loop, boot_id(), outside, problems=problems, tally=tally)
     except (OSError, ValueError) as error:
         raise StartError(f"cannot start: {error}") from error
     _stop_on_signals(loop, stack)
@@ -87,19 +90,40 @@ def _outside(chosen: Settings, problems: Problems, tally: Tally) -> Outside:
     return Api(chosen, problems, tally)
 
 
-def _locked(state_dir: Path) -> IO[bytes]:
-    """One agent per node: two readers of a ring buffer take records from each other."""
+@contextmanager
+def _closed_on_failure(outside: Outside) -> Iterator[None]:
+    """From its start on, the agent closes it."""
     try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (state_dir / "lock").open("ab")
+        yield
+    except Exception:
+        outside.close()
+        raise
+
+
+def _lock(chosen: Settings, stack: ExitStack) -> None:
+    """One agent per node: two readers of a ring buffer take records from each other.
+
+    The state directory may be on a disk that takes nothing, so the lock is not there. An agent of 0.1 has it there.
+    """
+    path = chosen.run_dir / "agent.lock"
+    try:
+        chosen.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise StartError(f"the state directory cannot be used: {error}") from error
+        raise StartError(f"the run directory cannot be used: {error}") from error
+    _hold(path, fd, stack)
+    earlier = chosen.state_dir / "lock"
+    with suppress(OSError):
+        fd = os.open(earlier, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        _hold(earlier, fd, stack)
+
+
+def _hold(path: Path, fd: int, stack: ExitStack) -> None:
+    stack.callback(os.close, fd)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        file.close()
-        raise StartError(f"another agent runs on this node: it holds {state_dir / 'lock'}") from error
-    return file
+        raise StartError(f"another agent runs on this node: it holds {path}") from error
 
 
 def _check_layout() -> None:
@@ -120,7 +144,7 @@ def _stop_on_signals(loop: Loop, stack: ExitStack) -> None:
 
 
 def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack) -> None:
-    from oompolicy_agent.health import probe, serve  # noqa: PLC0415 (http.server costs memory)
+    from oompolicy.health import probe, serve  # noqa: PLC0415 (not paid for without --listen)
 
     def stuck() -> tuple[str, ...]:
         idle = loop.clock() - loop.beat
@@ -132,12 +156,11 @@ def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack)
         server = serve(address, {"/readyz": ready, "/livez": probe(stuck), **_metrics(agent)})
     except OSError as error:
         raise StartError(f"cannot listen on {address[0]}:{address[1]}: {error}") from error
-    stack.callback(server.server_close)
-    stack.callback(server.shutdown)
+    stack.callback(server.close)
 
 
-def _metrics(agent: Agent) -> dict[str, Callable[[], Answer]]:
-    from oompolicy_agent.health import Answer  # noqa: PLC0415
+def _metrics(agent: Agent) -> dict[str, Page]:
+    from oompolicy.health import Answer, rationed  # noqa: PLC0415
 
     try:
         from oompolicy_agent.metrics import CONTENT_TYPE, Metrics  # noqa: PLC0415 (it costs memory too)
@@ -145,4 +168,4 @@ def _metrics(agent: Agent) -> dict[str, Callable[[], Answer]]:
         log.warning("there will be no /metrics: %s", error)
         return {}
     metrics = Metrics(agent.tally, lambda: agent.view, agent.followed)
-    return {"/metrics": lambda: Answer(metrics.text(), content_type=CONTENT_TYPE)}
+    return {"/metrics": rationed(lambda: Answer(metrics.text(), content_type=CONTENT_TYPE))}

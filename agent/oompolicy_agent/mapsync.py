@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from oompolicy_agent.desired import Value, diff
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 class Priorities(Protocol):
@@ -51,9 +51,19 @@ class MapSync:
         """Look. OSError where the map cannot be read."""
         self._held = priorities.entries()
 
-    def apply(self, priorities: Priorities, wanted: Mapping[int, Value], *, delete: bool = True) -> Synced:
-        """Act. OSError where the map cannot be written; what was done until then is remembered."""
-        changes = diff(self._held, wanted)
+    def apply(
+        self,
+        priorities: Priorities,
+        wanted: Mapping[int, Value],
+        *,
+        keep: Collection[int] = frozenset(),
+        delete: bool = True,
+    ) -> Synced:
+        """Act. Entries of the cgroups `keep` stay as they are; without `delete` all do.
+
+        OSError where the map cannot be written; what was done until then is remembered.
+        """
+        changes = diff(self._held, wanted, keep)
         # First, as a full map has no room for updates otherwise.
         deletes = changes.deletes if delete else ()
         for cgroup_id in deletes:

@@ -55,6 +55,7 @@ def _state(view: View) -> Iterable[Metric]:
         ("pods", "Pods of this node that are not finished", live),
         ("pods_not_mapped", "Pods without a cgroup, and so without entries", len(view.not_mapped)),
         ("annotations_refused", "Annotations of pods that are not obeyed", refused),
+        ("claims_refused", "Pods that claim the cgroup of another pod, and do not get it", view.claims_refused),
         ("map_entries", "Entries of the map", view.entries),
         ("map_entries_missing", "Entries that a full map has no room for", view.entries_missing),
         ("ready", "Whether /readyz is 200", not view.reasons),
@@ -62,10 +63,13 @@ def _state(view: View) -> Iterable[Metric]:
     ):
         yield GaugeMetricFamily(f"oompolicy_agent_{name}", text, float(value))
     attached = GaugeMetricFamily(
-        "oompolicy_agent_attached", "Whether the loader's program is attached", labels=["backend", "hook"]
+        "oompolicy_agent_attached",
+        "Whether the loader's program is attached, and the kernel calls it",
+        labels=["backend", "hook"],
     )
     attachment = view.attachment
-    attached.add_metric([attachment.backend or "None", attachment.hook or "None"], float(not attachment.problem))
+    called = not attachment.problem and not attachment.disabled
+    attached.add_metric([attachment.backend or "None", attachment.hook or "None"], float(called))
     yield attached
     dropped = "Victims that were not reported because the spool was full, or a file unreadable"
     yield CounterMetricFamily("oompolicy_agent_spool_dropped", dropped, float(view.spool_dropped))

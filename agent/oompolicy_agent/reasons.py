@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Literal
 
 Area = Literal[
-    "manifests", "api", "deaf", "policies", "pods", "tree", "pins", "attach", "map", "room", "kernel",
-    "checkpoint", "spool", "output", "oomnode", "status",
+    "manifests", "api", "deaf", "policies", "pods", "tree", "pins", "attach", "map", "room", "kernel", "drivers",
+    "checkpoint", "spool", "output", "oomnode", "status", "watch",
 ]  # fmt: skip
 """What a problem is with; the log line begins with it."""
 

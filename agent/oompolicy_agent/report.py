@@ -23,6 +23,13 @@ def report_of(named: NamedVictim, node: str, realtime_offset_ns: int) -> Report:
     return Report(event(named, node, realtime_offset_ns), _summary(named, realtime_offset_ns))
 
 
+def counted(event: dict[str, Any], repeats: int, last_ns: int) -> dict[str, Any]:
+    """The Event of a victim that stands for `repeats` more, of which the last died at `last_ns`, the time of day."""
+    if not repeats:
+        return event
+    return event | {"series": {"count": 1 + repeats, "lastObservedTime": max(event["eventTime"], micro_time(last_ns))}}
+
+
 def _summary(named: NamedVictim, realtime_offset_ns: int) -> dict[str, Any]:
     victim, owner = named.victim, named.owner
     known = {

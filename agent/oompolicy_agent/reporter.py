@@ -8,8 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy_agent.index import Index
-from oompolicy_agent.report import report_of
+from oompolicy_agent.report import counted, report_of
 from oompolicy_agent.status import LAST_VICTIMS
+from oompolicy_agent.target import PARKED
 from oompolicy_agent.victimrecord import parse_victim
 from oompolicy_agent.victims import name_victim, qos_class
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from oompolicy.model import Pod
     from oompolicy_agent.report import Report
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.spool import Spool, Spooled
+    from oompolicy_agent.spool import Spool
+    from oompolicy_agent.spooled import Spooled
     from oompolicy_agent.tally import Tally
     from oompolicy_agent.target import Target
     from oompolicy_agent.victims import NamedVictim
@@ -68,7 +70,7 @@ class Reporter:
             return 0.0
         self._forget_dropped()
         deadlines = [*self._incomplete.values(), *self._not_before.values()]
-        waits = [deadline - now for deadline in deadlines if deadline > now]
+        waits = [deadline - now for deadline in deadlines if now < deadline < PARKED]
         target = self._target.wait(now)
         return min(waits if target is None else [*waits, target], default=None)
 
@@ -79,22 +81,31 @@ class Reporter:
             ready = open_ and name not in self._under_way and self._not_before.get(name, now) <= now
             if not ready and (name in self._kept or not self._target.stalled):
                 continue
-            found = self._find(name, pods, now)
-            if found is None:
+            try:
+                found = self._find(name, pods, now)
+                if found is None:
+                    continue
+                if ready:
+                    open_ = self._hand_over(name, found, now)
+                if self._target.stalled and name not in self._kept:
+                    self._keep(name, found)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 (what one record raises must not cost the others)
+                self._spool.drop(name, repr(error))
                 continue
-            if ready:
-                open_ = self._hand_over(name, found.report, now)
-            if self._target.stalled and name not in self._kept:
-                self._keep(name, found)
             self._settle(now)
             handled += 1
             if handled == BATCH:
                 return True
         return False
 
-    def _hand_over(self, name: str, report: Report, now: float) -> bool:
-        if not self._target.offer(name, report.event, now):
+    def _hand_over(self, name: str, found: _Found, now: float) -> bool:
+        spooled = found.spooled
+        event = counted(found.report.event, spooled.repeats, spooled.last_ns)
+        if not self._target.offer(name, event, now):
             return False
+        self._spool.complete(name)
         self._under_way.add(name)
         self._not_before.pop(name, None)
         return True
@@ -105,11 +116,17 @@ class Reporter:
             self._spool.keep(name, found.spooled, found.report)
 
     def _settle(self, now: float) -> None:
-        done, again = self._target.settled(now)
-        for name in done:
+        settled = self._target.settled(now)
+        for name in settled.done:
             self._spool.done(name)
             self._forget(name)
-        for name, delay in again:
+        for name, delay in settled.again:
+            if not self._spool.returned(name):
+                self._forget(name)
+                self._target.forget((name,))
+                continue
+            if delay == PARKED:
+                self._spool.untouched(name)
             self._under_way.discard(name)
             self._not_before[name] = now + delay
 

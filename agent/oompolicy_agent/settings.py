@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MODE: Final = "Enforce"
+AGENT_UID: Final = 41317
+"""The agent's user and group where nobody says otherwise: a number that no public image has.
+
+The kernel counts inotify instances and other things per user, over all containers of a node, and 65532 is the user of
+every distroless image. It is outside of the ranges that systemd and user namespaces give away
+(https://systemd.io/UIDS-GIDS).
+"""
 
 _GRACE: Final = "how long a report waits for the object of a pod or container not known yet; default 5"
 _FOLDER_ONLY: Final = ("output", "output_format")
@@ -29,6 +36,8 @@ class EventLimits:
     node_rate: float = 10.0  # Events per second; a fifth of kubelet's (eventRecordQPS): 5,000 nodes may have a bad day
     pod_burst: int = 25  # Events at once; as client-go's spam filter (tools/record/events_cache.go)
     pod_rate: float = 1 / 300  # Events per second; the same
+    refused_burst: int = 5  # Events at once of namespaces that refuse them: these have no part in the node's
+    refused_rate: float = 1.0  # Events per second; the same
     refusal_burst: int = 50  # Events of refused annotations at once: a bad policy change has about one per pod
     refusal_rate: float = 1.0  # Events per second; nobody dies of a wrong annotation
     series_idle: float = 360.0  # seconds after which a kill is news again; as client-go (tools/events)
@@ -64,6 +73,8 @@ class Settings:
     full_check: float = 30.0  # a lost announcement costs a pod its own priority for no longer than this
     tick: float = 1.0  # between looks for pins that are not there yet: inotify says nothing on bpffs
     scan_gap: float = 0.02  # between two scans in a rush of pods; one takes a few milliseconds
+    # After the last container of a pod went: the kubelet looks every second, and then has to write the status.
+    strays_after: float = 5.0
     settle: float = 0.05  # a change of several manifests is read once
     api_settle: float = 0.01  # objects come one by one, and each is whole: enough to take a rush together
     deaf_after: float = 30.0  # without a word from the API server: a restart of its takes a few seconds
@@ -72,8 +83,8 @@ class Settings:
     status_first: float = 10.0  # an agent that starts is about to be ready: one write to OOMNode instead of two
     status_every: float = 300.0  # counts in OOMNode: 5,000 nodes are 17 writes a second
     retry_max: float = 60.0  # between tries of an output that fails; they begin at one second
-    # Between tries of an Event that the API server refused, in the end. They begin at once: one that was started a
-    # moment ago knows no roles yet, and refuses everything.
+    # Between tries of what a namespace refused, in the end. They begin at once: an API server that was started a moment
+    # ago knows no roles yet, and refuses everything.
     retry_refused: float = 600.0
 
     @property

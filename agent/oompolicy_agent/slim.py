@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from oompolicy.annotations import PREFIX
-from oompolicy.podspec import MIRROR
+from oompolicy.mirror import MIRROR
 
 _METADATA: Final = ("name", "namespace", "uid", "generation", "labels")
+_ORIGIN: Final = ("creationTimestamp", "ownerReferences")
+"""Where a mirror pod came from."""
 _POD_SPEC: Final = ("nodeName", "priorityClassName", "resources", "overhead")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
@@ -34,7 +36,8 @@ def slim(raw: _Object) -> dict[str, Any]:
 def _metadata(raw: _Object) -> dict[str, Any]:
     every = raw.get("annotations") or {}
     annotations = {key: text for key, text in every.items() if key == MIRROR or key.startswith(PREFIX)}
-    return _only(raw, _METADATA) | ({"annotations": annotations} if annotations else {})
+    origin = _only(raw, _ORIGIN) if MIRROR in annotations else {}
+    return _only(raw, _METADATA) | origin | ({"annotations": annotations} if annotations else {})
 
 
 def _pod_spec(raw: _Object) -> dict[str, Any]:
@@ -47,7 +50,13 @@ def _pod_status(raw: _Object) -> dict[str, Any]:
 
 def _container_status(raw: _Object) -> dict[str, Any]:
     last = ((raw.get("lastState") or {}).get("terminated") or {}).get("containerID")
-    return _only(raw, ("name", "containerID")) | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
+    state = raw.get("state")
+    running = isinstance(state, Mapping) and state.get("running") is not None
+    return (
+        _only(raw, ("name", "containerID"))
+        | ({"state": {"running": {}}} if running else {})
+        | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
+    )
 
 
 def _lists(raw: _Object, keys: tuple[str, ...], each: Callable[[_Object], dict[str, Any]]) -> dict[str, Any]:

@@ -27,6 +27,10 @@ class Source(Protocol):
     known: Known | None
 
     @property
+    def unwatched(self) -> str:
+        """A sentence while changes are seen at the next full check only, or empty."""
+
+    @property
     def expecting(self) -> bool:
         """Whether pods that are there long since may not be known yet, because nobody was there to ask."""
 
@@ -70,7 +74,12 @@ class Former:
 
     def update(self, before: Iterable[Pod], now: Iterable[Pod]) -> None:
         """Remember those of `before` that are not there `now`."""
-        there = {pod.cgroup_uid for pod in now}
-        former = {**self._pods, **{pod.cgroup_uid: pod for pod in before}}
-        gone = [(uid, pod) for uid, pod in former.items() if uid not in there]
+        there = {name for pod in now for name in (pod.uid, _place(pod))}
+        former = {**self._pods, **{pod.uid: pod for pod in before}}
+        gone = [(uid, pod) for uid, pod in former.items() if uid not in there and _place(pod) not in there]
         self._pods = dict(gone[-FORMER:])
+
+
+def _place(pod: Pod) -> tuple[str, str, str]:
+    """A mirror pod that is made anew has another uid, and is the same pod."""
+    return pod.cgroup_uid, pod.namespace, pod.name

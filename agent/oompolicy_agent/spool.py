@@ -7,33 +7,42 @@ the same record again: its name is the process's identity, so it stays one victi
 A record is named by what is known of pods and cgroups in its moment. Where it cannot be reported soon, the finished
 report takes its place on disk, because in an hour nobody knows the pod any more.
 
-What the spool forgets: reports that arrived, or that the target refuses for ever; the oldest beyond its bounds, and
-files that cannot be read, both of which `dropped` counts.
+A container that has many victims here already gets no more records: one of them counts the others. So no container
+takes the room of another one's.
+
+What the spool forgets: reports that arrived, or that the target refuses for ever; beyond its bounds the oldest of the
+container that has the most, and files that cannot be used, both of which `dropped` counts.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.events import nanoseconds
 from oompolicy_agent.files import sync_folder, write_synced
-from oompolicy_agent.report import Report
-from oompolicy_agent.victimrecord import identity, record_of
+from oompolicy_agent.losses import Losses
+from oompolicy_agent.shares import UNKNOWN, Shares
+from oompolicy_agent.spooled import Spooled, decode, encode, group_of, realtime_offset_ns
+from oompolicy_agent.victimrecord import identity, record_of, says_more
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from oompolicy_agent.report import Report
 
 MAX_FILES: Final = 10_000
 MAX_BYTES: Final = 16 * 1024 * 1024
+MAX_EACH: Final = 128
+"""Records of one container: five times the Events that a pod gets at once (`EventLimits.pod_burst`)."""
 MAX_HELD: Final = 256
 """Records kept in memory while the disk takes none: about 400 KiB."""
+MAX_HELD_EACH: Final = 32
+"""Of these, records of one container."""
 MAX_REPORTED: Final = 1024
 """Identities remembered: an upgrade delivers a victim twice within a moment, from two program generations."""
 
@@ -42,33 +51,27 @@ _SUFFIX: Final = ".victim"
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """One victim on disk. `realtime_offset_ns` turns its boot's clock into the time of day.
-
-    `raw` is the record, empty where the finished `report` has taken its place.
-    """
-
-    boot_id: str
-    realtime_offset_ns: int
-    raw: bytes
-    report: Report | None = None
-
-
 class Spool:
     """The folder. `pending` is in the order of arrival."""
 
     def __init__(self, folder: Path, boot_id: str, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> None:
-        """Take over what an earlier agent left."""
+        """Take over what an earlier agent left. A folder that cannot be used is a `problem`, and no error."""
         self._folder, self._boot_id = folder, boot_id
         self._max_files, self._max_bytes = max_files, max_bytes
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._held: OrderedDict[str, Spooled] = OrderedDict()
+        self._shares, self._held_shares = Shares(), Shares()
+        self._complete: set[str] = set()
+        self._inherited: set[str] = set()
+        self._entrusted: dict[str, int] = {}
         self._reported: OrderedDict[str, None] = OrderedDict()
-        self.dropped = 0
+        self._unsynced = False
         self.bytes = 0
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._unusable = ""
+        self._repeats: dict[str, int] = {}
+        self._losses = Losses(folder.with_name("losses"))
         self._take_over()
+        self._shrink()
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -76,47 +79,82 @@ class Spool:
         return (*self._sizes, *self._held)
 
     @property
+    def dropped(self) -> int:
+        """Victims that were lost, in all that the state folder remembers."""
+        return self._losses.dropped
+
+    @property
     def problem(self) -> str:
-        """A sentence while records wait in memory for the disk, or empty."""
-        return f"{len(self._held)} victims cannot be written to {self._folder}" if self._held else ""
+        """A sentence while the disk does not take what there is, or empty."""
+        if self._held:
+            return f"{self._waiting_in_memory} victims cannot be written to {self._folder}"
+        reason = self._unusable or self._losses.problem
+        return f"{self._folder.parent} cannot be used, and victims will wait in memory: {reason}" if reason else ""
+
+    @property
+    def _waiting_in_memory(self) -> int:
+        return sum(self._entrusted.values()) + sum(1 + spooled.repeats for spooled in self._held.values())
 
     @property
     def reported(self) -> tuple[str, ...]:
-        """Identities of those that were, for the checkpoint."""
+        """Identities of those that were, or that another one's record counts, for the checkpoint."""
         return tuple(self._reported)
 
     def remember(self, identities: tuple[str, ...]) -> None:
-        """Take over what the checkpoint says was reported."""
+        """Take over what the checkpoint says was reported. After a power loss the file may be there again."""
         for each in identities:
             self._remember(each)
+            if each in self._sizes:
+                self._remove(each)
 
     def add(self, raw: bytes) -> str | None:
-        """Keep a record; its identity, or None if it is known already. Never raises for the disk's sake."""
+        """Keep a record; its identity, or None if it needs no report of its own. Never raises for the disk's sake."""
         record = record_of(raw)
         name = identity(self._boot_id, record.victim_tgid, record.start_boottime_ns)
-        if name in self._sizes or name in self._held or name in self._reported:
+        if name in self._entrusted or name in self._reported:
             return None
-        self._store(name, Spooled(self._boot_id, realtime_offset_ns(), raw))
+        if (name in self._sizes or name in self._held) and (known := self.read(name)):
+            # Two versions of the program report the victim while they change places, and one was asked about less.
+            if known.raw and says_more(record, record_of(known.raw)):
+                self._store(name, replace(known, raw=raw))
+            return None
+        spooled = Spooled(self._boot_id, realtime_offset_ns(), raw, group=group_of(raw))
+        if self._is_crowded(spooled.group) and self._count(spooled):
+            self._remember(name)
+            return None
+        self._store(name, spooled)
         return name
 
     def retry_held(self) -> None:
-        """Try again to put on disk what it did not take."""
+        """Try again to put on disk what it did not take, and make removals last."""
         held, self._held = self._held, OrderedDict()
+        self._held_shares = Shares()
         for name, spooled in held.items():
-            self._store(name, spooled)
+            if self._held:  # it did not take the one before
+                self._hold(name, spooled)
+            else:
+                self._store(name, spooled)
+        if self._unsynced:
+            self._unsynced = False
+            with suppress(OSError):
+                sync_folder(self._folder)
+        self._losses.held = self._waiting_in_memory
+        self._losses.save()
 
     def read(self, name: str) -> Spooled | None:
         """One pending victim, or None, with a word, if its file cannot be used; then it is gone."""
         if name in self._held:
             return self._held[name]
         try:
-            return _decode(self._path(name).read_bytes())
+            found = decode(self._path(name).read_bytes())
         except FileNotFoundError:
-            reason = "it is gone"
-        except (OSError, ValueError) as error:
-            reason = str(error)
-        log.warning("spooled victim %s cannot be used and is dropped: %s", name, reason)
-        self._drop(name)
+            self.drop(name, "it is gone")
+        except (OSError, ValueError, OverflowError, RecursionError) as error:
+            self.drop(name, str(error))
+        else:
+            self._shares.add(name, found.group)
+            self._repeats[name] = found.repeats
+            return found
         return None
 
     def keep(self, name: str, spooled: Spooled, report: Report) -> None:
@@ -131,14 +169,33 @@ class Spool:
             log.warning("the report of victim %s cannot be spooled; its record is: %s", name, error)
         self._shrink()
 
+    def complete(self, name: str) -> None:
+        """Its report is on its way and says how many it stands for: it must not come to count any more."""
+        self._complete.add(name)
+
+    def untouched(self, name: str) -> None:
+        """Its report was not sent after all, and never was."""
+        self._complete.discard(name)
+
+    def returned(self, name: str) -> bool:
+        """Its report did not arrive, and has to be made again; False if it had to make room meanwhile."""
+        lost = self._entrusted.pop(name, 0)
+        self._losses.dropped += lost
+        return not lost
+
     def done(self, name: str) -> None:
         """It was reported."""
         self._remember(name)
         self._remove(name)
 
+    def drop(self, name: str, reason: str) -> None:
+        """Give it up, with a word, and count it as lost."""
+        log.warning("spooled victim %s cannot be used and is dropped: %s", name, reason)
+        self._drop(name)
+
     def write_temporary(self, name: str, spooled: Spooled) -> int:
         """The first of two steps: the file, synced, under a name that nobody reads. Its size."""
-        data, killed = _encode(spooled), _killed_ns(spooled)
+        data, killed = encode(spooled), spooled.killed_ns
         write_synced(self._temporary(name), data)
         # The order of the next agent: what the file system notes ticks too slowly for a storm.
         os.utime(self._temporary(name), ns=(killed, killed))
@@ -151,29 +208,88 @@ class Spool:
         self.bytes += size - self._sizes.get(name, 0)
         self._sizes[name] = size
 
+    # More than a container's share.
+
+    def _is_crowded(self, group: str) -> bool:
+        held = self._held_shares.count(group)
+        return held >= MAX_HELD_EACH or held + self._shares.count(group) >= MAX_EACH
+
+    def _count(self, spooled: Spooled) -> bool:
+        """Let the newest record of its container that may still change stand for it too; False if there is none."""
+        for shares in (self._held_shares, self._shares):
+            for name in shares.newest(spooled.group):
+                if name not in self._complete and name not in self._inherited:
+                    return self._add_repeat(name, spooled.killed_ns)
+        return False
+
+    def _add_repeat(self, name: str, killed_ns: int) -> bool:
+        found = self.read(name)
+        if found is None:
+            return False
+        more = replace(found, repeats=found.repeats + 1, last_ns=max(found.last_ns, killed_ns))
+        if name in self._held:
+            self._held[name] = more
+        else:
+            try:
+                self.publish(name, self.write_temporary(name, more))
+            except OSError:
+                return False
+        self._repeats[name] = more.repeats
+        return True
+
+    # What there is room for.
+
     def _store(self, name: str, spooled: Spooled) -> None:
+        self._held.pop(name, None)
         try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.publish(name, self.write_temporary(name, spooled))
         except OSError as error:
             log.warning("victim %s cannot be spooled and is kept in memory: %s", name, error)
             with suppress(OSError):
                 self._temporary(name).unlink(missing_ok=True)
-            self._held[name] = spooled
+            self._hold(name, spooled)
+        else:
+            self._unusable = ""
+            self._shares.add(name, spooled.group)
         self._shrink()
+
+    def _hold(self, name: str, spooled: Spooled) -> None:
+        self._held[name] = spooled
+        self._held_shares.add(name, spooled.group)
 
     def _shrink(self) -> None:
         while len(self._held) > MAX_HELD:
-            self._drop(next(iter(self._held)))
+            self._make_room(self._held_shares.to_drop())
         while len(self._sizes) > self._max_files or self.bytes > self._max_bytes:
-            self._drop(next(iter(self._sizes)))
+            for name in (unread := self._shares.unread()):
+                self.read(name)
+            if not unread:
+                self._make_room(self._shares.to_drop())
+
+    def _make_room(self, name: str) -> None:
+        """Give one up; what is on its way is lost only if it comes back."""
+        if name in self._complete:
+            victims = 1 + self._repeats.get(name, 0)
+            self._remove(name)
+            self._entrusted[name] = victims
+        else:
+            self._drop(name)
 
     def _drop(self, name: str) -> None:
-        self.dropped += 1
+        self._losses.dropped += 1 + self._repeats.get(name, 0)
         self._remove(name)
 
     def _remove(self, name: str) -> None:
         self._held.pop(name, None)
         self.bytes -= self._sizes.pop(name, 0)
+        for shares in (self._shares, self._held_shares):
+            shares.remove(name)
+        for names in (self._complete, self._inherited):
+            names.discard(name)
+        for counts in (self._repeats, self._entrusted):
+            counts.pop(name, None)
+        self._unsynced = True
         with suppress(OSError):  # it would come back after a restart, and is known as reported then
             self._path(name).unlink(missing_ok=True)
 
@@ -183,55 +299,34 @@ class Spool:
             self._reported.popitem(last=False)
 
     def _take_over(self) -> None:
-        found = []
-        for path in self._folder.iterdir():
-            if path.suffix == _SUFFIX:
-                stat = path.stat()
-                found.append((stat.st_mtime_ns, path.stem, stat.st_size))
-            elif path.name.endswith(".tmp"):
-                path.unlink()
-        for _, name, size in sorted(found):
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            self._unusable = str(error)
+        for _, name, size in sorted(self._found()):
             self._sizes[name] = size
             self.bytes += size
-        self._shrink()
+            self._shares.add(name, UNKNOWN)
+            # The earlier agent may have sent its report, with the number that it says now.
+            self._inherited.add(name)
+
+    def _found(self) -> Iterator[tuple[int, str, int]]:
+        """Of each file: when its victim was killed, its name, its size."""
+        try:
+            paths = list(self._folder.iterdir())
+        except OSError as error:
+            self._unusable = self._unusable or str(error)
+            return
+        for path in paths:
+            with suppress(OSError):
+                if path.suffix == _SUFFIX:
+                    stat = path.stat()
+                    yield stat.st_mtime_ns, path.stem, stat.st_size
+                elif path.name.endswith(".tmp"):
+                    path.unlink()
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"
 
     def _temporary(self, name: str) -> Path:
         return self._folder / f".{name}.tmp"
-
-
-def realtime_offset_ns() -> int:
-    """Time of day minus the boot clock."""
-    return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
-def _killed_ns(spooled: Spooled) -> int:
-    """The time of day, in nanoseconds since the epoch."""
-    if spooled.report:
-        return nanoseconds(spooled.report.event["eventTime"])
-    return record_of(spooled.raw).boottime_ns + spooled.realtime_offset_ns
-
-
-def _encode(spooled: Spooled) -> bytes:
-    head: dict[str, Any] = {"version": 1, "bootId": spooled.boot_id, "realtimeOffsetNs": spooled.realtime_offset_ns}
-    if spooled.report:
-        head["report"] = spooled.report._asdict()
-    return json.dumps(head).encode() + b"\n" + spooled.raw
-
-
-def _decode(data: bytes) -> Spooled:
-    """ValueError if it is not a spooled victim."""
-    head, _, raw = data.partition(b"\n")
-    fields = json.loads(head)
-    match fields:
-        case {"report": {"event": {"eventTime": str(), "note": str()} as event, "summary": dict(summary)}}:
-            report: Report | None = Report(event, summary)
-        case _:
-            report = None
-            record_of(raw)
-    match fields:
-        case {"version": 1, "bootId": str(boot_id), "realtimeOffsetNs": int(offset)}:
-            return Spooled(boot_id, offset, raw, report)
-    raise ValueError("not a spooled victim of version 1")

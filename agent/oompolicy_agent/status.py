@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy_agent.attach import ENFORCING
 from oompolicy_agent.desired import FINISHED
 from oompolicy_agent.files import write_atomic
 from oompolicy_agent.layout import Stat
@@ -58,6 +59,7 @@ class View:
     spool_dropped: int
     problems: Mapping[Area, tuple[str, ...]]
     assignments: tuple[Assignment, ...] = ()
+    claims_refused: int = 0
     last_victims: tuple[Mapping[str, Any], ...] = field(default=())
 
     @property
@@ -111,10 +113,10 @@ def write(path: Path, status: Mapping[str, Any]) -> None:
 
 
 def warnings(attachment: Attachment, counters: Mapping[Stat, int]) -> tuple[str, ...]:
-    """What keeps the hook from being asked although it is attached."""
+    """What keeps the hook from being asked although it is attached, the gravest first."""
     bypassed = counters.get(Stat.BYPASSED, 0)
     counted = f"the OOM killer killed {bypassed} processes without asking the hook" if bypassed else ""
-    return (*attachment.warnings, *([counted] if counted else []))
+    return tuple(filter(None, (attachment.disabled, *attachment.warnings, counted)))
 
 
 def _refusals(assignments: Iterable[Assignment]) -> Iterable[dict[str, str]]:
@@ -145,20 +147,23 @@ def _enforcing(view: View) -> dict[str, str]:
     attachment, warned = view.attachment, warnings(view.attachment, view.counters)
     message = attachment.problem or attachment.message or f"backend {attachment.backend}, hook {attachment.hook}"
     reason = _enforcing_reason(attachment, warned)
-    return _condition("Enforcing", attachment.enforcing, reason, "; ".join((message, *warned)))
+    # What turns enforcement off is the first thing to read.
+    sentences = (message, *warned) if attachment.problem or not attachment.disabled else (*warned, message)
+    return _condition("Enforcing", attachment.enforcing, reason, "; ".join(sentences))
 
 
 def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason:
     if attachment.problem:
         return Reason.NOT_ATTACHED
-    if attachment.enforcing:
+    if attachment.backend == ENFORCING:
         return Reason.BYPASSED if warned else Reason.ATTACHED
     # Another version's loader may know backends that we do not.
     return Reason.OBSERVE_ONLY if attachment.backend == Reason.OBSERVE_ONLY else Reason.UNKNOWN_BACKEND
 
 
 def _synced(view: View) -> dict[str, str]:
-    lost = f"{len(view.not_mapped)} pods have no cgroup yet" if view.not_mapped else ""
+    drivers = view.problems.get("drivers", ())
+    lost = "; ".join(drivers or [f"{len(view.not_mapped)} pods have no cgroup yet"]) if view.not_mapped else ""
     if view.entries_missing:
         message = f"the map is full: {view.entries_missing} entries are missing, and their nearest parent's hold"
         return _condition("Synced", False, Reason.MAP_FULL, message)

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+PARKED: Final = math.inf
+
+
 class Settled(NamedTuple):
     """What became of reports that were taken over.
 
-    `done`: they need no further care. `again`: they are to be offered again, in so many seconds.
+    `done`: they need no further care. `again`: they are to be offered again, in so many seconds; after `PARKED` seconds
+    means that they were not sent, and are told once more when it is their turn.
     """
 
     done: tuple[str, ...] = ()
@@ -34,7 +39,11 @@ class Target(Protocol):
         """Whether what is offered now would take more than a moment to arrive."""
 
     def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:
-        """Take a report over; False where there is no room for any, until `wait` has passed or `settled` speaks."""
+        """Take a report over; False where there is no room for any, until `wait` has passed or `settled` speaks.
+
+        An Event whose `series` says more than one stands for so many victims. KeyError, TypeError and ValueError: this
+        is no Event.
+        """
 
     def settled(self, now: float) -> Settled:
         """What became of those taken over, since the last call."""

@@ -86,6 +86,19 @@ def _from_old(old: OldVictimRecord) -> VictimRecord:
     return record
 
 
+def says_more(one: VictimRecord, other: VictimRecord) -> bool:
+    """True if `one` is the better of two records of the same victim: its program had more part in the choice.
+
+    Of two attached versions of the program the kernel asks the newer one first, and the older one only about tasks on
+    which the newer one has no opinion (kernel/bpf/trampoline.c). Their records come in the opposite order.
+    """
+    return _part(one) > _part(other)
+
+
+def _part(record: VictimRecord) -> tuple[bool, int, bool]:
+    return bool(record.flags & VictimFlag.SELECTED), record.candidates, record.trigger_level != NO_LEVEL
+
+
 def parse_victim(raw: bytes, boot_id: str) -> Victim:
     """The victim. ValueError as from `record_of`."""
     record = record_of(raw)

@@ -8,12 +8,13 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.cgroups import parse_name
+from oompolicy_agent.cgroups import parse_outside, parse_path
+from oompolicy_agent.claims import by_cgroup
 from oompolicy_agent.index import Owner, container_owner, pod_owner
 from oompolicy_agent.layout import VictimFlag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from oompolicy.model import Pod
     from oompolicy_agent.index import Index
@@ -57,7 +58,7 @@ class NamedVictim:
 
 def qos_class(victim: Victim) -> QOSClass | None:
     """The QoS class of the victim's pod, by the names of its cgroups. None for a process of the host."""
-    for name in filter(None, map(parse_name, victim.names)):
+    for name in filter(None, parse_path(victim.names)):
         if name.kind == "qos":
             return QOSClass(name.value)
         if name.kind == "pod":
@@ -67,50 +68,52 @@ def qos_class(victim: Victim) -> QOSClass | None:
 
 def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVictim:
     """The victim with all owners: of the nearest ancestor that the index knows, else by the names in the record."""
-    known = {pod.cgroup_uid: pod for pod in pods}
+    known = by_cgroup(pods)
     return NamedVictim(
         victim=victim,
-        owner=_completed(_victim_owner(victim, index), known),
+        owner=_victim_owner(victim, index, known),
         decided_by=index.get(victim.priority_cgroup_id) if victim.priority_cgroup_id else None,
         scope=_scope(victim, index),
         scope_path=_scope_path(victim),
-        trigger_owner=_completed(_process_owner(victim.trigger, victim, index), known),
-        spared_owner=_completed(_spared_owner(victim, index), known),
+        trigger_owner=_process_owner(victim.trigger, victim, index, known),
+        spared_owner=_spared_owner(victim, index, known),
     )
 
 
-def _owner(ids: Sequence[int], names: Sequence[str], index: Index) -> Owner | None:
+def _owner(ids: Sequence[int], names: Sequence[str], index: Index, pods: Mapping[str, Pod]) -> Owner | None:
     """The owner of a process in the last of the cgroups `ids`, of which the first have the `names`."""
     by_id = next(filter(None, map(index.get, reversed(ids))), None)
-    by_name = owner_by_names(names)
+    # A user of the host may give cgroups any name. Those in the tree of the pods are kubelet's.
+    trusted = by_id or (index.blank and "user.slice" not in names)
+    by_name = owner_by_names(names) if trusted else None
     # A container made and killed between two scans: the index knows the pod only.
     if by_id and by_name and by_id.kind == "pod" and by_name.container_id and by_id.cgroup_uid == by_name.cgroup_uid:
         return Owner("container", "/".join(names), by_id.cgroup_uid, by_name.container_id, by_id.namespace, by_id.pod,
                      by_id.pod_uid)  # fmt: skip
     if by_id and by_id.cgroup_uid:
         return by_id
-    return by_name or by_id or _without_pod(ids, names, index)
+    return by_name or _outside(names, index, pods) or by_id or _without_pod(ids, names, index)
 
 
 def _without_pod(ids: Sequence[int], names: Sequence[str], index: Index) -> Owner | None:
     """HOST only where the ancestors say so: anyone may nest cgroups, and must not thereby pass for the host."""
-    if ids and index.knows_pods:
+    if ids and not index.blank:
         return HOST
-    if any(name.kind == "kubepods" for name in filter(None, map(parse_name, names))):
+    if any(parse_path(names)):
         return UNKNOWN_POD
     return HOST if ids and len(ids) == len(names) else None
 
 
-def _victim_owner(victim: Victim, index: Index) -> Owner:
-    owner = _owner(victim.cgroup_ids, victim.names, index) or HOST
+def _victim_owner(victim: Victim, index: Index, pods: dict[str, Pod]) -> Owner:
+    owner = _completed(_owner(victim.cgroup_ids, victim.names, index, pods) or HOST, pods)
     # Only cgroups from a kubepods root downwards have entries. The index may not know that root yet.
     return UNKNOWN_POD if owner == HOST and not victim.host_priority else owner
 
 
-def _process_owner(process: Process, victim: Victim, index: Index) -> Owner | None:
+def _process_owner(process: Process, victim: Victim, index: Index, pods: dict[str, Pod]) -> Owner | None:
     if not process.cgroup_ids:
-        return index.get(process.cgroup_id)
-    return _owner(process.cgroup_ids, _shared_names(process, victim), index)
+        return _completed(index.get(process.cgroup_id), pods)
+    return _completed(_owner(process.cgroup_ids, _shared_names(process, victim), index, pods), pods)
 
 
 def _shared_names(process: Process, victim: Victim) -> tuple[str, ...]:
@@ -119,22 +122,35 @@ def _shared_names(process: Process, victim: Victim) -> tuple[str, ...]:
     return tuple(name for _, _, name in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _spared_owner(victim: Victim, index: Index) -> Owner | None:
+def _spared_owner(victim: Victim, index: Index, pods: dict[str, Pod]) -> Owner | None:
     if victim.spared is None:
         return None
-    owner = _process_owner(victim.spared, victim, index)
+    owner = _process_owner(victim.spared, victim, index, pods)
     return UNKNOWN_POD if owner in (None, HOST) and victim.flags & VictimFlag.SPARED_ENTRY else owner
 
 
 def owner_by_names(names: Sequence[str]) -> Owner | None:
     """Pod and container by the names of the cgroups alone. A cgroup below a container belongs to that container."""
-    pod_uid = ""
-    for name in filter(None, map(parse_name, names)):
-        if name.kind == "pod" and not pod_uid:
-            pod_uid = name.value
-        elif name.kind == "container" and pod_uid:
-            return Owner("container", "/".join(names), pod_uid, name.value)
-    return Owner("pod", "/".join(names), pod_uid) if pod_uid else None
+    values = {name.kind: name.value for name in parse_path(names) if name}
+    if "pod" not in values:
+        return None
+    kind: Literal["container", "pod"] = "container" if "container" in values else "pod"
+    return Owner(kind, "/".join(names), values["pod"], values.get("container", ""))
+
+
+def _outside(names: Sequence[str], index: Index, pods: Mapping[str, Pod]) -> Owner | None:
+    """The container of a node whose kubelet and runtime use different cgroup drivers, by the ids in the names.
+
+    A user of the host may copy the names of a container. So a name counts only if the kubelet reports the id for this
+    pod, and no container with it is in the cgroup of the pod.
+    """
+    uid, first = parse_outside(names) or ("", "")
+    if not (pod := pods.get(uid)):
+        return None
+    ids = [each for container in pod.containers for each in container.container_ids if each.startswith(first)]
+    if not ids or index.has_container(ids[0]):
+        return None
+    return container_owner(pod_owner(Owner("container", "/".join(names), uid, ids[0]), pod), pod)
 
 
 @overload
@@ -166,12 +182,8 @@ def _kind_by_name(victim: Victim) -> str:
     if victim.scope_cgroup_id not in victim.cgroup_ids:
         return ""
     level = victim.cgroup_ids.index(victim.scope_cgroup_id)
-    kinds = [name.kind for name in filter(None, map(parse_name, victim.names[:level]))]
-    name = parse_name(victim.names[level])
-    above = {"kubepods": None, "qos": "kubepods", "pod": "kubepods", "container": "pod"}
-    if name is None or (above[name.kind] and above[name.kind] not in kinds):
-        return ""
-    return "" if kinds.count("container") and "pod" in kinds else name.kind
+    name = parse_path(victim.names[: level + 1])[-1]
+    return name.kind if name else ""
 
 
 def _scope_path(victim: Victim) -> str:

@@ -180,12 +180,27 @@ class Container:
     `container_ids` are the runtime's ids without `containerd://`, the current one first, then that of the last
     run; empty before the first start.
     `memory_request` is in bytes, 0 where there is none.
+    `running`: the kubelet says that the container with the first of these ids runs.
     """
 
     name: str
     kind: ContainerKind
     container_ids: tuple[str, ...] = ()
     memory_request: int = 0
+    running: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """What the object of a mirror pod says of its origin (`oompolicy.mirror`).
+
+    `by_node`: its controlling owner is the Node that it is on.
+    `created` is `metadata.creationTimestamp`, an RFC 3339 time in UTC with whole seconds, so that the order of the
+    texts is that of the times. The API server gives one to each object, so it is empty only in a file made by hand.
+    """
+
+    by_node: bool
+    created: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +211,7 @@ class Pod:
     (annotation `kubernetes.io/config.mirror`), not that of the mirror object.
     `containers` are in the order of starting: init and sidecar, then regular, then ephemeral.
     `memory_request` is in bytes, as the scheduler counts it, overhead included.
+    `mirror` is None for a pod that is no mirror pod.
     """
 
     uid: str
@@ -210,6 +226,7 @@ class Pod:
     cgroup_uid: str
     phase: str | None
     memory_request: int
+    mirror: Mirror | None = None
 
 
 @dataclass(frozen=True, slots=True)

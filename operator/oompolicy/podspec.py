@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from oompolicy.fields import Field
+from oompolicy.mirror import MIRROR, read_mirror
 from oompolicy.model import Container, ContainerKind, Namespace, Pod, QOSClass
 from oompolicy.problems import Report
 from oompolicy.resources import (
@@ -18,7 +19,6 @@ from oompolicy.resources import (
     read_resources,
 )
 
-MIRROR: Final = "kubernetes.io/config.mirror"
 _STAND_IN: Final = uuid.UUID("6f6f6d70-6f6c-4963-b973-74616e64696e")
 _STATUSES: Final = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
@@ -53,7 +53,7 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
         uid = str(uuid.uuid5(_STAND_IN, f"{namespace}/{name}"))
     else:
         uid = _required(metadata.child("uid"))
-    annotations, ids = _strings(metadata.child("annotations")), _container_ids(status)
+    annotations, ids, running = _strings(metadata.child("annotations")), _container_ids(status), _running(status)
     parts = _parts(spec)
     demand = _demand(spec, parts)
     pod = Pod(
@@ -65,10 +65,11 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
         annotations=annotations,
         qos_class=_qos_class(status.child("qosClass")) or qos_class(demand),
         priority_class_name=_text(spec.child("priorityClassName")),
-        containers=tuple(_container(part, ids) for part in parts),
+        containers=tuple(_container(part, ids, running) for part in parts),
         cgroup_uid=annotations.get(MIRROR) or uid,
         phase=_text(status.child("phase")),
         memory_request=memory_request(demand),
+        mirror=read_mirror(raw),
     )
     report.refuse_if_any()
     return pod
@@ -138,14 +139,21 @@ def _demand(spec: Field, parts: list[_Part]) -> Demand:
     )
 
 
-def _container(part: _Part, ids: Mapping[str, tuple[str, ...]]) -> Container:
+def _container(part: _Part, ids: Mapping[str, tuple[str, ...]], running: frozenset[str]) -> Container:
     request = memory_request(Demand([], [part.resources]))
-    return Container(part.name, part.kind, ids.get(part.name, ()), request)
+    return Container(part.name, part.kind, ids.get(part.name, ()), request, part.name in running)
 
 
 def _container_ids(status: Field) -> dict[str, tuple[str, ...]]:
     entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
     return {_required(entry.child("name")): tuple(_ids_of(entry)) for entry in entries}
+
+
+def _running(status: Field) -> frozenset[str]:
+    """The names of the containers that run and have an id."""
+    entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
+    running = [entry for entry in entries if _given(entry.child("state").child("running")) and _ids_of(entry)]
+    return frozenset(_required(entry.child("name")) for entry in running)
 
 
 def _ids_of(entry: Field) -> list[str]:

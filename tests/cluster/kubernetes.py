@@ -37,4 +37,4 @@ def build_arguments(version: str) -> list[str]:
 def kubernetes(sources: Path = SOURCES) -> GoPrograms:
     """All that a cluster and its nodes are made of, but for etcd and the container runtime."""
     arguments = build_arguments(version((sources / "go.mod").read_text()))
-    return GoPrograms("kubernetes", sources, tuple(arguments), "15 to 40 minutes on two cores")
+    return GoPrograms("kubernetes", sources, tuple(arguments), "5 to 15 minutes on two cores")

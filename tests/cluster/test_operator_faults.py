@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.cluster.test_operator_policies import labelled, matches, policy
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.cluster.api import Api
     from tests.cluster.cluster import Cluster
     from tests.cluster.operators import Operator
@@ -55,3 +60,31 @@ def test_the_operator_outlives_a_restart_of_the_api_server(cluster: Cluster, api
     matches(api, "q", 2)
     eventually(lambda: operator.leads, bool)
     assert (2, 0) == (matched(operator, "p"), operator.metric("oompolicy_operator_watch_failing", collection="pods"))
+
+
+@pytest.fixture
+def definition(cluster: Cluster) -> Iterator[str]:
+    """The name of that of OOMPolicy, which is there again for the next test."""
+    yield "oompolicies.oompolicy.dev"
+    cluster.install_crds()
+
+
+def test_the_operator_outlives_the_definition_of_its_policies(
+    cluster: Cluster, api: Api, operator: Operator, definition: str
+) -> None:
+    """While it is gone, the operator is not ready and says why; policies of a new one are seen at once."""
+    api.create(policy("before"))
+    matches(api, "before", 0)
+    api.delete("CustomResourceDefinition", definition)
+    eventually(lambda: operator.probe("/readyz"), lambda answer: answer[0] == 503 and "404" in answer[1])
+    assert 1 == operator.metric("oompolicy_operator_watch_failing", collection="policies")
+    eventually(lambda: matched(operator, "before"), lambda number: number is None)
+    cluster.install_crds()
+    eventually(lambda: operator.probe("/readyz"), lambda answer: answer[0] == 200, deadline=60)
+    # Not by the list of every five minutes: each is there within a second.
+    for name in ("first", "second"):
+        api.create(policy(name))
+        eventually(partial(matched, operator, name), lambda number: number == 0, deadline=10)
+
+    assert operator.process.poll() is None
+    assert "OOMPolicy is not defined: apply crds/" in operator.log.read_text()

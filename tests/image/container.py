@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.image.docker import Docker
 
-USER = 65532
+USER = 41317
 ENDED = -1
 
 

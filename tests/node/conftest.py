@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from contextlib import ExitStack
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from tests.node.policy import Policy
 
 SECOND_NODE = Path("/sys/devices/system/node/node1")
+NEWEST = "trixie-backports"
+"""The newest stock kernel: its recipe for a module's BTF is the one that changed last."""
+
 SECONDS_PER_TEST = 300
 """A scan that never ends is a bug this suite looks for; under emulation the slowest test takes a tenth."""
 
@@ -38,14 +42,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def keep_those_of_this_guest(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where the hook is in the kernel, no module can be put in, be refused or be taken out."""
+    unwanted = {"built_in" if attached.STOCK else "module"}
+    if attached.KERNEL != NEWEST:
+        unwanted.add("compiles")
+    two_nodes = SECOND_NODE.exists()
     others = [
         item
         for item in items
-        if (item.get_closest_marker("module") and not attached.STOCK)
-        or (item.get_closest_marker("numa") is not None) != SECOND_NODE.exists()
+        if any(map(item.get_closest_marker, unwanted)) or bool(item.get_closest_marker("numa")) != two_nodes
     ]
     config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if item not in others]
+    kept = [item for item in items if item not in others]
+    items[:] = sorted(kept, key=lambda item: item.get_closest_marker("ends_the_guest") is not None)
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +118,24 @@ def policy() -> Iterator[Policy]:
     policy.clear()
     yield policy
     policy.close()
+
+
+@pytest.fixture
+def bare() -> Iterator[None]:
+    """A node before any loader ran, and after."""
+    attached.detach()
+    yield
+    attached.detach()
+
+
+@pytest.fixture
+def other_objects(tmp_path: Path) -> Path:
+    """The same programs in an object of another hash: a new version."""
+    objects = tmp_path / "objects"
+    shutil.copytree(attached.BUILD / "bpf", objects)
+    for path in objects.glob("*.o"):
+        path.write_bytes(path.read_bytes() + b"\0")
+    return objects
 
 
 @pytest.fixture(scope="session", autouse=True)

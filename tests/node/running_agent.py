@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from oompolicy_agent.settings import AGENT_UID
 from tests.node.kubelet import NODE_NAME
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.node.kubelet import Pod
 
-UID: Final = 65532
+UID: Final = AGENT_UID
 SETPRIV: Final = (
     "setpriv",
     f"--reuid={UID}",

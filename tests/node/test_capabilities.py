@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.node import policy as attached
 from tests.node.policy import BPFFS, BUILD, MODULE, STOCK
 from tests.node.test_loader import modules, report
 from tests.vm.cache import CHECKOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 LISTS: Final = re.findall(
@@ -24,14 +22,6 @@ LISTS: Final = re.findall(
     (CHECKOUT / "charts/oompolicy/templates/agent/_loader.tpl").read_text(),
     re.MULTILINE,
 )
-
-
-@pytest.fixture
-def bare() -> Iterator[None]:
-    """A node before any loader ran, and after."""
-    attached.detach()
-    yield
-    attached.detach()
 
 
 def loader(capabilities: str, verb: str, *flags: str | Path) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,17 +15,16 @@ import pytest
 
 from tests.node import policy as attached
 from tests.node.policy import BPFFS, BUILD, MODULE, STOCK, Policy, victims
-from tests.node.running_agent import SETPRIV, wait_until
+from tests.node.running_agent import SETPRIV, UID, wait_until
 from tests.node.test_order import cgroup_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.node.conftest import Pod
     from tests.node.hog import Hog
     from tests.node.machine import Node
 
 REPORT = Path("/run/oompolicy/loader.json")
+STATE = Path("/var/lib/oompolicy")
 
 
 def report() -> dict[str, Any]:
@@ -39,24 +39,6 @@ def programs() -> set[str]:
     """Names of the BPF programs in the kernel."""
     shown = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True).stdout
     return {program.get("name", "") for program in json.loads(shown)}
-
-
-@pytest.fixture
-def bare() -> Iterator[None]:
-    """A node before any loader ran, and after."""
-    attached.detach()
-    yield
-    attached.detach()
-
-
-@pytest.fixture
-def other_objects(tmp_path: Path) -> Path:
-    """The same programs in an object of another hash: a new version."""
-    objects = tmp_path / "objects"
-    shutil.copytree(BUILD / "bpf", objects)
-    for path in objects.glob("*.o"):
-        path.write_bytes(path.read_bytes() + b"\0")
-    return objects
 
 
 def small_and_big(pod: Pod, policy: Policy) -> tuple[Hog, Hog]:
@@ -74,7 +56,23 @@ def test_attach_says_what_it_found(bare: None) -> None:
     hook = "Module" if STOCK else "Kernel"
     assert ("EvaluateTask", hook, True) == (found["backend"], found["hook"], found["attached"])
     assert Path("/proc/sys/kernel/osrelease").read_text().startswith(found["kernelVersion"])
-    assert {65532} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
+    assert {UID} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
+
+
+def test_an_upgrade_gives_the_agents_user_what_another_one_had(bare: None) -> None:
+    """Version 0.1.0 had user 65532: pins and state of its agent are the new one's after the next attach."""
+    assert bare is None
+    attached.attach("--uid", "65532", "--gid", "65532")
+    victim = STATE / "spool/0123456789abcdef.victim"
+    victim.parent.mkdir(exist_ok=True)
+    victim.touch()
+    for path in (victim.parent, victim):
+        os.chown(path, 65532, 65532)
+    attached.attach()
+
+    owned = (*(BPFFS / "maps").iterdir(), STATE, victim.parent, victim, REPORT.parent)
+    assert {UID} == {path.stat().st_uid for path in owned}
+    victim.unlink()
 
 
 def test_class_defaults_stand_before_any_agent_ran(node: Node, bare: None) -> None:

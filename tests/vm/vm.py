@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from tests.vm import accel, checkout, initrd, kernels
 from tests.vm.boot import CONSOLE_LINES, Boot, boot
+from tests.vm.bytecode import compiled
 from tests.vm.cache import CHECKOUT
 from tests.vm.errors import HarnessError
 from tests.vm.progress import last_lines
@@ -87,7 +88,7 @@ def run_guest(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
         what = prepare(image, chosen, machine, script(argv, chosen.name, env or {}), Path(name))
-        checkout.pack(CHECKOUT, extra or {}, what.work)
+        checkout.pack(CHECKOUT, {**compiled(image, Path(name)), **(extra or {})}, what.work)
         status = boot(what, output or sys.stdout.buffer, deadline)
         if artifacts is not None:
             unpack(what.artifacts, artifacts)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long to wait before the next try: full jitter, so that the agents of 5,000 nodes do not come at once."""
+"""Counts failures, and says how long to wait after them."""
 
 from __future__ import annotations
 
 import random
 from typing import TYPE_CHECKING
 
-from oompolicy.kube.following import FIRST_DELAY, LONGEST_DELAY
+from oompolicy.kube.backoff import LONGEST_DELAY, delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +24,8 @@ class Backoff:
 
     def failed(self, at_least: float = 0.0) -> float:
         """Seconds to wait after one more, `at_least` and some."""
-        longest = min(self._longest, FIRST_DELAY * 2.0 ** min(self._failures, 16))
         self._failures += 1
-        return at_least + self._uniform(0.0, longest)
+        return at_least + delay(self._failures, self._uniform, self._longest)
 
     def succeeded(self) -> None:
         """Begin anew."""

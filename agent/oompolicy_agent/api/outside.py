@@ -74,8 +74,9 @@ class Api:
 
     def dead(self) -> tuple[str, ...]:
         """A sentence for each thread that ended by a defect: only a restart helps."""
-        alive = {"poster": self._poster.alive, "status writer": self._writer.alive}
-        return tuple(f"the {name} has ended by a defect" for name, there in alive.items() if not there)
+        dead = {"poster": not self._poster.alive, "status writer": not self._writer.alive}
+        dead |= {f"watch of {name}": each.informer.dead for name, each in self._followed.followed.items()}
+        return tuple(f"the {name} has ended by a defect" for name, gone in dead.items() if gone)
 
     def close(self) -> None:
         """End all threads, without waiting for any."""

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends Events to the API server from a thread of its own, one after the other, for as long as it takes."""
+"""Sends Events to the API server from a thread of its own, one after the other, for as long as it takes.
+
+One namespace may answer as if the whole API server were away: its admission webhook hangs. After some tries the poster
+asks for something else; where that is answered, the namespace is what refuses, and the others go on.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy_agent.api.backoff import Backoff
@@ -20,7 +25,24 @@ if TYPE_CHECKING:
     from oompolicy_agent.api.wake import Wake
     from oompolicy_agent.tally import Tally
 
-_EVENTS = "/apis/events.k8s.io/v1/namespaces/{}/events"
+_EVENTS: Final = "/apis/events.k8s.io/v1/namespaces/{}/events"
+_ANYTHING: Final = "/api/v1/namespaces"
+"""An agent may list it, no admission webhook is asked, and etcd is: where that is away, no namespace is to blame."""
+_TRIES: Final = 3
+"""Failures of one request, one after the other, before something else is asked for."""
+_HANGING: Final = 300.0
+"""Seconds in which nothing is sent to a namespace that hangs: each try holds up the others until it times out."""
+_SLOW: Final = 5.0
+"""Seconds for one answer, which others wait for as well; an API server with much to do takes less."""
+_SLOW_SHARE: Final = 4.0
+"""So many times what one answer took passes before the same namespace is asked again."""
+
+
+class _Held(NamedTuple):
+    """Jobs for a namespace that are not sent: those up to number `submitted`, and any before `until`."""
+
+    submitted: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +54,7 @@ class Job:
     path: str
     body: Mapping[str, Any]
     settled: Callable[[Outcome], None] = field(compare=False)
+    namespace: str
 
     @property
     def content_type(self) -> str:
@@ -41,13 +64,14 @@ class Job:
 
 def post(event: Mapping[str, Any], settled: Callable[[Outcome], None]) -> Job:
     """Create an Event."""
-    return Job("event", "POST", _EVENTS.format(event["metadata"]["namespace"]), event, settled)
+    namespace = event["metadata"]["namespace"]
+    return Job("event", "POST", _EVENTS.format(namespace), event, settled, namespace)
 
 
 def patch_series(namespace: str, name: str, count: int, last_observed: str, settled: Callable[[Outcome], None]) -> Job:
     """Say how many victims an Event stands for; all that the API lets one change of it."""
     series = {"series": {"count": count, "lastObservedTime": last_observed}}
-    return Job("series", "PATCH", f"{_EVENTS.format(namespace)}/{name}", series, settled)
+    return Job("series", "PATCH", f"{_EVENTS.format(namespace)}/{name}", series, settled, namespace)
 
 
 class Poster:
@@ -57,7 +81,9 @@ class Poster:
         """Begin to wait for jobs; `wake` is set when there is something to `settle`, or `failing` changed."""
         self._connection, self._tally = connection, tally
         self._backoff = backoff or Backoff()
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[int, Job] | None] = SimpleQueue()
+        self._submitted = 0
+        self._held: dict[str, _Held] = {}
         self._outcomes: deque[tuple[Job, Outcome]] = deque()
         self._wake = wake
         self._stopped = Event()
@@ -68,7 +94,8 @@ class Poster:
 
     def submit(self, job: Job) -> None:
         """Send it, after all that was submitted before."""
-        self._jobs.put(job)
+        self._submitted += 1
+        self._jobs.put((self._submitted, job))
 
     def settle(self) -> None:
         """Tell of all that was sent since the last call. In the loop's thread."""
@@ -87,21 +114,48 @@ class Poster:
         self._jobs.put(None)
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) and (outcome := self._deliver(job)):
-            self._outcomes.append((job, outcome))
+        while (numbered := self._jobs.get()) and (outcome := self._deliver(*numbered)):
+            self._outcomes.append((numbered[1], outcome))
             self._wake.set()
 
-    def _deliver(self, job: Job) -> Outcome | None:
+    def _deliver(self, number: int, job: Job) -> Outcome | None:
         """Try for ever while nobody is there to take it. None once stopped."""
+        held = self._held.get(job.namespace)
+        if held and (number <= held.submitted or time.monotonic() < held.until):
+            return Outcome("unsent")
+        tries = 1 if held else _TRIES
         while not self._stopped.is_set():
-            outcome = self._try(job)
+            begun = time.monotonic()
+            outcome, tries = self._try(job), tries - 1
             if outcome.kind != "again":
-                self._backoff.succeeded()
-                self.failing = ""
-                return outcome
+                taken = time.monotonic() - begun
+                self._hold(job.namespace, _SLOW_SHARE * taken if taken > _SLOW else 0.0)
+                return self._answered(outcome)
+            if tries <= 0 and outcome.elsewhere and self._answers():
+                self._hold(job.namespace, _HANGING)
+                return self._answered(Outcome("later", outcome.sentence))
             self._fail(outcome.sentence)
             self._stopped.wait(self._backoff.failed(outcome.after))
         return None
+
+    def _hold(self, namespace: str, seconds: float) -> None:
+        if seconds:
+            self._held[namespace] = _Held(self._submitted, time.monotonic() + seconds)
+        else:
+            self._held.pop(namespace, None)
+
+    def _answered(self, outcome: Outcome) -> Outcome:
+        self._backoff.succeeded()
+        self.failing = ""
+        return outcome
+
+    def _answers(self) -> bool:
+        """Whether the API server answers us when it is asked for something else."""
+        try:
+            self._connection.request("GET", _ANYTHING, query={"limit": "1"})
+        except (ApiError, UnreachableError):
+            return False
+        return True
 
     def _try(self, job: Job) -> Outcome:
         try:

@@ -94,8 +94,8 @@ class Refusals:
     def _posted(self, name: str, outcome: Outcome) -> None:
         self._under_way.discard(name)
         _, backoff = self._refused.pop(name, (0.0, Backoff(self._uniform, self._settings.retry_refused)))
-        if outcome.kind == "later":
-            log.warning("Event %s is refused: %s", name, outcome.sentence)
+        if outcome.kind in ("later", "unsent"):
+            log.warning("Event %s is refused: %s", name, outcome.sentence or "others of its namespace are")
             self._refused[name] = self._now + backoff.failed(), backoff
             return
         self._tally.event(EventReason.ANNOTATION_REFUSED, "posted" if outcome.kind == "done" else "given_up")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts victims that are alike, same container and same policy, in the series of one Event.
 
+A report may stand for several victims, which is its weight here.
+
 Which victims an update counts is on disk before it is sent, and the update says a number, not how many more. Whoever
 dies in between sends the same number again: nobody is counted twice, and nobody is forgotten.
 """
@@ -9,7 +11,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy_agent.files import write_atomic
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from oompolicy_agent.settings import EventLimits
 
 VERSION: Final = 1
+MAX_COUNT: Final = 2**31 - 1
+"""That of the API (events.k8s.io/v1, EventSeries.count is an int32)."""
 
 Key = tuple[str, ...]
 
@@ -31,7 +36,8 @@ log = logging.getLogger(__name__)
 class Series:
     """`name` is that of the Event in `namespace` that stands for all; times are seconds of the loop's clock.
 
-    `count` victims are known to the API server, those of `sending` are in the update on disk, and `members` come next.
+    `count` victims are known to the API server, those of `sending` are in the update on disk, and `members` come next;
+    both are reports by name, with the number of victims that each stands for.
     """
 
     key: Key
@@ -40,8 +46,8 @@ class Series:
     last_observed: str
     posted: bool = False
     count: int = 1
-    sending: list[str] = field(default_factory=list)
-    members: list[str] = field(default_factory=list)
+    sending: dict[str, int] = field(default_factory=dict)
+    members: dict[str, int] = field(default_factory=dict)
     under_way: bool = False
     not_before: float = 0.0
     touched: float = 0.0
@@ -50,6 +56,11 @@ class Series:
     def waiting(self) -> bool:
         """Whether there is something to send that is not under way."""
         return self.posted and not self.under_way and bool(self.members or self.sending)
+
+    @property
+    def total(self) -> int:
+        """What the update on disk says."""
+        return self.count + sum(self.sending.values())
 
 
 def key_of(event: Mapping[str, Any]) -> Key:
@@ -64,7 +75,8 @@ class Book:
     def __init__(self, path: Path, limits: EventLimits) -> None:
         """Take over what an earlier agent was about to say."""
         self._path, self._limits = path, limits
-        self._series: dict[Key, Series] = {series.key: series for series in _load(path)}
+        found, self._alone = _load(path)
+        self._series: dict[Key, Series] = {series.key: series for series in found}
         self._sending = {name for series in self._series.values() for name in series.sending}
 
     def find(self, key: Key, now: float) -> Series | None:
@@ -75,6 +87,21 @@ class Book:
     def counts(self, name: str) -> bool:
         """Whether an update on disk counts this victim already."""
         return name in self._sending
+
+    def is_alone(self, name: str) -> bool:
+        """Whether this victim may have an Event of its own, so that no series may count it."""
+        return name in self._alone
+
+    def set_alone(self, name: str) -> None:
+        """This victim may have an Event of its own from now on, also for the next agent, as far as the disk lets it."""
+        if name not in self._alone:
+            self._alone.add(name)
+            with suppress(OSError):
+                self._save()
+
+    def settle_alone(self, name: str) -> None:
+        """This victim's Event has arrived, or there is none."""
+        self._alone.discard(name)
 
     def begin(self, event: Mapping[str, Any], now: float) -> Series:
         """An Event that may come to stand for more victims than its own."""
@@ -88,9 +115,9 @@ class Book:
         self._series[series.key] = series
         return series
 
-    def add(self, series: Series, name: str, time: str, now: float) -> None:
-        """Count one more victim with the next update. `time` is a metav1.MicroTime."""
-        series.members.append(name)
+    def add(self, series: Series, name: str, time: str, now: float, weight: int = 1) -> None:
+        """Count so many more victims with the next update. `time` is the last one's, a metav1.MicroTime."""
+        series.members[name] = weight
         series.last_observed = max(series.last_observed, time)
         series.touched = now
 
@@ -103,62 +130,88 @@ class Book:
         return min((max(0.0, s.not_before - now) for s in self._series.values() if s.waiting), default=None)
 
     def prepare(self, due: list[Series]) -> None:
-        """Put on disk what is about to be sent. OSError: then send nothing."""
+        """Put on disk what is about to be sent. OSError: it is not there, and a restart may count it twice."""
         for series in due:
-            series.sending += series.members
+            series.sending |= series.members
             self._sending.update(series.members)
-            series.members = []
-        _save(self._path, [series for series in self._series.values() if series.count > 1 or series.sending])
+            series.members = {}
+        self._save()
 
-    def sent(self, series: Series, now: float) -> list[str]:
-        """The API server has it: whom it counts now."""
-        counted, series.sending = series.sending, []
+    def sent(self, series: Series, now: float) -> dict[str, int]:
+        """The API server has it: what it counts now."""
+        counted, series.sending = series.sending, {}
         self._sending.difference_update(counted)
-        series.count += len(counted)
+        series.count += sum(counted.values())
         series.under_way, series.not_before, series.touched = False, now + self._limits.series_every, now
         return counted
 
     def end(self, series: Series) -> list[str]:
-        """Its Event is gone or was never there: whom it would have counted."""
+        """Its Event is gone or was never there: what it would have counted."""
         if self._series.get(series.key) is series:
             del self._series[series.key]
         self._sending.difference_update(series.sending)
         return [*series.sending, *series.members]
+
+    def _save(self) -> None:
+        """OSError."""
+        series = [series for series in self._series.values() if series.count > 1 or series.sending]
+        data = {"version": VERSION, "series": [_item(each) for each in series], "alone": sorted(self._alone)}
+        write_atomic(self._path, json.dumps(data).encode())
 
     def _open(self, series: Series, now: float) -> bool:
         busy = series.members or series.sending or not series.posted
         return bool(busy) or now - series.touched <= self._limits.series_idle
 
 
-def _save(path: Path, series: list[Series]) -> None:
-    kept = ("key", "namespace", "name", "last_observed", "count", "sending")
-    items = [{name: value for name, value in asdict(each).items() if name in kept} for each in series]
-    write_atomic(path, json.dumps({"version": VERSION, "series": items}).encode())
+def _item(series: Series) -> dict[str, Any]:
+    return {
+        "key": series.key,
+        "namespace": series.namespace,
+        "name": series.name,
+        "last_observed": series.last_observed,
+        "count": series.count,
+        "sending": list(series.sending),
+        "weights": {name: weight for name, weight in series.sending.items() if weight > 1},
+    }
 
 
-def _load(path: Path) -> list[Series]:
-    """None, with a word, where the file cannot be used: then a kill may be counted twice, and none is lost."""
+def _load(path: Path) -> tuple[list[Series], set[str]]:
+    """Nothing, with a word, where the file cannot be used: then a kill may be counted twice, and none is lost."""
     try:
-        return _parse(json.loads(path.read_bytes()))
+        items, alone = _parts(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
+        return [], set()
+    except (OSError, ValueError, RecursionError) as error:
         log.warning("%s cannot be used and is left out: %s", path, error)
-        return []
+        return [], set()
+    found = [_series(item) for item in items]
+    if None in found:
+        log.warning("%s: %d of its series cannot be used and are left out", path, found.count(None))
+    return [series for series in found if series], {name for name in alone if isinstance(name, str)}
 
 
-def _parse(data: object) -> list[Series]:
+def _parts(data: object) -> tuple[list[object], list[object]]:
     match data:
+        case {"version": 1, "series": [*items], "alone": [*alone]}:
+            return items, alone
         case {"version": 1, "series": [*items]}:
-            return [_series(item) for item in items]
+            return items, []
     raise ValueError(f"not the series of version {VERSION}")
 
 
-def _series(item: object) -> Series:
+def _series(item: object) -> Series | None:
     match item:
         case {
             "key": [str(uid), str(container), str(policy)], "namespace": str(namespace), "name": str(name),
             "last_observed": str(last), "count": int(count), "sending": [*sending],
-        } if all(isinstance(each, str) for each in sending):  # fmt: skip
-            return Series((uid, container, policy), namespace, name, last, True, count, list(sending))
-    raise ValueError("an item is no series")
+        } if 0 < count <= MAX_COUNT and all(isinstance(each, str) for each in sending):  # fmt: skip
+            found = {each: _weight(item, each) for each in sending}
+            return Series((uid, container, policy), namespace, name, last, True, count, found)
+    return None
+
+
+def _weight(item: object, name: str) -> int:
+    match item:
+        case {"weights": {**weights}} if isinstance(found := weights.get(name), int) and 0 < found <= MAX_COUNT:
+            return found
+    return 1

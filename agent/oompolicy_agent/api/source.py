@@ -42,6 +42,8 @@ class Followed(NamedTuple):
 class ApiSource:
     """A `Source`."""
 
+    unwatched = ""
+
     def __init__(self, connection: Connection, settings: Settings, problems: Problems) -> None:
         """Nothing is asked yet."""
         self._settings, self._problems = settings, problems

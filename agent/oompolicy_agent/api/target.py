@@ -7,34 +7,57 @@ import logging
 import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import patch_series, post
-from oompolicy_agent.api.series import Book, Series, key_of
+from oompolicy_agent.api.refused import Refused
+from oompolicy_agent.api.series import Book, key_of
 from oompolicy_agent.events import nanoseconds
 from oompolicy_agent.reasons import EventReason
-from oompolicy_agent.target import Settled
+from oompolicy_agent.target import PARKED, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from oompolicy_agent.api.outcome import Outcome
     from oompolicy_agent.api.poster import Poster
+    from oompolicy_agent.api.series import Key, Series
     from oompolicy_agent.api.wake import Wake
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.tally import Tally
 
-MAX_REFUSED: Final = 256
-"""Events that the API server refuses, and that hold up no others; beyond them nothing new is tried."""
-
 log = logging.getLogger(__name__)
 
 
-class _Refused(NamedTuple):
-    sentence: str
-    backoff: Backoff
+class _Report(NamedTuple):
+    """What is read of an Event on its way: where it goes, what it is like, and how many victims it stands for."""
+
+    name: str
+    event: Mapping[str, Any]
+    namespace: str
+    key: Key
+    pod: str
+    reason: str
+    killed_ns: int
+    victims: int
+    last_observed: str
+
+
+def _read(name: str, event: Mapping[str, Any]) -> _Report:
+    """Read all of it, before any of it is under way. KeyError, TypeError, ValueError."""
+    series = event.get("series") or {"count": 1, "lastObservedTime": event["eventTime"]}
+    return _Report(
+        name,
+        {key: value for key, value in event.items() if key != "series"},
+        event["metadata"]["namespace"],
+        key_of(event),
+        event["regarding"]["uid"],
+        event["reason"],
+        nanoseconds(event["eventTime"]),
+        series["count"],
+        series["lastObservedTime"],
+    )
 
 
 class ApiTarget:
@@ -52,9 +75,8 @@ class ApiTarget:
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Take over the series of an earlier agent. `uniform` draws how long to wait after a refusal."""
-        self._uniform = uniform
         self._wake, self.fd = wake, wake.fd
-        self._settings, self._limits = settings, settings.event_limits
+        self._limits = settings.event_limits
         self._poster, self._tally = poster, tally
         self._book = Book(settings.series, self._limits)
         limits = self._limits
@@ -65,7 +87,8 @@ class ApiTarget:
         self._under_way = 0
         self._done: list[str] = []
         self._again: list[tuple[str, float]] = []
-        self._refused: dict[str, _Refused] = {}
+        bucket = Bucket(limits.refused_burst, limits.refused_rate, limits.refused_burst, 0.0)
+        self._refused = Refused(bucket, settings.retry_refused, uniform)
         self._unwritable = ""
 
     @property
@@ -73,10 +96,7 @@ class ApiTarget:
         """A sentence while Events do not arrive, or empty."""
         if self._poster.failing:
             return f"Events wait for the API server: {self._poster.failing}"
-        if self._refused:
-            sentence = next(iter(self._refused.values())).sentence
-            return f"the API server refuses {len(self._refused)} Events, which stay spooled: {sentence}"
-        return self._unwritable
+        return self._refused.problem or self._unwritable
 
     @property
     def stalled(self) -> bool:
@@ -86,23 +106,41 @@ class ApiTarget:
     def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:
         """Post it, or count it; False while there is no room for it."""
         self._now = now
+        report = _read(name, event)
         if self._book.counts(name):
+            self._refused.forget([name])
             return True
-        full = len(self._refused) >= MAX_REFUSED and name not in self._refused
-        if full or self._poster.failing or self._under_way >= self._limits.under_way:
+        if self._poster.failing or self._under_way >= self._limits.under_way:
             return False
-        series = self._book.find(key_of(event), now)
-        pod, wait = self._pods.of(event["regarding"]["uid"], now), self._node.wait(now)
+        series = self._book.find(report.key, now)
+        if self._refused.doubts(report.namespace):
+            self._offer_to_doubted(report, series, now)
+            return True
+        pod, wait = self._pods.of(report.pod, now), self._node.wait(now)
+        if self._book.is_alone(name):
+            series = None
         self._closed_until = now + wait if series is None else 0.0
         if series is None and wait:
             return False
-        if series is not None and (wait or pod.wait(now)):
-            self._book.add(series, name, event["eventTime"], now)
+        self._refused.forget([name])
+        if series is not None and (wait or pod.wait(now) or report.victims > 1):
+            self._book.add(series, name, report.last_observed, now, report.victims)
             return True
         for bucket in (self._node, pod):
             bucket.take(now)
-        self._post(name, event, series or self._book.begin(event, now))
+        self._post(report)
         return True
+
+    def _offer_to_doubted(self, report: _Report, series: Series | None, now: float) -> None:
+        """It costs the others nothing: it is counted, or one that `Refused` paid for, or waits for its turn."""
+        if series is not None and not self._book.is_alone(report.name):
+            self._refused.forget([report.name])
+            self._book.add(series, report.name, report.last_observed, now, report.victims)
+        elif self._refused.is_tried(report.name):
+            # It is sent out of its turn: after a crash the next agent would count it in the Event of an older one.
+            self._post(report, alone=True)
+        else:
+            self._park(report)
 
     def settled(self, now: float) -> Settled:
         """What became of those taken over; and what their series say is sent when it is due."""
@@ -110,80 +148,118 @@ class ApiTarget:
         self._wake.take()
         self._poster.settle()
         self._update_series(now)
-        done, again = tuple(self._done), tuple(self._again)
+        if not self._poster.failing and (name := self._refused.next(now)):
+            self._again.append((name, 0.0))
+        settled = Settled(tuple(self._done), tuple(self._again))
         self._done, self._again = [], []
-        return Settled(done, again)
+        return settled
 
     def wait(self, now: float) -> float | None:
         """Until there is a token, or a series to update; while the API server fails, the poster tells."""
         if self._poster.failing:
             return None
         token = self._closed_until - now if self._closed_until > now else None
-        return min((wait for wait in (token, self._book.wait(now)) if wait is not None), default=None)
+        waits = (token, self._book.wait(now), self._refused.wait(now))
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def forget(self, names: Iterable[str]) -> None:
         """These are not offered again."""
-        for name in names:
-            self._refused.pop(name, None)
+        self._refused.forget(names)
 
     # Events of their own.
 
-    def _post(self, name: str, event: Mapping[str, Any], series: Series) -> None:
+    def _post(self, report: _Report, *, alone: bool = False) -> None:
         self._under_way += 1
-        own = series.name == event["metadata"]["name"]
-        settled = partial(self._posted, name, event, series if own else None)
-        self._poster.submit(post(event, settled))
+        if alone or report.victims > 1:
+            self._book.set_alone(report.name)
+        known = self._book.find(report.key, self._now)
+        series = self._book.begin(report.event, self._now) if known is None else None
+        self._poster.submit(post(report.event, partial(self._posted, report, series)))
 
-    def _posted(self, name: str, event: Mapping[str, Any], series: Series | None, outcome: Outcome) -> None:
+    def _posted(self, report: _Report, series: Series | None, outcome: Outcome) -> None:
         """`series` is the one that the Event stands for, if it does."""
         self._under_way -= 1
-        refused = self._refused.pop(name, None)
         if outcome.kind == "done":
-            self._tally.event(event["reason"], "posted")
-            self._tally.event_lag.add(max(0.0, time.time() - nanoseconds(event["eventTime"]) / 1e9))
-            self._done.append(name)
-            if series:
-                series.posted = True
+            self._arrived(report, series)
             return
         if series:
-            self._again += [(member, 0.0) for member in self._book.end(series)]
+            self._end(series)
         if outcome.kind == "gone":
-            log.warning("the Event of victim %s is given up: %s", name, outcome.sentence)
-            self._tally.event(event["reason"], "given_up")
-            self._done.append(name)
-            return
-        backoff = refused.backoff if refused else Backoff(self._uniform, self._settings.retry_refused)
-        self._refused[name] = _Refused(outcome.sentence, backoff)
-        self._again.append((name, backoff.failed()))
+            log.warning("the Event of victim %s is given up: %s", report.name, outcome.sentence)
+            self._tally.event(report.reason, "given_up", report.victims)
+            self._finish(report.name)
+            self._accept(report.namespace, report.name, None)
+        elif outcome.kind == "later" or self._refused.is_tried(report.name):
+            # An earlier try, of an agent before us maybe, may have arrived without our hearing of it.
+            self._book.set_alone(report.name)
+            self._refused.refuse(report.namespace, report.name, report.key, outcome.sentence, self._now)
+        else:
+            self._park(report)
+
+    def _arrived(self, report: _Report, series: Series | None) -> None:
+        self._tally.event(report.reason, "posted")
+        self._tally.event_lag.add(max(0.0, time.time() - report.killed_ns / 1e9))
+        if series:
+            series.posted = True
+        if report.victims == 1:
+            self._finish(report.name)
+        else:
+            # Its Event stands for one, and the others are counted as if they had come after it.
+            counts = series or self._book.find(report.key, self._now)
+            if counts is None:
+                counts = self._book.begin(report.event, self._now)
+                counts.posted = True
+            self._book.add(counts, report.name, report.last_observed, self._now, report.victims - 1)
+        self._accept(report.namespace, report.name, report.key)
+
+    def _finish(self, name: str) -> None:
+        self._book.settle_alone(name)
+        self._done.append(name)
+
+    def _park(self, report: _Report) -> None:
+        self._refused.park(report.namespace, report.name, report.key)
+        self._again.append((report.name, PARKED))
+
+    def _accept(self, namespace: str, name: str, key: Key | None) -> None:
+        self._again += [(each, 0.0) for each in self._refused.accept(namespace, name, key, self._now)]
+
+    def _end(self, series: Series) -> None:
+        self._again += [(name, 0.0) for name in self._book.end(series)]
 
     # Series.
 
     def _update_series(self, now: float) -> None:
+        for series in self._book.due(now):
+            series.not_before = self._refused.not_before(series.namespace)
         due = self._book.due(now)
         if not due or self._poster.failing:
             return
         try:
             self._book.prepare(due)
         except OSError as error:
-            self._unwritable = f"repeated kills cannot be counted and stay spooled: {error}"
-            for series in due:
-                series.not_before = now + self._limits.series_every
-            return
-        self._unwritable = ""
+            # To count one twice after a restart is better than to lose all.
+            self._unwritable = f"a restart may count repeated kills twice: {error}"
+        else:
+            self._unwritable = ""
         for series in due:
             series.under_way = True
-            count = series.count + len(series.sending)
             settled = partial(self._updated, series)
-            self._poster.submit(patch_series(series.namespace, series.name, count, series.last_observed, settled))
+            update = patch_series(series.namespace, series.name, series.total, series.last_observed, settled)
+            self._poster.submit(update)
 
     def _updated(self, series: Series, outcome: Outcome) -> None:
         if outcome.kind == "done":
             counted = self._book.sent(series, self._now)
-            self._tally.event(EventReason.VICTIM_KILLED, "counted", len(counted))
-            self._done += counted
+            self._tally.event(EventReason.VICTIM_KILLED, "counted", sum(counted.values()))
+            for name in counted:
+                self._finish(name)
+            self._accept(series.namespace, "", series.key)
         elif outcome.kind == "gone":
             # It has expired, or somebody deleted it: the next victim is news again.
-            self._again += [(name, 0.0) for name in self._book.end(series)]
+            self._end(series)
+            self._accept(series.namespace, "", None)
         else:
-            log.warning("the series of Event %s cannot be updated: %s", series.name, outcome.sentence)
+            if outcome.kind == "later":
+                log.warning("the series of Event %s cannot be updated: %s", series.name, outcome.sentence)
+                self._refused.close(series.namespace, outcome.sentence, self._now)
             series.under_way, series.not_before = False, self._now + self._limits.series_every

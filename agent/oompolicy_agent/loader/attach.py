@@ -8,8 +8,7 @@ it trusts only a generation that it has checked, and removes what is old after w
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from oompolicy_agent.attach import bypasses
 from oompolicy_agent.loader import handover, module, objectfile, plan, report
@@ -21,17 +20,17 @@ from oompolicy_agent.loader.node import look
 from oompolicy_agent.loader.pins import Pins
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from oompolicy_agent.loader.node import Node
     from oompolicy_agent.loader.options import Options
     from oompolicy_agent.loader.report import Report
-
-SYSCTLS: Final = Path("/proc/sys/vm")
 
 
 def attach(options: Options) -> Report:
     """The whole verb. LoaderError where it fails although the node could have carried it."""
     options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with exclusive(options.lock):
+    with exclusive(options.bpffs):
         node = _look(options)
         try:
             done = _attach(options, node)
@@ -56,11 +55,13 @@ def _attach(options: Options, node: Node) -> Report:
         objectfile.read(options.object_dir / plan.FULL)
         refusal = module.insert(options.module)
         node = _look(options)
+        if refusal is None and node.hook is Hook.NONE:
+            refusal = module.withdraw(options.module)
         _require(node, options)
     decided = plan.decide(node, refusal)
     obj = objectfile.read(options.object_dir / decided.object_name)
     install(obj, Pins(options.bpffs), options)
-    warnings = (*_module_warnings(options.module, node), *bypasses(SYSCTLS))
+    warnings = (*_module_warnings(options.module, node), *bypasses())
     return replace(
         _found(node),
         backend=decided.backend,
@@ -101,7 +102,7 @@ def _without(options: Options, node: Node, message: str) -> Report:
     earlier = report.parse(report.read(options.report))
     if earlier and earlier.attached and (Pins(options.bpffs).links / earlier.object).exists():
         return replace(earlier, message=message)
-    return replace(_found(node), message=message, warnings=bypasses(SYSCTLS))
+    return replace(_found(node), message=message, warnings=bypasses())
 
 
 def _module_warnings(offered: Path | None, node: Node) -> tuple[str | None, ...]:

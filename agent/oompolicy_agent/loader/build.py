@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 _DEBIAN: Final = re.compile(r"^include /usr/src/([^/\s]+)/Makefile$", re.MULTILINE)
 
-_ERROR: Final = re.compile(r"error:|ERROR:|No such file|not found|No rule to make target")
+TYPES: Final = Path("/sys/kernel/btf/vmlinux")
+"""The types of the kernel that runs."""
+
+_ERROR: Final = re.compile(r"error:|ERROR:|[Ff]ailed to|No such file|not found|No rule to make target")
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +64,14 @@ def _compile(headers: Path, source: Path, file: Path) -> None:
     with TemporaryDirectory(prefix="oompolicy-") as name:
         copy = Path(name) / "module"
         shutil.copytree(source, copy)
-        _make(headers, copy)
+        _make(tree(headers, with_types(headers, Path(name) / "headers", TYPES)), headers, copy)
+        _check(copy / f"{MODULE}.ko", headers)
         shutil.copyfile(copy / f"{MODULE}.ko", file)
 
 
-def _make(headers: Path, folder: Path) -> None:
+def _make(tree_: tuple[str, ...], headers: Path, folder: Path) -> None:
     try:
-        done = run("make", *tree(headers), f"M={folder}", "modules")
+        done = run("make", *tree_, f"M={folder}", "modules")
     except FileNotFoundError as error:
         raise UnsupportedError("make is not installed") from error
     if done.status != 0:
@@ -75,8 +79,31 @@ def _make(headers: Path, folder: Path) -> None:
         raise UnsupportedError(f"it cannot be compiled against {headers}: {explain(done.stderr)}")
 
 
-def tree(headers: Path) -> tuple[str, ...]:
-    """Make's arguments that say where the kernel's tree is.
+def _check(made: Path, headers: Path) -> None:
+    """The kernel's makefiles leave BTF out where they cannot make it, and only warn of it."""
+    if module.lacks_btf(made.read_bytes()):
+        cause = "" if (headers / "vmlinux").is_file() else f": there is no {headers}/vmlinux with the kernel's types"
+        raise UnsupportedError(f"it {module.NO_BTF}{cause}")
+
+
+def with_types(headers: Path, folder: Path, types: Path) -> Path:
+    """The folder to build in: the headers, or `folder` with links to all of them and to the kernel's types.
+
+    The kernel's makefiles (scripts/Makefile.modfinal) make a module's BTF only where its tree has a file `vmlinux`,
+    to refer to the types in it. Many distributions leave that file out; the kernel that runs offers the same types.
+    """
+    if (headers / "vmlinux").is_file() or not types.exists():
+        return headers
+    folder.mkdir()
+    for each in headers.resolve().iterdir():
+        if each.name != "vmlinux":
+            (folder / each.name).symlink_to(each)
+    (folder / "vmlinux").symlink_to(types)
+    return folder
+
+
+def tree(headers: Path, folder: Path) -> tuple[str, ...]:
+    """Make's arguments that say where the kernel's tree is, for a build in `folder` (see `with_types`).
 
     Debian's headers name another package's Makefile by its path below /usr/src, and lead from there to a third by
     relative links. In a container the node's /usr is elsewhere, and all three are there beside each other.
@@ -84,9 +111,10 @@ def tree(headers: Path) -> tuple[str, ...]:
     real = headers.resolve()
     named = _DEBIAN.search((real / "Makefile").read_text(encoding="utf-8", errors="replace"))
     common = real.parent / named[1] / "Makefile" if named else real
+    place = str(folder.resolve())
     if not common.is_file():
-        return ("-C", str(real))
-    return ("-C", str(real), "-f", str(common), f"KBUILD_OUTPUT={real}")
+        return ("-C", place)
+    return ("-C", place, "-f", str(common), f"KBUILD_OUTPUT={place}")
 
 
 def explain(stderr: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.loader import bpftool, generation, module, pins
+from oompolicy_agent.loader import bpftool, generation, module, pins, plain
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.lock import exclusive
 from oompolicy_agent.loader.wait import until
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 def detach(options: Options) -> None:
     """The whole verb. LoaderError if something of it stays; the rest is gone then all the same."""
-    options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with exclusive(options.lock):
+    with exclusive(options.bpffs):
         tree = pins.Pins(options.bpffs)
-        programs = _unpin(tree)
-        options.report.unlink(missing_ok=True)
-        _await_end(programs)
-        module.remove()
-        options.lock.unlink()
+        try:
+            programs = _unpin(tree)
+            plain.clear(options.report)
+            _await_end(programs)
+            module.remove()
+        finally:
+            # Last, because the lock is on it.
+            _remove_root(tree)
 
 
 def _unpin(tree: Pins) -> frozenset[int]:
@@ -36,9 +38,12 @@ def _unpin(tree: Pins) -> frozenset[int]:
         pins.remove(folder)
     for folder in (tree.links, tree.maps, tree.maps_new):
         pins.remove(folder)
+    return frozenset(program for program in programs if program is not None)
+
+
+def _remove_root(tree: Pins) -> None:
     if tree.root.exists() and not pins.names_in(tree.root):
         tree.root.rmdir()
-    return frozenset(program for program in programs if program is not None)
 
 
 def _await_end(programs: frozenset[int]) -> None:

@@ -18,7 +18,9 @@ from oompolicy.resolve import resolve
 from oompolicy_agent import checkpoint
 from oompolicy_agent.bpf import Map, PriorityMap, libbpf
 from oompolicy_agent.cgroups import scan
-from oompolicy_agent.desired import desired
+from oompolicy_agent.claims import settle
+from oompolicy_agent.desired import desired, kept, unclaimed
+from oompolicy_agent.index import Index
 from oompolicy_agent.layout import Settings
 from oompolicy_agent.loader import plain
 from oompolicy_agent.loader.errors import LoaderError
@@ -36,7 +38,10 @@ log = logging.getLogger(__name__)
 
 PAGE_SHIFT: Final = os.sysconf("SC_PAGESIZE").bit_length() - 1
 
-_LIMIT: Final = 64 << 20  # bytes; a checkpoint has a few KB per pod
+_LIMIT: Final = 12 << 20
+"""Bytes. A checkpoint has a few KB per pod. Python needs up to 27 bytes for a byte of JSON such as `[],[],`, and a
+loader that exceeds its container's memory limit (512 MiB in the chart) would be killed at each start.
+"""
 
 
 def fill_settings(pin: Path, host_priority: int) -> None:
@@ -53,7 +58,7 @@ def fill_settings(pin: Path, host_priority: int) -> None:
 def fill_priorities(pin: Path, cgroup_root: Path, last: Checkpoint | None, batch: Batch) -> int:
     """Add the entries that are missing, and read them back; how many are missing."""
     with PriorityMap(pin) as priorities:
-        added = missing(wanted(scan(cgroup_root), last), batch.read(priorities))
+        added = missing(wanted(scan(cgroup_root), last, checkpoint.boot_id()), batch.read(priorities))
         try:
             batch.write(priorities, added)
         except OSError as error:
@@ -68,15 +73,21 @@ def fill_priorities(pin: Path, cgroup_root: Path, last: Checkpoint | None, batch
     return len(added)
 
 
-def wanted(tree: Tree, last: Checkpoint | None) -> Mapping[int, Value]:
+def wanted(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, Value]:
     """Class defaults on the QoS slices, and the checkpoint's pods where they have a cgroup now.
 
     Pods are found by uid and containers by id, never by cgroup id: a checkpoint from before a reboot is as good.
+    What is there of pods without an object is found by cgroup id, in a checkpoint of this boot, whose id is `boot`.
     """
     known = manifests_from_objects(last.manifests if last else ())
     defaults = Defaults()
+    index = Index()
+    if last and last.boot_id == boot:
+        index.restore(last.index, 0.0)
     assignments = resolve(known.policies, known.namespaces, known.pods, defaults)
-    return desired(assignments, known.pods, tree, defaults).entries
+    settled = settle(known.pods, assignments, tree, index.get, defaults)
+    entries = desired(settled.assignments, settled.pods, tree, defaults).entries
+    return {**entries, **kept(unclaimed(tree, settled.pods), index.get)}
 
 
 def missing(entries: Mapping[int, Value], found: Mapping[int, tuple[int, int]]) -> dict[int, Value]:

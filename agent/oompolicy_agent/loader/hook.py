@@ -36,10 +36,15 @@ def find(btf: Path) -> Hook:
     return Hook.MODULE if _has_function(module, vmlinux) else Hook.NONE
 
 
+def named_in(types: bytes) -> bool:
+    """Whether this BTF has the hook's name among its strings."""
+    return b"\0" + FUNCTION.encode() + b"\0" in types
+
+
 def _has_function(path: Path, base: Path | None) -> bool:
     # The kernel's BTF has 150,000 types. Most kernels do not even have the name.
     try:
-        if b"\0" + FUNCTION.encode() + b"\0" not in path.read_bytes():
+        if not named_in(path.read_bytes()):
             return False
     except FileNotFoundError:
         return False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from oompolicy_agent.loader import batch, fill, generation, handover, objectfile, pins
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from oompolicy_agent.loader.objectfile import BPFObject
@@ -40,9 +41,18 @@ def _prepare(tree: Pins) -> None:
     tree.links.mkdir(mode=pins.FOLDER_MODE, exist_ok=True)
     for folder in (tree.root, tree.links):
         folder.chmod(pins.FOLDER_MODE)
-    for name in pins.leftovers(tree.generations):
+    attached = {name: _attached(tree.links / name) for name in sorted(tree.generations, key=_age(tree))}
+    for name in pins.leftovers(attached):
         log.info("an earlier loader did not finish: %s is removed", name)
         pins.remove(tree.links / name)
+
+
+def _age(tree: Pins) -> Callable[[str], int]:
+    return lambda name: (tree.links / name).stat().st_mtime_ns
+
+
+def _attached(folder: Path) -> frozenset[str]:
+    return frozenset(name for name, program in generation.programs(folder).items() if program is not None)
 
 
 def _maps_for(obj: BPFObject, tree: Pins) -> Path:

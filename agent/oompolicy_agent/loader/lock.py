@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One loader at a time."""
+"""One loader at a time.
+
+The lock is on the folder of pins, which belongs to root and which no other user can open. The agent's user could hold a
+lock in one of the agent's folders for ever, or put a folder in the place of the lock's file.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.loader.errors import LoaderError
+from oompolicy_agent.loader.pins import FOLDER_MODE
 from oompolicy_agent.loader.wait import until
 
 if TYPE_CHECKING:
@@ -18,26 +25,41 @@ if TYPE_CHECKING:
 PATIENCE = 120.0
 """Seconds to wait for another loader. A load takes about one; a crowded node may need many."""
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
-def exclusive(path: Path, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold the lock file. LoaderError if another loader does not end in time."""
+def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock on `folder`, which is made if need be. LoaderError if another loader does not end in time.
+
+    A loader that can neither make nor open the folder can pin nothing in it, and goes on without the lock, to report
+    why: no BPF file system, or no right to write there.
+    """
     held: list[int] = []
-    if not until(lambda: _take(path, held), patience):
-        raise LoaderError(f"another loader is at work: it has held {path} for {patience:.0f} s")
+    try:
+        taken = until(lambda: _take(folder, held), patience)
+    except OSError as error:
+        log.info("%s cannot be locked: %s", folder, error.strerror)
+        taken = True
+    if not taken:
+        raise LoaderError(f"another loader is at work: it has held {folder} for {patience:.0f} s")
     try:
         yield
     finally:
-        os.close(held[0])
+        for fd in held:
+            os.close(fd)
 
 
-def _take(path: Path, held: list[int]) -> bool:
-    # The folder may be the agent's: its symbolic link must not make us open another file.
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+def _take(folder: Path, held: list[int]) -> bool:
+    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    # A container runtime may have made it, open for others.
+    if stat.S_IMODE(folder.stat().st_mode) != FOLDER_MODE:
+        folder.chmod(FOLDER_MODE)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # `detach` removes the file: a lock on what was removed keeps nobody out.
-        if os.path.samestat(os.fstat(fd), path.stat()):
+        # `detach` removes the folder: a lock on what was removed keeps nobody out.
+        if os.path.samestat(os.fstat(fd), folder.stat()):
             os.set_inheritable(fd, True)
             held.append(fd)
             return True

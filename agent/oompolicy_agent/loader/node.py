@@ -10,9 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from oompolicy_agent.attach import ftrace_disabled
 from oompolicy_agent.cgroups import CGROUP2_MAGIC
 from oompolicy_agent.checkpoint import boot_id
-from oompolicy_agent.loader import hook
+from oompolicy_agent.loader import hook, module
 from oompolicy_agent.loader.bpftool import Tool, probe
 
 BPF_FS_MAGIC: Final = 0xCAFE4A11
@@ -32,12 +33,14 @@ class Cgroup(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What this node has. `uid` is the loader's own."""
+    """What this node has. `uid` is the loader's own; `lockdown` is the kernel's mode of it, empty for none."""
 
     kernel_version: str
     boot_id: str
     btf: bool
     hook: hook.Hook
+    ftrace: bool
+    lockdown: str
     cgroup: Cgroup
     memory_controller: bool
     bpffs: bool
@@ -53,6 +56,8 @@ def look(bpffs: Path, cgroup_root: Path, btf: Path = Path("/sys/kernel/btf")) ->
         boot_id=boot_id(),
         btf=(btf / hook.VMLINUX).exists(),
         hook=hook.find(btf),
+        ftrace=not ftrace_disabled(),
+        lockdown=module.lockdown(),
         cgroup=cgroup_kind(cgroup_root),
         memory_controller=_has_memory(cgroup_root / "cgroup.controllers"),
         bpffs=magic(nearest(bpffs)) == BPF_FS_MAGIC,

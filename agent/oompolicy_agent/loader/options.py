@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.layout import HOST_PRIORITY, PRIORITY_MAX
+from oompolicy_agent.settings import AGENT_UID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +35,8 @@ class Options:
     headers: Path
     source: Path = Path("/opt/oompolicy/module")
     object_dir: Path = Path(__file__).parent.parent / "bpf"
-    uid: int = 65532
-    gid: int = 65532
+    uid: int = AGENT_UID
+    gid: int = AGENT_UID
     host_priority: int = HOST_PRIORITY
     state_dir: Path = STATE_DIR
     run_dir: Path = RUN_DIR
@@ -43,11 +44,6 @@ class Options:
     report: Path
     bpffs: Path = Path("/sys/fs/bpf/oompolicy")
     cgroup_root: Path = Path("/sys/fs/cgroup")
-
-    @property
-    def lock(self) -> Path:
-        """Held while a loader works."""
-        return self.run_dir / "loader.lock"
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -72,7 +68,7 @@ def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
     if verb == "build":
         _add_build_flags(parser)
         return
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="reports and the lock; default /run/oompolicy")
+    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="for reports; default /run/oompolicy")
     parser.add_argument("--report", type=Path, metavar="FILE", help="default RUN_DIR/loader.json")
     parser.add_argument("--bpffs", type=Path, metavar="DIR", help="for pins; default /sys/fs/bpf/oompolicy")
     if verb != "attach":
@@ -82,8 +78,8 @@ def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
         "--module", type=for_this_kernel, metavar="FILE.ko", help="load it where the kernel has no hook; %%r: uname -r"
     )
     parser.add_argument("--object-dir", type=Path, metavar="DIR", help="BPF objects; default those of this package")
-    parser.add_argument("--uid", type=_id, help="the agent's user; default 65532")
-    parser.add_argument("--gid", type=_id, help="the agent's group; default 65532")
+    parser.add_argument("--uid", type=_id, help=f"the agent's user; default {AGENT_UID}")
+    parser.add_argument("--gid", type=_id, help=f"the agent's group; default {AGENT_UID}")
     parser.add_argument("--host-priority", type=_priority, metavar="0..1000", help="outside pods; default 1000")
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="the agent's; default /var/lib/oompolicy")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="default STATE_DIR/checkpoint.json")

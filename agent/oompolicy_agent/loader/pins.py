@@ -12,6 +12,7 @@ bpffs reserves names with a dot.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -25,9 +26,14 @@ if TYPE_CHECKING:
 MAPS: Final = ("cgroup_priority", "events", "cgroups", "stats", "settings")
 FOLDER_MODE: Final = 0o711
 
+_VITAL: Final = ("victim_marked", "evaluate_task")
+"""The programs that report and that decide."""
+
 _UNFINISHED: Final = "unfinished_"
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +73,20 @@ class Pins:
             (self.links / name).rename(self.unfinished())
 
 
-def leftovers(generations: Iterable[str]) -> tuple[str, ...]:
-    """Unfinished generations that may go at once: those beside a finished one.
+def leftovers(generations: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+    """Unfinished generations that may go at once: those beside a finished one, or else beside the best of them.
 
-    Where there is no finished one they may be all that enforces; they stay until there is.
+    `generations` are the programs that each has attached, the oldest generation first. Without a finished one the best
+    may be all that enforces, and stays until there is one: it reports victims, decides, has the most programs, and is
+    the newest, in this order. Each of the others would take places at out_of_memory(), and a function has 38
+    (BPF_MAX_TRAMP_LINKS in include/linux/bpf.h).
     """
-    complete = finished(generations)
-    return tuple(sorted(set(generations) - set(complete))) if complete else ()
+    kept = finished(generations) or sorted(generations, key=lambda name: _worth(generations[name]))[-1:]
+    return tuple(name for name in generations if name not in kept)
+
+
+def _worth(attached: frozenset[str]) -> tuple[bool | int, ...]:
+    return (*(name in attached for name in _VITAL), len(attached))
 
 
 def finished(generations: Iterable[str]) -> tuple[str, ...]:
@@ -90,11 +103,15 @@ def names_in(folder: Path) -> tuple[str, ...]:
 
 
 def shapes(folder: Path) -> dict[str, MapInfo]:
-    """Which of `MAPS` are pinned in `folder`, and what they are."""
+    """Which of `MAPS` are pinned in `folder` and can be written to, and what they are."""
     found = {}
     for name in set(names_in(folder)).intersection(MAPS):
         with Map(folder / name) as pinned:
-            found[name] = pinned.info()
+            # The maps are the agent's, and their owner may freeze them: nobody can write to them from then on.
+            if pinned.frozen:
+                log.warning("%s was frozen, which no agent does: it is replaced", folder / name)
+            else:
+                found[name] = pinned.info()
     return found
 
 
@@ -127,8 +144,7 @@ def remove(folder: Path) -> None:
 
 def _leaving(name: str) -> tuple[int, str]:
     """A generation stops reporting and deciding before it stops knowing what goes on."""
-    first = ("victim_marked", "evaluate_task")
-    return (first.index(name) if name in first else len(first), name)
+    return (_VITAL.index(name) if name in _VITAL else len(_VITAL), name)
 
 
 def _shape(info: MapInfo) -> tuple[int, ...]:

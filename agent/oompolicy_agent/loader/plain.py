@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads files out of the agent's folders, which nobody privileged should trust: no links, no pipes, no end of data."""
+"""Reads and replaces files in the agent's folders, which nobody privileged should trust.
+
+There may be links, pipes, folders and no end of data in the place of a file, put there by somebody who has taken the
+agent over. None of it may make the loader fail, for then it would keep failing after the agent is gone.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 def read(path: Path, limit: int) -> bytes | None:
@@ -17,8 +25,53 @@ def read(path: Path, limit: int) -> bytes | None:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+        os.close(fd)
+        log.warning("%s is left out: it is no regular file of at most %d bytes", path, limit)
+        return None
     with open(fd, "rb") as file:  # noqa: PTH123 (a descriptor)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
+        # It may grow meanwhile.
         content = file.read(limit + 1)
         return content if len(content) <= limit else None
+
+
+def write(path: Path, text: str) -> None:
+    """Replace `path`, whatever is there; the new file is root's and readable for all. OSError."""
+    # Nobody knows the name before the file is there, and O_EXCL follows no link.
+    temporary = _beside(path)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        with open(fd, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
+            os.fchmod(fd, 0o644)
+            file.write(text)
+        _put(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def clear(path: Path) -> None:
+    """Leave nothing at `path`. A folder is moved aside and not removed: there may be no end of what is in it."""
+    try:
+        path.unlink(missing_ok=True)
+    except IsADirectoryError:
+        _set_aside(path)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+    except IsADirectoryError:
+        _set_aside(path)
+        temporary.replace(path)
+
+
+def _set_aside(folder: Path) -> None:
+    aside = _beside(folder)
+    folder.rename(aside)
+    log.warning("%s was a folder, which no loader and no agent makes; it was moved to %s", folder, aside)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -41,7 +41,8 @@ class Plan:
 def obstacle(node: Node, *, bpffs: Path, cgroup_root: Path, agent_uid: int) -> str | None:
     """Why nothing at all can be attached here, in one sentence; None if it can."""
     return (
-        _kernel_obstacle(node, cgroup_root)
+        _kernel_obstacle(node)
+        or _cgroup_obstacle(node, cgroup_root)
         or _file_system_obstacle(node, bpffs)
         or _tool_obstacle(node)
         or _capability_obstacle(node, agent_uid)
@@ -66,9 +67,24 @@ def needed(node: Node, agent_uid: int) -> tuple[str, ...]:
     return load if node.uid == agent_uid else (*load, "CHOWN", "DAC_OVERRIDE")
 
 
-def _kernel_obstacle(node: Node, cgroup_root: Path) -> str | None:
+def _kernel_obstacle(node: Node) -> str | None:
     if not node.btf:
         return "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): /sys/kernel/btf/vmlinux is missing"
+    # security/lockdown/lockdown.c, LOCKDOWN_BPF_READ_KERNEL: the lesser mode, integrity, lets BPF read.
+    if node.lockdown == "confidentiality":
+        return (
+            "the kernel is locked down (confidentiality), and BPF programs may not read its memory: nothing can be "
+            "attached, not even with a signed module; boot with lockdown=integrity, or without lockdown"
+        )
+    if not node.ftrace:
+        return (
+            "kernel.ftrace_enabled=0: the kernel calls no attached program, so this loader attached nothing; "
+            "run sysctl kernel.ftrace_enabled=1 and start the loader again"
+        )
+    return None
+
+
+def _cgroup_obstacle(node: Node, cgroup_root: Path) -> str | None:
     if node.cgroup is Cgroup.HYBRID:
         return f"{cgroup_root} is hybrid: cgroup v1 has the controllers; boot with systemd.unified_cgroup_hierarchy=1"
     if node.cgroup is Cgroup.OTHER:

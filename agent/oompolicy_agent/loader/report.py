@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,15 +37,7 @@ class Report:
 
 def write(path: Path, report: Report) -> None:
     """Replace the report; root's and readable for all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    # The folder is the agent's. O_EXCL follows no link that it may have put there.
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    with open(fd, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
-        os.fchmod(fd, 0o644)
-        json.dump(report.to_json(), file, indent=2)
-        file.write("\n")
-    temporary.replace(path)
+    plain.write(path, json.dumps(report.to_json(), indent=2) + "\n")
 
 
 def read(path: Path) -> Mapping[str, Any]:

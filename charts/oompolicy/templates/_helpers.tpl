@@ -77,8 +77,8 @@ seLinuxOptions:
 {{- end }}
 
 {{- define "oompolicy.restricted" -}}
-runAsUser: 65532
-runAsGroup: 65532
+runAsUser: 41317
+runAsGroup: 41317
 runAsNonRoot: true
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

@@ -17,7 +17,7 @@ from oompolicy.controller.loop import Loop
 from oompolicy.controller.watches import informers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from oompolicy.controller.metrics import Metrics
     from oompolicy.controller.settings import Settings
@@ -34,15 +34,12 @@ log = logging.getLogger(__name__)
 class Leader:
     """Runs once."""
 
-    def __init__(
-        self, connection: Connection, settings: Settings, metrics: Metrics, failed: Callable[[str], None]
-    ) -> None:
-        """`failed` is called, from any thread, with the reason why it cannot go on."""
-        self._loop = Loop(connection, settings, metrics, self._defined)
+    def __init__(self, connection: Connection, settings: Settings, metrics: Metrics) -> None:
+        """It runs nothing yet."""
+        self._loop = Loop(connection, settings, metrics, self._watch)
         self._informers = informers(connection, self._loop.state, self._loop.post)
-        self._handlers = Handlers(connection.credentials, self._seen, failed)
-        self._handling = False
-        metrics.watch(self._informers)
+        self._handlers = Handlers(connection.credentials, self._seen, self._unwatched)
+        metrics.watch({**self._informers, "policies": self._handlers})
 
     def run(self) -> None:
         """Until `stop`."""
@@ -53,8 +50,7 @@ class Leader:
         finally:
             for informer in self._informers.values():
                 informer.stop()
-            if self._handling:
-                self._handlers.stop(_KOPF_END)
+            self._handlers.stop(_KOPF_END)
 
     def stop(self) -> None:
         """From any thread or signal handler, also before it runs."""
@@ -63,17 +59,21 @@ class Leader:
     def stuck(self) -> tuple[str, ...]:
         """Why it is not alive."""
         idle = time.monotonic() - self._loop.beat
-        return (f"the loop has not turned for {idle:.0f} s",) if idle > _STUCK else ()
+        still = (f"the loop has not turned for {idle:.0f} s",) if idle > _STUCK else ()
+        dead = (f"the watch of {name} has ended by a defect" for name, each in self._informers.items() if each.dead)
+        return (*still, *dead)
 
     def unready(self) -> tuple[str, ...]:
         """Why what it says may not be true."""
         unlisted = (f"{name}: not listed yet" for name in sorted(self._loop.state.unlisted))
-        failing = (informer.failing for informer in self._informers.values() if informer.failing)
-        return (*unlisted, *failing)
+        watches = (self._handlers.failing, *(informer.failing for informer in self._informers.values()))
+        return (*unlisted, *filter(None, watches))
 
-    def _defined(self) -> None:
-        self._handling = True
+    def _watch(self) -> None:
         self._handlers.start()
+
+    def _unwatched(self) -> None:
+        self._loop.post(self._loop.policies_unwatched)
 
     def _seen(self, kind: str | None, raw: Mapping[str, Any]) -> None:
         state, metadata = self._loop.state, raw["metadata"]

@@ -42,7 +42,7 @@ class Loop:
     def __init__(
         self, connection: Connection, settings: Settings, metrics: Metrics, defined: Callable[[], None]
     ) -> None:
-        """`defined` is called once, when there is a definition of OOMPolicy to watch."""
+        """`defined` is called when there is a definition of OOMPolicy to watch, once per `policies_unwatched`."""
         self._connection, self._settings, self._metrics = connection, settings, metrics
         self._defined = defined
         self._changes: SimpleQueue[_Change] = SimpleQueue()
@@ -50,6 +50,7 @@ class Loop:
         self._blocked = 0.0  # no request before then
         self._failures = 0
         self._list_at = 0.0
+        self._watched = False
         self._complete = False
         self.state = State()
         self._reports = Reports(self.state, settings)
@@ -62,6 +63,11 @@ class Loop:
     def policies_doubtful(self) -> None:
         """The policies may not be those that are known. Only by a change."""
         self._list_at = 0.0
+
+    def policies_unwatched(self) -> None:
+        """The watch of policies has ended, maybe because they are not defined any more. Only by a change."""
+        self._list_at = 0.0
+        self._watched = False
 
     def stop(self) -> None:
         """Return from `run` when the turn under way is done."""
@@ -119,11 +125,11 @@ class Loop:
             self._block(error)
 
     def _list_policies(self, now: float) -> None:
-        first = "policies" in self.state.unlisted
         before = [known.uid for known in self.state.policies.known.values()]
         self.state.policies_listed(list(actions.list_policies(self._connection)), before)
         self._list_at = now + self._settings.policy_check
-        if first:
+        if not self._watched:
+            self._watched = True
             self._defined()
 
     def _look(self) -> None:

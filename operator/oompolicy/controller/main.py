@@ -51,7 +51,7 @@ class Operator:
         self._settings = chosen
         self._metrics = Metrics()
         connection = connect(chosen.kubeconfig)
-        self._leader = Leader(connection, chosen, self._metrics, self.end)
+        self._leader = Leader(connection, chosen, self._metrics)
         # Queues and no locks: a signal handler may find a lock held by the very thread that it interrupts.
         self._elected: SimpleQueue[bool] = SimpleQueue()
         self._ending = False

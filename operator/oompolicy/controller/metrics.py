@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from oompolicy.controller.state import State
-    from oompolicy.kube.informer import Informer
 
 _LAG: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Watch(Protocol):
+    """An informer, or kopf."""
+
+    @property
+    def failing(self) -> str:
+        """A sentence while it cannot watch, else empty."""
 
 
 class Metrics:
@@ -44,10 +51,10 @@ class Metrics:
         self.errors = Counter("oompolicy_operator_errors", "Requests that failed", ["request"], registry=self.registry)
         self.writes = Counter("oompolicy_operator_writes", "Objects written", ["kind"], registry=self.registry)
 
-    def watch(self, informers: Mapping[str, Informer[Any]]) -> None:
+    def watch(self, watches: Mapping[str, Watch]) -> None:
         """Say which of these fail, whenever somebody asks."""
-        for name, informer in informers.items():
-            self.failing.labels(name).set_function(partial(_failing, informer))
+        for name, watch in watches.items():
+            self.failing.labels(name).set_function(partial(_failing, watch))
 
     def show(self, state: State, names: Iterable[str]) -> None:
         """What is known, and of the policies, gone ones included, these."""
@@ -69,5 +76,5 @@ class Metrics:
             self.nodes.labels(backend).set(number)
 
 
-def _failing(informer: Informer[Any]) -> float:
-    return float(bool(informer.failing))
+def _failing(watch: Watch) -> float:
+    return float(bool(watch.failing))

@@ -1,62 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serves /livez, /readyz and /metrics from threads."""
+"""Serves the operator's /livez, /readyz and /metrics."""
 
 from __future__ import annotations
 
-import socket
-from socketserver import TCPServer, ThreadingMixIn
-from threading import Thread
-from typing import TYPE_CHECKING, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from oompolicy import health
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from collections.abc import Callable
+
+    from prometheus_client import CollectorRegistry
 
     Probe = Callable[[], tuple[str, ...]]
 
-_TIMEOUT: Final = 5.0
-"""Seconds for one request."""
 
+def serve(address: tuple[str, int], registry: CollectorRegistry, probes: dict[str, Probe]) -> health.Server:
+    """Start to serve. A probe gives the reasons for a failure as sentences. OSError: the address is in use."""
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+    def metrics() -> health.Answer:
+        return health.Answer(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
-    def server_bind(self) -> None:
-        """Without what HTTPServer does: it asks DNS for its own name."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.socket.getsockname()[:2]
-        self.setup_environ()
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = _TIMEOUT
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (http.server's name)
-        """Probes come every few seconds and are not worth a line."""
-
-
-def serve(address: tuple[str, int], registry: CollectorRegistry, probes: dict[str, Probe]) -> WSGIServer:
-    """Start to serve. A probe gives the reasons why not, in sentences; none means yes. OSError: address in use."""
-    metrics: WSGIApplication = make_wsgi_app(registry)
-
-    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path == "/metrics":
-            return metrics(environ, start)
-        probe = probes.get(path)
-        reasons = probe() if probe else ("not found",)
-        status = "404 Not Found" if probe is None else "503 Service Unavailable" if reasons else "200 OK"
-        start(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [("\n".join(reasons or ("ok",)) + "\n").encode()]
-
-    server = (_Server6 if ":" in address[0] else _Server)(address, _Handler)
-    server.set_app(answer)
-    Thread(target=server.serve_forever, name="serve", daemon=True).start()
-    return server
+    pages = {path: health.probe(reasons) for path, reasons in probes.items()}
+    return health.serve(address, {**pages, "/metrics": health.rationed(metrics)})

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from oompolicy.kube import client
-from oompolicy.kube.errors import UnreachableError, from_answer
+from oompolicy.kube.errors import UnreachableError, decoded, from_answer
 from oompolicy.kube.stream import Stream
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Connection:
         headers = {"Accept": "application/json", "Content-Type": content_type, **headers}
         response = self._send(_Request(method, _target(path, query), headers, data, timeout, preload=True))
         try:
-            answer = json.loads(response.data)
+            answer = decoded(response.data)
         except ValueError as error:
             raise UnreachableError(f"{self.host} is no API server: its answer is no JSON") from error
         if not isinstance(answer, dict):

@@ -2,23 +2,23 @@
 """The two ways in which a request fails.
 
 ApiError          the API server said no
-UnreachableError  nobody answered, or what did was no API server
+UnreachableError  nobody answered, or what did was no API server; SilentError where it had answered before
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_EXCERPT = 200
+_EXCERPT: Final = 200
 """Characters of an answer that is no Status: enough to see whose error page it is."""
+LONGEST_RETRY_AFTER: Final = 300.0
+"""Seconds: a server that asks for more is asked earlier. A proxy's error page may ask for a day, and be gone soon."""
 
 
 class ApiError(Exception):
-    """The API server refused. `retry_after` is in seconds, `None` where the server did not say.
+    """The API server refused. `retry_after` is in seconds, at most 300, `None` where the server did not say.
 
     `causes` are reasons beside `reason`, such as NamespaceTerminating beside Forbidden.
     """
@@ -43,34 +43,72 @@ class UnreachableError(Exception):
     """No answer: refused, reset, timed out, TLS. The message is a sentence."""
 
 
-def from_status(status: Mapping[str, Any]) -> ApiError:
-    """The error that a `Status` object (meta/v1) states, such as the object of a watch's ERROR event."""
-    details = status.get("details") or {}
-    seconds = details.get("retryAfterSeconds")
+class SilentError(UnreachableError):
+    """A stream delivers nothing any more: its server is gone, or has no events."""
+
+
+def from_status(status: object, code: int = 500) -> ApiError:
+    """Make the error that a `Status` object (meta/v1) states, such as the object of a watch's ERROR event.
+
+    A field of a wrong type counts as missing, because the answer may be a proxy's. `code` is the HTTP status for an
+    object without one.
+    """
+    said = status if isinstance(status, Mapping) else {}
+    details = said.get("details")
+    details = details if isinstance(details, Mapping) else {}
+    causes = details.get("causes")
     return ApiError(
-        status.get("code") or 500,
-        status.get("reason") or "Unknown",
-        status.get("message") or "the API server gave no reason",
-        float(seconds) if seconds else None,
-        tuple(cause.get("reason", "") for cause in details.get("causes") or ()),
+        _code(said.get("code"), code),
+        _text(said.get("reason")) or "Unknown",
+        _text(said.get("message")) or "the API server gave no reason",
+        _seconds(details.get("retryAfterSeconds")),
+        tuple(
+            _text(cause.get("reason"))
+            for cause in (causes if isinstance(causes, list) else ())
+            if isinstance(cause, Mapping)
+        ),
     )
 
 
 def from_answer(code: int, phrase: str | None, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """The error that an HTTP answer states; its Retry-After, in seconds, counts before that of the body."""
-    error = from_status(_status_of(code, phrase, body))
+    """Make the error that an HTTP answer states. Its Retry-After, in seconds, counts before that of the body."""
+    error = from_status(_status_of(phrase, body), code)
     header = headers.get("Retry-After", "")
     if header.isdecimal():
-        error.retry_after = float(header)
+        error.retry_after = _seconds(float(header))
     return error
 
 
-def _status_of(code: int, phrase: str | None, body: bytes) -> Mapping[str, Any]:
+def decoded(body: bytes) -> object:
+    """Read JSON. ValueError: it is none, or is nested too deep to be an API server's."""
     try:
-        status = json.loads(body)
+        return json.loads(body)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def _code(code: object, default: int) -> int:
+    return code if isinstance(code, int) and 100 <= code <= 999 else default
+
+
+def _text(text: object) -> str:
+    """Replace lone surrogates, which JSON allows and UTF-8 cannot hold."""
+    return text.encode(errors="replace").decode() if isinstance(text, str) else ""
+
+
+def _seconds(seconds: object) -> float | None:
+    """Return at most `LONGEST_RETRY_AFTER`, and `None` for anything but a number above 0."""
+    if isinstance(seconds, int | float) and seconds > 0:
+        return float(min(seconds, LONGEST_RETRY_AFTER))
+    return None
+
+
+def _status_of(phrase: str | None, body: bytes) -> Mapping[str, Any]:
+    try:
+        status = decoded(body)
     except ValueError:
         status = None
     if isinstance(status, dict) and status.get("kind") == "Status":
         return status
     text = " ".join(body.decode(errors="replace").split())[:_EXCERPT]
-    return {"code": code, "reason": phrase, "message": text}
+    return {"reason": phrase, "message": text}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
+from oompolicy.kube.backoff import delay
 from oompolicy.kube.errors import ApiError, from_status
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FIRST_DELAY: Final = 0.5
-LONGEST_DELAY: Final = 30.0
+LASTING: Final = 10.0
+"""Seconds: after a watch that ended earlier the next one waits, longer with each of several in a row."""
 PAGE: Final = 500
 """Objects per request where the server has no WatchList: some megabytes of pods."""
 
@@ -68,7 +69,9 @@ class Following(Generic[T]):
         self._few = few
         self._watch_list = not few
         self._heard = False
+        self._served = False  # a list came, or a watch was opened, since the last turn ended
         self._failures = 0
+        self._brief = 0  # turns in a row whose watch did not last, though the server was there
         self.synced = False
         self.failing = ""
 
@@ -107,6 +110,7 @@ class Following(Generic[T]):
         """The server took the watch. One that resumes is as good as an event."""
         if self._list is None:
             self.failing = ""
+            self._served = True
 
     def event(self, event: Mapping[str, Any]) -> None:
         """One event of the watch. ApiError where the event is an error."""
@@ -124,14 +128,26 @@ class Following(Generic[T]):
         elif kind != "BOOKMARK":
             self._handler.changed(obj["metadata"]["uid"], self._keep(obj))
 
-    def ended(self) -> float:
-        """The server ended the watch, as it does from time to time. Seconds to wait."""
-        if self._list is None and self._heard:
-            return 0.0
-        return self._fail("the watch ended before it said anything")
+    def ended(self, lasted: float) -> float:
+        """The server ended the watch after `lasted` seconds, as it does from time to time. Seconds to wait."""
+        if self._list is not None or not self._heard:
+            return self._fail("the watch ended before it said anything", lasted)
+        self._turned(lasted)
+        return self._delay(self._brief) if self._brief else 0.0
 
-    def failed(self, error: ApiError | UnreachableError) -> float:
-        """List, watch or event failed. Seconds to wait."""
+    def silent(self, lasted: float) -> float:
+        """The watch delivered nothing for a while, not even a bookmark. Seconds to wait.
+
+        This is no failure. The API server sends no bookmarks of a collection that has had no event since its start
+        (Cacher.dispatchEvents in apiserver/pkg/storage/cacher). If the server is gone, the next watch fails.
+        """
+        if self._list is not None:
+            return self._fail("the list has come to a halt", lasted)
+        self._turned(lasted)
+        return self._delay(1)
+
+    def failed(self, error: ApiError | UnreachableError, lasted: float = 0.0) -> float:
+        """List, watch or event failed; a watch had lasted for `lasted` seconds. Seconds to wait."""
         status = error.status if isinstance(error, ApiError) else None
         refused = status in (400, 422)
         if refused and not self._resource_version and self._watch_list:
@@ -143,20 +159,29 @@ class Following(Generic[T]):
         if status == 410:
             # The server is well; what came before may have been its restart.
             self._failures = 0
-        return self._fail(str(error)) + ((error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0)
+        return self._fail(str(error), lasted) + ((error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0)
 
-    def restart(self, reason: str) -> float:
+    def restart(self, reason: str, lasted: float = 0.0) -> float:
         """What was told may not be what is there, so a whole list is needed. Seconds to wait."""
         self._resource_version = ""
-        return self._fail(reason)
+        return self._fail(reason, lasted)
 
-    def _fail(self, reason: str) -> float:
+    def _fail(self, reason: str, lasted: float) -> float:
         self._list = None
         self.failing = reason
         self._failures += 1
-        # The exponent is bounded because an API server may be away for a weekend.
-        longest = FIRST_DELAY * 2.0 ** min(self._failures - 1, 16)
-        return self._uniform(0.0, min(LONGEST_DELAY, longest))
+        self._turned(lasted)
+        return self._delay(max(self._failures, self._brief))
+
+    def _turned(self, lasted: float) -> None:
+        if lasted >= LASTING:
+            self._brief = 0
+        elif self._served:
+            self._brief += 1
+        self._served = False
+
+    def _delay(self, failures: int) -> float:
+        return delay(failures, self._uniform)
 
     def _gather(self, found: dict[str, T], kind: str, obj: dict[str, Any]) -> None:
         metadata = obj["metadata"]
@@ -172,5 +197,6 @@ class Following(Generic[T]):
         self._handler.replaced(objects)
         self._resource_version = resource_version
         self._failures = 0
+        self._served = True
         self.failing = ""
         self.synced = True

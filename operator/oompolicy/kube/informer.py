@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from oompolicy.kube.errors import ApiError, UnreachableError
+from oompolicy.kube.errors import ApiError, SilentError, UnreachableError
 from oompolicy.kube.following import Following, Handler
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Informer(Generic[T]):
         self._following = Following(keep, handler, few=bool(field_selector))
         self._stopped = threading.Event()
         self._stream: Stream | None = None
+        self._opened: float | None = None
         # It never keeps the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"informer {path}", daemon=True)
         self.last_heard = time.monotonic()
@@ -75,6 +76,11 @@ class Informer(Generic[T]):
     def failing(self) -> str:
         """A sentence while it cannot list or watch, else empty."""
         return f"{self._path}: {self._following.failing}" if self._following.failing else ""
+
+    @property
+    def dead(self) -> bool:
+        """Whether its thread has ended without `stop`: the handler is not called any more."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopped.is_set()
 
     def start(self) -> None:
         """Begin."""
@@ -99,16 +105,23 @@ class Informer(Generic[T]):
 
     def _turn(self) -> float:
         """Follow for as long as it goes. Seconds to wait before the next turn."""
+        self._opened = None
         try:
             if self._following.needs_pages:
                 self._read_pages()
             self._watch()
+        except SilentError:
+            return self._following.silent(self._lasted())
         except (ApiError, UnreachableError) as error:
-            return self._following.failed(error)
+            return self._following.failed(error, self._lasted())
         except Exception as error:  # the outermost loop of this thread: without it nobody would be told anything
             log.exception("%s: an event could not be handled", self._path)
-            return self._following.restart(f"an event could not be handled: {error!r}")
-        return self._following.ended()
+            return self._following.restart(f"an event could not be handled: {error!r}", self._lasted())
+        return self._following.ended(self._lasted())
+
+    def _lasted(self) -> float:
+        """Seconds since the watch was opened; 0 where none was."""
+        return time.monotonic() - self._opened if self._opened is not None else 0.0
 
     def _read_pages(self) -> None:
         token = ""
@@ -128,7 +141,10 @@ class Informer(Generic[T]):
         self._stream = stream
         if self._stopped.is_set():  # since before there was anything to close
             stream.close()
+        self._opened = time.monotonic()
         self._following.opened()
+        if not self._following.failing:  # it resumes, and the server took it
+            self.last_heard = self._opened
         for event in stream:
             self.last_heard = time.monotonic()
             self._following.event(event)

@@ -64,6 +64,14 @@ SCENARIOS = {
             ),
         ),
         Scenario("watched", ("podMonitor.enabled=true", "grafanaDashboard.enabled=true")),
+        Scenario(
+            "guarded",
+            (
+                "podMonitor.enabled=true",
+                "networkPolicy.enabled=true",
+                "networkPolicy.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=monitoring",
+            ),
+        ),
         Scenario("smallest", ("operator.replicas=1", "policy.enabled=false", "uninstall.detach=false")),
     )
 }

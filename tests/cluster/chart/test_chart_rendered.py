@@ -193,6 +193,30 @@ def test_what_is_watched_is_what_listens(rendered: dict[str, list[dict[str, Any]
     assert listening == set(components["values"])
 
 
+def test_only_those_named_reach_what_listens(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """Each pod that listens, at its port and no other; the kubelet on a pod's own node needs no rule."""
+    spec = named(rendered["guarded"], "NetworkPolicy", "oompolicy")["spec"]
+    (components,) = spec["podSelector"]["matchExpressions"]
+    listening = {
+        (each["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"], port["containerPort"])
+        for each in rendered["guarded"]
+        if "template" in each.get("spec", {})
+        for container in each["spec"]["template"]["spec"]["containers"]
+        for port in container.get("ports", ())
+    }
+    (rule,) = spec["ingress"]
+
+    assert (["Ingress"], "In") == (spec["policyTypes"], components["operator"])
+    assert set(components["values"]) == {component for component, _ in listening}
+    assert {port["port"] for port in rule["ports"]} == {port for _, port in listening}
+    assert [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}] == rule["from"]
+
+
+def test_nobody_is_shut_out_unasked(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """The chart cannot know where Prometheus runs."""
+    assert not [each for each in rendered["defaults"] if each["kind"] == "NetworkPolicy"]
+
+
 @pytest.mark.parametrize("level", ["restricted", "privileged"])
 def test_pod_security_is_asked_for_no_more_than_is_needed(
     rendered: dict[str, list[dict[str, Any]]], session_cluster: Cluster, level: str

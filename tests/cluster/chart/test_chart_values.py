@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ("hook.hostPriority=2000", "at '/hook/hostPriority': maximum: got 2,000, want 1,000"),
         ("hook.module.path=relative", "at '/hook/module/path': 'relative' does not match pattern"),
         ("policy.priority=high", "at '/policy/priority': got string, want integer"),
+        ("networkPolicy.from.a=b", "at '/networkPolicy/from': got object, want array"),
         ("agent.maxUnavailable=0", "at '/agent/maxUnavailable': minimum: got 0, want 1"),
         (r"operator.podLabels.app\.kubernetes\.io/name=x", "at '/operator/podLabels/app.kubernetes.io~1name'"),
     ],
@@ -45,6 +46,14 @@ def test_a_cluster_that_cannot_hold_agents_to_their_node_is_named(helm: Helm) ->
     """Whoever asked for it does not get the weaker rights in silence."""
     with pytest.raises(HelmError, match=r"agent\.podAccess is ownNode, which needs Kubernetes 1\.36.*v1\.35\.1"):
         helm.template("--set", "agent.podAccess=ownNode", version="1.35.1")
+
+
+def test_metrics_that_nobody_could_fetch_are_refused(helm: Helm) -> None:
+    """A monitor and a policy that lets nobody in contradict each other."""
+    flags = [word for name in ("podMonitor", "networkPolicy") for word in ("--set", f"{name}.enabled=true")]
+
+    with pytest.raises(HelmError, match="name the pods of your Prometheus"):
+        helm.template(*flags)
 
 
 def test_a_cluster_that_is_too_old_is_refused(helm: Helm) -> None:

@@ -44,11 +44,16 @@ def is_allowed(attempt: Callable[[], object]) -> bool:
 
 
 def apply_status(
-    connection: Connection, name: str, status: dict[str, Any], *, headers: Mapping[str, str] | None = None
+    connection: Connection,
+    name: str,
+    status: dict[str, Any],
+    *,
+    headers: Mapping[str, str] | None = None,
+    manager: str = "oompolicy-agent",
 ) -> None:
     """As an agent writes what its node says of itself."""
     body = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": name}, "status": status}
-    query = {"fieldManager": "oompolicy-agent", "force": "true"}
+    query = {"fieldManager": manager, "force": "true"}
     connection.request(
         "PATCH", f"{OOMNODES}/{name}/status", query=query, body=body, content_type=APPLY, headers=headers or {}
     )

@@ -163,6 +163,34 @@ def test_an_agents_event_holds_nothing_up(agent: Connection, name: str, metadata
     assert refusal(lambda: post(agent, body)).endswith("an agent's Event has neither finalizers nor owners")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"metadata": {"labels": {"team": "a"}}},
+        {"metadata": {"annotations": {"mine": "x" * 200_000}}},
+        {"series": {"count": 2147483647, "lastObservedTime": NOW}},
+    ],
+    ids=["labels", "annotations", "series"],
+)
+def test_an_agents_event_begins_as_one(agent: Connection, name: str, fields: dict[str, Any]) -> None:
+    """Without what others select by, and with nobody counted yet."""
+    body = event(name, **{key: value for key, value in fields.items() if key != "metadata"})
+    body["metadata"] |= fields.get("metadata", {})
+
+    assert refusal(lambda: post(agent, body)).endswith("an agent's Event begins without labels, annotations and series")
+
+
+@pytest.mark.parametrize("where", [{}, {"namespace": "guarded-team"}], ids=["no namespace", "a namespace"])
+def test_an_agents_event_about_its_node_is_in_default(agent: Connection, name: str, where: dict[str, str]) -> None:
+    """In no tenant's namespace, whatever it says of the node's."""
+    body = event(name, regarding=node("guarded-a") | where)
+    with pytest.raises(ApiError) as caught:
+        post(agent, body)
+
+    assert caught.value.status in (403, 422)
+    assert "is in the namespace default" in caught.value.message or "involvedObject.namespace" in caught.value.message
+
+
 def test_an_agent_adds_no_finalizer_later(agent: Connection, name: str) -> None:
     """Nor with a change."""
     body = post(agent, event(name))

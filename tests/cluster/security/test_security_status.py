@@ -22,6 +22,19 @@ def test_an_agent_writes_the_status_of_its_own_node(agent: Connection, admin: Co
     assert "Enforce" == admin.request("GET", f"{OOMNODES}/guarded-a")["status"]["mode"]
 
 
+def test_an_agent_does_not_make_its_oomnode_grow_by_managers(agent: Connection, admin: Connection) -> None:
+    """Each name that it writes under is kept, with its fields, for as long as the OOMNode is there."""
+
+    def many() -> None:
+        # Who says the same as another one owns it together with that one.
+        for number in range(20):
+            apply_status(agent, "guarded-a", {"mode": "Enforce"}, manager=f"manager-{number}")
+
+    assert refusal(many).endswith("an OOMNode has at most 10 field managers: an agent writes as oompolicy-agent")
+    assert len(admin.request("GET", f"{OOMNODES}/guarded-a")["metadata"]["managedFields"]) <= 10
+    apply_status(agent, "guarded-a", {"mode": "Enforce"})
+
+
 def test_an_agent_reads_the_status_that_it_wrote(agent: Connection) -> None:
     """With a plain GET."""
     apply_status(agent, "guarded-a", {"kernelVersion": "6.12.107"})

@@ -17,7 +17,7 @@ from tests.vm.errors import HarnessError
 PYTHON: Final = CHECKOUT / ".venv/bin/python"
 PLAY: Final = "tests.endtoend.demo.play"
 HINT: Final = (
-    "demo: the same with kubectl: `make demo-cluster`, which builds an API server first (once, 10 to 25 minutes)"
+    "demo: the same with kubectl: `make demo-cluster`, which builds an API server first (once, 5 to 15 minutes)"
 )
 
 

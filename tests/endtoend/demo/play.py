@@ -61,7 +61,7 @@ class Play:
         it.guest.wait()
         self.page.step("the node is up; oompolicy-loader attach: hook and policy program go into its kernel")
         it.attach()
-        self.page.step("oompolicy-agent --in-cluster: as user 65532, without any capability")
+        self.page.step("oompolicy-agent --in-cluster: as user 41317, without any capability")
         it.start_agent()
         it.await_status()
 

@@ -2,7 +2,7 @@
 /*
  * A known workload: holds so many MiB of touched memory and does as told.
  *
- * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--vfork DIR] [--name COMM] [--crowd N] MIB
+ * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--vfork DIR] [--name COMM] [--crowd N] [--churn] MIB
  * hog --spin CPU			runs on that CPU at the highest real-time priority
  *
  * Says "ready" when it holds its memory, then reads lines:
@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void write_file(const char *path, const char *text)
@@ -126,6 +127,27 @@ static void gather(int crowd)
 	}
 }
 
+/* Processes that come and go all the time. */
+static void *churn_for_ever(void *unused)
+{
+	(void)unused;
+	for (;;) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+	}
+}
+
+static void churn(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, churn_for_ever, NULL))
+		errx(3, "pthread_create");
+}
+
 /* The process lives on without its first thread. */
 static void obey_without_leader(void)
 {
@@ -163,6 +185,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "cgroup", required_argument, NULL, 'g' },
+		{ "churn", no_argument, NULL, 'h' },
 		{ "adj", required_argument, NULL, 'a' },
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "crowd", required_argument, NULL, 'w' },
@@ -194,6 +217,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			spin(atoi(optarg));
+			break;
+		case 'h':
+			churn();
 			break;
 		case 'v':
 			vfork_dir = optarg;

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 LIMITS = EventLimits(node_burst=4, node_rate=1.0, pod_burst=2, pod_rate=0.01, series_every=10.0, under_way=3)
 
 
-def event(number: int, pod: str = "web-0", container: str = "app", policy: str = "web") -> dict[str, Any]:
+def event(
+    number: int, pod: str = "web-0", container: str = "app", policy: str = "web", namespace: str = "team-a"
+) -> dict[str, Any]:
     return {
-        "metadata": {"name": f"{pod}.{number}", "namespace": "team-a"},
+        "metadata": {"name": f"{pod}.{number}", "namespace": namespace},
         "eventTime": f"2026-11-25T12:00:{number % 60:02}.000001Z",
         "reason": "OOMVictimKilled",
         "regarding": {"kind": "Pod", "name": pod, "uid": pod, "fieldPath": f"spec.containers{{{container}}}"},

@@ -103,6 +103,7 @@ class Node:
             cgroup_root=self.root,
             naming_grace=0.2,
             tick=0.01,
+            strays_after=0.05,
             settle=0.01,
             checkpoint_delay=0.01,
             status_delay=0.01,

@@ -64,6 +64,7 @@ class Node:
     def write(self, manifest: Mapping[str, Any]) -> None:
         if self.error:
             raise self.error
+        assert manifest["metadata"]["name"]
         self.written.append(manifest)
 
     def run(self, *pods: Pod, now: float = 0.0) -> float | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.model import Container, Pod, QOSClass
 from oompolicy_agent.cgroups import Tree, scan
-from oompolicy_agent.layout import LEVELS, NO_LEVEL, VictimFlag, VictimRecord
+from oompolicy_agent.layout import LEVELS, NAME, NO_LEVEL, VictimFlag, VictimRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +117,7 @@ def record(path: str = "/", ids: Sequence[int] = (1,), **fields: Any) -> VictimR
     for name, value in fields.items():
         setattr(made, name, value)
     for level, (name, cgroup_id) in enumerate(zip(["", *path.strip("/").split("/")], ids, strict=False)):
-        made.cgroup_names[level].value = name.encode()
+        made.cgroup_names[level].value = name.encode()[: NAME - 1]  # as the kernel cuts it
         made.cgroup_ids[level] = cgroup_id
     return made
 

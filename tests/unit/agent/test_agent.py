@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from oompolicy.mirror import MIRROR
 from oompolicy_agent import treewatch
 from oompolicy_agent.cgroups import scan
 from tests.unit.agent.fakenode import CONTAINER
-from tests.unit.agent.fakes import SYSTEMD, make, raw_pod, raw_policy
+from tests.unit.agent.fakes import SYSTEMD, UID, make, raw_pod, raw_policy
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.unit.agent.fakenode import Node
 
 
@@ -41,6 +42,39 @@ def test_a_new_pod_is_mapped_as_soon_as_its_cgroup_appears(node: Node) -> None:
     node.until(lambda: not node.status["notMapped"])
     node.make(CONTAINER)
     node.until(lambda: node.priority(CONTAINER) == 500)
+
+
+@pytest.mark.parametrize("namespace", ["a-tenant", "z-tenant"])
+def test_a_forged_mirror_pod_takes_nothing_over(node: Node, namespace: str) -> None:
+    """Neither the entries of the pod whose uid it names, nor its victims; it is told that it is refused."""
+    forged = raw_pod("x", uid="11111111-1111-4111-8111-111111111111", app="ef" * 32)
+    forged["metadata"] |= {"namespace": namespace, "annotations": {MIRROR: UID}, "labels": {}}
+    make(node.root, CONTAINER)
+    node.put("pod.json", raw_pod())
+    node.put("policy.json", raw_policy(value=300))
+    node.put("forged.json", forged)
+    node.agent.start()
+    node.kill(CONTAINER)
+    node.until(lambda: node.events)
+
+    assert [300, 300] == [node.priority(path) for path in (SYSTEMD, CONTAINER)]
+    assert "web-0" == node.events[0]["regarding"]["name"]
+    assert [(namespace, MIRROR, UID)] == [
+        (each["namespace"], each["annotation"], each["value"]) for each in node.status["refusals"]
+    ]
+
+
+def test_a_static_pod_is_mapped_by_the_uid_of_its_manifest(node: Node) -> None:
+    """The mirror pod says which one that is; systemd allows no dash in it."""
+    path = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podstatic_web_1.slice"
+    raw = raw_pod()
+    raw["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "static-web-1"}
+    node.put("pod.json", raw)
+    node.put("policy.json", raw_policy(value=300))
+    node.agent.start()
+    node.make(path)
+    node.until(lambda: node.priority(path) == 300)
+    node.until(lambda: not node.status["notMapped"])
 
 
 def test_a_changed_policy_reaches_the_map(node: Node) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from oompolicy.kube.connection import Connection
 from oompolicy.kube.errors import ApiError, UnreachableError
+from oompolicy_agent.api import poster as module
 from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import MAX_PODS, Bucket, PodBuckets
 from oompolicy_agent.api.outcome import DONE, Outcome, judge
@@ -17,6 +19,7 @@ from oompolicy_agent.api.poster import Poster, patch_series, post
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.tally import Tally
 from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
+from tests.unit.kube.server import Answer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,12 +28,27 @@ EVENT = {"metadata": {"name": "web-0.1", "namespace": "team-a"}}
 EVENTS = "/apis/events.k8s.io/v1/namespaces/team-a/events"
 
 
+def denied(status: int, reason: str, *causes: str) -> ApiError:
+    """By a webhook, which may say what it likes."""
+    return ApiError(
+        status, reason, 'events "x" is forbidden: admission webhook "w" denied the request: no', None, causes
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
         (refused(409, "AlreadyExists"), "done"),
         (refused(404, "NotFound"), "gone"),
         (refused(422, "Invalid"), "gone"),
+        (refused(422, "Invalid", "", "FieldValueInvalid"), "gone"),
+        (refused(422, "Invalid", ""), "later"),
+        (refused(422, "Unprocessable Entity"), "later"),
+        (refused(404, "Not Found"), "later"),
+        (denied(422, "Invalid", "FieldValueInvalid"), "later"),
+        (denied(403, "Forbidden", "NamespaceTerminating"), "later"),
+        *((denied(status, "Whatever"), "later") for status in (401, 404, 413, 429, 500, 503)),
+        (denied(409, "AlreadyExists"), "later"),
         (refused(403, "Forbidden", "NamespaceTerminating"), "gone"),
         (refused(403, "Forbidden"), "later"),
         (refused(400, "BadRequest"), "later"),
@@ -111,6 +129,28 @@ def test_what_fails_is_sent_until_it_arrives() -> None:
     assert {("event", "unreachable"): 1, ("event", "503"): 1, ("event", "429"): 1} == posted.tally.errors
 
 
+def test_no_answer_of_a_proxy_ends_it() -> None:
+    """Whatever it looks like, it is sent again until the API server takes it."""
+    odd = (
+        Answer(503, {"kind": "Status", "details": [1], "code": "soon"}),
+        Answer(503, {"kind": "Status", "details": {"retryAfterSeconds": "soon", "causes": ["x"]}}),
+        Answer(body=b"[" * 100_000),
+    )
+    outcomes: list[Outcome] = []
+    with serving(*odd, Answer(201, {})) as server:
+        wake = Wake()
+        poster = Poster(Connection(server.configuration), Tally(), wake, at_once())
+        poster.submit(post(EVENT, outcomes.append))
+        while not outcomes:
+            assert select.select([wake.fd], [], [], 10)[0], "the poster never spoke"
+            wake.take()
+            poster.settle()
+        poster.close()
+        wake.close()
+
+    assert ([DONE], 4) == (outcomes, len(server.asked))
+
+
 def test_failing_is_said_at_once_and_taken_back() -> None:
     """The loop is woken for it, and need not look."""
     posted = Posted(UnreachableError("no answer"), backoff=Backoff(lambda _, __: 0.05))
@@ -134,6 +174,54 @@ def test_a_refused_one_holds_up_no_other() -> None:
     posted.close()
 
     assert ["later", "done"] == [each.kind for each in posted.outcomes]
+
+
+class Hanging:
+    """An API server whose webhook for the namespace `evil` does not answer, or only after some time of the clock."""
+
+    def __init__(self, takes: float | None = None) -> None:
+        self.takes, self.now, self.asked = takes, 0.0, list[str]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def request(self, method: str, path: str, **_: object) -> dict[str, object]:  # noqa: ARG002
+        self.asked.append(path)
+        if "/evil/" in path and self.takes is None:
+            raise UnreachableError("no answer: Read timed out")
+        self.now += self.takes or 0.0 if "/evil/" in path else 0.0
+        return {}
+
+
+def in_namespace(name: str) -> dict[str, dict[str, str]]:
+    return {"metadata": {"name": "web-0.1", "namespace": name}}
+
+
+@pytest.mark.parametrize(
+    ("takes", "tries", "expected"),
+    [(None, 3, ["later", "unsent", "unsent", "done"]), (9.0, 1, ["done", "unsent", "unsent", "done"])],
+    ids=["hangs", "is slow"],
+)
+def test_a_namespace_that_hangs_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, takes: float | None, tries: int, expected: list[str]
+) -> None:
+    """Where the API server answers otherwise, it is the namespace's webhook; it is asked again after a while."""
+    posted = Posted()
+    server = Hanging(takes)
+    monkeypatch.setattr(module, "time", server)
+    posted.poster._connection = server  # type: ignore[assignment]
+    for namespace in ("evil", "evil", "evil", "other"):
+        posted.poster.submit(post(in_namespace(namespace), posted.outcomes.append))
+    posted.wait(lambda: len(posted.outcomes) == 4)
+    asked = len([path for path in server.asked if "/evil/" in path])
+    server.now += 1000.0
+    posted.poster.submit(post(in_namespace("evil"), posted.outcomes.append))
+    posted.wait(lambda: len(posted.outcomes) == 5)
+    posted.close()
+
+    assert (tries, expected) == (asked, [each.kind for each in posted.outcomes[:4]])
+    assert expected[0] == posted.outcomes[4].kind
+    assert "" == posted.poster.failing
 
 
 def test_a_closed_one_ends_although_nobody_answers() -> None:

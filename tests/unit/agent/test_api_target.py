@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.api import target as module
-from tests.unit.agent.fakeapi import GONE, LATER
+from oompolicy_agent.api.limits import Bucket
+from oompolicy_agent.api.refused import MAX_REFUSED, Refused
+from oompolicy_agent.target import PARKED
+from tests.unit.agent.fakeapi import GONE, LATER, longest
 from tests.unit.agent.fakeevents import LIMITS, Api, event
 
 if TYPE_CHECKING:
@@ -132,27 +134,171 @@ def test_what_is_refused_is_offered_again_later(api: Api) -> None:
     api.offer(event(1))
     api.answer(LATER)
 
-    assert (("web-0.1", 0.5),) == api.target.settled(0.0).again
-    assert "the API server refuses 1 Events, which stay spooled: 403 Forbidden: not you" == api.target.problem
-    api.offer(event(1), now=1.0)
+    assert ((), 0.5) == (api.target.settled(0.0).again, api.target.wait(0.0))
+    assert (
+        "the API server refuses 1 Events, which stay spooled: 403 Forbidden: not you; namespaces that refuse: team-a"
+        == api.target.problem
+    )
+    assert (("web-0.1", 0.0),) == api.target.settled(0.5).again
+    api.offer(event(1), now=0.5)
     api.answer(LATER)
-    assert (("web-0.1", 1.0),) == api.target.settled(1.0).again
-    api.offer(event(1), now=2.0)
+    assert ((), 1.0) == (api.target.settled(0.5).again, api.target.wait(0.5))
+    assert (("web-0.1", 0.0),) == api.target.settled(1.5).again
+    api.offer(event(1), now=1.5)
     api.answer()
     assert (("web-0.1",), "") == (api.settled(), api.target.problem)
 
 
-def test_refused_ones_hold_up_others_only_when_they_are_many(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody forbids Events in one namespace; or in all, and then there is no sense in trying more."""
-    monkeypatch.setattr(module, "MAX_REFUSED", 2)
-    api.offer(event(1, "pod-1"), event(2, "pod-2"))
-    api.answer(LATER, count=1)
-    assert [True] == api.offer(event(3, "pod-3"))
+def test_a_namespace_that_refuses_holds_up_no_other(api: Api) -> None:
+    """Whatever it has waits for its turn, without a token of the node's and without a place among those under way."""
+    api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(2)))
     api.answer(LATER)
-    assert [False, True] == api.offer(event(4, "pod-4"), event(1, "pod-1"), now=9.0)
-    api.target.forget(["pod-2.2", "pod-3.3"])
+    api.settled()
+    assert [True] * 9 == api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(2, 11)))
 
-    assert [True] == api.offer(event(4, "pod-4"), now=9.0)
+    again = api.target.settled(0.0).again
+    assert (9, 1) == ([delay for _, delay in again].count(PARKED), [delay for _, delay in again].count(0.0))
+    assert [] == api.sent
+    assert [True, True] == api.offer(event(20, "web-0"), event(21, "web-1"))
+    assert 2 == len(api.poster.jobs)
+
+
+def test_refused_ones_are_tried_one_at_a_time(api: Api) -> None:
+    """After what was not tried yet, while that is not refused too often; the namespaces take turns."""
+    api.offer(*(event(number, f"{ns}-{number}", namespace=ns) for ns, number in (("a", 1), ("b", 2))))
+    api.answer(LATER)
+    api.offer(event(3, "a-3", namespace="a"), event(4, "b-4", namespace="b"))
+
+    tried = []
+    for _ in range(4):
+        (name,) = [name for name, delay in api.target.settled(0.0).again if delay == 0.0] or [""]
+        tried.append(name)
+        if name:
+            api.offer(event(int(name[-1]), name[:-2], namespace=name[0]))
+            assert () == tuple(name for name, delay in api.target.settled(0.0).again if delay == 0.0)
+            api.answer(LATER)
+    assert ["a-3.3", "b-4.4", "", ""] == tried
+
+
+def test_what_is_refused_often_is_asked_for_now_and_then() -> None:
+    """What was not tried yet waits too, then."""
+    refused = Refused(Bucket(1000, 1, 1000, 0.0), 600.0, longest)
+    for number in range(MAX_REFUSED + 3):
+        refused.park("evil", str(number), ("pod", "", ""))
+    for number in range(MAX_REFUSED):
+        assert (0.0, str(number)) == (refused.wait(0.0), refused.next(0.0))
+        refused.refuse("evil", str(number), ("pod", "", ""), "no", 0.0)
+
+    assert (0.5, "") == (refused.wait(0.0), refused.next(0.0))
+    assert "0" == refused.next(0.5)
+
+
+def test_what_is_refused_at_once_is_refused_once(api: Api) -> None:
+    """Several that were under way together do not make their namespace wait the longer."""
+    api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(3)))
+    api.answer(LATER)
+    api.settled()
+
+    assert 0.5 == api.target.wait(0.0)
+
+
+def test_a_namespace_that_takes_what_it_refused_is_as_any_other(api: Api) -> None:
+    """All that waits is offered at once, and what is like it is counted."""
+    api.offer(event(1, "evil-1", namespace="evil"))
+    api.answer(LATER)
+    api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(2, 5)))
+    assert ("evil-1.1", 0.0) == api.target.settled(600.0).again[-1]
+    api.offer(event(1, "evil-1", namespace="evil"), now=600.0)
+    api.answer()
+
+    settled = api.target.settled(600.0)
+    assert {("evil-2.2", 0.0), ("evil-3.3", 0.0), ("evil-4.4", 0.0)} == set(settled.again)
+    assert (("evil-1.1",), "") == (settled.done, api.target.problem)
+
+
+def test_what_the_spool_drops_is_refused_no_longer(api: Api) -> None:
+    """It is not offered again."""
+    api.offer(event(1))
+    api.answer(LATER)
+    api.target.forget(["web-0.1"])
+
+    assert ("", None) == (api.target.problem, api.target.wait(0.0))
+
+
+def test_a_refused_update_makes_its_namespace_wait(api: Api) -> None:
+    """An update of every series every few seconds would be no less than an Event of each."""
+    api.offer(event(1), event(2))
+    api.answer()
+    api.offer(event(3))
+    for now in range(10, 70, 10):
+        api.settled(now=now)
+        api.answer(LATER)
+    api.settled(now=70.0)
+
+    assert ([], 6.0) == (api.sent, api.target.wait(70.0))
+    api.settled(now=76.0)
+    api.answer()
+    assert (("web-0.3",), "") == (api.settled(now=76.0), api.target.problem)
+
+
+# Reports that stand for several victims.
+
+
+def several(number: int, count: int, **words: str) -> dict[str, Any]:
+    made = event(number, **words)
+    return made | {"series": {"count": count, "lastObservedTime": "2026-11-25T12:00:59.000000Z"}}
+
+
+def test_a_report_of_several_victims_is_posted_and_then_counted(api: Api) -> None:
+    """It is done when the last of them is counted; no Event begins with a series."""
+    api.offer(several(1, 5))
+    (job,) = api.poster.jobs
+    assert "series" not in job.body
+    api.answer()
+    assert () == api.settled()
+    assert () == api.settled(now=10.0)
+    api.answer()
+
+    assert ("web-0.1",) == api.settled(now=10.0)
+    assert {"web-0.1": 5} == api.events
+    assert {("OOMVictimKilled", "posted"): 1, ("OOMVictimKilled", "counted"): 4} == api.tally.events
+
+
+def test_a_report_of_several_victims_counts_as_many_in_a_series(api: Api) -> None:
+    """After a restart too, and not twice."""
+    api.offer(event(1))
+    api.answer()
+    api.offer(several(2, 5), event(3), event(4))
+    api.settled(now=10.0)
+    api.boot()
+    assert [True] == api.offer(several(2, 5))
+    api.settled(now=11.0)
+    api.answer()
+
+    assert "web-0.2" in api.settled(now=11.0)
+    assert 7 == api.events["web-0.1"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"metadata": {}},
+        {"regarding": None},
+        {"regarding": {"name": "x"}},
+        {"reason": None},
+        {"eventTime": "yesterday"},
+        {"series": {"count": 2}},
+        {"related": "policy"},
+    ],
+    ids=str,
+)
+def test_what_is_no_event_is_an_error_at_once(api: Api, wrong: dict[str, Any]) -> None:
+    """Whoever offers it can drop it; nothing is under way."""
+    given = {key: value for key, value in (event(1) | wrong).items() if value is not None}
+    with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
+        api.target.offer("web-0.1", given, 0.0)
+
+    assert [] == api.poster.jobs
 
 
 @pytest.mark.parametrize("outcome", [GONE, LATER])

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oompolicy_agent.api.outcome import DONE
+from oompolicy_agent.target import PARKED
+from tests.unit.agent.fakeapi import LATER
 from tests.unit.agent.fakeevents import LIMITS, Api, event
 
 if TYPE_CHECKING:
@@ -54,7 +57,23 @@ def test_a_restart_goes_on_counting(api: Api) -> None:
     assert 3 == api.events["web-0.1"]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"version": 2}', b'{"version": 1, "series": [{}]}', b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"version": 2}',
+        b'{"version": 1, "series": [{}]}',
+        b"\xff",
+        b"[" * 100_000,
+        b'{"version": 1, "series": [{"key": ["u", "c", "p"], "namespace": "n", "name": "e", "last_observed": "",'
+        b' "count": 1e30, "sending": []}]}',
+        b'{"version": 1, "series": [{"key": ["u", "c", "p"], "namespace": "n", "name": "e", "last_observed": "",'
+        b' "count": 99999999999, "sending": [[]]}]}',
+    ],
+    ids=range(9),
+)
 def test_unusable_series_are_left_out_with_a_word(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -65,20 +84,22 @@ def test_unusable_series_are_left_out_with_a_word(
     assert ["WARNING"] == [record.levelname for record in caplog.records]
 
 
-def test_a_full_disk_delays_an_update(api: Api) -> None:
-    """What it counts must be on disk first."""
+def test_a_full_disk_delays_no_update(api: Api) -> None:
+    """What it counts should be on disk first; to count one twice after a restart is better than to lose all."""
     api.offer(event(1), event(2))
     api.answer()
     api.offer(event(3))
     api.settings.series.mkdir()
     api.settled(now=10.0)
-
-    assert [] == api.sent
-    assert "repeated kills cannot be counted and stay spooled" in api.target.problem
-    api.settings.series.rmdir()
-    api.settled(now=20.0)
     api.answer()
-    assert (2, "") == (api.events["web-0.1"], api.target.problem)
+
+    assert (("web-0.3",), 2) == (api.settled(now=10.0), api.events["web-0.1"])
+    assert "a restart may count repeated kills twice: [Errno 21] Is a directory" in api.target.problem
+    api.settings.series.rmdir()
+    for number in (4, 5):
+        api.offer(event(number), now=11.0)
+    api.settled(now=20.0)
+    assert "" == api.target.problem
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(["kill", "kill", "answer", "wait", "restart"]), st.integers(0, 3))))
@@ -118,3 +139,90 @@ def test_all_are_accounted_for_whatever_happens(
         turn()
 
     assert (killed, {}) == (sum(api.events.values()), spool)
+
+
+class Spooler:
+    """What the reporter does, with victims of three pods, each in a namespace of its own."""
+
+    def __init__(self, api: Api) -> None:
+        self.api, self.now, self.killed = api, 0.0, 0
+        self.waiting: dict[str, dict[str, Any]] = {}
+        self.not_before: dict[str, float] = {}
+        self.forbidden: set[str] = set()
+
+    def kill(self, number: int) -> None:
+        """One victim, or a record of several."""
+        made = event(self.killed, f"pod-{number % 3}", namespace=f"team-{number % 3}")
+        count = 4 if number == 3 else 1
+        self.killed += count
+        if count > 1:
+            made |= {"series": {"count": count, "lastObservedTime": made["eventTime"]}}
+        self.waiting[made["metadata"]["name"]] = made
+        self.not_before[made["metadata"]["name"]] = 0.0
+
+    def answer(self) -> None:
+        """The API server takes what is sent, but for the namespaces that refuse."""
+        for _ in range(len(self.api.poster.jobs)):
+            forbidden = self.api.poster.jobs[0].namespace in self.forbidden
+            self.api.answer(LATER if forbidden else DONE, count=1)
+
+    def restart(self) -> None:
+        """All that was under way is offered again."""
+        self.api.boot()
+        self.not_before = dict.fromkeys(self.waiting, 0.0)
+
+    def turn(self) -> None:
+        for _ in range(2):
+            done, again = self.api.target.settled(self.now)
+            for name in done:
+                self.waiting.pop(name, None)
+            self.not_before |= {name: self.now + delay for name, delay in again}
+            for name, each in self.waiting.items():
+                if self.not_before[name] <= self.now:
+                    if not self.api.target.offer(name, each, self.now):
+                        break
+                    self.not_before[name] = PARKED
+
+
+STEPS = st.sampled_from(["kill", "kill", "answer", "answer", "wait", "restart", "forbid", "allow"])
+
+
+@given(steps=st.lists(st.tuples(STEPS, st.integers(0, 3)), max_size=60))
+def test_all_are_accounted_for_whoever_refuses(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    """Namespaces refuse and take again, in any order: each victim is counted once, and the others do not wait."""
+    node = Spooler(Api(tmp_path_factory.mktemp("state"), replace(LIMITS, under_way=2)))
+    for step, number in steps:
+        if step == "kill":
+            node.kill(number)
+        elif step == "answer":
+            node.answer()
+        elif step == "wait":
+            node.now += 10.0**number
+        elif step == "restart":
+            node.answer()
+            node.restart()
+        elif step == "forbid":
+            node.forbidden.add(f"team-{number % 3}")
+        else:
+            node.forbidden.discard(f"team-{number % 3}")
+        node.turn()
+    finish(node, {"team-0"})
+    assert {"team-0"} >= {each["metadata"]["namespace"] for each in node.waiting.values()}
+    finish(node, set())
+
+    assert (node.killed, {}) == (sum(node.api.events.values()), node.waiting)
+    assert "" == node.api.target.problem
+
+
+def finish(node: Spooler, forbidden: set[str]) -> None:
+    """Until all that is not forbidden has arrived: 15 minutes, in which no namespace waits for longer than ten."""
+    node.forbidden = forbidden
+    for _ in range(900):
+        if not node.waiting and not node.api.target.problem:
+            return
+        node.now += 1.0
+        node.turn()
+        node.answer()
+    node.turn()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.attach import Attachment, bypasses, look
+from oompolicy_agent.attach import Attachment, bypasses, ftrace_disabled, look
 from tests.unit.agent.fakes import BOOT
 
 if TYPE_CHECKING:
@@ -33,14 +33,15 @@ def node(tmp_path: Path) -> Path:
     for name in GOOD["links"]:
         (tmp_path / "bpffs/links/3f2a").mkdir(parents=True, exist_ok=True)
         (tmp_path / "bpffs/links/3f2a" / name).touch()
-    (tmp_path / "vm").mkdir()
+    for folder in ("vm", "kernel"):
+        (tmp_path / "sys" / folder).mkdir(parents=True)
     (tmp_path / "run").mkdir()
     return tmp_path
 
 
 def seen(node: Path, **changes: object) -> Attachment:
     (node / "run/loader.json").write_text(json.dumps({**GOOD, **changes}))
-    return look(node / "run", node / "bpffs", BOOT, node / "vm")
+    return look(node / "run", node / "bpffs", BOOT, node / "sys")
 
 
 def test_a_good_node_enforces(node: Path) -> None:
@@ -80,7 +81,7 @@ def test_a_report_that_cannot_be_read_is_a_problem(node: Path, content: bytes | 
     """As is none at all; the kernel's version is known all the same."""
     if content is not None:
         (node / "run/loader.json").write_bytes(content)
-    found = look(node / "run", node / "bpffs", BOOT, node / "vm")
+    found = look(node / "run", node / "bpffs", BOOT, node / "sys")
 
     assert str(node / "run/loader.json") in found.problem
     assert found.kernel_version
@@ -107,8 +108,8 @@ def test_links_may_be_closed_to_listing(node: Path, monkeypatch: pytest.MonkeyPa
 
 def test_sysctls_that_go_round_the_hook_are_said(node: Path) -> None:
     """As they are now, not as the loader found them; what else it warned of stays."""
-    (node / "vm/panic_on_oom").write_text("0\n")
-    (node / "vm/oom_kill_allocating_task").write_text("1\n")
+    (node / "sys/vm/panic_on_oom").write_text("0\n")
+    (node / "sys/vm/oom_kill_allocating_task").write_text("1\n")
     found = seen(node, warnings=["vm.panic_on_oom=1: old", "the module is of another version"])
 
     assert (
@@ -116,3 +117,15 @@ def test_sysctls_that_go_round_the_hook_are_said(node: Path) -> None:
         "vm.oom_kill_allocating_task=1: the kernel kills whoever asked for memory, whatever its priority",
     ) == found.warnings
     assert () == bypasses(node / "nothing")
+
+
+@pytest.mark.parametrize(("value", "disabled"), [("0\n", True), ("1\n", False), (None, False)])
+def test_without_ftrace_the_node_does_not_enforce(node: Path, value: str | None, *, disabled: bool) -> None:
+    """1 is the good value, unlike that of the other sysctls; a kernel without ftrace has no such sysctl."""
+    if value is not None:
+        (node / "sys/kernel/ftrace_enabled").write_text(value)
+    found = seen(node)
+
+    assert (disabled, not disabled) == (ftrace_disabled(node / "sys"), found.enforcing)
+    assert disabled == found.disabled.startswith("kernel.ftrace_enabled=0: ")
+    assert ("", ()) == (found.problem, found.warnings)

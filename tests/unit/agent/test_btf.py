@@ -49,16 +49,16 @@ class Blob:
         return header + self.types + self.strings
 
 
-def elf(btf: bytes) -> bytes:
-    """An ELF file with sections ``, `.BTF` and `.shstrtab`."""
-    names = b"\0.BTF\0.shstrtab\0"
-    table = 64 + len(btf) + len(names)
-    sections = [(0, 0, 0), (1, 64, len(btf)), (6, 64 + len(btf), len(names))]
+def elf(content: bytes, name: str = ".BTF") -> bytes:
+    """An ELF file with sections ``, `name` and `.shstrtab`."""
+    names = f"\0{name}\0.shstrtab\0".encode()
+    table = 64 + len(content) + len(names)
+    sections = [(0, 0, 0), (1, 64, len(content)), (len(name) + 2, 64 + len(content), len(names))]
     headers = b"".join(struct.pack("<IIQQQQIIQQ", name, 1, 0, 0, at, size, 0, 0, 0, 0) for name, at, size in sections)
     head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + struct.pack(
         "<HHIQQQIHHHHHH", 1, 247, 1, 0, 0, table, 0, 64, 0, 0, 64, 3, 2
     )
-    return head + btf + names + headers
+    return head + content + names + headers
 
 
 @pytest.fixture

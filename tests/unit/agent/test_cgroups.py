@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.cgroups import Name, NotCgroup2Error, is_cgroup2, parse_name, scan
+from oompolicy_agent.cgroups import Name, NotCgroup2Error, is_cgroup2, parse_name, parse_outside, parse_path, scan
 from tests.unit.agent.fakes import APP, PAUSE, STATIC_UID, SYSTEMD, UID, id_of, make, tree_of
 
 if TYPE_CHECKING:
@@ -124,6 +124,87 @@ def test_a_static_pod_has_a_uid_without_dashes(tmp_path: Path) -> None:
     make(tmp_path, f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{STATIC_UID}.slice")
 
     assert [STATIC_UID] == list(tree_of(tmp_path).pods)
+
+
+@pytest.mark.parametrize(
+    ("path", "uid"),
+    [
+        ("kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podstatic_web_1.slice", "static-web-1"),
+        ("kubepods.slice/kubepods-podstatic_web_1.slice", "static-web-1"),
+        ("kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-podstatic_web_1.slice", "static-web-1"),
+        ("kubepods/besteffort/podstatic-web-1", "static-web-1"),
+        ("kubepods/podmy-pod-1", "my-pod-1"),
+        ("kubepods/podpod", "pod"),
+    ],
+)
+def test_a_static_pod_may_have_any_uid(tmp_path: Path, path: str, uid: str) -> None:
+    """Its manifest sets it; that the cgroup is a pod's is told by its place."""
+    make(tmp_path, f"{path}/{APP}", "podruntime.slice", "kubepods/other")
+
+    assert [uid] == list(tree_of(tmp_path).pods)
+    assert [Name("pod", uid), Name("container", APP)] == list(parse_path(["", *path.split("/"), APP])[-2:])
+
+
+def test_names_count_in_their_place_only() -> None:
+    """A node that is a container has a container above kubepods; what a container makes lies below it."""
+    path = f"docker/{PAUSE}/kubepods/burstable/pod{UID}/crio-{APP}/kubepods/pod{STATIC_UID}/{PAUSE}"
+    expected = (Name("kubepods"), Name("qos", "Burstable"), Name("pod", UID), Name("container", APP))
+
+    assert (None, None, *expected, None, None, None) == parse_path(path.split("/"))
+    assert (None, None) == parse_path([f"pod{UID}", APP])
+    assert (Name("kubepods"), None, None) == parse_path(["kubepods", "other", f"pod{UID}"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"system.slice/containerd.service/kubepods-burstable-pod{DASHED}.slice:cri-containerd:{APP}",
+        f"kubepods-burstable-pod{DASHED}.slice:cri-containerd:{APP}",
+        f"kubepods-besteffort-pod{DASHED}.slice:crio:{APP}/nested/{PAUSE}",
+        f"system.slice/docker.service/kubepods-burstable-pod{DASHED}.slice/{APP}",
+        f"system.slice/kubepods-burstable-pod{DASHED}.slice/docker-{APP}.scope",
+        f"pod{UID}/{APP}",
+    ],
+)
+def test_a_container_outside_of_its_pod_has_both_ids_in_its_name(path: str) -> None:
+    """As runc names it where kubelet and runtime use different cgroup drivers."""
+    assert (UID, APP) == parse_outside(["", *path.split("/")])
+
+
+@pytest.mark.parametrize(
+    "path", ["", f"{SYSTEMD}/cri-containerd-{APP}.scope", f"system.slice/docker-{APP}.scope", f"pod{UID}/x/{APP}"]
+)
+def test_other_paths_are_not_outside(path: str) -> None:
+    """Containers in their pods, those of the host, and what only looks a little like one."""
+    assert parse_outside(["", *path.split("/")]) is None
+
+
+def test_a_user_of_the_host_makes_no_root(tmp_path: Path) -> None:
+    """systemd gives each user, and many services, a cgroup of their own."""
+    real = f"{SYSTEMD}/cri-containerd-{APP}.scope"
+    users = [f"{place}/{SYSTEMD}/cri-containerd-{PAUSE}.scope" for place in ("a", "user.slice/user-1000.slice/x")]
+    make(tmp_path, real, *users)
+    for place in ("a/kubepods.slice", "user.slice/user-1000.slice/x/kubepods.slice"):
+        os.chown(tmp_path / place, os.getuid() + 1000, -1)
+    tree = tree_of(tmp_path)
+
+    assert (str(tmp_path / "kubepods.slice"),) == tree.roots
+    assert [APP] == list(tree.pods[UID].containers)
+
+
+def test_a_pod_stays_in_the_outermost_tree(tmp_path: Path) -> None:
+    """Whatever the order in which the tree is listed."""
+    make(tmp_path, f"{SYSTEMD}/cri-containerd-{APP}.scope", f"a/{SYSTEMD}/cri-containerd-{PAUSE}.scope")
+
+    assert id_of(tmp_path, SYSTEMD) == tree_of(tmp_path).pods[UID].id
+
+
+def test_where_the_owner_of_the_tree_made_no_root_all_count(tmp_path: Path) -> None:
+    """A node without root: its kubelet's user owns a part of the tree only."""
+    make(tmp_path, SYSTEMD)
+    os.chown(tmp_path / "kubepods.slice", os.getuid() + 1000, -1)
+
+    assert [UID] == list(tree_of(tmp_path).pods)
 
 
 def test_nested_cgroups_belong_to_their_container(tmp_path: Path) -> None:

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import select
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +25,7 @@ from oompolicy_agent.settings import Settings
 from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from oompolicy.manifests import Manifests
 
@@ -311,3 +314,73 @@ def test_the_same_object_in_two_files_is_a_problem(folder: Path) -> None:
     (problem,) = reader.load().problems
 
     assert (str(folder / "b.yaml"), "OOMPolicy/web") == (problem.file, problem.object)
+
+
+# What the kernel counts per user.
+
+OTHER_USER = 54_321
+
+
+def as_another_user(do: Callable[[], None]) -> int:
+    """Do it in a process of a user who has nothing else, so that no other test lacks what it uses up; exit status."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(OTHER_USER, OTHER_USER, OTHER_USER)
+                os.setresuid(OTHER_USER, OTHER_USER, OTHER_USER)
+            do()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def all_instances() -> list[Inotify]:
+    taken: list[Inotify] = []
+    try:
+        while True:
+            taken.append(Inotify())
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+    return taken
+
+
+def test_without_an_inotify_instance_nothing_is_told_and_nothing_breaks() -> None:
+    """Another container of the same uid has them all; as soon as there is one again, changes are told."""
+
+    def look() -> None:
+        taken = all_instances()
+        with tempfile.TemporaryDirectory() as name:
+            watch = FolderWatch(Path(name))
+            assert not watch.changed()
+            assert "; raise fs.inotify.max_user_instances" in watch.problem
+            taken.pop().close()
+            watch.renew()
+            (Path(name) / "a.yaml").write_text("a")
+            assert select.select([watch.fd], [], [], 5)[0]
+            assert (True, "") == (watch.changed(), watch.problem)
+            watch.close()
+
+    assert 0 == as_another_user(look)
+
+
+def test_a_folder_is_read_without_an_inotify_instance() -> None:
+    """The look that the full check takes finds what nobody told."""
+
+    def look() -> None:
+        all_instances()
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            made = FolderSource(folder, Settings(manifests=folder, node="node-1"), Problems())
+            made.start()
+            (folder / "policy.json").write_text(json.dumps(raw_policy()))
+            assert made.look()
+            assert made.reload()
+            assert "max_user_instances" in made.unwatched
+            made.close()
+
+    assert 0 == as_another_user(look)

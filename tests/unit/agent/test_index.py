@@ -122,17 +122,6 @@ def test_old_tombstones_go_and_the_bound_holds_at_once() -> None:
     assert TOMBSTONES == len([each for each in range(TOMBSTONES + 20) if index.get(each)])
 
 
-def test_pods_are_known_as_soon_as_their_root_is() -> None:
-    """Without a root nothing is known of where pods are, and a cgroup that is not known may be one of theirs."""
-    index, root = Index(), {7: Owner("kubepods", "/x")}
-    before = index.knows_pods
-    index.update(root, now=0)
-    present = index.knows_pods
-    index.update({}, now=1)
-
-    assert (False, True, True) == (before, present, index.knows_pods)
-
-
 def test_a_pod_of_which_nothing_changed_is_not_looked_at_again(tree: Tree) -> None:
     """One of 110 pods changes at a time, and the kernel waits for nobody."""
     pods, owners = [pod()], Owners()

@@ -103,6 +103,29 @@ def test_only_what_concerns_pods_asks_for_a_scan(tmp_path: Path) -> None:
     assert not announced.heard(announcement(1002, service))
 
 
+def test_what_is_made_in_a_container_asks_for_no_scan(tmp_path: Path) -> None:
+    """A container that may make cgroups makes as many as it likes, one in the other too."""
+    container, pod = make(tmp_path, f"{SYSTEMD}/cri-containerd-{APP}.scope", SYSTEMD)
+    announced = Announced()
+    announced.scanned(tree_of(tmp_path), 1)
+    new = [announced.heard(announcement(each, parent)) for each, parent in [(7, pod), (8, 7), (9, 8), (10, 9)]]
+
+    assert not announced.heard(announcement(1 << 60, container))
+    assert not announced.heard(announcement(1 << 60, container, CgroupChange.RMDIR))
+    # A container that no scan has shown yet may be a pod.
+    assert [True, True, False, False] == new
+
+
+def test_a_new_pod_is_followed_down_to_its_containers(tmp_path: Path) -> None:
+    """They are announced before a scan shows their pod."""
+    (qos,) = make(tmp_path, SYSTEMD.rpartition("/")[0])
+    announced = Announced()
+    announced.scanned(tree_of(tmp_path), 1)
+
+    assert announced.heard(announcement(1000, qos))
+    assert announced.heard(announcement(1001, 1000))
+
+
 def test_what_was_not_visible_yet_is_looked_for_again(tmp_path: Path) -> None:
     """The kernel announces a cgroup before it shows it: a few times, later and later."""
     (pod,) = make(tmp_path, SYSTEMD)

@@ -8,22 +8,18 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from oompolicy_agent import main as module
-from oompolicy_agent.health import probe, serve
 from oompolicy_agent.main import main
 from oompolicy_agent.settings import parse
+from tests.cluster.ports import reserved_port
 from tests.unit.agent.fakes import raw_policy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 AGENT = Path(__file__).parents[3] / "agent"
 POLICY = Path(__file__).parents[3] / "operator"
@@ -118,24 +114,25 @@ def test_missing_credentials_are_said(
     assert sentence in caplog.text
 
 
-def test_a_second_agent_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("lock", ["run-dir/agent.lock", "state-dir/lock"], ids=["of its own", "of version 0.1"])
+def test_a_second_agent_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture, lock: str) -> None:
     """Two readers would take records from each other."""
     arguments = flags(tmp_path)
-    with (tmp_path / "state-dir/lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with (tmp_path / lock).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
 
         assert 1 == main(arguments)
-    assert "another agent runs on this node" in caplog.text
+    assert f"another agent runs on this node: it holds {tmp_path / lock}" in caplog.text
 
 
-def test_an_unusable_state_directory_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """One sentence, exit status 1."""
+def test_a_state_directory_that_is_a_file_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One sentence, exit status 1: the command line is wrong."""
     arguments = flags(tmp_path)
     (tmp_path / "state-dir").rmdir()
     (tmp_path / "state-dir").write_text("a file")
 
     assert 1 == main(arguments)
-    assert "the state directory cannot be used" in caplog.text
+    assert f"the state directory cannot be used: {tmp_path / 'state-dir'} is a file" in caplog.text
 
 
 def test_a_missing_library_is_said(
@@ -184,34 +181,31 @@ def test_a_signal_ends_it_in_order(tmp_path: Path) -> None:
     ]
 
 
-@pytest.fixture
-def reasons() -> list[str]:
-    return []
+def test_a_client_that_says_nothing_takes_no_probe_from_the_agent(tmp_path: Path) -> None:
+    """Any pod of the cluster reaches the port, and the kubelet would kill the agent for it."""
+    paths = os.pathsep.join(map(str, (AGENT, POLICY)))
+    with reserved_port() as port:
+        command = [sys.executable, "-m", "oompolicy_agent", *flags(tmp_path), "--listen", f"127.0.0.1:{port}"]
+        with subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+        ) as agent:
+            assert agent.stderr
+            assert any("running on node node-1" in line for line in agent.stderr)
+            try:
+                answer = probed_beside_a_slow_client(port)
+            finally:
+                agent.terminate()
+
+    assert b"ok\n" == answer
+    assert 0 == agent.returncode
 
 
-@pytest.fixture
-def port(reasons: list[str]) -> Iterator[int]:
-    with ExitStack() as stack:
-        server = serve(("127.0.0.1", 0), {"/readyz": probe(lambda: tuple(reasons))})
-        stack.callback(server.server_close)
-        stack.callback(server.shutdown)
-        yield int(server.server_address[1])
-
-
-def asked(port: int, path: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read().decode()
-    connection.close()
-    return answer.status, body
-
-
-def test_a_probe_says_why_not(port: int, reasons: list[str]) -> None:
-    """200 while there is nothing to say, 503 with the sentences otherwise."""
-    before = asked(port, "/readyz")
-    reasons += ["ü: one", "two"]
-
-    assert (200, "ok\n") == before
-    assert (503, "ü: one\ntwo\n") == asked(port, "/readyz?verbose")
-    assert (404, "not found\n") == asked(port, "/other")
+def probed_beside_a_slow_client(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 10) as slow:
+        slow.sendall(b"G")
+        probe = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            probe.request("GET", "/livez")
+            return probe.getresponse().read()
+        finally:
+            probe.close()

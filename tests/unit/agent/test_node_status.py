@@ -104,6 +104,14 @@ def test_what_does_not(area: Area) -> None:
             replace(ATTACHED, warnings=("vm.panic_on_oom=1: bad",)),
             ("True", "Bypassed", "backend EvaluateTask, hook Module; vm.panic_on_oom=1: bad"),
         ),
+        (
+            replace(ATTACHED, disabled="no ftrace", warnings=("vm.panic_on_oom=1: bad",)),
+            ("False", "Bypassed", "no ftrace; vm.panic_on_oom=1: bad; backend EvaluateTask, hook Module"),
+        ),
+        (
+            replace(ATTACHED, backend="ObserveOnly", hook="None", message="no hook", disabled="no ftrace"),
+            ("False", "ObserveOnly", "no ftrace; no hook"),
+        ),
     ],
 )
 def test_enforcing_says_how_or_why_not(attachment: Attachment, expected: tuple[str, str, str]) -> None:

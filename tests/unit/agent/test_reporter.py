@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from oompolicy.model import Defaults
 from oompolicy_agent import reporter as module
 from oompolicy_agent.index import Owners
-from oompolicy_agent.spool import Spool
+from oompolicy_agent.spool import MAX_EACH, Spool
 from tests.unit.agent.fakereporting import CONTAINER, Node
 from tests.unit.agent.fakes import APP, BOOT, ids_along, old_record, pod, record
 
@@ -191,6 +192,38 @@ def test_an_unusable_file_is_passed_over(node: Node) -> None:
     node.run()
 
     assert (1, ()) == (len(node.written), node.spool.pending)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"event": {"eventTime": "2026-11-25T12:00:00.000001Z", "note": "x"}, "summary": {}},
+        {"event": {"eventTime": "2026-11-25T12:00:00.000001Z", "note": "x", "metadata": 7}, "summary": {}},
+    ],
+    ids=["no metadata", "other metadata"],
+)
+def test_whatever_one_record_raises_drops_that_record(tmp_path: Path, report: object, caplog: Any) -> None:  # noqa: ANN401
+    """Another version wrote it, say; it is counted and said, and the next one is reported."""
+    (tmp_path / "spool").mkdir()
+    head = {"version": 1, "bootId": BOOT, "realtimeOffsetNs": 0, "report": report}
+    (tmp_path / "spool/0123456789abcdef.victim").write_text(json.dumps(head) + "\n")
+    node = Node(tmp_path)
+    node.kill("system.slice", tgid=2)
+    node.run()
+
+    assert (1, (), 1) == (len(node.written), node.spool.pending, node.spool.dropped)
+    assert "spooled victim 0123456789abcdef cannot be used and is dropped" in caplog.text
+
+
+def test_a_record_of_several_victims_says_how_many(node: Node) -> None:
+    """And when the last of them died."""
+    for tgid in range(1, MAX_EACH + 4):
+        node.spool.add(bytes(record("system.slice", ids_along(node.root, "system.slice"), victim_tgid=tgid)))
+    while node.run() == 0.0:
+        pass
+
+    assert MAX_EACH == len(node.written)
+    assert [4] == [each["series"]["count"] for each in node.written if "series" in each]
 
 
 def test_a_crash_after_the_report_reports_it_once(node: Node) -> None:

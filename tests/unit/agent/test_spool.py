@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oompolicy_agent import spool as module
+from oompolicy_agent.layout import VictimFlag
 from oompolicy_agent.report import Report
-from oompolicy_agent.spool import MAX_REPORTED, Spool, Spooled, realtime_offset_ns
+from oompolicy_agent.spool import MAX_EACH, MAX_REPORTED, Spool
+from oompolicy_agent.spooled import Spooled, realtime_offset_ns
 from tests.unit.agent.fakes import BOOT, record
 
 if TYPE_CHECKING:
@@ -58,6 +60,57 @@ def test_the_same_record_again_is_the_same_victim(tmp_path: Path) -> None:
     made.done(name)
     assert made.add(raw(boottime_ns=8)) is None
     assert made.add(raw(2)) is not None
+
+
+OLDER: dict[str, int] = {"flags": VictimFlag.SELECTED, "candidates": 1}
+NEWER: dict[str, int] = {"flags": VictimFlag.SELECTED | VictimFlag.CHANGED, "candidates": 4}
+
+
+@pytest.mark.parametrize("first", [OLDER, {"flags": 0, "candidates": 0}])
+def test_of_two_versions_of_the_program_the_one_that_was_asked_more_is_kept(
+    tmp_path: Path, first: dict[str, int]
+) -> None:
+    """The older one is asked about the rest alone, reports first, and does not know which process was spared."""
+    made = spool(tmp_path)
+    name = made.add(raw(**first))
+    assert name is not None
+
+    assert made.add(raw(**NEWER)) is None
+    assert made.add(raw(**first)) is None
+    kept = made.read(name)
+    assert kept is not None
+    assert (raw(**NEWER), (name,)) == (kept.raw, made.pending)
+    assert [f"{name}.victim"] == names(tmp_path)
+
+
+def test_a_report_that_is_finished_is_not_made_anew(tmp_path: Path) -> None:
+    """By then its pod may be forgotten, and the record could not be named again."""
+    made = spool(tmp_path)
+    name = made.add(raw(**OLDER))
+    assert name is not None
+    spooled = made.read(name)
+    assert spooled is not None
+    made.keep(name, spooled, REPORT)
+
+    assert made.add(raw(**NEWER)) is None
+    kept = made.read(name)
+    assert kept is not None
+    assert REPORT == kept.report
+
+
+def test_a_record_that_waits_for_the_disk_is_replaced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And stays one victim, on disk or in memory."""
+    made = spool(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _no_space)
+        name = made.add(raw(**OLDER))
+        assert name is not None
+        assert made.add(raw(**NEWER)) is None
+        kept = made.read(name)
+    made.retry_held()
+
+    assert kept is not None
+    assert (raw(**NEWER), (name,)) == (kept.raw, made.pending)
 
 
 def test_a_crash_before_the_rename_leaves_nothing(tmp_path: Path) -> None:
@@ -170,7 +223,17 @@ def test_memory_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 0, "report": {}}\n',
         b'{"report": {"event": {"eventTime": "", "note": ""}, "summary": {}}}\n',
         b"\xff\n",
+        b"[" * 100_000 + b"\n",
+        b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 1e30}\n' + bytes(record()),
+        b'{"version": 1, "bootId": "x", "realtimeOffsetNs": %d}\n' % 10**30 + bytes(record()),
+        b'{"version": 1, "bootId": "x", "realtimeOffsetNs": %d}\n' % -(10**30) + bytes(record()),
+        b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 0, "repeats": "many"}\n' + bytes(record()),
+        b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 0, "lastNs": %d}\n' % 10**30 + bytes(record()),
+        b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 0}\n' + bytes(record()) + b"of another layout",
+        b'{"version": 1, "bootId": "x", "realtimeOffsetNs": 0, "report": {"event":'
+        b' {"eventTime": "0000-99-01T00:00:00Z", "note": ""}, "summary": {}}}\n',
     ],
+    ids=range(14),
 )
 def test_a_file_that_cannot_be_used_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
     """With a word, and the next one is read."""
@@ -208,6 +271,132 @@ def test_a_record_of_another_size_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has 5 bytes, expected 1656, or 1456 from before"):
         spool(tmp_path).add(b"short")
     assert [] == names(tmp_path)
+
+
+# What one container may take.
+
+OTHER = "kubepods.slice/kubepods-pod{:08}_bc8f_41cc_8570_f0ae38ab242e.slice/cri-containerd-" + "ab" * 32 + ".scope"
+
+
+def of_pod(number: int, tgid: int, **fields: Any) -> bytes:  # noqa: ANN401
+    return bytes(record(OTHER.format(number), (1, 2, 3, 4), victim_tgid=tgid, **fields))
+
+
+def stands_for(made: Spool) -> int:
+    """How many victims the spool knows of."""
+    return sum(1 + spooled.repeats for name in made.pending if (spooled := made.read(name)))
+
+
+def test_beyond_its_share_a_containers_victims_are_counted(tmp_path: Path) -> None:
+    """In its newest record; the others' stay, and so does the number, also for the next agent."""
+    made = spool(tmp_path)
+    first = [made.add(of_pod(number, number)) for number in range(2, 7)]
+    came = [made.add(of_pod(1, tgid, boottime_ns=tgid * 10**9)) for tgid in range(1000, 1000 + 3 * MAX_EACH)]
+    newest = made.read(came[MAX_EACH - 1] or "")
+
+    assert [None] * 2 * MAX_EACH == came[MAX_EACH:]
+    assert (*first, *came[:MAX_EACH]) == made.pending
+    assert newest is not None
+    assert 2 * MAX_EACH == newest.repeats
+    assert abs((1000 + 3 * MAX_EACH - 1) * 10**9 + newest.realtime_offset_ns - newest.last_ns) < 10**9
+    assert 5 + 3 * MAX_EACH == stands_for(made) == stands_for(spool(tmp_path))
+    assert 0 == made.dropped
+
+
+def test_a_victim_that_is_counted_is_counted_once(tmp_path: Path) -> None:
+    """Two program generations deliver it."""
+    made = spool(tmp_path)
+    for tgid in [*range(MAX_EACH + 1), MAX_EACH]:
+        made.add(of_pod(1, tgid))
+
+    assert MAX_EACH + 1 == stands_for(made)
+
+
+def test_a_record_whose_report_is_on_its_way_counts_no_more(tmp_path: Path) -> None:
+    """The report has said how many there are: the next victim has a record of its own, which counts the rest."""
+    made = spool(tmp_path)
+    for tgid in range(MAX_EACH):
+        made.complete(made.add(of_pod(1, tgid)) or "")
+    own, more = made.add(of_pod(1, 1000)), made.add(of_pod(1, 1001))
+
+    assert (MAX_EACH + 1, None) == (len(made.pending), more)
+    found = made.read(own or "")
+    assert found is not None
+    assert 1 == found.repeats
+
+
+def test_what_an_earlier_agent_left_counts_no_more(tmp_path: Path) -> None:
+    """It may have been sent."""
+    before = spool(tmp_path)
+    for tgid in range(MAX_EACH):
+        before.add(of_pod(1, tgid))
+    made = spool(tmp_path)
+    for name in made.pending:
+        made.read(name)
+        made.untouched(name)
+
+    assert made.add(of_pod(1, 1000)) is not None
+
+
+def test_a_finished_report_goes_on_counting(tmp_path: Path) -> None:
+    """It takes the record's place while nothing can be sent."""
+    made = spool(tmp_path)
+    for tgid in range(MAX_EACH):
+        name = kept(made, of_pod(1, tgid))
+    made.add(of_pod(1, 1000))
+    found = made.read(name)
+
+    assert found is not None
+    assert (REPORT, 1) == (found.report, found.repeats)
+
+
+def test_the_container_with_the_most_gives_way(tmp_path: Path) -> None:
+    """Not the oldest of all: those of others stay, also where an earlier agent left them."""
+    before = spool(tmp_path)
+    others = [before.add(of_pod(number, number)) for number in range(2, 7)]
+    for tgid in range(1000, 1020):
+        before.add(of_pod(1, tgid))
+    made = spool(tmp_path, max_files=20)
+    for tgid in range(2000, 2020):
+        made.add(of_pod(1, tgid))
+
+    assert (20, 25) == (len(made.pending), made.dropped)
+    assert set(others) <= set(made.pending)
+
+
+def test_nested_cgroups_are_their_containers(tmp_path: Path) -> None:
+    """Who may make cgroups has no more room for it."""
+    made = spool(tmp_path)
+    for tgid in range(2 * MAX_EACH):
+        made.add(bytes(record(f"{OTHER.format(1)}/deep{tgid}", (1, 2, 3, 4, 5), victim_tgid=tgid)))
+
+    assert MAX_EACH == len(made.pending)
+
+
+# What came back.
+
+
+def test_what_was_reported_and_is_there_again_is_removed(tmp_path: Path) -> None:
+    """After a power loss: the removal had not reached the disk, and the checkpoint had."""
+    made = spool(tmp_path)
+    name = made.add(raw())
+    assert name is not None
+    made.remember((name,))
+
+    assert ((), [], 0) == (made.pending, names(tmp_path), made.dropped)
+
+
+def test_a_removal_is_made_to_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the next turn, one for all."""
+    made = spool(tmp_path)
+    for tgid in (1, 2):
+        made.done(made.add(raw(tgid)) or "")
+    synced: list[Path] = []
+    monkeypatch.setattr(module, "sync_folder", synced.append)
+    made.retry_held()
+    made.retry_held()
+
+    assert [tmp_path / "spool"] == synced
 
 
 # Finished reports.

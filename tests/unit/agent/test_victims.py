@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,6 +70,60 @@ def test_the_kernels_names_do_where_the_index_knows_nothing(root: Path, path: st
     make(root, path)
 
     assert ("web-0", "app") == whose(named(root, path, pods=(pod(),)))
+
+
+@pytest.mark.parametrize("place", ["user.slice/user-1000.slice/x", "system.slice/x.service"])
+def test_names_in_a_tree_of_somebody_else_are_nobodys(root: Path, index: Index, place: str) -> None:
+    """A user of the host makes cgroups with the names of a pod."""
+    path = f"{place}/{SYSTEMD}/cri-containerd-{PAUSE}.scope"
+    make(root, path)
+
+    assert HOST == named(root, path, index, (pod(),)).owner
+
+
+OUTSIDE = "ef" * 32
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"system.slice/containerd.service/{SYSTEMD.rpartition('/')[2]}:cri-containerd:{OUTSIDE}",
+        f"system.slice/docker.service/{SYSTEMD.rpartition('/')[2]}/{OUTSIDE}",
+    ],
+)
+def test_a_container_outside_of_its_pod_is_named_by_both_ids(root: Path, index: Index, path: str) -> None:
+    """If the kubelet reports it: with different cgroup drivers that is where the runtime puts it."""
+    make(root, path)
+    other, reported = pod(), pod(containers={"app": (OUTSIDE,)})
+
+    assert ("web-0", "app") == whose(named(root, path, index, (reported,)))
+    assert HOST == named(root, path, index, (other,)).owner
+
+
+def test_the_names_of_a_container_in_its_place_are_not_believed_elsewhere(root: Path, index: Index) -> None:
+    """Everybody on the host can read and copy them."""
+    path = f"user.slice/{SYSTEMD.rpartition('/')[2]}:cri-containerd:{APP}"
+    make(root, path)
+
+    assert HOST == named(root, path, index, (pod(),)).owner
+
+
+@pytest.mark.parametrize("node", [f"docker/{PAUSE}", f"system.slice/docker-{PAUSE}.scope", f"libpod-{PAUSE}.scope"])
+def test_the_scope_on_a_node_that_is_a_container(root: Path, node: str) -> None:
+    """Known by the names only: the container above kubepods is the node, not a pod's container."""
+    path = f"{node}/{SYSTEMD}/crio-{APP}.scope"
+    make(root, f"{path}/nested")
+    ids = ids_along(root, f"{path}/nested")
+    scopes = [named(root, f"{path}/nested", scope_cgroup_id=each).scope for each in ids[-4:]]
+
+    assert ["Kubepods", "Pod", "Container", "Other"] == scopes
+
+
+def test_a_forged_mirror_pod_has_no_victims(root: Path) -> None:
+    """The pod whose own uid is in the name of the cgroup has them."""
+    forged = replace(pod("x", uid="another", cgroup_uid=UID), namespace="z-tenant")
+
+    assert ("web-0", "app") == whose(named(root, CONTAINER, pods=(pod(), forged)))
 
 
 def test_a_container_between_two_scans_is_named_by_its_id(root: Path, index: Index) -> None:

@@ -135,6 +135,27 @@ def test_a_definition_is_waited_for(cluster: Cluster, server: Server, caplog: py
     assert [True] == defined
 
 
+def test_a_watch_that_ended_is_begun_again_when_policies_can_be_listed(
+    cluster: Cluster, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not before: its definition may be gone. What went meanwhile is missing from that list."""
+    cluster.policies = ["a", "b"]
+    defined: list[bool] = []
+    loop = Loop(Connection(server.configuration), HURRIED, Metrics(), lambda: defined.append(True))
+    loop.turn()
+    cluster.policies = ["b"]
+    gone = Answer(404, status(404, "NotFound", "the server could not find the requested resource"))
+    cluster.refuses["/apis/oompolicy.dev/v1alpha1/oompolicies"] = gone
+    loop.post(loop.policies_unwatched)
+    loop.turn()
+    assert [True] == defined
+    assert "OOMPolicy is not defined: apply crds/" in caplog.text
+    cluster.refuses.clear()
+    turn_until(loop, lambda: len(defined) == 2)
+
+    assert ["b"] == list(loop.state.policies.known)
+
+
 def test_a_busy_server_is_asked_again_when_it_said(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
     """By nobody meanwhile: what is refused to one would be to the others."""
     cluster.policies = ["a", "b"]

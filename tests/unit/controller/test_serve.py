@@ -20,9 +20,8 @@ def serving(*reasons: str, host: str = "127.0.0.1") -> Iterator[str]:
     metrics = Metrics()
     metrics.leader.set(1)
     server = serve((host, 0), metrics.registry, {"/readyz": lambda: reasons})
-    yield f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    yield f"http://{f'[{host}]' if ':' in host else host}:{server.address[1]}"
+    server.close()
 
 
 def get(url: str) -> tuple[int, str]:

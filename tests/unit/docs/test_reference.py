@@ -29,6 +29,7 @@ from oompolicy_agent.reasons import Area, EventReason, Reason
 from oompolicy_agent.tally import Tally
 from oompolicy_agent.victims import HOST, Scope
 from tests.unit.agent.fakes import pod
+from tests.unit.agent.test_btf import elf
 from tests.unit.agent.test_events import APP_OWNER, CHANGED, named
 from tests.unit.agent.test_node_status import ATTACHED, GOOD
 from tests.unit.controller.test_policystatus import known
@@ -48,12 +49,15 @@ AREAS: Final[tuple[Area, ...]] = get_args(Area)
 ATTACHMENTS: Final = (
     ATTACHED,
     replace(ATTACHED, warnings=("vm.panic_on_oom=1",)),
+    replace(ATTACHED, disabled="kernel.ftrace_enabled=0"),
     replace(ATTACHED, problem="the loader has not run"),
     Attachment("ObserveOnly", "None", "6.12.107", "", "no hook", ()),
     Attachment("OfTomorrow", "Kernel", "6.12.107", "", "", ()),
 )
 BAD_NODES: Final[tuple[dict[str, Any], ...]] = (
     {"btf": False},
+    {"lockdown": "confidentiality"},
+    {"ftrace": False},
     {"cgroup": Cgroup.HYBRID},
     {"cgroup": Cgroup.OTHER},
     {"memory_controller": False},
@@ -195,6 +199,13 @@ def sentences(tmp_path: Path) -> Iterator[str]:
     bare: Node = replace(GOOD_NODE, hook=Hook.NONE)
     yield plan.decide(bare, None).message
     yield module.insert(tmp_path / "gone.ko") or ""
+    for content in (elf(b"", ".text"), elf(b"\0another_function\0")):
+        (tmp_path / "hook.ko").write_bytes(content)
+        yield module.insert(tmp_path / "hook.ko") or ""
+    (tmp_path / "hook.ko").write_bytes(elf(b"", ".text"))
+    with pytest.raises(UnsupportedError) as unusable:
+        build._check(tmp_path / "hook.ko", headers=tmp_path)
+    yield str(unusable.value)
     yield module.refusal("hook.ko", "insmod: ERROR: could not insert module hook.ko: Invalid module format", (), "")
     with pytest.raises(UnsupportedError) as refused:
         build._compile(tmp_path / "headers", tmp_path, tmp_path / "made.ko")

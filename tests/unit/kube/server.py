@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """`events` go out one by one; the stream then stays open until `Server.finish`."""
+    """`events` go out one by one, bytes as they are; the stream then stays open until `Server.finish`."""
 
     status: int = 200
     body: object = None
@@ -109,7 +109,7 @@ def _handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             for event in events:
-                data = json.dumps(event).encode() + b"\n"
+                data = (event if isinstance(event, bytes) else json.dumps(event).encode()) + b"\n"
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
             server.finish.wait()
             self.wfile.write(b"0\r\n\r\n")

@@ -13,7 +13,7 @@ import pytest
 
 from oompolicy.kube.client import Configuration
 from oompolicy.kube.connection import Connection, apply, connect
-from oompolicy.kube.errors import ApiError, UnreachableError
+from oompolicy.kube.errors import ApiError, SilentError, UnreachableError
 from tests.unit.kube.server import Answer, serving, status
 
 if TYPE_CHECKING:
@@ -173,13 +173,29 @@ def test_a_stream_gives_object_after_object() -> None:
         assert [] == list(stream)
 
 
-def test_a_stream_that_is_silent_for_too_long_is_broken() -> None:
-    """`read_timeout` seconds."""
+@pytest.mark.parametrize("line", [[1], "x", b"{", b"[" * 100_000], ids=["list", "string", "half", "deep"])
+def test_a_stream_of_no_objects_is_no_api_servers(line: object) -> None:
+    """An error that its reader knows."""
+    with serving(Answer(events=(line,))) as server:
+        stream = iter(Connection(server.configuration).stream("/x", read_timeout=10))
+
+        with pytest.raises(UnreachableError, match="the stream is no API server's"):
+            next(stream)
+
+
+def test_an_answer_that_is_nested_without_end_is_no_api_servers() -> None:
+    """Python's own reader gives up with another error than for what is no JSON."""
+    with serving(Answer(body=b"[" * 100_000)) as server, pytest.raises(UnreachableError, match="no API server"):
+        Connection(server.configuration).request("GET", "/x")
+
+
+def test_a_stream_that_is_silent_for_too_long_says_so() -> None:
+    """`read_timeout` seconds; the server may be well, and have nothing to say."""
     with serving(Answer(events=({"n": 1},))) as server:
         stream = iter(Connection(server.configuration).stream("/x", read_timeout=0.05))
 
         assert {"n": 1} == next(stream)
-        with pytest.raises(UnreachableError, match="timed out"):
+        with pytest.raises(SilentError, match="timed out"):
             next(stream)
 
 

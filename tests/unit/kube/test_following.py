@@ -136,7 +136,7 @@ def test_it_resumes_after_the_last_event(last: dict[str, Any], version: str) -> 
     """Of whatever kind; without a list."""
     made = followed()
     made.event(last)
-    assert 0.0 == made.ended()
+    assert 0.0 == made.ended(300.0)
     query = made.watch(300)
 
     assert version == query["resourceVersion"]
@@ -192,7 +192,7 @@ def test_half_a_list_is_forgotten() -> None:
     made = following(told)
     made.watch(300)
     made.event(event("ADDED", "a", "1"))
-    assert 0.5 == made.ended()
+    assert 0.5 == made.ended(300.0)
     made.watch(300)
     made.event(event("ADDED", "b", "2"))
     made.failed(UnreachableError("broken"))
@@ -254,6 +254,79 @@ def test_the_delay_grows_until_something_is_heard() -> None:
     assert 0.5 == made.failed(UnreachableError("no answer"))
 
 
+@pytest.mark.parametrize("how", ["410", "garbage", "cut"])
+def test_a_watch_that_never_lasts_is_begun_less_and_less_often(how: str) -> None:
+    """Though each list in between is good, and each watch may have said something: 5,000 agents would do the same."""
+    made = followed()
+    delays = []
+    for _ in range(9):
+        made.watch(300)
+        made.opened()
+        delays.append(cut_short(made, how))
+        if made.watch(300).get("sendInitialEvents"):
+            made.event(end_of_list("20"))
+
+    assert [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0] == delays
+
+
+def cut_short(made: Following[str], how: str) -> float:
+    if how == "410":
+        return made.failed(refusal(410), 0.1)
+    if how == "garbage":
+        return made.restart("an event could not be handled", 0.1)
+    made.event(event("ADDED", "a", "11"))
+    return made.ended(0.1)
+
+
+def test_a_watch_that_lasted_is_followed_by_the_next_at_once() -> None:
+    """Whatever was before it."""
+    made = followed()
+    for _ in range(5):
+        cut_short(made, "cut")
+    made.watch(300)
+    made.opened()
+    made.event(bookmark("20"))
+    assert 0.0 == made.ended(10.0)
+    made.watch(300)
+    made.opened()
+
+    assert 0.5 == cut_short(made, "cut")
+
+
+def test_a_watch_that_was_cut_is_no_failure() -> None:
+    """What it said is known; only the next one may have to wait."""
+    made = followed()
+    made.watch(300)
+    made.opened()
+    cut_short(made, "cut")
+
+    assert "" == made.failing
+
+
+def test_silence_is_no_failure() -> None:
+    """Of a quiet collection there is not even a bookmark: the next watch resumes, and tells if the server is gone."""
+    made = followed()
+    made.watch(300)
+    made.opened()
+
+    assert 0.5 == made.silent(90.0)
+    assert ("", "10") == (made.failing, made.watch(300)["resourceVersion"])
+    made.opened()
+    assert 0.5 == made.silent(90.0)
+
+
+def test_silence_in_the_middle_of_a_list_is_a_failure() -> None:
+    """Half a list tells nothing."""
+    made = following()
+    made.watch(300)
+    made.opened()
+    made.event(event("ADDED", "a", "1"))
+    made.silent(90.0)
+
+    assert "the list has come to a halt" == made.failing
+    assert "sendInitialEvents" in made.watch(300)
+
+
 def test_an_expired_version_is_an_answer() -> None:
     """So the server is there, and the delay that grew while it was away begins anew."""
     made = followed()
@@ -266,14 +339,14 @@ def test_an_expired_version_is_an_answer() -> None:
 def test_a_server_that_ends_every_watch_at_once_is_not_asked_without_a_break() -> None:
     """An end without an event is a failure, if not for long."""
     made = followed()
-    made.ended()
+    made.ended(300.0)
     made.watch(300)
     made.opened()
 
-    assert 0.5 == made.ended()
+    assert 0.5 == made.ended(300.0)
     made.watch(300)
     made.opened()
-    assert 1.0 == made.ended()
+    assert 1.0 == made.ended(300.0)
 
 
 def test_the_server_says_when_to_come_again() -> None:

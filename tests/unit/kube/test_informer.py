@@ -6,6 +6,9 @@ from __future__ import annotations
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from oompolicy.kube import informer as module
 from oompolicy.kube.connection import Connection
 from oompolicy.kube.informer import Informer
 from tests.unit.kube.server import Answer, Server, serving, status
@@ -13,8 +16,6 @@ from tests.unit.kube.test_following import bookmark, end_of_list, event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 
 class Heard:
@@ -166,3 +167,72 @@ def test_metadata_alone_is_asked_for_by_header() -> None:
         kinds = [asked.headers["Accept"].split(";")[1] for asked in server.asked]
         assert ["as=PartialObjectMetadata", "as=PartialObjectMetadataList", "as=PartialObjectMetadata"] == kinds
         made.stop()
+
+
+def test_a_quiet_collection_is_no_alarm(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The API server sends no bookmark before its first event: the watch is begun anew, and nothing is said."""
+    monkeypatch.setattr(module, "_SILENCE", 0.1)
+    heard = Heard()
+    quiet = Answer(events=(end_of_list("10"),))
+    with serving(quiet, Answer(events=(event("ADDED", "a", "11"),))) as server:
+        made = informer(server, heard)
+        made.start()
+
+        assert [{}, ("a", "a")] == [heard.next(), heard.next()]
+        assert ("", "10", "") == (made.failing, server.asked[1].query["resourceVersion"], caplog.text)
+        made.stop()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(503, {"kind": "Status", "details": [1], "code": "soon", "reason": 5}),
+        Answer(503, {"kind": "Status", "details": {"retryAfterSeconds": "soon", "causes": ["x"]}}),
+        Answer(body=b"[" * 100_000),
+        Answer(events=({"type": "ERROR", "object": [1]},)),
+        Answer(events=(["x"],)),
+        Answer(events=({"type": "ADDED"},)),
+    ],
+    ids=["types", "causes", "deep", "error", "list", "half"],
+)
+def test_no_answer_ends_its_thread(answer: Answer) -> None:
+    """A proxy may say anything; what comes after it is told."""
+    heard = Heard()
+    with serving(answer, Answer(events=(end_of_list("10"),))) as server:
+        made = informer(server, heard)
+        made.start()
+
+        assert {} == heard.next()
+        made.stop()
+
+
+def test_a_server_that_asks_for_years_does_not_end_its_thread(caplog: pytest.LogCaptureFixture) -> None:
+    """It waits for some minutes."""
+    with serving(Answer(503, b"maintenance", {"Retry-After": "99999999999"})) as server:
+        made = informer(server, Heard())
+        made.start()
+        made.join(1.0)
+
+        assert not made.dead
+        assert "again in 300." in caplog.text
+        made.stop()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_has_ended_is_known() -> None:
+    """As by a defect; one that was stopped is another thing, and so is one that never began."""
+
+    class Defective(Heard):
+        def replaced(self, objects: dict[str, str]) -> None:  # noqa: ARG002 - Handler's
+            raise SystemExit
+
+    with serving(Answer(events=(end_of_list("10"),)), Answer(events=(end_of_list("10"),))) as server:
+        defective, stopped = informer(server, Defective()), informer(server, Heard())
+        assert not defective.dead
+        for each in (defective, stopped):
+            each.start()
+        stopped.stop()
+        for each in (defective, stopped):
+            each.join(10)
+
+        assert (True, False) == (defective.dead, stopped.dead)

@@ -11,6 +11,7 @@ from oompolicy_agent.loader import build, module
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.main import main
 from oompolicy_agent.loader.options import parse
+from tests.unit.agent.test_btf import elf
 
 GOOD = "modules:\n\tcp $(M)/oompolicy_hook.c $(M)/oompolicy_hook.ko\n"
 BAD = 'modules:\n\techo "hook.c:7:1: error: unknown type" >&2; false\n'
@@ -73,6 +74,45 @@ def test_the_compilers_own_words_are_the_reason(tmp_path: Path, file: Path, sour
     )
 
 
+def test_headers_without_vmlinux_get_the_running_kernels_types(
+    tmp_path: Path, file: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a tree beside the headers, which are read-only and stay as they are."""
+    (tmp_path / "types").write_text("types")
+    monkeypatch.setattr(build, "TYPES", tmp_path / "types")
+    bare = headers(tmp_path / "headers", "modules:\n\tcat vmlinux other >$(M)/oompolicy_hook.ko\n")
+    (bare / "other").write_text(" and headers")
+    run(file, bare, source)
+
+    assert "types and headers" == file.read_text()
+    assert ["Makefile", "other"] == sorted(each.name for each in bare.iterdir())
+
+
+def test_headers_with_vmlinux_are_built_in(tmp_path: Path) -> None:
+    """Its types are those of the kernel that the headers are of."""
+    whole = headers(tmp_path / "headers", GOOD)
+    (whole / "vmlinux").touch()
+
+    assert whole == build.with_types(whole, tmp_path / "links", Path(__file__))
+    assert not (tmp_path / "links").exists()
+
+
+def test_a_module_without_btf_is_not_made(
+    tmp_path: Path, file: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are no types either: kbuild then makes one whose hook no program can find, and its status is 0."""
+    monkeypatch.setattr(build, "TYPES", tmp_path / "none")
+    (source / "oompolicy_hook.c").write_bytes(elf(b"", ".text"))
+    bare = headers(tmp_path / "headers", GOOD)
+    run(file, bare, source)
+
+    assert not file.exists()
+    assert (
+        "there is no module for this kernel: it was built without BTF, and no program could attach to its hook: "
+        f"there is no {bare}/vmlinux with the kernel's types"
+    ) == module.insert(file)
+
+
 def test_what_an_earlier_build_left_does_not_count(tmp_path: Path, file: Path, source: Path) -> None:
     """A module of another kernel would be taken for this one's."""
     file.write_text("old")
@@ -122,7 +162,7 @@ def test_debians_headers_work_where_a_container_has_them(tmp_path: Path) -> None
     common = headers(tmp_path / "usr/src/linux-headers-9-common", GOOD)
     own = headers(tmp_path / "usr/src/linux-headers-9-amd64", f"include /usr/src/{common.name}/Makefile\n")
 
-    assert ("-C", str(own), "-f", f"{common}/Makefile", f"KBUILD_OUTPUT={own}") == build.tree(own)
+    assert ("-C", str(own), "-f", f"{common}/Makefile", f"KBUILD_OUTPUT={own}") == build.tree(own, own)
 
 
 def test_other_headers_are_taken_as_they_are(tmp_path: Path) -> None:
@@ -131,7 +171,7 @@ def test_other_headers_are_taken_as_they_are(tmp_path: Path) -> None:
     link = tmp_path / "build"
     link.symlink_to(own)
 
-    assert ("-C", str(own)) == build.tree(link)
+    assert ("-C", str(own)) == build.tree(link, link)
 
 
 @pytest.mark.parametrize(

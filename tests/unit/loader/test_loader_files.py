@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loader's report, lock and command line."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -67,6 +68,45 @@ def test_a_link_in_the_agents_folder_is_not_followed(tmp_path: Path) -> None:
     assert report.read(tmp_path / "loader.json")["object"] == "3f2a"
 
 
+def in_its_place(path: Path, kind: str) -> None:
+    """Anything that the owner of a folder can make there."""
+    if kind == "folder":
+        (path / "full" / "of").mkdir(parents=True)
+    elif kind == "empty folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path.parent)
+
+
+@pytest.mark.parametrize("kind", ["folder", "empty folder", "pipe", "link to a folder"])
+def test_nothing_in_the_agents_folder_keeps_the_loader_out(tmp_path: Path, kind: str) -> None:
+    """Not in the place of the report, of its temporary file, nor of the lock that was there in earlier versions."""
+    for name in ("loader.json", ".loader.json.tmp", "loader.lock"):
+        in_its_place(tmp_path / name, kind)
+
+    report.write(tmp_path / "loader.json", REPORT)
+    written = report.read(tmp_path / "loader.json")
+    (tmp_path / "loader.json").unlink()
+    in_its_place(tmp_path / "loader.json", kind)
+    plain.clear(tmp_path / "loader.json")
+
+    assert written["object"] == "3f2a"
+    assert not (tmp_path / "loader.json").exists()
+
+
+def test_a_report_that_cannot_be_written_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fchmod", full)
+
+    with pytest.raises(OSError, match="No space"):
+        report.write(tmp_path / "loader.json", REPORT)
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_a_second_loader_gives_up_with_a_sentence(tmp_path: Path) -> None:
     with (
         exclusive(tmp_path / "lock"),
@@ -78,15 +118,22 @@ def test_a_second_loader_gives_up_with_a_sentence(tmp_path: Path) -> None:
 
 def test_the_lock_can_be_taken_again_and_after_it_was_removed(tmp_path: Path) -> None:
     with exclusive(tmp_path / "lock"):
-        (tmp_path / "lock").unlink()
+        (tmp_path / "lock").rmdir()
     with exclusive(tmp_path / "lock", patience=0):
         pass
 
 
-def test_the_lock_is_not_taken_through_a_link(tmp_path: Path) -> None:
-    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+def test_nobody_else_can_open_the_lock(tmp_path: Path) -> None:
+    """Whoever can open it can hold it for ever; a container runtime makes folders open for all."""
+    (tmp_path / "lock").mkdir(mode=0o755)
+    with exclusive(tmp_path / "lock"):
+        assert 0o711 == (tmp_path / "lock").stat().st_mode & 0o777
 
-    with pytest.raises(OSError, match="symbolic"), exclusive(tmp_path / "lock", patience=0):
+
+def test_a_loader_that_can_pin_nothing_goes_on_to_say_why(tmp_path: Path) -> None:
+    """No BPF file system, for one: there is no place for the lock, and nothing to lock."""
+    (tmp_path / "file").touch()
+    with exclusive(tmp_path / "file" / "lock", patience=0):
         pass
 
 
@@ -99,7 +146,7 @@ def test_report_and_checkpoint_follow_their_folders() -> None:
 def test_the_defaults_are_the_contracts() -> None:
     found = options.parse(["attach"])
 
-    expected = (Path("/run/oompolicy/loader.json"), Path("/var/lib/oompolicy/checkpoint.json"), 65532, 65532, 1000)
+    expected = (Path("/run/oompolicy/loader.json"), Path("/var/lib/oompolicy/checkpoint.json"), 41317, 41317, 1000)
     assert expected == (found.report, found.checkpoint, found.uid, found.gid, found.host_priority)
 
 
@@ -141,5 +188,6 @@ def test_only_a_plain_file_of_bounded_size_is_read(tmp_path: Path) -> None:
     assert plain.read(tmp_path / "file", 4) is None
     assert plain.read(tmp_path / "pipe", 5) is None
     assert plain.read(tmp_path / "missing", 5) is None
+    assert plain.read(tmp_path, 5) is None
     with pytest.raises(OSError, match="symbolic"):
         plain.read(tmp_path / "link", 5)

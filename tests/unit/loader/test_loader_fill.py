@@ -67,6 +67,13 @@ def test_a_checkpoint_nested_without_end_is_left_out(tmp_path: Path) -> None:
     assert load_checkpoint(path) is None
 
 
+def test_a_checkpoint_that_could_take_all_of_the_loaders_memory_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+    path.write_bytes(b'{"version": 1, "bootId": "boot"}'.ljust((12 << 20) + 1))
+
+    assert load_checkpoint(path) is None
+
+
 class FakePriorities:
     """A map with room for four entries."""
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from oompolicy_agent.loader import kernellog, module
+from oompolicy_agent.loader.command import Result
+from tests.unit.agent.test_btf import elf
 
-NONE, INTEGRITY = "[none] integrity confidentiality\n", "none [integrity] confidentiality\n"
+NONE, INTEGRITY = "", "integrity"
 
 
 def insmod(reason: str) -> str:
@@ -31,14 +33,20 @@ def test_a_missing_signature_names_secure_boot() -> None:
     assert "secure boot" in sentence
 
 
+@pytest.mark.parametrize(("mode", "words"), [(INTEGRITY, "locked down (integrity)"), (NONE, "CAP_SYS_MODULE")])
+def test_not_permitted_names_lockdown_or_the_capability(mode: str, words: str) -> None:
+    assert words in module.refusal("hook.ko", insmod("Operation not permitted"), (), mode)
+
+
 @pytest.mark.parametrize(
-    ("lockdown", "words"), [(INTEGRITY, "locked down (integrity)"), (NONE, "CAP_SYS_MODULE"), ("", "CAP_SYS_MODULE")]
+    ("text", "mode"),
+    [
+        ("[none] integrity confidentiality\n", ""),
+        ("none [integrity] confidentiality\n", "integrity"),
+        ("none integrity [confidentiality]\n", "confidentiality"),
+        ("", ""),
+    ],
 )
-def test_not_permitted_names_lockdown_or_the_capability(lockdown: str, words: str) -> None:
-    assert words in module.refusal("hook.ko", insmod("Operation not permitted"), (), lockdown)
-
-
-@pytest.mark.parametrize(("text", "mode"), [(NONE, ""), (INTEGRITY, "integrity"), ("", "")])
 def test_the_lockdown_mode_stands_in_brackets(text: str, mode: str) -> None:
     assert mode == module.active_lockdown(text)
 
@@ -58,6 +66,35 @@ def test_only_the_modules_own_words_count() -> None:
 
 def test_a_module_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
     assert "does not exist" in (module.insert(tmp_path / "oompolicy_hook.ko") or "")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (elf(b"", ".text"), "was built without BTF"),
+        (b"\x7fELF", "was built without BTF"),
+        (elf(b"\0another_function\0"), "is another module"),
+    ],
+)
+def test_a_module_that_could_not_be_used_does_not_go_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, reason: str
+) -> None:
+    """The kernel would take it, and it would stay."""
+    (tmp_path / "hook.ko").write_bytes(content)
+    monkeypatch.setattr(module, "run", lambda *_: pytest.fail("insmod was run"))
+
+    assert reason in (module.insert(tmp_path / "hook.ko") or "")
+
+
+@pytest.mark.parametrize("content", [elf(b"\0bpf_oom_evaluate_task\0"), b"\xfd7zXZ\0"])
+def test_any_other_module_is_the_kernels_to_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """Nothing can be seen in a compressed one."""
+    (tmp_path / "hook.ko").write_bytes(content)
+    monkeypatch.setattr(module, "run", lambda *_: Result(0, "", ""))
+
+    assert module.insert(tmp_path / "hook.ko") is None
 
 
 @pytest.mark.parametrize(("running", "offered", "warned"), [("A", "B", True), ("A", "A", False), ("", "B", False)])

@@ -12,12 +12,14 @@ from oompolicy_agent.loader.hook import Hook
 from oompolicy_agent.loader.node import Cgroup, Node
 from oompolicy_agent.loader.plan import Backend, Plan
 
-AGENT = 65532
+AGENT = 41317
 GOOD = Node(
     kernel_version="6.12.107",
     boot_id="boot",
     btf=True,
     hook=Hook.MODULE,
+    ftrace=True,
+    lockdown="integrity",
     cgroup=Cgroup.V2,
     memory_controller=True,
     bpffs=True,
@@ -39,6 +41,8 @@ def test_a_good_node_has_no_obstacle() -> None:
     ("change", "words"),
     [
         ({"btf": False}, "no BTF"),
+        ({"lockdown": "confidentiality"}, "locked down (confidentiality), and BPF programs may not read its memory"),
+        ({"ftrace": False}, "run sysctl kernel.ftrace_enabled=1"),
         ({"cgroup": Cgroup.HYBRID}, "/cgroups is hybrid: cgroup v1"),
         ({"cgroup": Cgroup.OTHER}, "cgroup v2 is not mounted at /cgroups"),
         ({"memory_controller": False}, "no memory controller"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = Path("examples/demo")
 NODE: Final = "demo-node"
-AGENT_ID: Final = "65532"
+AGENT_ID: Final = "41317"
 STATUS: Final = Path("/run/oompolicy/status.json")
 SCENE: Final = Path("/run/demo")
 EVENTS: Final = SCENE / "out/events.yaml"

@@ -85,7 +85,7 @@ class Demo:
         self.page.step("oompolicy-loader attach: the hook's module and the policy program go into the running kernel")
         report = enforcement.attach()
         self.page.step(f"attached: backend {report['backend']}, hook {report['hook']}; the loader has ended")
-        self.page.step("oompolicy-agent --manifests examples/demo: as user 65532, without any capability")
+        self.page.step("oompolicy-agent --manifests examples/demo: as user 41317, without any capability")
         return enforcement.start_agent()
 
     def _show_priorities(self) -> None:

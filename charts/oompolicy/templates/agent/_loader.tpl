@@ -82,10 +82,8 @@
     {{- if include "oompolicy.hostModule" . }}
     - {name: host-module, mountPath: /host/module, readOnly: true}
     {{- end }}
-    {{- if eq .Values.hook.source "module" }}
-    # Why the kernel refuses a module.
+    # Why the kernel refuses a module, or any program.
     - {name: lockdown, mountPath: /sys/kernel/security, readOnly: true}
-    {{- end }}
 {{- end }}
 
 {{- /* What the loader writes, whether it attaches or detaches. */}}

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settles which pod a cgroup belongs to, where several pod objects name the same one. Pure.
+
+The name of a pod's cgroup has a uid. A pod claims the cgroup of its own uid, and a mirror pod that of the static pod
+in its annotation. The API server gives out uids, but everybody who may create pods may write the annotation and the
+owner (`oompolicy.mirror`). So a claim is settled by what others cannot write, in this order:
+
+1. The pod whose own uid it is has the cgroup.
+2. Of mirror pods, that one has it whose status names a container that is in the cgroup. The kubelet alone writes the
+   status, and it writes none for a mirror pod of which it has no static pod.
+3. Until the kubelet has written the status, a mirror pod counts if its Node owns it: first the pod that had the cgroup
+   before, then the one that was created first. Where two were created in the same second, none has it.
+
+A mirror pod of the third kind gets no priority below the class default, nor below that of another such pod with the
+same claim: for that moment a forged pod may raise a static pod, and never lower it.
+No mirror pod of the third kind gets a cgroup with a uid of the API server's form, and none at all gets one that a pod
+with this uid had before: such a pod runs on without its object for a while, after somebody deleted it by force.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from oompolicy.mirror import MIRROR, is_static
+from oompolicy.model import Refusal
+from oompolicy_agent.text import clip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from oompolicy.model import Assignment, Defaults, Pod
+    from oompolicy_agent.cgroups import PodCgroup, Tree
+    from oompolicy_agent.index import Owner
+
+NOT_ITS_OWN: Final = "the uid is that of another pod, and this pod is no static pod's"
+NOT_THE_NODES: Final = "the kubelet did not make this mirror pod: its controlling owner is not the Node it is on"
+NOT_PROVEN: Final = "the cgroup with that uid belongs to another pod"
+NOT_FIRST: Final = "another mirror pod with the same uid was there first"
+NOT_DECIDED: Final = "another mirror pod has the same uid, and nothing tells yet which of them the kubelet made"
+
+_API_UID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SHOWN: Final = 64
+_UNTIL_PROVEN: Final = "the least for a static pod until the kubelet reports its containers"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """`pods` have their cgroup to themselves, and `assignments` are theirs.
+
+    `told` are the assignments of all pods, with a refusal for each claim that is refused.
+    `refused` are the uids of these pods. `waiting` are mirror pods of which the kubelet has yet to write the status.
+    """
+
+    pods: tuple[Pod, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+    told: tuple[Assignment, ...] = ()
+    refused: frozenset[str] = frozenset()
+    waiting: tuple[Pod, ...] = ()
+
+
+class _Verdict(NamedTuple):
+    """One cgroup's. `rivals` are the pods of which one may be the right one, `why` says why the others are not."""
+
+    winner: Pod | None
+    rivals: tuple[Pod, ...]
+    why: str
+
+
+def settle(
+    pods: Iterable[Pod],
+    assignments: Iterable[Assignment],
+    tree: Tree,
+    before: Callable[[int], Owner | None],
+    defaults: Defaults,
+) -> Settled:
+    """Give each cgroup to one pod at most. `before` gives the last known owner of a cgroup id."""
+    assigned = {assignment.pod_uid: assignment for assignment in assignments}
+    won: dict[str, Assignment] = {}
+    winners: list[Pod] = []
+    refusals: dict[str, Refusal] = {}
+    waiting: list[Pod] = []
+    for uid, claimants in _claims(pods).items():
+        cgroup = tree.pods.get(uid)
+        verdict = _judge(claimants, cgroup, before(cgroup.id) if cgroup else None)
+        for pod in claimants:
+            if pod is verdict.winner:
+                winners.append(pod)
+                if pod.uid in assigned:
+                    won[pod.uid] = _least(assigned[pod.uid], verdict, assigned, cgroup, defaults)
+            elif not verdict.why and is_static(pod):
+                waiting.append(pod)
+            else:
+                refusals[pod.uid] = Refusal(MIRROR, clip(uid, _SHOWN), _why(pod, verdict))
+    told = tuple(_refused(won.get(uid, each), refusals.get(uid)) for uid, each in assigned.items())
+    return Settled(tuple(winners), tuple(won.values()), told, frozenset(refusals), tuple(waiting))
+
+
+def by_cgroup(pods: Iterable[Pod], tree: Tree | None = None) -> dict[str, Pod]:
+    """The pod that each cgroup belongs to, by the uid in the cgroup's name; without what was known before."""
+    known = tree.pods if tree else {}
+    verdicts = {uid: _judge(claimants, known.get(uid), None) for uid, claimants in _claims(pods).items()}
+    return {uid: verdict.winner for uid, verdict in verdicts.items() if verdict.winner}
+
+
+def _claims(pods: Iterable[Pod]) -> dict[str, list[Pod]]:
+    claims: dict[str, list[Pod]] = {}
+    for pod in pods:
+        claims.setdefault(pod.cgroup_uid, []).append(pod)
+    return claims
+
+
+def _judge(claimants: list[Pod], cgroup: PodCgroup | None, before: Owner | None) -> _Verdict:
+    # The API server and `oompolicy.manifests` let no two pods have one uid.
+    if own := next((pod for pod in claimants if pod.uid == pod.cgroup_uid), None):
+        return _Verdict(own, (own,), NOT_ITS_OWN)
+    if before and before.pod and before.pod_uid == before.cgroup_uid:
+        return _Verdict(None, (), NOT_PROVEN)
+    proven = tuple(pod for pod in claimants if _proven(pod, cgroup))
+    if len(proven) == 1:
+        return _Verdict(proven[0], proven, NOT_PROVEN)
+    rivals = proven or tuple(pod for pod in claimants if _plausible(pod))
+    if before and before.pod:
+        return _Verdict(_heir(rivals, before), rivals, NOT_PROVEN)
+    return _first(rivals)
+
+
+def _heir(rivals: tuple[Pod, ...], before: Owner) -> Pod | None:
+    """The kubelet makes a mirror pod anew, under its name, when somebody deletes it."""
+    return next((pod for pod in rivals if (pod.namespace, pod.name) == (before.namespace, before.pod)), None)
+
+
+def _first(rivals: tuple[Pod, ...]) -> _Verdict:
+    oldest = min((_created(pod) for pod in rivals), default="")
+    first = [pod for pod in rivals if _created(pod) == oldest]
+    if len(first) == 1:
+        return _Verdict(first[0], rivals, NOT_FIRST)
+    return _Verdict(None, rivals, NOT_DECIDED if first else "")
+
+
+def _why(pod: Pod, verdict: _Verdict) -> str:
+    """Why `pod` is refused: its own flaw, if it has one, tells its owner more than what speaks for another pod."""
+    flawed = verdict.why != NOT_ITS_OWN and pod.mirror is not None and not is_static(pod)
+    return NOT_THE_NODES if flawed else verdict.why
+
+
+def _certain(pod: Pod, cgroup: PodCgroup | None) -> bool:
+    """Nobody but the kubelet, or the owner of the node's files, may have made this mirror pod."""
+    return not _created(pod) or _proven(pod, cgroup)
+
+
+def _proven(pod: Pod, cgroup: PodCgroup | None) -> bool:
+    """The kubelet says that a container of this pod is one of those in the cgroup."""
+    there = cgroup.containers if cgroup else {}
+    return any(container_id in there for each in pod.containers for container_id in each.container_ids)
+
+
+def _plausible(pod: Pod) -> bool:
+    """Without a proof. A manifest may set a uid of the API server's form too: that static pod waits for the proof."""
+    from_file = not _created(pod)
+    return from_file or (is_static(pod) and not _API_UID.fullmatch(pod.cgroup_uid))
+
+
+def _created(pod: Pod) -> str:
+    return pod.mirror.created if pod.mirror else ""
+
+
+def _least(
+    assignment: Assignment,
+    verdict: _Verdict,
+    assigned: Mapping[str, Assignment],
+    cgroup: PodCgroup | None,
+    defaults: Defaults,
+) -> Assignment:
+    """The assignment of the winner, raised where nothing proves yet that the winner is the right one."""
+    winner, alone = verdict.winner, len(verdict.rivals) == 1
+    if winner is None or winner.uid == winner.cgroup_uid or (alone and _certain(winner, cgroup)):
+        return assignment
+    rivals = [assigned[pod.uid].priority for pod in verdict.rivals if pod.uid in assigned]
+    least = max([defaults.of(cgroup.qos if cgroup else winner.qos_class), *rivals])
+    containers = tuple(
+        replace(each, priority=least, reason=_UNTIL_PROVEN) if each.priority < least else each
+        for each in assignment.containers
+    )
+    if assignment.priority < least:
+        assignment = replace(assignment, priority=least, reason=_UNTIL_PROVEN)
+    return replace(assignment, containers=containers) if containers != assignment.containers else assignment
+
+
+def _refused(assignment: Assignment, refusal: Refusal | None) -> Assignment:
+    return replace(assignment, refusals=(refusal, *assignment.refusals)) if refusal else assignment

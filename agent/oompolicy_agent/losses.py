@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remembers how many victims were lost, also across restarts and on a full disk.
+
+The file has always the same size and is written in place: that takes no new block of the disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+class Losses:
+    """`dropped` victims are lost; `held` more would be, if the process ended now."""
+
+    def __init__(self, path: Path) -> None:
+        """Take over what an earlier agent lost, with what it held when it ended. `problem`: see `save`."""
+        self._path = path
+        self.dropped = sum(_read(path))
+        self.held = 0
+        self.problem = ""
+        self._saved: tuple[int, int] | None = None
+        self.save()
+
+    def save(self) -> None:
+        """Write both numbers, if they changed. `problem` is a sentence while the disk does not take them, or empty."""
+        numbers = self.dropped, self.held
+        if numbers == self._saved and not self.problem:
+            return
+        try:
+            _write(self._path, f"{self.dropped:019} {self.held:019}\n".encode())
+        except OSError as error:
+            self.problem = str(error)
+            return
+        self._saved, self.problem = numbers, ""
+
+
+def _read(path: Path) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in path.read_bytes().split()[:2])
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        log.warning("%s cannot be used, and victims lost before are not counted: %s", path, error)
+        return ()
+
+
+def _write(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.pwrite(fd, data, 0)
+        os.fsync(fd)
+    finally:
+        os.close(fd)

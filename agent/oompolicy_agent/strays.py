@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds pods whose containers run outside of their cgroup, which nothing in the map reaches. Pure.
+
+The kubelet makes the cgroup of a pod, and the runtime those of its containers. If they use different cgroup drivers,
+the first stays empty and the second are elsewhere (kubernetes/kubernetes#106514).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from oompolicy.model import Pod
+    from oompolicy_agent.cgroups import Tree
+
+
+class Found(NamedTuple):
+    """`pods` are those that are sure, `wait` the seconds until another one may be, or None."""
+
+    pods: tuple[Pod, ...]
+    wait: float | None
+
+
+class Strays:
+    """Waits before it believes: the last container of a pod is gone before the kubelet says so."""
+
+    def __init__(self, grace: float) -> None:
+        """`grace` is in seconds."""
+        self._grace = grace
+        self._since: dict[str, float] = {}
+
+    def look(self, pods: Iterable[Pod], tree: Tree, now: float) -> Found:
+        """Take over what holds at `now`, in seconds of a clock that runs forward only."""
+        empty = [pod for pod in pods if _runs_elsewhere(pod, tree)]
+        self._since = {pod.uid: self._since.get(pod.uid, now) for pod in empty}
+        waits = {pod.uid: self._since[pod.uid] + self._grace - now for pod in empty}
+        sure = tuple(pod for pod in empty if waits[pod.uid] <= 0)
+        return Found(sure, min((wait for wait in waits.values() if wait > 0), default=None))
+
+
+def sentence(pods: tuple[Pod, ...]) -> str:
+    """What is wrong, for the owner of the node; empty if nothing is."""
+    if not pods:
+        return ""
+    first = min(pods, key=lambda pod: (pod.namespace, pod.name))
+    return (
+        f"kubelet and container runtime use different cgroup drivers: {len(pods)} pods, such as "
+        f"{first.namespace}/{first.name}, run outside of their cgroup and have the priority of host processes; "
+        "give both the same driver"
+    )
+
+
+def _runs_elsewhere(pod: Pod, tree: Tree) -> bool:
+    """A container of this pod runs, and its cgroup has none at all, not even the sandbox.
+
+    One that has others may have been restarted while the API server was away.
+    """
+    cgroup = tree.pods.get(pod.cgroup_uid)
+    return cgroup is not None and not cgroup.containers and any(container.running for container in pod.containers)

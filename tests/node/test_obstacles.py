@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps the kernel from asking the policy, and what keeps the loader out: each is reported, and named."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from oompolicy_agent.attach import look
+from oompolicy_agent.checkpoint import boot_id
+from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.loader import generation, objectfile
+from oompolicy_agent.spool import Spool
+from oompolicy_agent.victimrecord import record_of
+from tests.node import policy as attached
+from tests.node.policy import BPFFS, BUILD, MODULE, STOCK, Policy, flags
+from tests.node.running_agent import SETPRIV, UID
+from tests.node.test_capabilities import LISTS, loader
+from tests.node.test_loader import REPORT, modules, report, small_and_big
+
+if TYPE_CHECKING:
+    from tests.node.conftest import Pod
+    from tests.node.machine import Node
+
+RUN: Final = REPORT.parent
+LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
+
+TAKE_OVER: Final = """
+import ctypes, os, pathlib, sys
+run, maps = map(pathlib.Path, sys.argv[1:])
+for name in ("loader.json", ".loader.json.tmp", "loader.lock"):
+    path = run / name
+    path.unlink() if path.is_file() else None
+    (path / "full" / "of").mkdir(parents=True)
+libbpf, libc = ctypes.CDLL("libbpf.so.1", use_errno=True), ctypes.CDLL(None, use_errno=True)
+fd = libbpf.bpf_obj_get(os.fsencode(maps / "settings"))
+BPF, BPF_MAP_FREEZE = 321, 22
+if libc.syscall(BPF, BPF_MAP_FREEZE, ctypes.byref(ctypes.c_uint32(fd)), 4):
+    sys.exit(f"not frozen: {os.strerror(ctypes.get_errno())}")
+for name in ("cgroup_priority", "events", "settings"):
+    (maps / name).chmod(0o777)
+run.chmod(0o700)
+"""
+
+
+def look_at_attachment() -> Any:  # noqa: ANN401 (an Attachment)
+    return look(RUN, BPFFS, boot_id())
+
+
+def ftrace_goes_off(node: Node) -> bool:
+    """Turn it off for this test; False where the kernel takes no other value than 1, as 7.3 does."""
+    try:
+        node.sysctl("kernel.ftrace_enabled", 0)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return False
+    return True
+
+
+def test_without_ftrace_nothing_is_attached(pod: Pod, node: Node, bare: None) -> None:
+    """The kernel would call none of it, so the loader says so; it decided by itself."""
+    assert bare is None
+    if not ftrace_goes_off(node):
+        return
+    attached.attach()
+    found = report()
+    _, big = pod.hog("small", 12), pod.hog("big", 34)
+
+    assert (False, "ObserveOnly") == (found["attached"], found["backend"])
+    assert "run sysctl kernel.ftrace_enabled=1" in found["message"]
+    assert "oompolicy_hook" not in modules()
+    assert big is pod.first_victim()
+
+
+@pytest.mark.built_in
+def test_ftrace_that_goes_off_later_is_noticed(pod: Pod, node: Node, bare: None) -> None:
+    """Nothing keeps it on where the kernel has the hook; once it is on again the policy holds as before."""
+    assert bare is None
+    attached.attach()
+    policy = Policy()
+    small, _ = small_and_big(pod, policy)
+    policy.close()
+    if not ftrace_goes_off(node):
+        return
+    without = look_at_attachment()
+    attached.attach()
+    refused = report()
+    node.sysctl("kernel.ftrace_enabled", 1)
+
+    assert (False, "") == (without.enforcing, without.problem)
+    assert "kernel.ftrace_enabled=0" in without.disabled
+    assert (True, "EvaluateTask") == (refused["attached"], refused["backend"])
+    assert "kernel.ftrace_enabled=0" in refused["message"]
+    assert look_at_attachment().enforcing
+    assert small is pod.first_victim()
+
+
+@pytest.mark.module
+def test_a_module_without_btf_does_not_go_in(bare: None, tmp_path: Path) -> None:
+    """As headers without a vmlinux make it: the kernel would take it, and no program could find its hook."""
+    assert bare is None
+    stripped = tmp_path / "oompolicy_hook.ko"
+    subprocess.run(["objcopy", "--remove-section=.BTF", MODULE, stripped], check=True)
+    attached.loader("attach", "--module", stripped, "--object-dir", BUILD / "bpf")
+
+    assert ("ObserveOnly", True) == (report()["backend"], report()["attached"])
+    assert "was not loaded: it was built without BTF" in report()["message"]
+    assert "oompolicy_hook" not in modules()
+
+
+@pytest.mark.module
+@pytest.mark.compiles
+def test_headers_without_vmlinux_make_a_module_that_enforces(pod: Pod, bare: None, tmp_path: Path) -> None:
+    """As most distributions package them: the types come from the kernel that runs."""
+    assert bare is None
+    packaged = Path(f"/lib/modules/{os.uname().release}/build").resolve()
+    headers = packaged.with_name("headers-without-vmlinux")
+    headers.mkdir(exist_ok=True)
+    for each in packaged.iterdir():
+        if each.name != "vmlinux" and not (headers / each.name).exists():
+            (headers / each.name).symlink_to(each)
+    made = tmp_path / "oompolicy_hook.ko"
+    attached.loader("build", "--module", made, "--headers", headers, "--source", "kernel/module")
+    attached.loader("attach", "--module", made, "--object-dir", BUILD / "bpf")
+    policy = Policy()
+    small, _ = small_and_big(pod, policy)
+    policy.close()
+
+    assert ("EvaluateTask", "Module", "") == tuple(report()[key] for key in ("backend", "hook", "message"))
+    assert small is pod.first_victim()
+
+
+@pytest.mark.module
+def test_a_module_whose_hook_is_not_found_goes_out_again(bare: None, tmp_path: Path) -> None:
+    """As where a kernel with CONFIG_MODULE_ALLOW_BTF_MISMATCH does not take the module's BTF."""
+    assert bare is None
+    (tmp_path / "vmlinux").write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())
+    loader_ = [sys.executable, "-m", "oompolicy_agent.loader", "attach", "--module", MODULE]
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /sys/kernel/btf && exec "$@"', tmp_path]
+    command = list(map(str, [*hidden, *loader_, "--object-dir", BUILD / "bpf"]))
+    subprocess.run(command, check=True, capture_output=True)
+
+    assert ("ObserveOnly", True) == (report()["backend"], report()["attached"])
+    assert "was loaded, but /sys/kernel/btf/oompolicy_hook shows no hook" in report()["message"]
+    assert report()["message"].endswith("it was taken out again")
+    assert "oompolicy_hook" not in modules()
+
+
+def test_an_agent_that_was_taken_over_does_not_keep_the_loader_out(pod: Pod, bare: None) -> None:
+    """With the chart's capabilities it attaches, upgrades and detaches, whatever the agent's user has left behind."""
+    assert bare is None
+    capabilities, flags_ = (LISTS[0], ("--module", MODULE)) if STOCK else (LISTS[1], ())
+    first = loader(capabilities, "attach", *flags_, "--object-dir", BUILD / "bpf")
+    taken = subprocess.run(
+        [*SETPRIV, sys.executable, "-c", TAKE_OVER, RUN, BPFFS / "maps"], capture_output=True, text=True, check=False
+    )
+    assert (0, 0, "") == (first.returncode, taken.returncode, taken.stderr)
+    again = loader(capabilities, "attach", *flags_, "--object-dir", BUILD / "bpf")
+    assert 0 == again.returncode, again.stderr
+    found, run, pins = report(), RUN.stat(), {pin.stat().st_mode & 0o777 for pin in (BPFFS / "maps").iterdir()}
+    policy = Policy()
+    small, _ = small_and_big(pod, policy)
+    policy.close()
+
+    assert (True, "EvaluateTask") == (found["attached"], found["backend"])
+    assert (0o755, UID, {0o600}) == (run.st_mode & 0o777, run.st_uid, pins)
+    assert small is pod.first_victim()
+    REPORT.unlink()
+    REPORT.mkdir()
+    done = loader(capabilities, "detach")
+    assert (0, False, False) == (done.returncode, BPFFS.exists(), REPORT.exists()), done.stderr
+
+
+def test_of_two_versions_the_record_that_knows_most_is_kept(
+    pod: Pod, bare: None, other_objects: Path, tmp_path: Path
+) -> None:
+    """While versions change places, and after a loader was killed, both report a victim, the older one first."""
+    assert bare is None
+    attached.attach()
+    newer = objectfile.read(other_objects / "oompolicy.bpf.o")
+    generation.build(newer, BPFFS / "maps", BPFFS / "links" / "unfinished_0")
+    policy = Policy()
+    small, big = small_and_big(pod, policy)
+    assert small is pod.first_victim()
+    records = [record for record in policy.records() if record.victim_tgid == small.pid]
+    policy.close()
+    spool = Spool(tmp_path / "spool", boot_id())
+    for record in records:
+        spool.add(bytes(record))
+    (name,) = spool.pending
+    kept = spool.read(name)
+    assert kept is not None
+
+    assert 2 == len(records)
+    best = record_of(kept.raw)
+    assert (big.pid, max(record.candidates for record in records)) == (best.spared_tgid, best.candidates)
+    assert VictimFlag.CHANGED in flags(best)
+
+
+@pytest.mark.module
+@pytest.mark.ends_the_guest
+def test_a_kernel_that_is_locked_down_is_told_apart(pod: Pod, bare: None) -> None:
+    """What was attached before goes on. Afterwards nothing can be attached, and it is no failure of the loader's."""
+    assert bare is None
+    attached.attach()
+    policy = Policy()
+    small, _ = small_and_big(pod, policy)
+    policy.close()
+    if not LOCKDOWN.exists():
+        subprocess.run(["mount", "-t", "securityfs", "securityfs", "/sys/kernel/security"], check=True)
+    LOCKDOWN.write_text("confidentiality")
+    attached.attach()
+    before = report()
+    assert small is pod.first_victim()
+    attached.detach()
+    attached.attach()
+    after = report()
+
+    assert ("EvaluateTask", True) == (before["backend"], before["attached"])
+    assert ("ObserveOnly", False) == (after["backend"], after["attached"])
+    assert "locked down (confidentiality)" in before["message"]
+    assert "locked down (confidentiality)" in after["message"]
+    assert "oompolicy_hook" not in modules()

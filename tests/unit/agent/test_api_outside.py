@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thread of the agent that ended by a defect is known: without it nobody would be told anything."""
+
+from __future__ import annotations
+
+from queue import Queue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy.kube.informer import Informer
+from oompolicy_agent.api.outside import Api
+from oompolicy_agent.problems import Problems
+from oompolicy_agent.settings import Settings
+from oompolicy_agent.tally import Tally
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KUBECONFIG = (
+    "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c}}],"
+    " clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]}"
+)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_each_watch_that_has_ended_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that /livez fails, and the agent is started anew."""
+    (tmp_path / "config").write_text(KUBECONFIG)
+    ended: Queue[Informer[object]] = Queue()
+
+    def end(informer: Informer[object]) -> float:
+        ended.put(informer)
+        raise SystemExit
+
+    monkeypatch.setattr(Informer, "_turn", end)
+    api = Api(Settings(kubeconfig=tmp_path / "config", node="node-1", state_dir=tmp_path), Problems(), Tally())
+    before = api.dead()
+    api.source.start()
+    for _ in range(3):
+        ended.get(timeout=10).join(10)
+    after = api.dead()
+    api.close()
+
+    assert () == before
+    assert [f"the watch of {name} has ended by a defect" for name in ("policies", "namespaces", "pods")] == list(after)

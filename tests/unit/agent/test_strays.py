@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod whose containers run outside of its cgroup is not mapped, and the node says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from oompolicy_agent.strays import Found, Strays, sentence
+from tests.unit.agent.fakenode import CONTAINER
+from tests.unit.agent.fakes import SYSTEMD, make, pod, raw_pod, tree_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oompolicy.model import Pod
+    from tests.unit.agent.fakenode import Node
+
+GRACE = 5.0
+
+
+def running() -> Pod:
+    this = pod()
+    return replace(this, containers=tuple(replace(each, running=True) for each in this.containers))
+
+
+def test_a_pod_is_a_stray_after_a_while(tmp_path: Path) -> None:
+    """A container may be gone before the kubelet says so."""
+    make(tmp_path, SYSTEMD)
+    tree, strays, this = tree_of(tmp_path), Strays(GRACE), running()
+
+    assert Found((), GRACE) == strays.look([this], tree, 10)
+    assert Found((), 1) == strays.look([this], tree, 14)
+    assert Found((this,), None) == strays.look([this], tree, 15)
+
+
+def test_a_pod_with_a_container_in_its_place_is_none(tmp_path: Path) -> None:
+    """Even if the kubelet has yet to tell its new id; and the time begins anew."""
+    make(tmp_path, CONTAINER, "empty")
+    strays, this = Strays(0), running()
+
+    assert Found((), None) == strays.look([this], tree_of(tmp_path), 0)
+    assert Found((), None) == strays.look([pod()], tree_of(tmp_path), 0)
+    assert Found((), None) == strays.look([this], tree_of(tmp_path / "empty"), 0)
+
+
+def test_the_node_says_that_the_drivers_differ(node: Node) -> None:
+    """Until the containers are where they belong."""
+    raw = raw_pod()
+    raw["status"]["containerStatuses"][0]["state"] = {"running": {}}
+    make(node.root, SYSTEMD)
+    node.put("pod.json", raw)
+    node.agent.start()
+    node.until(lambda: node.status["problems"])
+
+    assert [sentence((running(),))] == node.status["problems"]
+    assert ["web-0"] == [each["name"] for each in node.status["notMapped"]]
+    assert {"pods": 1, "podsMapped": 0}.items() <= node.status["counts"].items()
+    assert "different cgroup drivers" in node.status["conditions"][2]["message"]
+    node.make(CONTAINER)
+    node.until(lambda: not node.status["problems"] and not node.status["notMapped"])
