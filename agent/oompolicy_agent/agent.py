@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent import attach, status
-from oompolicy_agent.cgroups import Tree
 from oompolicy_agent.claims import Settled, settle
 from oompolicy_agent.desired import FINISHED, Desired, desired, kept, unclaimed
 from oompolicy_agent.folder import FolderWatch
@@ -22,6 +21,7 @@ from oompolicy_agent.treewatch import TreeWatch
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
+    from oompolicy_agent.cgroups import Tree
     from oompolicy_agent.loop import Loop
     from oompolicy_agent.outside import Outside
     from oompolicy_agent.problems import Problems
@@ -201,9 +201,8 @@ class Agent:
     def _report(self) -> None:
         before = self._spool.reported, self._outside.told, self.problems.current
         known, now = self._source.known, self._loop.clock()
-        tree = self._tree.tree or Tree(0)
         nameable = tuple(pod for pod in self._source.nameable if pod.uid not in self._settled.refused)
-        waits = [self._reporter.run(nameable, tree, now, expecting=self._source.expecting)]
+        waits = [self._reporter.run(nameable, now, expecting=self._source.expecting)]
         if known and not self._source.expecting:
             waits.append(self._outside.tell(self._settled.told, now))
         for wait in waits:

@@ -187,6 +187,7 @@ class PerCPUCounters(Map):
         """Open the pin and check its type and sizes."""
         super().__init__(path)
         self.expect(type=PERCPU_ARRAY, key_size=4, value_size=8)
+        self.size: Final = self.info().max_entries
         self._cpus = _checked(libbpf().libbpf_num_possible_cpus(), path)
 
     def sum(self, index: int) -> int:

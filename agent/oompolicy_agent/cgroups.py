@@ -208,27 +208,6 @@ def find_roots(root: Path) -> tuple[str, ...]:
     return tuple(path for path in found if _uid(path) == owner) or tuple(found)
 
 
-def locate(tree: Tree, wanted: Iterable[int]) -> dict[int, int]:
-    """Of the ids `wanted`, those that lie below a container of `tree`, with that container's id."""
-    missing, found = set(wanted), dict[int, int]()
-    for container in (c for pod in tree.pods.values() for c in pod.containers.values()):
-        if not missing:
-            break
-        below = missing & _descendants(container.path)
-        found |= dict.fromkeys(below, container.id)
-        missing -= below
-    return found
-
-
-def _descendants(path: str) -> set[int]:
-    found, level = set(), [path]
-    for _ in range(LEVELS):
-        below = [child for parent in level for child in _children(parent)]
-        found |= {child.id for child in below}
-        level = [child.path for child in below]
-    return found
-
-
 def _scan_slice(parent: CgroupDir, qos: QOSClass, slices: list[SliceCgroup], pods: dict[str, PodCgroup]) -> None:
     for child in _children(parent.path):
         name = _in_slice(_segment(parent), _segment(child))

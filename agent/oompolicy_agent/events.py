@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a named victim as an `events.k8s.io/v1` Event. Pure.
+"""Describes a named victim as an `events.k8s.io/v1` Event. Pure.
 
 The API's rules are in Kubernetes' pkg/apis/core/validation/events.go.
 """
@@ -14,11 +14,13 @@ from oompolicy.model import API_VERSION
 from oompolicy_agent.layout import VictimFlag
 from oompolicy_agent.reasons import EventReason
 from oompolicy_agent.text import clip, clip_start, fit_bytes, printable
-from oompolicy_agent.victims import SANDBOX_SCORE_ADJ, identity
+from oompolicy_agent.victimrecord import identity
+from oompolicy_agent.victims import SANDBOX_SCORE_ADJ
 
 if TYPE_CHECKING:
     from oompolicy_agent.index import Owner
-    from oompolicy_agent.victims import NamedVictim, Process, Victim
+    from oompolicy_agent.victimrecord import Process, Victim
+    from oompolicy_agent.victims import NamedVictim
 
 NOTE_BYTES: Final = 1024
 NAME_LENGTH: Final = 253
@@ -33,7 +35,7 @@ _FIELDS: Final = {"init": "initContainers", "sidecar": "initContainers", "epheme
 
 
 def event(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, Any]:
-    """The Event. `realtime_offset_ns`: what to add to the boot clock of the victim's boot for the time of day."""
+    """The Event. `realtime_offset_ns` is the time of day minus the boot clock, in the victim's boot."""
     regarding = _regarding(named.owner, node)
     document: dict[str, Any] = {
         "apiVersion": "events.k8s.io/v1",
@@ -56,12 +58,12 @@ def event(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, A
 
 
 def event_name(subject: str, victim: Victim) -> str:
-    """The same whenever the same victim is reported, so that a retry is no second Event."""
+    """The Event's name. It is the same for each report of the same victim, so that a retry makes no second Event."""
     return named_for(subject, identity(victim.boot_id, victim.tgid, victim.start_boottime_ns))
 
 
 def named_for(subject: str, digest: str) -> str:
-    """An Event's name, a DNS subdomain: whom it regards, and 16 digits."""
+    """An Event's name, a DNS subdomain: the name of the object that it regards, and 16 digits."""
     return f"{subject[: NAME_LENGTH - 17].rstrip('.-')}.{digest}"
 
 
@@ -78,20 +80,20 @@ def nanoseconds(text: str) -> int:
 
 
 def note(named: NamedVictim) -> str:
-    """What happened, in at most 1,024 bytes; the most important first."""
+    """The text of the Event, in at most 1,024 bytes. The most important fact comes first."""
     victim = named.victim
     memory = f"anon-rss {victim.anon_pages * _PAGE // _MIB} MiB"
     text = f"Kernel OOM killer killed {victim.comm} (pid {victim.tgid}, {memory}) in {_place(named)}: "
     parts = [_scope(named), _priority(named), _trigger(named)]
     if victim.flags & VictimFlag.GROUP:
-        parts.insert(1, "killed together with the process chosen")
+        parts.insert(1, "killed together with the chosen process")
     if victim.spared:
         parts.append(_spared(named, victim.spared))
     return fit_bytes(printable(text + "; ".join(parts)), NOTE_BYTES)
 
 
 def subject(owner: Owner) -> str:
-    """Whose a process is, in a few words."""
+    """The pod, and where it is known the container, in a few words."""
     pod = (
         f"pod {clip(owner.namespace, _SHORT)}/{clip(owner.pod, _SHORT)}" if owner.pod else f"pod uid {owner.cgroup_uid}"
     )
@@ -100,9 +102,18 @@ def subject(owner: Owner) -> str:
     return f"container id {owner.container_id[:12]} of {pod}" if owner.container_id else pod
 
 
+def _place_of(owner: Owner | None) -> str:
+    """The words that follow a process's name and say where it runs."""
+    if owner is None:
+        return ", owner unknown"
+    if owner.kind == "host":
+        return ", a process of the host"
+    return f" in {subject(owner)}" if owner.cgroup_uid else " in an unknown pod"
+
+
 def _place(named: NamedVictim) -> str:
-    if named.owner is None:
-        return f"cgroup {clip_start(named.victim.path, 2 * _SHORT)}, a process of the host"
+    if not named.owner.cgroup_uid:
+        return f"cgroup {clip_start(named.victim.path, 2 * _SHORT)}{_place_of(named.owner)}"
     if not named.owner.container and named.victim.oom_score_adj <= SANDBOX_SCORE_ADJ:
         return f"the sandbox of {subject(named.owner)}"
     return subject(named.owner)
@@ -111,22 +122,25 @@ def _place(named: NamedVictim) -> str:
 def _scope(named: NamedVictim) -> str:
     path = clip_start(named.scope_path, 2 * _SHORT)
     if named.scope == "Node" and named.victim.flags & VictimFlag.CONSTRAINED:
-        return "scope Node: no memory left where its cpuset or memory policy allows it"
+        return "scope Node: no memory is left on the NUMA nodes that its cpuset or memory policy allows"
     return {
         "Node": "scope Node: the node ran out of memory",
         "Kubepods": f"scope Kubepods: the pods together reached the limit of {path or 'their cgroup'}",
         "Pod": "scope Pod: the pod reached its memory limit",
         "Container": "scope Container: the container reached its memory limit",
         "Other": f"scope Other: the limit of cgroup {path or f'with id {named.victim.scope_cgroup_id}'} was reached",
+        "Unknown": "scope unknown: oompolicy did not see this OOM begin",
     }[named.scope]
 
 
 def _priority(named: NamedVictim) -> str:
     victim, owner = named.victim, named.decided_by
+    if victim.flags & VictimFlag.NO_SCOPE:
+        return f"priority {victim.priority}, but it is unknown if the kernel used it"
     if not victim.flags & VictimFlag.SELECTED:
-        return f"priority {victim.priority}, but no policy was asked in this OOM"
-    if victim.priority_cgroup_id is None:
-        return f"priority {victim.priority}, that of processes of the host"
+        return f"priority {victim.priority}, but the kernel did not use priorities in this OOM"
+    if victim.host_priority:
+        return f"priority {victim.priority}, the default for processes of the host"
     if owner is None or owner.priority != victim.priority or not owner.reason:
         return f"priority {victim.priority}"
     return f"priority {victim.priority} from {clip(owner.reason, 2 * _SHORT)}"
@@ -141,18 +155,16 @@ def _trigger(named: NamedVictim) -> str:
 
 def _spared(named: NamedVictim, spared: Process) -> str:
     victim = named.victim
-    who = _process(spared, named.spared_owner, host=not victim.flags & VictimFlag.SPARED_ENTRY)
     rank = f"priority {victim.spared_priority}, badness {victim.spared_badness}"
-    return f"spared: {who}, {rank}, would have been killed without the policy"
+    return f"spared: {_process(spared, named.spared_owner)}, {rank}, would have been killed without the policy"
 
 
-def _process(process: Process, owner: Owner | None, *, host: bool = True) -> str:
-    place = f" in {subject(owner)}" if owner else ", a process of the host" if host else " in a pod"
-    return f"{process.comm or 'a process'} (pid {process.tgid}){place}"
+def _process(process: Process, owner: Owner | None) -> str:
+    return f"{process.comm or 'a process'} (pid {process.tgid}){_place_of(owner)}"
 
 
-def _regarding(owner: Owner | None, node: str) -> dict[str, Any]:
-    if owner is None or not owner.pod:
+def _regarding(owner: Owner, node: str) -> dict[str, Any]:
+    if not owner.pod:
         # kubelet takes the node's name for its uid too (pkg/kubelet/kubelet.go, nodeRef), and kubectl looks for that.
         return {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node}
     pod = {

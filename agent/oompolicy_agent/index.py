@@ -29,7 +29,7 @@ class Owner:
     `memory_request` is in bytes, as the entry of the cgroup has it.
     """
 
-    kind: Literal["kubepods", "qos", "pod", "container"]
+    kind: Literal["host", "kubepods", "qos", "pod", "container"]
     path: str
     cgroup_uid: str = ""
     container_id: str = ""
@@ -83,11 +83,6 @@ class Index:
         self._present = merged
         self._prune(now)
         return changed
-
-    def learn(self, cgroup_id: int, owner: Owner, now: float) -> None:
-        """Remember whose a cgroup below a container was."""
-        self._gone[cgroup_id] = owner, now
-        self._prune(now)
 
     def dump(self) -> str:
         """JSON for the checkpoint."""

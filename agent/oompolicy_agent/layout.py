@@ -167,6 +167,18 @@ class VictimRecord(ctypes.Structure):
     )
 
 
+_NEW_IN_VICTIM: Final = {"trigger_cgroup_ids", "spared_cgroup_ids", "trigger_level", "spared_level"}
+
+
+class OldVictimRecord(ctypes.Structure):
+    """struct oompolicy_victim of the version before.
+
+    After an upgrade, a node's ring buffer and spool can still hold such records.
+    """
+
+    _fields_ = tuple(field for field in VictimRecord._fields_ if field[0] not in _NEW_IN_VICTIM)
+
+
 class CgroupRecord(ctypes.Structure):
     """struct oompolicy_cgroup: a record of `cgroups`."""
 

@@ -83,8 +83,9 @@ def _kernel(view: View) -> Iterable[Metric]:
     yield drops
     for name, text, stat in (
         ("selections", "OOMs in which the program was asked", Stat.SELECTIONS),
-        ("kernel_victims", "Processes killed since the maps were made, whoever reported them", Stat.VICTIMS),
-        ("bypassed", "Victims of OOMs in which the program was not asked", Stat.BYPASSED),
+        ("kernel_victims", "Processes that the OOM killer killed since the maps were made", Stat.VICTIMS),
+        ("bypassed", "Processes that the OOM killer killed without asking the program", Stat.BYPASSED),
+        ("dying", "Processes that ran out of memory while they were dying already, and are no victims", Stat.DYING),
     ):
         yield CounterMetricFamily(f"oompolicy_agent_{name}", text, float(view.counters.get(stat, 0)))
 

@@ -38,8 +38,8 @@ class Pins:
         return identify(self._folder) != self.pinned
 
     def counters(self) -> dict[Stat, int]:
-        """All counters, summed over the CPUs."""
-        return {stat: self.stats.sum(stat) for stat in Stat}
+        """The counters that the program has, summed over the CPUs. An older program has fewer."""
+        return {stat: self.stats.sum(stat) for stat in Stat if stat < self.stats.size}
 
     def close(self) -> None:
         """Close all."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told of one victim, once it has a name: the Event, and a line for the node's status. Pure."""
+"""Reports one named victim: an Event, and an item for the node's status. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Report(NamedTuple):
 
 
 def report_of(named: NamedVictim, node: str, realtime_offset_ns: int) -> Report:
-    """`realtime_offset_ns`: see `events.event`."""
+    """The report of a victim. `realtime_offset_ns` is that of `events.event`."""
     return Report(event(named, node, realtime_offset_ns), _summary(named, realtime_offset_ns))
 
 
@@ -33,9 +33,9 @@ def counted(event: dict[str, Any], repeats: int, last_ns: int) -> dict[str, Any]
 def _summary(named: NamedVictim, realtime_offset_ns: int) -> dict[str, Any]:
     victim, owner = named.victim, named.owner
     known = {
-        "namespace": owner.namespace if owner else "",
-        "pod": owner.pod if owner else "",
-        "container": owner.container if owner else "",
+        "namespace": owner.namespace,
+        "pod": owner.pod,
+        "container": owner.container,
         "policy": named.decided_by.policy if named.decided_by else "",
     }
     return {

@@ -7,12 +7,12 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from oompolicy_agent.cgroups import Tree, locate
 from oompolicy_agent.index import Index
 from oompolicy_agent.report import counted, report_of
 from oompolicy_agent.status import LAST_VICTIMS
 from oompolicy_agent.target import PARKED
-from oompolicy_agent.victims import name_victim, parse_victim, qos_class
+from oompolicy_agent.victimrecord import parse_victim
+from oompolicy_agent.victims import name_victim, qos_class
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.spooled import Spooled
     from oompolicy_agent.tally import Tally
     from oompolicy_agent.target import Target
-    from oompolicy_agent.victims import NamedVictim, Victim
+    from oompolicy_agent.victims import NamedVictim
 
 BATCH: Final = 100
 """Reports between two looks at everything else."""
@@ -58,7 +58,7 @@ class Reporter:
         """A victim was spooled just now: its pod's object may still be under way."""
         self._arrived[name] = now
 
-    def run(self, pods: tuple[Pod, ...], tree: Tree, now: float, *, expecting: bool = False) -> float | None:
+    def run(self, pods: tuple[Pod, ...], now: float, *, expecting: bool = False) -> float | None:
         """Report what can be. Seconds until there is something to try again, or None.
 
         `expecting`: whole pods are missing from `pods` and will come, so that nobody's name is given up.
@@ -66,7 +66,7 @@ class Reporter:
         self._expecting = expecting
         self._spool.retry_held()
         self._settle(now)
-        if self._run_batch(pods, tree, now):
+        if self._run_batch(pods, now):
             return 0.0
         self._forget_dropped()
         deadlines = [*self._incomplete.values(), *self._not_before.values()]
@@ -74,7 +74,7 @@ class Reporter:
         target = self._target.wait(now)
         return min(waits if target is None else [*waits, target], default=None)
 
-    def _run_batch(self, pods: tuple[Pod, ...], tree: Tree, now: float) -> bool:
+    def _run_batch(self, pods: tuple[Pod, ...], now: float) -> bool:
         """Whether there are more."""
         handled, open_ = 0, True
         for name in self._spool.pending:
@@ -82,7 +82,7 @@ class Reporter:
             if not ready and (name in self._kept or not self._target.stalled):
                 continue
             try:
-                found = self._find(name, pods, tree, now)
+                found = self._find(name, pods, now)
                 if found is None:
                     continue
                 if ready:
@@ -147,7 +147,7 @@ class Reporter:
 
     # What is known of one victim.
 
-    def _find(self, name: str, pods: tuple[Pod, ...], tree: Tree, now: float) -> _Found | None:
+    def _find(self, name: str, pods: tuple[Pod, ...], now: float) -> _Found | None:
         """A victim and its report; None where it cannot be read, or a pod's object may still complete its name."""
         spooled = self._spool.read(name)
         if spooled is None:
@@ -155,7 +155,7 @@ class Reporter:
         if spooled.report:
             self._tell(name, spooled.report)
             return _Found(spooled, spooled.report)
-        named = self._name(spooled, pods, tree, now)
+        named = self._name(spooled, pods)
         deadline = self._arrived.get(name, -self._settings.naming_grace) + self._settings.naming_grace
         if not named.complete and (self._expecting or deadline > now):
             self._incomplete[name] = deadline
@@ -174,17 +174,7 @@ class Reporter:
             self.last.append(report.summary)
             log.warning("%s", report.event["note"])
 
-    def _name(self, spooled: Spooled, pods: tuple[Pod, ...], tree: Tree, now: float) -> NamedVictim:
+    def _name(self, spooled: Spooled, pods: tuple[Pod, ...]) -> NamedVictim:
         victim = parse_victim(spooled.raw, spooled.boot_id)
         # Cgroup ids of another boot are other cgroups' now.
-        if spooled.boot_id != self._boot_id:
-            return name_victim(victim, Index(), pods)
-        self._learn(victim, tree, now)
-        return name_victim(victim, self._index, pods)
-
-    def _learn(self, victim: Victim, tree: Tree, now: float) -> None:
-        """Trigger and spared may live below their container, and the record has only their own cgroup's id."""
-        ids = [process.cgroup_id for process in (victim.trigger, victim.spared) if process]
-        for cgroup_id, container_id in locate(tree, [i for i in ids if i and self._index.get(i) is None]).items():
-            if owner := self._index.get(container_id):
-                self._index.learn(cgroup_id, owner, now)
+        return name_victim(victim, self._index if spooled.boot_id == self._boot_id else Index(), pods)

@@ -27,7 +27,7 @@ from oompolicy_agent.files import sync_folder, write_synced
 from oompolicy_agent.losses import Losses
 from oompolicy_agent.shares import UNKNOWN, Shares
 from oompolicy_agent.spooled import Spooled, decode, encode, group_of, realtime_offset_ns
-from oompolicy_agent.victims import identity, record_of, says_more
+from oompolicy_agent.victimrecord import identity, record_of, says_more
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -126,7 +126,7 @@ def write(path: Path, status: Mapping[str, Any]) -> None:
 def warnings(attachment: Attachment, counters: Mapping[Stat, int]) -> tuple[str, ...]:
     """What keeps the hook from being asked although it is attached, the gravest first."""
     bypassed = counters.get(Stat.BYPASSED, 0)
-    counted = f"{bypassed} victims of OOMs in which the hook was never asked" if bypassed else ""
+    counted = f"the OOM killer killed {bypassed} processes without asking the hook" if bypassed else ""
     return tuple(filter(None, (attachment.disabled, *attachment.warnings, counted)))
 
 

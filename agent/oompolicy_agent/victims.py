@@ -1,84 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names a victim: from a ring-buffer record to pod and container, scope, trigger and who was spared. Pure."""
+"""Names a victim: finds pod, container, scope, and the owners of the trigger and of the spared task. Pure."""
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final, Literal, overload
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.cgroups import parse_outside, parse_path
 from oompolicy_agent.claims import by_cgroup
 from oompolicy_agent.index import Owner, container_owner, pod_owner
-from oompolicy_agent.layout import LEVELS, NO_LEVEL, VictimFlag, VictimRecord
-from oompolicy_agent.text import printable
+from oompolicy_agent.layout import VictimFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from oompolicy.model import Pod
     from oompolicy_agent.index import Index
+    from oompolicy_agent.victimrecord import Process, Victim
 
-Scope = Literal["Node", "Kubepods", "Pod", "Container", "Other"]
+Scope = Literal["Node", "Kubepods", "Pod", "Container", "Other", "Unknown"]
 
 SANDBOX_SCORE_ADJ: Final = -998
-"""kubelet's oom_score_adj for sandboxes (pkg/kubelet/qos/policy.go): nobody's container."""
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process that is not the victim; `cgroup_id` is its own, not its container's."""
-
-    comm: str
-    tgid: int
-    cgroup_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Victim:
-    """A record with its C types gone. `cgroup_ids` and `names` run from the root down, as far as recorded."""
-
-    boot_id: str
-    boottime_ns: int
-    start_boottime_ns: int
-    comm: str
-    tgid: int
-    uid: int
-    oom_score_adj: int
-    priority: int
-    priority_cgroup_id: int | None
-    badness: int
-    anon_pages: int
-    file_pages: int
-    shmem_pages: int
-    swap_pages: int
-    candidates: int
-    flags: VictimFlag
-    scope_cgroup_id: int
-    cgroup_ids: tuple[int, ...]
-    names: tuple[str, ...]
-    trigger: Process
-    spared: Process | None
-    spared_priority: int
-    spared_badness: int
-
-    @property
-    def path(self) -> str:
-        """Of its cgroup, from the root of the tree."""
-        return "/".join(self.names) or "/"
+"""The oom_score_adj that the kubelet gives to sandboxes, which are no container (pkg/kubelet/qos/policy.go)."""
+HOST: Final = Owner("host", "/")
+"""The owner of every process that is not below a kubepods root."""
+UNKNOWN_POD: Final = Owner("kubepods", "/")
+"""The owner of a process below a kubepods root, where the pod is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedVictim:
-    """A victim and what is known of those involved; an owner of None is a process of the host.
+    """A victim with the owners of the processes involved.
 
-    `decided_by` is whose entry gave the victim its priority; None for host priority.
+    An owner is HOST, a pod's, or that of a kubepods slice where the pod is unknown. `trigger_owner` and
+    `spared_owner` are None where nothing tells the owner. `decided_by` is the owner of the entry that gave the victim
+    its priority, or None.
     """
 
     victim: Victim
-    owner: Owner | None
+    owner: Owner
     decided_by: Owner | None
     scope: Scope
     scope_path: str
@@ -89,73 +51,13 @@ class NamedVictim:
     def complete(self) -> bool:
         """False while a pod object that comes later could still say more."""
         owner = self.owner
-        if owner is None or (owner.pod and (owner.container or owner.kind == "pod")):
+        if not owner.cgroup_uid or (owner.pod and (owner.container or owner.kind == "pod")):
             return True
         return bool(owner.pod) and self.victim.oom_score_adj <= SANDBOX_SCORE_ADJ
 
 
-def identity(boot_id: str, tgid: int, start_boottime_ns: int) -> str:
-    """16 hex digits: the same for every record of the same process, whoever delivers it."""
-    return hashlib.sha256(f"{boot_id}:{tgid}:{start_boottime_ns}".encode()).hexdigest()[:16]
-
-
-def record_of(raw: bytes) -> VictimRecord:
-    """The record. ValueError if it has another size than the layout's."""
-    # The kernel rounds a record up to 8 bytes; its size is a multiple of 8 already.
-    if len(raw) != ctypes.sizeof(VictimRecord):
-        raise ValueError(f"a victim's record has {len(raw)} bytes, expected {ctypes.sizeof(VictimRecord)}")
-    return VictimRecord.from_buffer_copy(raw)
-
-
-def says_more(one: VictimRecord, other: VictimRecord) -> bool:
-    """Whether `one` is the better of two records of the same victim: its program had more part in the choice.
-
-    Of two attached versions of the program the kernel asks the newer one first, and the older one only about tasks on
-    which the newer one has no opinion (kernel/bpf/trampoline.c). Their records come in the opposite order.
-    """
-    return _part(one) > _part(other)
-
-
-def _part(record: VictimRecord) -> tuple[bool, int]:
-    return bool(record.flags & VictimFlag.SELECTED), record.candidates
-
-
-def parse_victim(raw: bytes, boot_id: str) -> Victim:
-    """The victim. ValueError if the record has another size than the layout's."""
-    record = record_of(raw)
-    levels = min(record.level + 1, LEVELS)
-    flags = VictimFlag(record.flags & sum(VictimFlag))
-    spared = Process(printable(record.spared_comm), record.spared_tgid, record.spared_cgroup_id)
-    above = record.priority_level
-    return Victim(
-        boot_id=boot_id,
-        boottime_ns=record.boottime_ns,
-        start_boottime_ns=record.start_boottime_ns,
-        comm=printable(record.victim_comm),
-        tgid=record.victim_tgid,
-        uid=record.victim_uid,
-        oom_score_adj=record.oom_score_adj,
-        priority=record.priority,
-        priority_cgroup_id=record.cgroup_ids[above] if above != NO_LEVEL and above < LEVELS else None,
-        badness=record.badness,
-        anon_pages=record.anon_pages,
-        file_pages=record.file_pages,
-        shmem_pages=record.shmem_pages,
-        swap_pages=record.swap_pages,
-        candidates=record.candidates,
-        flags=flags,
-        scope_cgroup_id=record.scope_cgroup_id,
-        cgroup_ids=tuple(record.cgroup_ids[:levels]),
-        names=tuple(printable(name.value) for name in record.cgroup_names[:levels]),
-        trigger=Process(printable(record.trigger_comm), record.trigger_tgid, record.trigger_cgroup_id),
-        spared=spared if flags & VictimFlag.CHANGED else None,
-        spared_priority=record.spared_priority,
-        spared_badness=record.spared_badness,
-    )
-
-
 def qos_class(victim: Victim) -> QOSClass | None:
-    """That of the victim's pod, as the place of its cgroup tells; None for a process of the host."""
+    """The QoS class of the victim's pod, by the names of its cgroups. None for a process of the host."""
     for name in filter(None, parse_path(victim.names)):
         if name.kind == "qos":
             return QOSClass(name.value)
@@ -165,33 +67,70 @@ def qos_class(victim: Victim) -> QOSClass | None:
 
 
 def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVictim:
-    """By the nearest ancestor the index knows, else by the names the kernel gave."""
+    """The victim with all owners: of the nearest ancestor that the index knows, else by the names in the record."""
     known = by_cgroup(pods)
     return NamedVictim(
         victim=victim,
-        owner=_completed(_owner(victim, index), known) or _outside(victim, index, known),
+        owner=_victim_owner(victim, index, known),
         decided_by=index.get(victim.priority_cgroup_id) if victim.priority_cgroup_id else None,
         scope=_scope(victim, index),
         scope_path=_scope_path(victim),
-        trigger_owner=_completed(index.get(victim.trigger.cgroup_id), known),
-        spared_owner=_completed(index.get(victim.spared.cgroup_id), known) if victim.spared else None,
+        trigger_owner=_process_owner(victim.trigger, victim, index, known),
+        spared_owner=_spared_owner(victim, index, known),
     )
 
 
-def _owner(victim: Victim, index: Index) -> Owner | None:
-    by_id = next(filter(None, map(index.get, reversed(victim.cgroup_ids))), None)
+def _owner(ids: Sequence[int], names: Sequence[str], index: Index, pods: Mapping[str, Pod]) -> Owner | None:
+    """The owner of a process in the last of the cgroups `ids`, of which the first have the `names`."""
+    by_id = next(filter(None, map(index.get, reversed(ids))), None)
     # A user of the host may give cgroups any name. Those in the tree of the pods are kubelet's.
-    trusted = by_id or (index.blank and "user.slice" not in victim.names)
-    by_name = owner_by_names(victim.names) if trusted else None
+    trusted = by_id or (index.blank and "user.slice" not in names)
+    by_name = owner_by_names(names) if trusted else None
     # A container made and killed between two scans: the index knows the pod only.
     if by_id and by_name and by_id.kind == "pod" and by_name.container_id and by_id.cgroup_uid == by_name.cgroup_uid:
-        return Owner("container", victim.path, by_id.cgroup_uid, by_name.container_id, by_id.namespace, by_id.pod,
+        return Owner("container", "/".join(names), by_id.cgroup_uid, by_name.container_id, by_id.namespace, by_id.pod,
                      by_id.pod_uid)  # fmt: skip
-    return by_id if by_id and by_id.cgroup_uid else by_name
+    if by_id and by_id.cgroup_uid:
+        return by_id
+    return by_name or _outside(names, index, pods) or by_id or _without_pod(ids, names, index)
+
+
+def _without_pod(ids: Sequence[int], names: Sequence[str], index: Index) -> Owner | None:
+    """HOST only where the ancestors say so: anyone may nest cgroups, and must not thereby pass for the host."""
+    if ids and not index.blank:
+        return HOST
+    if any(parse_path(names)):
+        return UNKNOWN_POD
+    return HOST if ids and len(ids) == len(names) else None
+
+
+def _victim_owner(victim: Victim, index: Index, pods: dict[str, Pod]) -> Owner:
+    owner = _completed(_owner(victim.cgroup_ids, victim.names, index, pods) or HOST, pods)
+    # Only cgroups from a kubepods root downwards have entries. The index may not know that root yet.
+    return UNKNOWN_POD if owner == HOST and not victim.host_priority else owner
+
+
+def _process_owner(process: Process, victim: Victim, index: Index, pods: dict[str, Pod]) -> Owner | None:
+    if not process.cgroup_ids:
+        return _completed(index.get(process.cgroup_id), pods)
+    return _completed(_owner(process.cgroup_ids, _shared_names(process, victim), index, pods), pods)
+
+
+def _shared_names(process: Process, victim: Victim) -> tuple[str, ...]:
+    """The names of the process's first cgroups, as far as they are the victim's too: others have none in the record."""
+    pairs = zip(process.cgroup_ids, victim.cgroup_ids, victim.names, strict=False)
+    return tuple(name for _, _, name in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _spared_owner(victim: Victim, index: Index, pods: dict[str, Pod]) -> Owner | None:
+    if victim.spared is None:
+        return None
+    owner = _process_owner(victim.spared, victim, index, pods)
+    return UNKNOWN_POD if owner in (None, HOST) and victim.flags & VictimFlag.SPARED_ENTRY else owner
 
 
 def owner_by_names(names: Sequence[str]) -> Owner | None:
-    """Pod and container by the names of the cgroups alone; what lies below a container is that container's."""
+    """Pod and container by the names of the cgroups alone. A cgroup below a container belongs to that container."""
     values = {name.kind: name.value for name in parse_path(names) if name}
     if "pod" not in values:
         return None
@@ -199,23 +138,27 @@ def owner_by_names(names: Sequence[str]) -> Owner | None:
     return Owner(kind, "/".join(names), values["pod"], values.get("container", ""))
 
 
-def _outside(victim: Victim, index: Index, pods: Mapping[str, Pod]) -> Owner | None:
+def _outside(names: Sequence[str], index: Index, pods: Mapping[str, Pod]) -> Owner | None:
     """The container of a node whose kubelet and runtime use different cgroup drivers, by the ids in the names.
 
     A user of the host may copy the names of a container. So a name counts only if the kubelet reports the id for this
     pod, and no container with it is in the cgroup of the pod.
     """
-    uid, first = parse_outside(victim.names) or ("", "")
+    uid, first = parse_outside(names) or ("", "")
     if not (pod := pods.get(uid)):
         return None
     ids = [each for container in pod.containers for each in container.container_ids if each.startswith(first)]
     if not ids or index.has_container(ids[0]):
         return None
-    return container_owner(pod_owner(Owner("container", victim.path, uid, ids[0]), pod), pod)
+    return container_owner(pod_owner(Owner("container", "/".join(names), uid, ids[0]), pod), pod)
 
 
+@overload
+def _completed(owner: Owner, pods: dict[str, Pod]) -> Owner: ...
+@overload
+def _completed(owner: Owner | None, pods: dict[str, Pod]) -> Owner | None: ...
 def _completed(owner: Owner | None, pods: dict[str, Pod]) -> Owner | None:
-    """With the names from a pod object that was not there yet when the index was made."""
+    """The owner with the names from a pod object that was not there yet when the index was made."""
     pod = pods.get(owner.cgroup_uid) if owner else None
     if owner is None or pod is None:
         return owner
@@ -224,6 +167,8 @@ def _completed(owner: Owner | None, pods: dict[str, Pod]) -> Owner | None:
 
 
 def _scope(victim: Victim, index: Index) -> Scope:
+    if victim.flags & VictimFlag.NO_SCOPE:
+        return "Unknown"
     if victim.scope_cgroup_id == 0:
         return "Node"
     owner = index.get(victim.scope_cgroup_id)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.node.kubelet import Pod
+
 UID: Final = AGENT_UID
 SETPRIV: Final = (
     "setpriv",
@@ -90,6 +92,11 @@ class RunningAgent:
         """One condition of the status."""
         (found,) = [each for each in self.status()["conditions"] if each["type"] == kind]
         return dict(found)
+
+    def knows(self, pod: Pod) -> bool:
+        """True once the checkpoint has the pod."""
+        checkpoint = self.state / "checkpoint.json"
+        return checkpoint.exists() and pod.uid in checkpoint.read_text()
 
     def events(self) -> list[dict[str, Any]]:
         """Event manifests written so far."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,9 +130,12 @@ class Shop:
         self.run(self.postgres, 30, "postgres")
         self.run(self.report, 12, "report")
 
-    def out_of_memory(self) -> list[str]:
-        """The victims' names in the kernel's order, of an OOM of the kubepods cgroup that an unknown pod makes."""
-        trigger = self.node.hog(self.kubelet.kubepods.child("trigger"), 0)
+    def out_of_memory(self, place: Cgroup | None = None) -> list[str]:
+        """The victims' names in the kernel's order, of an OOM of the kubepods cgroup.
+
+        The trigger is in `place`, or else in an unknown pod.
+        """
+        trigger = self.node.hog(place or self.kubelet.kubepods.child("trigger"), 0, options=["--name", "kubelet"])
         self.killed = run_out_of_memory(trigger, self.hogs.values())
         trigger.end()
         return [name for hog in self.killed for name, each in self.hogs.items() if hog is each]
@@ -167,6 +171,52 @@ def test_victim_becomes_an_event_on_its_pod(node: Node, policy: Policy, agent: R
     assert "batch" == event["related"]["name"]
     for word in (f"report (pid {shop.killed[0].pid}", "container app", "priority 100", "OOMPolicy batch", "postgres-0"):
         assert word in event["note"]
+    assert re.search(r"trigger: kubelet \(pid \d+\) in an unknown pod; spared: postgres", event["note"])
+
+
+@pytest.mark.parametrize("depth", [1, 14])
+def test_trigger_is_named_although_its_nested_cgroup_is_gone(
+    node: Node, policy: Policy, agent: RunningAgent, depth: int
+) -> None:
+    """A tenant that nests its cgroups, or removes them after the kill, does not pass for the host."""
+    shop = Shop(node, agent)
+    tenant = Pod("tenant", namespace="evil")
+    nested = shop.container(tenant).child("/".join(["nested"] * depth))
+    write_manifests(agent.manifests, tenant.manifest())
+    agent.start()
+    wait_until("the tenant's entry", lambda: policy.entries.get(shop.container(tenant).id))
+    wait_until("a checkpoint that knows the tenant", lambda: agent.knows(tenant))
+    agent.kill()
+    assert "report" == shop.out_of_memory(nested)[0]
+    shop.container(tenant).child("nested").remove()
+    agent.start()
+
+    note = wait_until("an Event", agent.events)[0]["note"]
+    assert re.search(r"trigger: kubelet \(pid \d+\) in container app of pod evil/tenant; spared: postgres", note)
+
+
+def test_a_task_that_dies_with_its_pod_is_not_called_spared(node: Node, policy: Policy, agent: RunningAgent) -> None:
+    """With memory.oom.group on the pod's cgroup the whole pod dies, whichever container is chosen."""
+    kubelet = Kubelet(node)
+    annotations = {"oompolicy.dev/container.big": "200"}
+    pair = Pod("pair", labels={"app": "report"}, containers=("small", "big"), annotations=annotations)
+    kubelet.pod(pair).write("memory.max", 24 << 20)
+    kubelet.pod(pair).write("memory.oom.group", 1)
+    small, big = (
+        node.hog(kubelet.container(pair, name), mib, options=["--name", name])
+        for name, mib in (("small", 4), ("big", 8))
+    )
+    write_manifests(agent.manifests, BATCH, pair.manifest())
+    agent.start()
+    wait_until("the entry", lambda: policy.entries.get(kubelet.container(pair, "big").id) == (200, 16 << 20))
+    assert [small, big] == run_out_of_memory(big, [small])
+
+    wait_until("two Events", lambda: len(agent.events()) == 2)
+    first, second = (event["note"] for event in agent.events())
+    assert f"killed small (pid {small.pid}" in first
+    assert f"killed big (pid {big.pid}" in second
+    assert "killed together with the chosen process" in second
+    assert not any("spared" in note for note in (first, second))
 
 
 def test_victim_is_named_after_its_cgroup_is_gone(node: Node, policy: Policy, agent: RunningAgent) -> None:
@@ -174,10 +224,7 @@ def test_victim_is_named_after_its_cgroup_is_gone(node: Node, policy: Policy, ag
     shop = Shop(node, agent)
     agent.start()
     shop.synced(policy)
-    checkpoint = agent.state / "checkpoint.json"
-    wait_until(
-        "a checkpoint that knows the pod", lambda: checkpoint.exists() and shop.report.uid in checkpoint.read_text()
-    )
+    wait_until("a checkpoint that knows the pod", lambda: agent.knows(shop.report))
     agent.kill()
     assert "report" == shop.out_of_memory()[0]
     shop.kubelet.pod(shop.report).remove()

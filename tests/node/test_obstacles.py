@@ -17,7 +17,7 @@ from oompolicy_agent.checkpoint import boot_id
 from oompolicy_agent.layout import VictimFlag
 from oompolicy_agent.loader import generation, objectfile
 from oompolicy_agent.spool import Spool
-from oompolicy_agent.victims import record_of
+from oompolicy_agent.victimrecord import record_of
 from tests.node import policy as attached
 from tests.node.policy import BPFFS, BUILD, MODULE, STOCK, Policy, flags
 from tests.node.running_agent import SETPRIV, UID

@@ -68,7 +68,7 @@ class Node:
         self.written.append(manifest)
 
     def run(self, *pods: Pod, now: float = 0.0) -> float | None:
-        return self.reporter.run(pods, self.tree, now)
+        return self.reporter.run(pods, now)
 
     def regarded(self) -> list[str]:
         return [each["regarding"]["name"] for each in self.written]

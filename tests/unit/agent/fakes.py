@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.model import Container, Pod, QOSClass
 from oompolicy_agent.cgroups import Tree, scan
-from oompolicy_agent.layout import NAME, NO_LEVEL, VictimFlag, VictimRecord
+from oompolicy_agent.layout import LEVELS, NAME, NO_LEVEL, VictimFlag, VictimRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,7 @@ def raw_policy(name: str = "web", value: int = 300) -> dict[str, Any]:
 
 
 def record(path: str = "/", ids: Sequence[int] = (1,), **fields: Any) -> VictimRecord:  # noqa: ANN401
-    """A victim in the cgroup `path`; `ids` from the root down."""
+    """A victim in the cgroup `path`; `ids` from the root down, as are `trigger_cgroup_ids` and `spared_cgroup_ids`."""
     made = VictimRecord(
         boottime_ns=1_000_000_000,
         start_boottime_ns=5,
@@ -103,16 +103,30 @@ def record(path: str = "/", ids: Sequence[int] = (1,), **fields: Any) -> VictimR
         trigger_tgid=4711,
         level=len(ids) - 1,
         priority_level=NO_LEVEL,
+        trigger_level=NO_LEVEL,
+        spared_level=NO_LEVEL,
         priority=1000,
         victim_cgroup_id=ids[-1],
         flags=VictimFlag.SELECTED,
     )
+    for who in ("trigger", "spared"):
+        if along := fields.pop(f"{who}_cgroup_ids", ()):
+            getattr(made, f"{who}_cgroup_ids")[: len(along[:LEVELS])] = along[:LEVELS]
+            setattr(made, f"{who}_level", len(along) - 1)
+            setattr(made, f"{who}_cgroup_id", along[-1])
     for name, value in fields.items():
         setattr(made, name, value)
     for level, (name, cgroup_id) in enumerate(zip(["", *path.strip("/").split("/")], ids, strict=False)):
         made.cgroup_names[level].value = name.encode()[: NAME - 1]  # as the kernel cuts it
         made.cgroup_ids[level] = cgroup_id
     return made
+
+
+def old_record(made: VictimRecord) -> bytes:
+    """The same victim in the 1,456 bytes of the version before, by the offsets that its header had."""
+    raw = bytes(made)
+    # Without trigger_cgroup_ids and spared_cgroup_ids (2 x 96 bytes), trigger_level and spared_level (2 x 4 bytes).
+    return raw[:192] + raw[384:448] + raw[456:]
 
 
 def ids_along(root: Path, path: str) -> list[int]:

@@ -9,16 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.cgroups import (
-    Name,
-    NotCgroup2Error,
-    is_cgroup2,
-    locate,
-    parse_name,
-    parse_outside,
-    parse_path,
-    scan,
-)
+from oompolicy_agent.cgroups import Name, NotCgroup2Error, is_cgroup2, parse_name, parse_outside, parse_path, scan
 from tests.unit.agent.fakes import APP, PAUSE, STATIC_UID, SYSTEMD, UID, id_of, make, tree_of
 
 if TYPE_CHECKING:
@@ -227,14 +218,6 @@ def test_nested_cgroups_belong_to_their_container(tmp_path: Path) -> None:
 
     assert [APP] == list(tree.pods[UID].containers)
     assert 1 == len(tree.roots)
-
-
-def test_processes_below_a_container_are_located(tmp_path: Path) -> None:
-    """By the id of their own cgroup, however deep."""
-    container = f"{SYSTEMD}/cri-containerd-{APP}.scope"
-    nested, other = make(tmp_path, f"{container}/a/b", "system.slice/sshd.service")
-
-    assert {nested: id_of(tmp_path, container)} == locate(tree_of(tmp_path), [nested, other])
 
 
 def test_both_drivers_trees_are_read(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from oompolicy_agent.index import Owner
 from oompolicy_agent.layout import VictimFlag
 from oompolicy_agent.output import as_json_line, as_yaml
 from oompolicy_agent.text import clip, clip_start, fit_bytes, printable
-from oompolicy_agent.victims import NamedVictim, Scope, parse_victim
+from oompolicy_agent.victimrecord import parse_victim
+from oompolicy_agent.victims import HOST, UNKNOWN_POD, NamedVictim, Scope
 from tests.unit.agent.fakes import APP, BOOT, UID, record
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -40,11 +41,20 @@ APP_OWNER = Owner(
 CHANGED = VictimFlag.SELECTED | VictimFlag.CHANGED | VictimFlag.SPARED_ENTRY
 
 
-def named(owner: Owner | None = APP_OWNER, scope: Scope = "Node", path: str = "", **fields: Any) -> NamedVictim:  # noqa: ANN401
-    priority = {"priority": 300, "priority_level": 0} if owner else {}
+def named(owner: Owner = APP_OWNER, scope: Scope = "Node", path: str = "", **fields: Any) -> NamedVictim:  # noqa: ANN401
+    priority = {"priority": 300, "priority_level": 0} if owner.cgroup_uid else {}
     victim = parse_victim(bytes(record(**{**priority, "anon_pages": 207_872, **fields})), BOOT)
     decided = owner if victim.priority_cgroup_id else None
     return NamedVictim(victim, owner, decided, scope, path, None, None)
+
+
+def by(trigger: Owner | None) -> NamedVictim:
+    return replace(named(trigger_tgid=8, trigger_comm=b"kubelet"), trigger_owner=trigger)
+
+
+def spared(owner: Owner, **fields: Any) -> NamedVictim:  # noqa: ANN401
+    task = {"spared_tgid": 9, "spared_comm": b"psql", "spared_priority": 900, "spared_badness": 77, **fields}
+    return replace(named(flags=CHANGED, **task), spared_owner=owner)
 
 
 def test_an_event_is_what_the_api_takes() -> None:
@@ -92,8 +102,8 @@ def test_the_field_path_is_the_containers(kind: str, path: str) -> None:
     assert path == event(named(replace(APP_OWNER, container_kind=kind)), "n", 0)["regarding"]["fieldPath"]
 
 
-@pytest.mark.parametrize("owner", [None, Owner("container", "/x", UID, APP)])
-def test_without_a_pod_the_node_is_regarded(owner: Owner | None) -> None:
+@pytest.mark.parametrize("owner", [HOST, UNKNOWN_POD, Owner("container", "/x", UID, APP)])
+def test_without_a_pod_the_node_is_regarded(owner: Owner) -> None:
     """A host process, or a pod nobody knows; an Event needs a namespace that is its subject's."""
     made = event(named(owner), "node-1", 0)
 
@@ -118,7 +128,8 @@ def test_a_policy_without_uid_is_related_by_name() -> None:
 @pytest.mark.parametrize(
     ("victim", "text"),
     [
-        (named(None), "in cgroup /, a process of the host: "),
+        (named(HOST), "in cgroup /, a process of the host: "),
+        (named(UNKNOWN_POD), "in cgroup / in an unknown pod: "),
         (named(Owner("container", "/x", UID, APP)), f"in container id abababababab of pod uid {UID}: "),
         (named(replace(APP_OWNER, container=""), oom_score_adj=-998), "in the sandbox of container id abababababab of"),
         (named(scope="Kubepods", path="/k"), "scope Kubepods: the pods together reached the limit of /k;"),
@@ -126,21 +137,25 @@ def test_a_policy_without_uid_is_related_by_name() -> None:
         (named(scope="Container"), "scope Container: the container reached its memory limit;"),
         (named(scope="Other", path="/a"), "scope Other: the limit of cgroup /a was reached;"),
         (named(scope="Other", scope_cgroup_id=9), "scope Other: the limit of cgroup with id 9 was reached;"),
-        (named(flags=17), "scope Node: no memory left where its cpuset or memory policy allows it;"),
-        (named(flags=5), "; killed together with the process chosen; priority 300"),
-        (named(flags=0), "; priority 300, but no policy was asked in this OOM;"),
-        (named(None, priority=1000), "; priority 1000, that of processes of the host;"),
+        (named(flags=17), "scope Node: no memory is left on the NUMA nodes that its cpuset or memory policy allows;"),
+        (named(scope="Unknown", flags=32), "scope unknown: oompolicy did not see this OOM begin; priority 300, but it"),
+        (named(scope="Unknown", flags=32), "; priority 300, but it is unknown if the kernel used it; trigger"),
+        (named(flags=5), "; killed together with the chosen process; priority 300"),
+        (named(flags=0), "; priority 300, but the kernel did not use priorities in this OOM;"),
+        (named(HOST, priority=1000), "; priority 1000, the default for processes of the host;"),
+        (named(priority_level=12), "; priority 300; trigger"),
         (named(priority=299), "; priority 299; trigger"),
-        (named(trigger_tgid=8, trigger_comm=b"kubelet"), "; trigger: kubelet (pid 8), a process of the host"),
+        (by(None), "; trigger: kubelet (pid 8), owner unknown"),
+        (by(HOST), "; trigger: kubelet (pid 8), a process of the host"),
+        (by(UNKNOWN_POD), "; trigger: kubelet (pid 8) in an unknown pod"),
+        (by(APP_OWNER), "; trigger: kubelet (pid 8) in container app of pod team-a/web-0"),
         (
-            named(flags=CHANGED, spared_tgid=9, spared_comm=b"psql", spared_priority=900, spared_badness=77),
-            "; spared: psql (pid 9) in a pod, priority 900, badness 77, would have been killed without the policy",
+            spared(UNKNOWN_POD),
+            "; spared: psql (pid 9) in an unknown pod, "
+            "priority 900, badness 77, would have been killed without the policy",
         ),
-        (named(flags=3, spared_tgid=9), "; spared: a process (pid 9), a process of the host, priority 0"),
-        (
-            replace(named(flags=CHANGED, spared_tgid=9, spared_comm=b"psql"), spared_owner=APP_OWNER),
-            "; spared: psql (pid 9) in container app of pod team-a/web-0, priority",
-        ),
+        (spared(HOST, spared_comm=b""), "; spared: a process (pid 9), a process of the host, priority 900"),
+        (spared(APP_OWNER), "; spared: psql (pid 9) in container app of pod team-a/web-0, priority"),
     ],
 )  # fmt: skip
 def test_the_note_says_it(victim: NamedVictim, text: str) -> None:
@@ -169,7 +184,7 @@ def test_a_note_fits_whatever_the_names(names: tuple[str, ...], processes: tuple
 @given(comms, st.text(max_size=16))
 def test_an_event_survives_its_encoding(comm: bytes, path: str) -> None:
     """Read as YAML and as JSON it is the same."""
-    made = event(named(None, "Other", printable(path), victim_comm=comm), "node-1", 0)
+    made = event(named(HOST, "Other", printable(path), victim_comm=comm), "node-1", 0)
 
     assert made == yaml.safe_load(as_yaml(made))
     assert made == json.loads(as_json_line(made))

@@ -122,16 +122,6 @@ def test_old_tombstones_go_and_the_bound_holds_at_once() -> None:
     assert TOMBSTONES == len([each for each in range(TOMBSTONES + 20) if index.get(each)])
 
 
-def test_what_lies_below_a_container_can_be_learnt() -> None:
-    """For the trigger of an OOM, of which only its own cgroup is known."""
-    index = Index()
-    index.learn(7, Owner("container", "/x", UID, APP, pod="web-0"), now=0)
-    owner = index.get(7)
-
-    assert owner is not None
-    assert "web-0" == owner.pod
-
-
 def test_a_pod_of_which_nothing_changed_is_not_looked_at_again(tree: Tree) -> None:
     """One of 110 pods changes at a time, and the kernel waits for nobody."""
     pods, owners = [pod()], Owners()

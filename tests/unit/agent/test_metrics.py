@@ -14,7 +14,8 @@ from oompolicy_agent.layout import Stat
 from oompolicy_agent.metrics import Metrics
 from oompolicy_agent.outside import Following
 from oompolicy_agent.tally import Lags, Tally
-from oompolicy_agent.victims import parse_victim, qos_class
+from oompolicy_agent.victimrecord import parse_victim
+from oompolicy_agent.victims import qos_class
 from tests.unit.agent.fakes import BOOT, pod, record
 from tests.unit.agent.test_node_status import GOOD
 
@@ -33,7 +34,8 @@ def samples(tally: Tally | None = None, view: View = GOOD, **followed: Following
 
 def test_the_nodes_state_is_in_numbers() -> None:
     """Pods, entries, spool, drops, and whether it enforces."""
-    view = replace(GOOD, not_mapped=(pod(),), counters={Stat.VICTIMS_DROPPED: 3, Stat.SELECTIONS: 4}, spooled=5)
+    counters = {Stat.VICTIMS_DROPPED: 3, Stat.SELECTIONS: 4, Stat.DYING: 6}
+    view = replace(GOOD, not_mapped=(pod(),), counters=counters, spooled=5)
     found = samples(view=view)
     expected = {
         "pods": 1,
@@ -44,6 +46,7 @@ def test_the_nodes_state_is_in_numbers() -> None:
         "ring_buffer_drops_total['events']": 3,
         "ring_buffer_drops_total['cgroups']": 0,
         "selections_total": 4,
+        "dying_total": 6,
         "spool_victims": 5,
         "spool_dropped_total": 2,
     }

@@ -125,7 +125,7 @@ def test_victims_that_went_round_the_hook_are_told() -> None:
     """The counter is the only witness."""
     view = replace(GOOD, counters={Stat.BYPASSED: 4})
 
-    assert "4 victims of OOMs in which the hook was never asked" in condition(view, "Enforcing")[2]
+    assert "the OOM killer killed 4 processes without asking the hook" in condition(view, "Enforcing")[2]
 
 
 def test_a_full_map_is_not_synced() -> None:

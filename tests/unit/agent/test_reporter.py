@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,9 @@ import pytest
 from oompolicy.model import Defaults
 from oompolicy_agent import reporter as module
 from oompolicy_agent.index import Owners
-from oompolicy_agent.spool import MAX_EACH
+from oompolicy_agent.spool import MAX_EACH, Spool
 from tests.unit.agent.fakereporting import CONTAINER, Node
-from tests.unit.agent.fakes import BOOT, ids_along, pod, record
+from tests.unit.agent.fakes import APP, BOOT, ids_along, old_record, pod, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +79,7 @@ def test_while_pods_are_expected_no_name_is_given_up(node: Node) -> None:
     """An agent that started without API server and checkpoint knows no pod at all; nothing could be sent anyway."""
     node.kill(now=10.0)
 
-    assert node.reporter.run((), node.tree, 100.0, expecting=True) is None
+    assert node.reporter.run((), 100.0, expecting=True) is None
     assert [] == node.written
     node.run(pod(), now=200.0)
     assert ["web-0"] == node.regarded()
@@ -118,15 +119,58 @@ def test_a_victim_of_another_boot_is_named_by_names_alone(tmp_path: Path) -> Non
     assert {"web-0", "node-1"} == set(after.regarded())
 
 
-def test_the_trigger_may_live_below_its_container(node: Node) -> None:
-    """Its own cgroup is looked for in the tree, and remembered."""
+@pytest.mark.parametrize("depth", [0, 1, 14])
+def test_a_trigger_cannot_hide_in_nested_cgroups(node: Node, depth: int) -> None:
+    """The record has the ancestors, so it does not matter how deep its cgroup was, nor if it is gone."""
     node.know(pod())
-    nested = ids_along(node.root, f"{CONTAINER}/nested")[-1]
-    node.kill("system.slice", tgid=2, trigger_tgid=9, trigger_comm=b"sh", trigger_cgroup_id=nested)
+    ids = [*ids_along(node.root, CONTAINER), *range(10**6, 10**6 + depth)]
+    node.kill("system.slice", tgid=2, trigger_tgid=9, trigger_comm=b"kubelet", trigger_cgroup_ids=ids)
     node.run(pod())
 
-    assert "trigger: sh (pid 9) in container app of pod team-a/web-0" in node.written[0]["note"]
-    assert node.index.get(nested) is not None
+    assert "trigger: kubelet (pid 9) in container app of pod team-a/web-0" in node.written[0]["note"]
+
+
+def test_the_limit_of_a_nested_cgroup_is_not_the_containers(node: Node) -> None:
+    """Neither for the first victim nor for later ones: the trigger's own cgroup is the one with the limit."""
+    node.know(pod())
+    nested = ids_along(node.root, f"{CONTAINER}/nested")
+    for tgid in (1, 2):
+        node.kill(f"{CONTAINER}/nested", tgid=tgid, trigger_cgroup_ids=nested, scope_cgroup_id=nested[-1])
+    node.run(pod())
+
+    assert ["Other", "Other"] == [each["scope"] for each in node.reporter.last]
+    assert f"{APP}.scope/nested was reached" in node.written[1]["note"]
+
+
+def test_naming_a_victim_reads_no_cgroups(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant may make tens of thousands of cgroups, and the loop must not wait for them."""
+    node.know(pod())
+    node.kill("system.slice", tgid=2, trigger_tgid=9, trigger_cgroup_ids=[*ids_along(node.root, ""), 10**6])
+    monkeypatch.setattr(os, "scandir", _not_now)
+    node.run(pod())
+
+    assert "trigger: java (pid 9), a process of the host" in node.written[0]["note"]
+
+
+def _not_now(_: object) -> None:
+    raise AssertionError("the cgroup tree is read")
+
+
+@pytest.mark.parametrize("read_back", [False, True])
+def test_a_record_of_the_version_before_is_reported(tmp_path: Path, read_back: bool) -> None:
+    """From the ring buffer, and from the spool of the agent before."""
+    node = Node(tmp_path)
+    node.know(pod())
+    name = node.spool.add(old_record(record(CONTAINER, ids_along(node.root, CONTAINER), trigger_tgid=9)))
+    assert name is not None
+    if read_back:
+        node.spool = Spool(tmp_path / "spool", BOOT)
+        node.boot()
+    node.run(pod())
+
+    assert () == node.spool.pending
+    assert ["web-0"] == node.regarded()
+    assert "trigger: java (pid 9), owner unknown" in node.written[0]["note"]
 
 
 def test_many_are_reported_in_batches(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent.index import Index, Owner, Owners
 from oompolicy_agent.layout import LEVELS, NO_LEVEL, VictimFlag
-from oompolicy_agent.victims import NamedVictim, identity, name_victim, parse_victim
-from tests.unit.agent.fakes import APP, BOOT, PAUSE, SYSTEMD, UID, ids_along, make, pod, record, tree_of
+from oompolicy_agent.victimrecord import identity, parse_victim
+from oompolicy_agent.victims import HOST, UNKNOWN_POD, NamedVictim, name_victim
+from tests.unit.agent.fakes import APP, BOOT, PAUSE, SYSTEMD, UID, ids_along, make, old_record, pod, record, tree_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,11 @@ def named(root: Path, path: str, index: Index | None = None, pods: tuple[Pod, ..
 
 
 def whose(victim: NamedVictim) -> tuple[str, str] | None:
-    return (victim.owner.pod, victim.owner.container) if victim.owner else None
+    return whom(victim.owner)
+
+
+def whom(owner: Owner | None) -> tuple[str, str] | None:
+    return (owner.pod, owner.container) if owner else None
 
 
 @pytest.mark.parametrize("path", [CONTAINER, f"{CONTAINER}/nested/deep"])
@@ -73,7 +78,7 @@ def test_names_in_a_tree_of_somebody_else_are_nobodys(root: Path, index: Index, 
     path = f"{place}/{SYSTEMD}/cri-containerd-{PAUSE}.scope"
     make(root, path)
 
-    assert named(root, path, index, (pod(),)).owner is None
+    assert HOST == named(root, path, index, (pod(),)).owner
 
 
 OUTSIDE = "ef" * 32
@@ -92,7 +97,7 @@ def test_a_container_outside_of_its_pod_is_named_by_both_ids(root: Path, index: 
     other, reported = pod(), pod(containers={"app": (OUTSIDE,)})
 
     assert ("web-0", "app") == whose(named(root, path, index, (reported,)))
-    assert named(root, path, index, (other,)).owner is None
+    assert HOST == named(root, path, index, (other,)).owner
 
 
 def test_the_names_of_a_container_in_its_place_are_not_believed_elsewhere(root: Path, index: Index) -> None:
@@ -100,7 +105,7 @@ def test_the_names_of_a_container_in_its_place_are_not_believed_elsewhere(root: 
     path = f"user.slice/{SYSTEMD.rpartition('/')[2]}:cri-containerd:{APP}"
     make(root, path)
 
-    assert named(root, path, index, (pod(),)).owner is None
+    assert HOST == named(root, path, index, (pod(),)).owner
 
 
 @pytest.mark.parametrize("node", [f"docker/{PAUSE}", f"system.slice/docker-{PAUSE}.scope", f"libpod-{PAUSE}.scope"])
@@ -136,7 +141,6 @@ def test_a_pod_nobody_knows_has_at_least_its_uid(root: Path) -> None:
     """And waits for its object, for a while."""
     victim = named(root, CONTAINER)
 
-    assert victim.owner is not None
     assert (UID, APP, "") == (victim.owner.cgroup_uid, victim.owner.container_id, victim.owner.pod)
     assert not victim.complete
 
@@ -144,10 +148,9 @@ def test_a_pod_nobody_knows_has_at_least_its_uid(root: Path) -> None:
 @pytest.mark.parametrize("path", ["system.slice/sshd.service", "", f"system.slice/docker-{APP}.scope"])
 def test_a_host_process_is_nobodys(root: Path, index: Index, path: str) -> None:
     """A container that is no pod's is the host's too."""
-    victim = named(root, path, index, (pod(),))
-
-    assert victim.owner is None
-    assert victim.complete
+    for victim in (named(root, path, index, (pod(),)), named(root, path)):
+        assert HOST == victim.owner
+        assert victim.complete
 
 
 @pytest.mark.parametrize(("adj", "complete"), [(-998, True), (500, False)])
@@ -194,21 +197,105 @@ def test_an_unknown_scope_is_another_cgroup(root: Path, index: Index) -> None:
 def test_who_decided_is_where_the_entry_stands(root: Path, index: Index) -> None:
     """The container's own entry, its pod's, its class's; or none: host priority."""
     levels = {level: named(root, CONTAINER, index, priority_level=level).decided_by for level in (2, 3, 4)}
-    nobody = named(root, CONTAINER, index, priority_level=NO_LEVEL).decided_by
+    host = named(root, CONTAINER, index, priority_level=NO_LEVEL)
+    deep = named(root, CONTAINER, index, priority_level=LEVELS)
 
     assert [(2, "qos"), (3, "pod"), (4, "container")] == [(level, by.kind) for level, by in levels.items() if by]
-    assert nobody is None
+    assert (None, True) == (host.decided_by, host.victim.host_priority)
+    assert (None, False) == (deep.decided_by, deep.victim.host_priority)
 
 
-def test_spared_and_trigger_are_named_too(root: Path, index: Index) -> None:
-    """By the cgroup the record has for them."""
-    container = ids_along(root, CONTAINER)[-1]
-    flags = VictimFlag.SELECTED | VictimFlag.CHANGED
-    victim = named(root, "", index, flags=flags, trigger_cgroup_id=container, spared_cgroup_id=container, spared_tgid=7)
+CHANGED = VictimFlag.SELECTED | VictimFlag.CHANGED
+CGROUP = 10**6
+"""The first of ids that no cgroup of the tree has."""
 
-    assert victim.spared_owner == victim.trigger_owner == index.get(container)
+
+def below(root: Path, path: str, depth: int = 1) -> list[int]:
+    """The ids down to a cgroup nested in `path` that nobody has seen, as it is when it was removed after the kill."""
+    return [*ids_along(root, path), *range(CGROUP, CGROUP + depth)]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 14, 300])
+def test_spared_and_trigger_are_named_by_their_recorded_ancestors(root: Path, index: Index, depth: int) -> None:
+    """However deep they nest their cgroups: those who do it must not pass for the host."""
+    ids = below(root, CONTAINER, depth)
+    victim = named(root, "", index, flags=CHANGED, trigger_cgroup_ids=ids, spared_cgroup_ids=ids, spared_tgid=7)
+
+    assert victim.spared_owner == victim.trigger_owner == index.get(ids_along(root, CONTAINER)[-1])
     assert victim.victim.spared is not None
     assert 7 == victim.victim.spared.tgid
+
+
+@pytest.mark.parametrize("path", ["", "system.slice/sshd.service"])
+@pytest.mark.parametrize("depth", [0, 1, 14])
+def test_who_is_not_below_the_kubepods_root_is_the_hosts(root: Path, index: Index, path: str, depth: int) -> None:
+    """The recorded ancestors say so."""
+    ids = below(root, path, depth)
+    victim = named(root, CONTAINER, index, flags=CHANGED, trigger_cgroup_ids=ids, spared_cgroup_ids=ids)
+
+    assert (HOST, HOST) == (victim.trigger_owner, victim.spared_owner)
+
+
+@pytest.mark.parametrize("path", ["kubepods.slice", "kubepods.slice/kubepods-burstable.slice"])
+def test_who_is_below_the_kubepods_root_is_in_a_pod(root: Path, index: Index, path: str) -> None:
+    """Even where the agent has not seen that pod."""
+    victim = named(root, "system.slice/sshd.service", index, trigger_cgroup_ids=below(root, path, 14))
+
+    assert victim.trigger_owner is not None
+    assert victim.trigger_owner.kind in {"kubepods", "qos"}
+
+
+def test_who_has_an_entry_is_in_a_pod(root: Path, index: Index) -> None:
+    """Also below a kubepods root that was made a moment ago, and that the index does not know."""
+    make(root, "new/kubepods.slice/deep")
+    victim = named(root, "new/kubepods.slice/deep", index, priority_level=2)
+    nested = named(root, f"{CONTAINER}/nested", index, priority_level=LEVELS)
+
+    assert UNKNOWN_POD == victim.owner
+    assert ("web-0", "app") == whose(nested)
+
+
+def test_without_recorded_ancestors_nobody_is_taken_for_the_host(root: Path, index: Index) -> None:
+    """The task had exited, or an older program made the record."""
+    unknown = named(root, CONTAINER, index, flags=CHANGED, trigger_cgroup_id=CGROUP, spared_cgroup_id=CGROUP)
+    container = ids_along(root, CONTAINER)[-1]
+    known = named(root, "", index, flags=CHANGED, trigger_cgroup_id=container, spared_cgroup_id=container)
+    entry = named(root, CONTAINER, index, flags=CHANGED | VictimFlag.SPARED_ENTRY, spared_cgroup_id=CGROUP)
+
+    assert (None, None) == (unknown.trigger_owner, unknown.spared_owner)
+    assert index.get(container) == known.trigger_owner == known.spared_owner
+    assert UNKNOWN_POD == entry.spared_owner
+
+
+def test_a_gap_in_the_recorded_ancestors_makes_them_useless(root: Path, index: Index) -> None:
+    """The pod could be in the gap."""
+    ids = [ids_along(root, "")[0], 0, 0]
+
+    assert named(root, CONTAINER, index, trigger_cgroup_ids=ids).trigger_owner is None
+
+
+def test_the_victims_names_do_for_ancestors_that_it_shares(root: Path) -> None:
+    """After a reboot the index knows no id: a trigger in the victim's container is named all the same."""
+    same = named(root, f"{CONTAINER}/nested", pods=(pod(),), trigger_cgroup_ids=below(root, CONTAINER))
+    pods = named(root, CONTAINER, trigger_cgroup_ids=below(root, "kubepods.slice"))
+    other = named(root, CONTAINER, trigger_cgroup_ids=below(root, "system.slice"))
+    host = named(root, "system.slice", trigger_cgroup_ids=ids_along(root, "system.slice"))
+
+    assert ("web-0", "app") == whom(same.trigger_owner)
+    assert (UNKNOWN_POD, None, HOST) == (pods.trigger_owner, other.trigger_owner, host.trigger_owner)
+
+
+def test_the_record_of_a_group_does_not_spare_its_own_process(root: Path, index: Index) -> None:
+    """The kernel alone would have chosen it, and memory.oom.group killed it with the other that was."""
+    flags = CHANGED | VictimFlag.GROUP
+    victim = named(root, CONTAINER, index, flags=flags, spared_tgid=4711, spared_cgroup_ids=ids_along(root, CONTAINER))
+
+    assert (None, None) == (victim.victim.spared, victim.spared_owner)
+
+
+def test_an_unseen_start_of_an_oom_has_no_known_scope(root: Path, index: Index) -> None:
+    """What stands in the record's scope is not the node's sign then."""
+    assert "Unknown" == named(root, CONTAINER, index, flags=VictimFlag.NO_SCOPE).scope
 
 
 def test_without_a_change_nobody_is_spared(root: Path) -> None:
@@ -237,11 +324,22 @@ def test_flags_of_the_future_are_ignored() -> None:
     assert VictimFlag.GROUP == parse_victim(bytes(record(flags=1 << 31 | VictimFlag.GROUP)), BOOT).flags
 
 
-@pytest.mark.parametrize("size", [0, 1455, 1464])
+@pytest.mark.parametrize("size", [0, 1455, 1464, 1664])
 def test_a_record_of_another_size_is_refused(size: int) -> None:
-    """A program of another version."""
-    with pytest.raises(ValueError, match=f"{size} bytes, expected 1456"):
+    """A program of an unknown version."""
+    with pytest.raises(ValueError, match=f"{size} bytes, expected 1656, or 1456 from before"):
         parse_victim(bytes(size), BOOT)
+
+
+def test_a_record_of_the_version_before_says_the_same(root: Path, index: Index) -> None:
+    """All but the ancestors of trigger and spared, which it has not."""
+    made = record(CONTAINER, ids_along(root, CONTAINER), flags=CHANGED, priority_level=4, spared_tgid=7, candidates=3,
+                  badness=-5, oom_score_adj=-500, trigger_cgroup_id=8, spared_cgroup_id=9)  # fmt: skip
+    old = old_record(made)
+
+    assert 1456 == len(old)
+    assert parse_victim(bytes(made), BOOT) == parse_victim(old, BOOT)
+    assert ("web-0", "app") == whose(name_victim(parse_victim(old, BOOT), index, ()))
 
 
 def test_the_identity_is_the_process() -> None:
@@ -254,6 +352,7 @@ def test_the_identity_is_the_process() -> None:
 
 
 def test_the_owner_of_a_slice_is_no_pod(root: Path, index: Index) -> None:
-    """A process directly in a QoS slice is nobody's pod."""
-    assert named(root, "kubepods.slice", index).owner is None
-    assert Owner("qos", "/").pod == ""
+    """A process directly in a slice is in no pod that is known, and not the host's."""
+    for victim in (named(root, "kubepods.slice", index), named(root, "kubepods.slice")):
+        assert ("kubepods", "") == (victim.owner.kind, victim.owner.cgroup_uid)
+        assert victim.complete

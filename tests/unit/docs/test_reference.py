@@ -27,7 +27,7 @@ from oompolicy_agent.loader.node import Cgroup
 from oompolicy_agent.metrics import Metrics as AgentMetrics
 from oompolicy_agent.reasons import Area, EventReason, Reason
 from oompolicy_agent.tally import Tally
-from oompolicy_agent.victims import Scope
+from oompolicy_agent.victims import HOST, Scope
 from tests.unit.agent.fakes import pod
 from tests.unit.agent.test_btf import elf
 from tests.unit.agent.test_events import APP_OWNER, CHANGED, named
@@ -121,7 +121,8 @@ def notes() -> list[str]:
         named(flags=VictimFlag.SELECTED | VictimFlag.CONSTRAINED),
         named(flags=VictimFlag.SELECTED | VictimFlag.GROUP),
         named(flags=0),
-        named(owner=None),
+        named(scope="Unknown", flags=VictimFlag.NO_SCOPE),
+        named(owner=HOST),
         named(priority=301),
         named(replace(APP_OWNER, container="", kind="pod"), oom_score_adj=-998),
         named(flags=CHANGED, trigger_tgid=1, **spared),

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -20,6 +20,7 @@ from oompolicy.model import (
     Operator,
     QOSClass,
 )
+from oompolicy_agent.victims import Scope
 
 CRDS = Path(__file__).parents[3] / "crds"
 FILES = sorted(CRDS.iterdir())
@@ -107,6 +108,13 @@ def test_an_offset_is_checked_against_the_range_of_priorities(spec: dict[str, An
 def test_a_choice_has_the_words_of_the_records(spec: dict[str, Any], path: str, words: list[str]) -> None:
     """Spelt the same."""
     assert words == field(spec, path)["enum"]
+
+
+def test_a_victim_may_have_any_scope_that_an_agent_reports() -> None:
+    """The API server would refuse the whole status of a node for one word that it does not know."""
+    status = schema_of(load(CRDS / "oompolicy.dev_oomnodes.yaml"))["properties"]["status"]
+
+    assert sorted(get_args(Scope)) == sorted(field(status, "lastVictims.[].scope")["enum"])
 
 
 def test_a_missing_precedence_means_the_same_to_both(spec: dict[str, Any]) -> None:

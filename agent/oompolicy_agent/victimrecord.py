@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parses a record of the ring buffer, also one that a program or an agent of the version before left. Pure."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from dataclasses import dataclass
+
+from oompolicy_agent.layout import LEVELS, NO_LEVEL, OldVictimRecord, VictimFlag, VictimRecord
+from oompolicy_agent.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that is not the victim. `cgroup_id` is that of its own cgroup, not of its container's.
+
+    `cgroup_ids` run from the root down, as far as recorded. They are empty where the program did not record them.
+    """
+
+    comm: str
+    tgid: int
+    cgroup_id: int
+    cgroup_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A record with its C types gone. `cgroup_ids` and `names` run from the root down, as far as recorded.
+
+    `host_priority` is True if no ancestor has an entry. `priority_cgroup_id` is None then, and also where the entry
+    is deeper than the record's last level.
+    """
+
+    boot_id: str
+    boottime_ns: int
+    start_boottime_ns: int
+    comm: str
+    tgid: int
+    uid: int
+    oom_score_adj: int
+    priority: int
+    host_priority: bool
+    priority_cgroup_id: int | None
+    badness: int
+    anon_pages: int
+    file_pages: int
+    shmem_pages: int
+    swap_pages: int
+    candidates: int
+    flags: VictimFlag
+    scope_cgroup_id: int
+    cgroup_ids: tuple[int, ...]
+    names: tuple[str, ...]
+    trigger: Process
+    spared: Process | None
+    spared_priority: int
+    spared_badness: int
+
+    @property
+    def path(self) -> str:
+        """Of its cgroup, from the root of the tree."""
+        return "/".join(self.names) or "/"
+
+
+def identity(boot_id: str, tgid: int, start_boottime_ns: int) -> str:
+    """16 hex digits: the same for every record of the same process, whoever delivers it."""
+    return hashlib.sha256(f"{boot_id}:{tgid}:{start_boottime_ns}".encode()).hexdigest()[:16]
+
+
+def record_of(raw: bytes) -> VictimRecord:
+    """The record, also from the bytes of an older one. ValueError if `raw` has neither layout's size."""
+    # The kernel rounds a record up to 8 bytes. Both sizes are multiples of 8 already.
+    size, old_size = ctypes.sizeof(VictimRecord), ctypes.sizeof(OldVictimRecord)
+    if len(raw) == old_size:
+        return _from_old(OldVictimRecord.from_buffer_copy(raw))
+    if len(raw) != size:
+        raise ValueError(f"a victim's record has {len(raw)} bytes, expected {size}, or {old_size} from before")
+    return VictimRecord.from_buffer_copy(raw)
+
+
+def _from_old(old: OldVictimRecord) -> VictimRecord:
+    record = VictimRecord(trigger_level=NO_LEVEL, spared_level=NO_LEVEL)
+    for field in OldVictimRecord._fields_:
+        setattr(record, field[0], getattr(old, field[0]))
+    return record
+
+
+def says_more(one: VictimRecord, other: VictimRecord) -> bool:
+    """True if `one` is the better of two records of the same victim: its program had more part in the choice.
+
+    Of two attached versions of the program the kernel asks the newer one first, and the older one only about tasks on
+    which the newer one has no opinion (kernel/bpf/trampoline.c). Their records come in the opposite order.
+    """
+    return _part(one) > _part(other)
+
+
+def _part(record: VictimRecord) -> tuple[bool, int, bool]:
+    return bool(record.flags & VictimFlag.SELECTED), record.candidates, record.trigger_level != NO_LEVEL
+
+
+def parse_victim(raw: bytes, boot_id: str) -> Victim:
+    """The victim. ValueError as from `record_of`."""
+    record = record_of(raw)
+    levels = min(record.level + 1, LEVELS)
+    flags = VictimFlag(record.flags & sum(VictimFlag))
+    above = record.priority_level
+    return Victim(
+        boot_id=boot_id,
+        boottime_ns=record.boottime_ns,
+        start_boottime_ns=record.start_boottime_ns,
+        comm=printable(record.victim_comm),
+        tgid=record.victim_tgid,
+        uid=record.victim_uid,
+        oom_score_adj=record.oom_score_adj,
+        priority=record.priority,
+        host_priority=above == NO_LEVEL,
+        priority_cgroup_id=record.cgroup_ids[above] if above < LEVELS else None,
+        badness=record.badness,
+        anon_pages=record.anon_pages,
+        file_pages=record.file_pages,
+        shmem_pages=record.shmem_pages,
+        swap_pages=record.swap_pages,
+        candidates=record.candidates,
+        flags=flags,
+        scope_cgroup_id=record.scope_cgroup_id,
+        cgroup_ids=tuple(record.cgroup_ids[:levels]),
+        names=tuple(printable(name.value) for name in record.cgroup_names[:levels]),
+        trigger=_trigger(record),
+        spared=_spared(record) if flags & VictimFlag.CHANGED else None,
+        spared_priority=record.spared_priority,
+        spared_badness=record.spared_badness,
+    )
+
+
+def _trigger(record: VictimRecord) -> Process:
+    ids = _recorded(record.trigger_cgroup_ids, record.trigger_level)
+    return Process(printable(record.trigger_comm), record.trigger_tgid, record.trigger_cgroup_id, ids)
+
+
+def _spared(record: VictimRecord) -> Process | None:
+    # memory.oom.group killed the task after all: this is its own record.
+    if record.spared_tgid == record.victim_tgid:
+        return None
+    ids = _recorded(record.spared_cgroup_ids, record.spared_level)
+    return Process(printable(record.spared_comm), record.spared_tgid, record.spared_cgroup_id, ids)
+
+
+def _recorded(ids: ctypes.Array[ctypes.c_uint64], level: int) -> tuple[int, ...]:
+    """The ids from the root down, or none: with a gap in them they would not tell who the ancestors are."""
+    found = () if level == NO_LEVEL else tuple(ids[: level + 1])
+    return () if 0 in found else found

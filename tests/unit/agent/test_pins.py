@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent can work with the pins of the version before."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+from oompolicy_agent.layout import Stat
+from oompolicy_agent.pins import Pins
+
+if TYPE_CHECKING:
+    from oompolicy_agent.bpf import PerCPUCounters
+
+
+def test_counters_that_an_older_program_lacks_are_left_out() -> None:
+    """The loader of the new version may have failed; the node still has the older program and its maps."""
+    pins = object.__new__(Pins)
+    pins.stats = cast("PerCPUCounters", SimpleNamespace(size=11, sum=lambda stat: 100 + stat))
+
+    assert {stat: 100 + stat for stat in Stat if stat is not Stat.DYING} == pins.counters()
