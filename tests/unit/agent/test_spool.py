@@ -63,7 +63,7 @@ def test_the_same_record_again_is_the_same_victim(tmp_path: Path) -> None:
 
 
 OLDER: dict[str, int] = {"flags": VictimFlag.SELECTED, "candidates": 1}
-NEWER: dict[str, int] = {"flags": VictimFlag.SELECTED | VictimFlag.CHANGED, "candidates": 4}
+NEWER: dict[str, Any] = {"flags": VictimFlag.SELECTED | VictimFlag.CHANGED, "candidates": 4}
 
 
 @pytest.mark.parametrize("first", [OLDER, {"flags": 0, "candidates": 0}])
