@@ -80,9 +80,9 @@ def test_the_operator_outlives_the_definition_of_its_policies(
     eventually(operator.log.read_text, lambda text: "OOMPolicy is not defined: apply crds/" in text)
     eventually(lambda: operator.probe("/readyz"), lambda answer: answer[0] == 503 and "oompolicies" in answer[1])
     assert 1 == operator.metric("oompolicy_operator_watch_failing", collection="policies")
-    eventually(partial(matched, operator, "before"), lambda number: number is None)
     cluster.install_crds()
     eventually(lambda: operator.probe("/readyz"), lambda answer: answer[0] == 200, deadline=60)
+    eventually(partial(matched, operator, "before"), lambda number: number is None)
     # Not by the list of every five minutes: each is there within a second.
     for name in ("first", "second"):
         api.create(policy(name))
