@@ -91,6 +91,7 @@ def test_function_of_the_same_name_in_another_module_is_left_alone(
     hogs = [pod.hog("small", 12), pod.hog("big", 34)]
     policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, (100, 200), strict=True)})
 
+    assert "dump_header [samename]\n" in (TRACING / "available_filter_functions").read_text()
     assert 0 == callbacks("dump_header", r"\[samename\] ")
     assert 1 == callbacks("dump_header")
     Path("/sys/module/samename/parameters/call").write_text("1")

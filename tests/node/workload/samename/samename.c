@@ -6,7 +6,8 @@
  */
 #include <linux/module.h>
 
-static noinline void dump_header(void *argument)
+/* A clone for its one argument would have another name. */
+static noinline __noclone __used void dump_header(void *argument)
 {
 	pr_info("dump_header(%px)\n", argument);
 }
