@@ -103,6 +103,17 @@ def test_ftrace_that_goes_off_later_is_noticed(pod: Pod, node: Node, bare: None)
 
 
 @pytest.mark.module
+def test_without_the_jit_nothing_is_attached(node: Node, bare: None) -> None:
+    """Programs that call functions of the kernel have to be compiled; bpftool only knows error 524."""
+    assert bare is None
+    node.sysctl("net.core.bpf_jit_enable", 0)
+    attached.attach()
+
+    assert not report()["attached"]
+    assert "run sysctl net.core.bpf_jit_enable=1" in report()["message"]
+
+
+@pytest.mark.module
 def test_a_module_without_btf_does_not_go_in(bare: None, tmp_path: Path) -> None:
     """As headers without a vmlinux make it: the kernel would take it, and no program could find its hook."""
     assert bare is None

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _NOT_PERMITTED: Final = "Operation not permitted"
 
+_NO_JIT: Final = "JIT is required"
+"""The verifier's words (add_kfunc_call() in kernel/bpf/verifier.c). The sysctl itself is not visible in a container."""
+
 
 class Tool(StrEnum):
     """Which bpftool is there."""
@@ -41,6 +44,11 @@ def load(obj: Path, links: Path, maps: Mapping[str, Path]) -> None:
     done = run("bpftool", "prog", "loadall", str(obj), str(links), *reused, "autoattach")
     if done.status == 0:
         return
+    if _NO_JIT in done.stderr:
+        raise UnsupportedError(
+            "net.core.bpf_jit_enable=0: the kernel compiles no BPF program, so this loader attached nothing; "
+            "run sysctl net.core.bpf_jit_enable=1 and start the loader again"
+        )
     sentence = "; ".join((f"bpftool could not load {obj.name}: {explain(done)}", *doubts()))
     raise (UnsupportedError if _NOT_PERMITTED in done.stderr else LoaderError)(sentence)
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a generation counts as attached, and what is said of bpftool's failures."""
 
+from pathlib import Path
+
 import pytest
 
-from oompolicy_agent.loader import probe
+from oompolicy_agent.loader import bpftool, probe
 from oompolicy_agent.loader.bpftool import explain
 from oompolicy_agent.loader.command import Result
+from oompolicy_agent.loader.errors import UnsupportedError
 from oompolicy_agent.loader.generation import flaw, parse_fdinfo
 
 LINK = "pos:\t0\nflags:\t02000002\nlink_type:\ttracing\nlink_id:\t3\nprog_tag:\tabc\nprog_id:\t42\n"
@@ -41,6 +44,17 @@ def test_of_bpftools_many_lines_the_telling_ones_are_said() -> None:
 
     expected = "prog 'evaluate_task': BPF program load failed: Permission denied; failed to load object file"
     assert expected == explain(Result(255, "", stderr))
+
+
+def test_a_jit_that_is_off_is_a_sentence_and_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        "libbpf: prog 'victim_marked': BPF program load failed: unknown error (-524)\n"
+        "libbpf: prog 'victim_marked': -- BEGIN PROG LOAD LOG --\nJIT is required for calling kernel function\n"
+    )
+    monkeypatch.setattr(bpftool, "run", lambda *_: Result(255, "", said))
+
+    with pytest.raises(UnsupportedError, match=r"run sysctl net\.core\.bpf_jit_enable=1"):
+        bpftool.load(Path("observe.bpf.o"), Path("links"), {})
 
 
 def test_a_silent_failure_has_its_exit_status() -> None:
