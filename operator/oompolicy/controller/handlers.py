@@ -53,14 +53,16 @@ class Handlers:
         ended: Callable[[], None],
         *,
         patience: float = _PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """`seen` gets each event's type, `None` while kopf lists, and object. All calls come from the thread.
 
         `ended` is called when it is time to start again, never after `stop`. `uniform` draws the pause before it.
+        `clock` gives the seconds that `patience` is compared with.
         """
         self._credentials, self._seen, self._ended = credentials, seen, ended
-        self._patience, self._uniform = patience, uniform
+        self._patience, self._clock, self._uniform = patience, clock, uniform
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._traced: Traced | None = None
@@ -74,7 +76,7 @@ class Handlers:
 
     def start(self) -> None:
         """Begin to list and watch; the definition of OOMPolicy must be there. Not while it runs."""
-        self._traced = Traced(f"/apis/{API_VERSION}/{_PLURAL}")
+        self._traced = Traced(f"/apis/{API_VERSION}/{_PLURAL}", self._clock)
         self._thread = threading.Thread(target=self._run, args=(self._traced,), name="kopf", daemon=True)
         self._thread.start()
 
