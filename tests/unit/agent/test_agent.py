@@ -103,6 +103,20 @@ def test_bad_manifests_leave_the_map_alone(node: Node) -> None:
     assert 400 == node.priority(SYSTEMD)
 
 
+def test_half_of_a_surrogate_pair_in_a_manifest_ends_nothing(node: Node) -> None:
+    """Neither the status nor the checkpoint could be written. A restart finds the same file."""
+    make(node.root, SYSTEMD)
+    raw = raw_pod()
+    raw["metadata"]["annotations"] = {"oompolicy.dev/priority": "\ud800"}
+    node.put("pod.json", raw)
+    node.agent.start()
+    node.restart()
+
+    assert ["\ufffd"] == [refusal["value"] for refusal in node.status["refusals"]]
+    assert 500 == node.priority(SYSTEMD)
+    assert "\ufffd" in (node.folder / "state/checkpoint.json").read_text(encoding="utf-8")
+
+
 def test_before_any_good_manifests_nothing_is_deleted(node: Node) -> None:
     """The loader's entries are better than none; the slices get theirs."""
     node.put("policy.json", raw_policy(value=3000))
