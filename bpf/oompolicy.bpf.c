@@ -48,9 +48,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define MAX_CPUS		8192
 #define MAX_NODEMASK_WORDS	16
 
-/*
- * Below all other ranks, -998 and the lowest s32 priority included.
- */
+/* Below all other ranks, also those of the lowest priority that an s32 holds. */
 #define DYING_RANK		(-(1LL << 33))
 
 enum bpf_oom_verdict___local {
@@ -129,7 +127,7 @@ struct candidate {
 	s64 badness;
 	u32 tgid;
 	bool ending;		/* it has received SIGKILL, or is exiting */
-	bool freeing;		/* and with it goes its memory: chosen, it is marked and not killed */
+	bool unkilled;		/* chosen, it is marked and not killed */
 };
 
 /* The processes that were reported last, by the last bits of their pid. */
@@ -380,19 +378,19 @@ static __always_inline bool is_ending(struct task_struct *task)
 /* task_will_free_mem(): a process that shares the memory and lives on would be killed with this one. */
 static __always_inline bool will_free(struct task_struct *task, struct mm_struct *mm)
 {
-	return mm->mm_users.counter <= task->signal->nr_threads;
+	return is_ending(task) && mm->mm_users.counter <= task->signal->nr_threads;
 }
 
 /*
- * What holds less than a thousandth of the scope is not waited for: a workload
+ * The kernel waits for a chosen task that is dying, and kills nobody. What holds less than a thousandth of the scope is not waited for: a workload
  * whose processes come and go all the time would keep the OOM killer from ever
  * killing.
  */
-static __always_inline s64 rank_of(struct task_struct *task, struct candidate *one, s64 pages)
+static __always_inline s64 rank_of(struct task_struct *task, bool dying, s64 pages)
 {
 	bool is_protected = task->signal->oom_score_adj <= PROTECTED_SCORE_ADJ;
 
-	if (one->freeing && pages >= oom.points_per_adj)
+	if (dying && pages >= oom.points_per_adj)
 		return DYING_RANK;
 	return ((s64)is_protected << 32) + standing_of(task)->priority;
 }
@@ -402,6 +400,7 @@ static __always_inline bool make_candidate(struct task_struct *task, struct cand
 {
 	s32 adj = task->signal->oom_score_adj;
 	struct mm_struct *mm;
+	bool dying;
 	s64 pages;
 
 	if (adj == OOM_SCORE_ADJ_MIN)
@@ -413,9 +412,11 @@ static __always_inline bool make_candidate(struct task_struct *task, struct cand
 	out->task = (u64)task;
 	out->tgid = task->tgid;
 	out->ending = is_ending(task);
-	out->freeing = out->ending && will_free(task, mm);
+	dying = will_free(task, mm);
+	/* The kernel looks at the first thread alone, and kills the process once more where that has exited. */
+	out->unkilled = dying && task->mm;
 	out->badness = pages + adj * oom.points_per_adj;
-	out->rank = rank_of(task, out, pages);
+	out->rank = rank_of(task, dying, pages);
 	return true;
 }
 
@@ -448,7 +449,7 @@ static __always_inline bool know_chosen(struct oom_control *oc)
 		oom.chosen.rank = DYING_RANK;
 		oom.chosen.badness = 0;
 		oom.chosen.ending = true;
-		oom.chosen.freeing = true;
+		oom.chosen.unkilled = true;
 		return true;
 	}
 	if (!kernel_decides(chosen) && make_candidate(chosen, &oom.chosen) && can_die(chosen))
@@ -754,7 +755,7 @@ static __always_inline bool is_changed(struct task_struct *victim, struct task_s
 static __noinline int take_chosen(struct candidate *one)
 {
 	oom.chosen_tgid = one->tgid;
-	oom.killing = !one->freeing;
+	oom.killing = !one->unkilled;
 	return 0;
 }
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from oompolicy_agent.files import write_atomic
+from oompolicy_agent.text import utf8
 
 VERSION: Final = 1
 
@@ -71,7 +72,7 @@ def save(
         "refusals": json.dumps(refusals),
     }
     text = ",\n".join(f'"{name}": {value}' for name, value in fields.items())
-    write_atomic(path, f"{{{text}}}\n".encode())
+    write_atomic(path, utf8(f"{{{text}}}\n"))
 
 
 def parse(data: bytes) -> Checkpoint:

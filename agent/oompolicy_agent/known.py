@@ -48,7 +48,8 @@ def restored(checkpoint: Checkpoint, node: str, defaults: Defaults) -> Known | N
     """What an earlier agent knew; None where its manifests are not valid any more."""
     from oompolicy.manifests import manifests_from_objects  # noqa: PLC0415
 
-    manifests = manifests_from_objects(checkpoint.manifests)
+    # What came from a folder was read strictly before it was saved.
+    manifests = manifests_from_objects(checkpoint.manifests, from_server=True)
     return None if manifests.problems else decide(manifests, node, defaults)
 
 

@@ -50,12 +50,11 @@ class Metrics:
 
 def _state(view: View) -> Iterable[Metric]:
     live = sum(pod.phase not in FINISHED for pod in view.pods)
-    refused = sum(len(assignment.refusals) for assignment in view.assignments)
     for name, text, value in (
         ("pods", "Pods of this node that are not finished", live),
         ("pods_not_mapped", "Pods without a cgroup, and so without entries", len(view.not_mapped)),
-        ("annotations_refused", "Annotations of pods that are not obeyed", refused),
         ("claims_refused", "Pods that claim the cgroup of another pod, and do not get it", view.claims_refused),
+        ("annotations_refused", "Annotations of pods that are not obeyed", view.annotations_refused),
         ("map_entries", "Entries of the map", view.entries),
         ("map_entries_missing", "Entries that a full map has no room for", view.entries_missing),
         ("ready", "Whether /readyz is 200", not view.reasons),

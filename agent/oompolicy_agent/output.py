@@ -9,6 +9,8 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from oompolicy_agent.text import utf8
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -29,7 +31,7 @@ class Output:
 
     def write(self, manifest: Mapping[str, Any]) -> None:
         """One manifest. In a file it is on the disk when this returns."""
-        data = self._encode(manifest).encode()
+        data = utf8(self._encode(manifest))
         if self._path is None:
             _write_all(1, data)
             return

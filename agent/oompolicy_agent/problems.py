@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from oompolicy_agent.text import utf8
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from oompolicy_agent.reasons import Area
+
+SENTENCES: Final = 20
+"""Of one area that are told: somebody with a thousand wrong objects makes no log of a megabyte at each change."""
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +28,8 @@ class Problems:
 
     def set(self, area: Area, *sentences: str) -> bool:
         """State all that is wrong in an area, nothing to clear it; True if that is new."""
-        found = tuple(filter(None, sentences))
+        # The name of a file that is no UTF-8 cannot be written by others.
+        found = _some([utf8(sentence).decode() for sentence in sentences if sentence])
         before = self.current.get(area, ())
         if found == before:
             return False
@@ -35,3 +41,8 @@ class Problems:
         rest = {name: text for name, text in self.current.items() if name != area}
         self.current = {**rest, area: found} if found else rest
         return True
+
+
+def _some(sentences: Sequence[str]) -> tuple[str, ...]:
+    more = len(sentences) - SENTENCES
+    return tuple(sentences) if more <= 0 else (*sentences[:SENTENCES], f"and {more} more")

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Literal
 
 Area = Literal[
-    "manifests", "api", "deaf", "policies", "pods", "tree", "pins", "attach", "map", "room", "kernel", "drivers",
-    "checkpoint", "spool", "output", "oomnode", "status", "watch",
+    "manifests", "api", "deaf", "policies", "fields", "pods", "tree", "pins", "attach", "map", "room", "kernel",
+    "drivers", "checkpoint", "spool", "output", "oomnode", "status", "watch",
 ]  # fmt: skip
 """What a problem is with; the log line begins with it."""
 
@@ -32,6 +32,8 @@ class Reason(StrEnum):
     LAST_GOOD_STATE = "LastGoodState"
     NOT_SYNCED = "NotSynced"
     API_UNREACHABLE = "APIUnreachable"
+    POLICIES_LEFT_OUT = "PoliciesLeftOut"
+    UNKNOWN_FIELDS = "UnknownFields"
 
 
 class EventReason(StrEnum):

@@ -3,49 +3,126 @@
 
 A pod's environment, volumes and the annotations of others may hold secrets and have no place in a file of ours; and
 300 whole pods are megabytes. Parsing the result gives the same record, but for these annotations.
+
+An object may have 1.5 MB, and its owner chooses of what. So nothing is kept whole that can be long: of a pod that has
+much more than any honest one, only those parts are kept that can change a priority.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+import heapq
+from collections.abc import Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy.annotations import PREFIX
+from oompolicy.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION, PREFIX, importance
 from oompolicy.mirror import MIRROR
+from oompolicy.model import MAX_REFUSALS
+from oompolicy.podspec import LEFT_OUT
+from oompolicy_agent.text import clip
 
-_METADATA: Final = ("name", "namespace", "uid", "generation", "labels")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from oompolicy.labels import Labels
+
+_METADATA: Final = ("name", "namespace", "uid", "generation")
 _ORIGIN: Final = ("creationTimestamp", "ownerReferences")
 """Where a mirror pod came from."""
-_POD_SPEC: Final = ("nodeName", "priorityClassName", "resources", "overhead")
+_POD_SPEC: Final = ("nodeName", "priorityClassName")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
+_IDS: Final = frozenset({"containerID", "lastState"})
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+
+MANY_CONTAINERS: Final = 100
+"""Containers of a kind that are kept of a pod, whatever they are; of further ones those that ever ran, and as
+many that have an annotation."""
+_VALUE: Final = 128
+"""Characters of an annotation that are kept. Each value that is obeyed is far shorter."""
+_HUGE_PAGES: Final = 8
+"""Sizes of huge pages that are kept of one container: no architecture has more."""
 
 _Object = Mapping[str, Any]
 
 
-def slim(raw: _Object) -> dict[str, Any]:
-    """What is needed of one valid OOMPolicy, Namespace or Pod."""
-    short = _only(raw, ("apiVersion", "kind")) | {"metadata": _metadata(raw["metadata"])}
+def _all(labels: Labels) -> Labels:
+    return labels
+
+
+def slim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[str, Any]:
+    """What is needed of one valid OOMPolicy, Namespace or Pod; `kept_labels` says which labels of a pod."""
+    short = _only(raw, ("apiVersion", "kind"))
     if raw["kind"] == "Pod":
-        short |= {"spec": _pod_spec(raw.get("spec") or {}), "status": _pod_status(raw.get("status") or {})}
-    elif "spec" in raw and raw["kind"] == "OOMPolicy":
+        return short | _pod(raw, kept_labels)
+    short["metadata"] = _only(raw["metadata"], (*_METADATA, "labels"))
+    if "spec" in raw and raw["kind"] == "OOMPolicy":
         short["spec"] = raw["spec"]
     return short
 
 
-def _metadata(raw: _Object) -> dict[str, Any]:
-    every = raw.get("annotations") or {}
-    annotations = {key: text for key, text in every.items() if key == MIRROR or key.startswith(PREFIX)}
-    origin = _only(raw, _ORIGIN) if MIRROR in annotations else {}
-    return _only(raw, _METADATA) | origin | ({"annotations": annotations} if annotations else {})
+def _pod(raw: _Object, kept_labels: Callable[[Labels], Labels]) -> dict[str, Any]:
+    spec, status = raw.get("spec") or {}, _pod_status(raw.get("status") or {})
+    every = raw["metadata"].get("annotations") or {}
+    containers = [container["name"] for key in _CONTAINERS for container in spec.get(key) or ()]
+    asked = islice((name for name in containers if f"{CONTAINER_ANNOTATION}{name}" in every), MANY_CONTAINERS)
+    # Without a class in the status, it follows from what all containers ask for.
+    needed = {*_that_ran(status), *asked} if status.get("qosClass") else {*containers}
+    short_spec = _pod_spec(spec, needed)
+    kept = [container["name"] for key in _CONTAINERS for container in short_spec.get(key, ())]
+    origin = _only(raw["metadata"], _ORIGIN) if MIRROR in every else {}
+    metadata = _only(raw["metadata"], _METADATA) | origin | _annotations(every, kept, containers)
+    if labels := raw["metadata"].get("labels"):
+        metadata["labels"] = kept_labels(labels)
+    return {"metadata": metadata, "spec": short_spec, "status": status}
 
 
-def _pod_spec(raw: _Object) -> dict[str, Any]:
-    return _only(raw, _POD_SPEC) | _lists(raw, _CONTAINERS, lambda c: _only(c, ("name", "resources", "restartPolicy")))
+def _annotations(every: Mapping[str, str], kept: Iterable[str], containers: Iterable[str]) -> dict[str, Any]:
+    """Of ours those that may be obeyed, the most important others, and the number of all further ones."""
+    obeyed = {MIRROR, POD_ANNOTATION, *(f"{CONTAINER_ANNOTATION}{name}" for name in kept)}
+    known = {*obeyed, *(f"{CONTAINER_ANNOTATION}{name}" for name in containers)}
+    odd = [key for key in every if key.startswith(PREFIX) and key not in known]
+    described = heapq.nsmallest(MAX_REFUSALS, odd, key=importance)
+    short = {key: clip(text, _VALUE) for key, text in every.items() if key in obeyed}
+    short |= {key: clip(every[key], _VALUE) for key in described}
+    left_out = len(odd) - len(described)
+    return ({"annotations": short} if short else {}) | ({LEFT_OUT: left_out} if left_out else {})
+
+
+def _pod_spec(raw: _Object, needed: set[str]) -> dict[str, Any]:
+    short = _only(raw, _POD_SPEC) | _resources(raw)
+    if raw.get("overhead"):
+        short["overhead"] = _amounts(raw["overhead"])
+    return short | {key: _containers(raw[key], needed) for key in _CONTAINERS if raw.get(key)}
+
+
+def _containers(raw: list[_Object], needed: set[str]) -> list[dict[str, Any]]:
+    """Those that matter: one that never ran has no process and no cgroup."""
+    kept = [each for number, each in enumerate(raw) if number < MANY_CONTAINERS or each["name"] in needed]
+    return [_only(each, ("name", "restartPolicy")) | _resources(each) for each in kept]
+
+
+def _resources(raw: _Object) -> dict[str, Any]:
+    every = raw.get("resources")
+    if every is None:
+        return {}
+    return {"resources": {key: _amounts(every[key]) for key in ("requests", "limits") if every.get(key)}}
+
+
+def _amounts(raw: _Object) -> dict[str, Any]:
+    """CPU, memory and huge pages. Of extended resources anyone may make up thousands."""
+    huge = sorted(name for name in raw if name.startswith("hugepages-"))[:_HUGE_PAGES]
+    return _only(raw, ("cpu", "memory", *huge))
 
 
 def _pod_status(raw: _Object) -> dict[str, Any]:
-    return _only(raw, ("phase", "qosClass")) | _lists(raw, _STATUSES, _container_status)
+    """Of container statuses those with an id. A container that never ran has none."""
+    statuses = {key: [_container_status(each) for each in raw.get(key) or ()] for key in _STATUSES}
+    ran = {key: [each for each in found if _IDS & set(each)] for key, found in statuses.items()}
+    return _only(raw, ("phase", "qosClass")) | {key: found for key, found in ran.items() if found}
+
+
+def _that_ran(short: _Object) -> set[str]:
+    return {each["name"] for key in _STATUSES for each in short.get(key, ())}
 
 
 def _container_status(raw: _Object) -> dict[str, Any]:
@@ -57,10 +134,6 @@ def _container_status(raw: _Object) -> dict[str, Any]:
         | ({"state": {"running": {}}} if running else {})
         | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
     )
-
-
-def _lists(raw: _Object, keys: tuple[str, ...], each: Callable[[_Object], dict[str, Any]]) -> dict[str, Any]:
-    return {key: [each(item) for item in raw[key]] for key in keys if raw.get(key)}
 
 
 def _only(raw: _Object, keys: tuple[str, ...]) -> dict[str, Any]:

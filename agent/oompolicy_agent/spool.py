@@ -69,8 +69,8 @@ class Spool:
         self.bytes = 0
         self._unusable = ""
         self._repeats: dict[str, int] = {}
-        self._losses = Losses(folder.with_name("losses"))
         self._take_over()
+        self._losses = Losses(folder.with_name("losses"))
         self._shrink()
 
     @property
@@ -140,6 +140,8 @@ class Spool:
                 sync_folder(self._folder)
         self._losses.held = self._waiting_in_memory
         self._losses.save()
+        if not self._losses.problem:
+            self._unusable = ""
 
     def read(self, name: str) -> Spooled | None:
         """One pending victim, or None, with a word, if its file cannot be used; then it is gone."""

@@ -14,16 +14,20 @@ from oompolicy_agent.files import write_atomic
 from oompolicy_agent.layout import Stat
 from oompolicy_agent.reasons import Reason
 from oompolicy_agent.settings import MODE
+from oompolicy_agent.text import utf8
+from oompolicy_agent.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from oompolicy.model import Assignment, Pod
+    from oompolicy.model import Assignment, Pod, Refusal
     from oompolicy_agent.attach import Attachment
     from oompolicy_agent.reasons import Area
 
 LAST_VICTIMS: Final = 10
+LISTED: Final = 100
+"""Refused annotations, and pods without a cgroup, that status.json lists: more are not read, but written each time."""
 MESSAGE_LENGTH: Final = 1024
 """Far below the 32,768 of metav1.Condition: it is read by people."""
 
@@ -67,10 +71,16 @@ class View:
         """Why the node is not ready; empty when it is."""
         return reasons(self.problems)
 
+    @property
+    def annotations_refused(self) -> int:
+        """The number of annotations of pods that are not obeyed."""
+        return sum(len(each.refusals) + each.more_refusals for each in self.assignments)
+
 
 def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """The status. `previous` gives the conditions that did not change their time of transition."""
     counters = view.counters
+    refusals = _refusals(view.assignments)
     live = sum(pod.phase not in FINISHED for pod in view.pods)
     return {
         "mode": MODE,
@@ -93,8 +103,9 @@ def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, A
             "eventsSpooled": view.spooled,
             "eventsDropped": view.spool_dropped,
         },
-        "notMapped": [{"namespace": p.namespace, "name": p.name, "uid": p.uid} for p in view.not_mapped],
-        "refusals": list(_refusals(view.assignments)),
+        "notMapped": [{"namespace": p.namespace, "name": p.name, "uid": p.uid} for p in view.not_mapped[:LISTED]],
+        "refusals": refusals,
+        "moreRefusals": view.annotations_refused - len(refusals),
         "problems": [sentence for sentences in view.problems.values() for sentence in sentences],
         "lastVictims": list(view.last_victims),
         "conditions": _conditions(view, previous, now),
@@ -109,7 +120,7 @@ def reasons(problems: Mapping[Area, tuple[str, ...]]) -> tuple[str, ...]:
 def write(path: Path, status: Mapping[str, Any]) -> None:
     """Replace the file; readable by anyone. OSError."""
     data = json.dumps(status, indent=1, ensure_ascii=False) + "\n"
-    write_atomic(path, data.encode(), durable=False, mode=0o644)
+    write_atomic(path, utf8(data), durable=False, mode=0o644)
 
 
 def warnings(attachment: Attachment, counters: Mapping[Stat, int]) -> tuple[str, ...]:
@@ -119,16 +130,20 @@ def warnings(attachment: Attachment, counters: Mapping[Stat, int]) -> tuple[str,
     return tuple(filter(None, (attachment.disabled, *attachment.warnings, counted)))
 
 
-def _refusals(assignments: Iterable[Assignment]) -> Iterable[dict[str, str]]:
-    for a in assignments:
-        for refusal in a.refusals:
-            yield {
-                "namespace": a.namespace,
-                "name": a.pod_name,
-                "annotation": refusal.annotation,
-                "value": refusal.value,
-                "message": refusal.message,
-            }
+def _refusals(assignments: Iterable[Assignment]) -> list[dict[str, str]]:
+    """The refused annotations that are listed, some of each namespace."""
+    pairs = [(assignment, refusal) for assignment in assignments for refusal in assignment.refusals]
+    return [_refusal(*pair) for pair in in_turns(pairs, lambda pair: pair[0].namespace)[:LISTED]]
+
+
+def _refusal(assignment: Assignment, refusal: Refusal) -> dict[str, str]:
+    return {
+        "namespace": assignment.namespace,
+        "name": assignment.pod_name,
+        "annotation": refusal.annotation,
+        "value": refusal.value,
+        "message": refusal.message,
+    }
 
 
 def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
@@ -162,21 +177,35 @@ def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason
 
 
 def _synced(view: View) -> dict[str, str]:
-    drivers = view.problems.get("drivers", ())
-    lost = "; ".join(drivers or [f"{len(view.not_mapped)} pods have no cgroup yet"]) if view.not_mapped else ""
+    if found := _out_of_sync(view):
+        return _condition("Synced", False, *found)
+    if unknown := view.problems.get("fields"):
+        message = f"policies are applied without fields that this agent does not know: {'; '.join(unknown)}"
+        return _condition("Synced", True, Reason.UNKNOWN_FIELDS, message)
+    if view.not_mapped:
+        drivers = view.problems.get("drivers", ())
+        message = "; ".join(drivers or [f"{len(view.not_mapped)} pods have no cgroup yet"])
+        return _condition("Synced", True, Reason.PODS_NOT_MAPPED, message)
+    return _condition("Synced", True, Reason.SYNCED, f"{view.entries} entries")
+
+
+def _out_of_sync(view: View) -> tuple[Reason, str] | None:
+    """Why the map is not what policies and pods say."""
     if view.entries_missing:
         message = f"the map is full: {view.entries_missing} entries are missing, and their nearest parent's hold"
-        return _condition("Synced", False, Reason.MAP_FULL, message)
+        return Reason.MAP_FULL, message
     areas: tuple[Area, ...] = ("pins", "map", "tree")
     blocked = [area for area in areas if view.problems.get(area)]
     if blocked:
-        return _condition("Synced", False, READINESS[blocked[0]], "; ".join(view.problems[blocked[0]]))
+        return READINESS[blocked[0]], "; ".join(view.problems[blocked[0]])
     if view.problems.get("manifests"):
-        return _condition("Synced", False, Reason.LAST_GOOD_STATE, "the last good manifests are enforced")
+        return Reason.LAST_GOOD_STATE, "the last good manifests are enforced"
     if silent := next((area for area in SILENCE if view.problems.get(area)), None):
-        return _condition("Synced", False, SILENCE[silent], "; ".join(view.problems[silent]))
-    reason = Reason.PODS_NOT_MAPPED if lost else Reason.SYNCED
-    return _condition("Synced", True, reason, lost or f"{view.entries} entries")
+        return SILENCE[silent], "; ".join(view.problems[silent])
+    if left_out := view.problems.get("policies"):
+        message = f"policies that this agent cannot read are not applied: {'; '.join(left_out)}"
+        return Reason.POLICIES_LEFT_OUT, message
+    return None
 
 
 def _condition(kind: str, status: bool, reason: Reason, message: str) -> dict[str, str]:

@@ -24,9 +24,14 @@ def clip_start(text: str, limit: int) -> str:
     return text if len(text) <= limit else ELLIPSIS + text[len(text) - limit + 1 :]
 
 
+def utf8(text: str) -> bytes:
+    """Half of a surrogate pair, which a file's name or JSON may hold and UTF-8 may not, becomes a question mark."""
+    return text.encode("utf-8", "replace")
+
+
 def fit_bytes(text: str, limit: int) -> str:
     """At most `limit` bytes of UTF-8, the end cut off visibly, no character in halves."""
-    raw = text.encode("utf-8", "replace")
+    raw = utf8(text)
     if len(raw) <= limit:
         return raw.decode("utf-8")
     return raw[: limit - len(ELLIPSIS.encode())].decode("utf-8", "ignore") + ELLIPSIS

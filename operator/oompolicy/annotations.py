@@ -19,6 +19,7 @@ CONTAINER_ANNOTATION: Final = f"{PREFIX}container."
 # One spelling for each number, and no number so long that int() would take its time.
 _CANONICAL = re.compile(r"0|[1-9][0-9]{0,3}")
 _SHOWN = 40
+_UNKNOWN: Final = f"unknown annotation; known are {POD_ANNOTATION} and {CONTAINER_ANNOTATION}<name>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +44,27 @@ class Annotations:
     malformed: tuple[Refusal, ...]
 
 
+def importance(annotation: str) -> tuple[bool, bool, str]:
+    """A key that sorts annotations of ours by how likely the pod's owner meant us, most likely first."""
+    return annotation != POD_ANNOTATION, not annotation.startswith(CONTAINER_ANNOTATION), annotation
+
+
 def read_annotations(pod: Pod) -> Annotations:
     """Our annotations of a pod; those of others are none of our business."""
+    containers = frozenset(each.name for each in pod.containers)
     ours = sorted((key, value) for key, value in pod.annotations.items() if key.startswith(PREFIX))
-    read = [_read(key, value, pod) for key, value in ours]
+    read = [_read(key, value, containers) for key, value in ours]
     return Annotations(
         asks=tuple(each for each in read if isinstance(each, Ask)),
         malformed=tuple(each for each in read if isinstance(each, Refusal)),
     )
 
 
-def _read(annotation: str, value: str, pod: Pod) -> Ask | Refusal:
+def _read(annotation: str, value: str, containers: frozenset[str]) -> Ask | Refusal:
     container = annotation.removeprefix(CONTAINER_ANNOTATION) if annotation.startswith(CONTAINER_ANNOTATION) else None
     if container is None and annotation != POD_ANNOTATION:
-        known = f"{POD_ANNOTATION} and {CONTAINER_ANNOTATION}<name>"
-        return Refusal(annotation, value, f"unknown annotation; known are {known}")
-    if container is not None and container not in {each.name for each in pod.containers}:
+        return Refusal(annotation, value, _UNKNOWN)
+    if container is not None and container not in containers:
         return Refusal(annotation, value, f"the pod has no container {container!r}")
     number = int(value) if _CANONICAL.fullmatch(value) else None
     if number is None or number > MAX_PRIORITY:

@@ -10,9 +10,10 @@ the bound of the range is used and the container's reason says so.
 
 from collections.abc import Iterable, Sequence
 
-from oompolicy.annotations import Ask, read_annotations
+from oompolicy.annotations import Ask, importance, read_annotations
 from oompolicy.model import (
     MAX_PRIORITY,
+    MAX_REFUSALS,
     MIN_PRIORITY,
     Assignment,
     Container,
@@ -31,6 +32,7 @@ def assign_default(pod: Pod, defaults: Defaults) -> Assignment:
     priority, reason = defaults.of(pod.qos_class), f"built-in default for QoS class {pod.qos_class}"
     annotations = read_annotations(pod)
     refused = [ask.refused("no OOMPolicy matches this pod, so none allows annotations") for ask in annotations.asks]
+    refusals, more = _described((*annotations.malformed, *refused), pod)
     return Assignment(
         pod_uid=pod.uid,
         cgroup_uid=pod.cgroup_uid,
@@ -40,7 +42,8 @@ def assign_default(pod: Pod, defaults: Defaults) -> Assignment:
         reason=reason,
         source="default",
         containers=tuple(ContainerAssignment(each.name, each.kind, priority, reason) for each in pod.containers),
-        refusals=_sorted(annotations.malformed, refused),
+        refusals=refusals,
+        more_refusals=more,
     )
 
 
@@ -48,6 +51,7 @@ def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: t
     """The assignment of a pod for which `policy` won, over `overlapping` by its name only."""
     annotations = read_annotations(pod)
     allowed, refused = _judge(annotations.asks, policy, pod)
+    refusals, more = _described((*annotations.malformed, *refused), pod)
     priority, reason = named_priority(policy, pod, defaults)
     ask = allowed.get(None)
     if ask:
@@ -69,7 +73,8 @@ def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: t
             else _shifted(each, priority, reason, _offset(policy, each))
             for each in pod.containers
         ),
-        refusals=_sorted(annotations.malformed, refused),
+        refusals=refusals,
+        more_refusals=more,
     )
 
 
@@ -129,5 +134,8 @@ def _permission(ask: Ask, policy: OOMPolicy) -> str:
     return f"annotation {ask.annotation}, allowed by OOMPolicy {policy.name} ({policy.override})"
 
 
-def _sorted(*refusals: Iterable[Refusal]) -> tuple[Refusal, ...]:
-    return tuple(sorted((each for group in refusals for each in group), key=lambda refusal: refusal.annotation))
+def _described(refusals: Sequence[Refusal], pod: Pod) -> tuple[tuple[Refusal, ...], int]:
+    """The most important refusals, sorted by annotation, and the number of others."""
+    kept = sorted(refusals, key=lambda refusal: importance(refusal.annotation))[:MAX_REFUSALS]
+    more = len(refusals) - len(kept) + pod.annotations_left_out
+    return tuple(sorted(kept, key=lambda refusal: refusal.annotation)), more

@@ -6,6 +6,7 @@ given twice is an error, as it is to the API server, and not a value lost in sil
 """
 
 import json
+import re
 import sys
 from collections.abc import Hashable
 from pathlib import Path
@@ -31,6 +32,8 @@ _MERGE: Final = "tag:yaml.org,2002:merge"
 _NO_CONSTRUCTOR: Final = frozenset(
     f"tag:yaml.org,2002:{tag}" for tag in ("timestamp", "binary", "set", "omap", "pairs")
 )
+
+_LONE: Final = re.compile("[\ud800-\udfff]")
 
 # libyaml builds the document by recursion in C: some 10,000 levels end the process. Objects have about 20.
 _MAX_DEPTH: Final = 200
@@ -87,12 +90,21 @@ def read_documents(file: Path) -> tuple[list[object], list[Problem]]:
 def _parse(text: str) -> list[object]:
     if text.lstrip().startswith("{"):
         try:
-            return [json.loads(text, object_pairs_hook=_object)]
+            return [_whole(json.loads(text, object_pairs_hook=_object))]
         except json.JSONDecodeError:
             # YAML may begin like this as well, and its reader says what is wrong.
             pass
     _check_nesting(text)
     return [document for document in yaml.load_all(text, _Loader) if document is not None]
+
+
+def _whole(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same with U+FFFD for each half of a surrogate pair, as Kubernetes reads it: it cannot be written as UTF-8."""
+    if isinstance(value, str):
+        return value if value.isascii() else _LONE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
+    return {_whole(key): _whole(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _check_nesting(text: str) -> None:

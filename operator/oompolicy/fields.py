@@ -70,7 +70,7 @@ class Field:
         members = self.members()
         for name, member in members.items():
             if name not in names:
-                member.problem(f"unknown field; known are {', '.join(names)}")
+                self.report.add_unknown(member.path, f"unknown field; known are {', '.join(names)}")
         for name in required:
             if name not in members and isinstance(self.value, Mapping):
                 self.child(name).problem("is required")

@@ -58,9 +58,14 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
             problems.append(Problem(str(path), "", "", f"cannot be read: {error.strerror}"))
 
 
-def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = False) -> Manifests:
-    """The same from raw objects, each with the name of its file or `None`."""
-    collection = _Collection(stand_in_uids=stand_in_uids)
+def manifests_from_objects(
+    objects: Iterable[_Raw], *, stand_in_uids: bool = False, from_server: bool = False
+) -> Manifests:
+    """The same from raw objects, each with the name of its file or `None`.
+
+    `from_server`: an API server gave them, so that policies are read without the fields that are not known.
+    """
+    collection = _Collection(stand_in_uids=stand_in_uids, from_server=from_server)
     for file, raw in objects:
         collection.add(file, raw)
     return collection.manifests()
@@ -69,9 +74,9 @@ def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = Fal
 class _Collection:
     """The objects read so far."""
 
-    def __init__(self, *, stand_in_uids: bool) -> None:
+    def __init__(self, *, stand_in_uids: bool, from_server: bool) -> None:
         self._parsers: Mapping[str, Callable[[Mapping[str, Any]], _Record]] = {
-            "OOMPolicy": parse_policy,
+            "OOMPolicy": partial(parse_policy, unknown=[]) if from_server else parse_policy,
             "Namespace": parse_namespace,
             "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
         }

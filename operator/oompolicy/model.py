@@ -25,6 +25,9 @@ DEFAULT_PRECEDENCE = 0
 ContainerKind = Literal["container", "init", "sidecar", "ephemeral"]
 Source = Literal["policy", "annotation", "default"]
 
+MAX_REFUSALS = 10
+"""Refused annotations of one pod that are described: its owner can write 13,000 of them, and nobody reads those."""
+
 
 def within_priorities(value: int) -> bool:
     """Whether `value` is a priority."""
@@ -212,6 +215,8 @@ class Pod:
     `containers` are in the order of starting: init and sidecar, then regular, then ephemeral.
     `memory_request` is in bytes, as the scheduler counts it, overhead included.
     `mirror` is None for a pod that is no mirror pod.
+    `annotations_left_out` is the number of annotations of ours that the object had and `annotations` has not, because
+    they cannot be obeyed and others are described already.
     """
 
     uid: str
@@ -227,6 +232,7 @@ class Pod:
     phase: str | None
     memory_request: int
     mirror: Mirror | None = None
+    annotations_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +261,7 @@ class Assignment:
     `source` says who named the pod's priority. It is `policy` as soon as a policy matches, even where that
     policy leaves the pod's class to the built-in default; the reason tells.
     `overlapping` are the other policies that matched with the winner's precedence, sorted.
+    `refusals` are the `MAX_REFUSALS` annotations at most that are described, and `more_refusals` the number of others.
     """
 
     pod_uid: str
@@ -269,6 +276,7 @@ class Assignment:
     overlapping: tuple[str, ...] = ()
     containers: tuple[ContainerAssignment, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    more_refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)

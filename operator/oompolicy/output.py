@@ -34,6 +34,8 @@ def _rows(assignment: Assignment) -> Iterator[_Row]:
         yield *pod, name, str(container.priority), container.reason
     for refusal in assignment.refusals:
         yield *pod, "-", "-", f"refused: annotation {refusal.annotation}: {refusal.message}"
+    if assignment.more_refusals:
+        yield *pod, "-", "-", f"refused: {assignment.more_refusals} more annotations"
 
 
 def _table(rows: Sequence[_Row]) -> str:
@@ -60,4 +62,5 @@ def _plain(assignment: Assignment) -> dict[str, Any]:
             {"annotation": each.annotation, "value": each.value, "message": each.message}
             for each in assignment.refusals
         ],
+        "moreRefusals": assignment.more_refusals,
     }

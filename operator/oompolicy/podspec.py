@@ -19,6 +19,9 @@ from oompolicy.resources import (
     read_resources,
 )
 
+LEFT_OUT: Final = "annotationsLeftOut"
+"""A field of the metadata of pods that were cut down, never of an object of the API: `Pod.annotations_left_out`."""
+_MAX_LEFT_OUT: Final = 1_000_000
 _STAND_IN: Final = uuid.UUID("6f6f6d70-6f6c-4963-b973-74616e64696e")
 _STATUSES: Final = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
@@ -70,6 +73,7 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
         phase=_text(status.child("phase")),
         memory_request=memory_request(demand),
         mirror=read_mirror(raw),
+        annotations_left_out=_count(metadata.child(LEFT_OUT)),
     )
     report.refuse_if_any()
     return pod
@@ -90,6 +94,10 @@ def _given(field: Field) -> bool:
 
 def _text(field: Field) -> str | None:
     return (field.text() or None) if _given(field) else None
+
+
+def _count(field: Field) -> int:
+    return field.integer(0, _MAX_LEFT_OUT) if _given(field) else 0
 
 
 def _required(field: Field) -> str:

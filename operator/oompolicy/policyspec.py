@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read an OOMPolicy object, strictly: what is not known, not in range or not consistent is refused."""
+"""Read an OOMPolicy object, strictly: what is not known, not in range or not consistent is refused.
+
+One exception: an API server has removed each field that its definition of OOMPolicy does not know, so a field that is
+left is of a newer version than this program. It may be a default that stands in every policy since that definition was
+applied. Then refusing it would drop all policies at once.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,21 +30,22 @@ from oompolicy.model import (
     QOSClass,
     within_priorities,
 )
-from oompolicy.problems import Report
+from oompolicy.problems import Problem, Report
 from oompolicy.selectors import read_selector
 
 _MAX_GENERATION = 2**63 - 1
 _QOS_KEYS = ("guaranteed", "burstable", "bestEffort")
 
 
-def parse_policy(raw: Mapping[str, Any]) -> OOMPolicy:
+def parse_policy(raw: Mapping[str, Any], *, unknown: list[Problem] | None = None) -> OOMPolicy:
     """The policy `raw` states; `InvalidObject` with all its problems if it is not valid.
 
+    `unknown` is for an object from an API server: it gets the unknown fields, and the policy is read without them.
     A missing `precedence` is 0, a missing `match` an empty one.
     """
     metadata = raw.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    report = Report(f"OOMPolicy/{name}" if isinstance(name, str) else "OOMPolicy")
+    report = Report(f"OOMPolicy/{name}" if isinstance(name, str) else "OOMPolicy", unknown)
     top = Field(raw, "", report)
     top.known("apiVersion", "kind", "metadata", "spec", "status", required=("metadata", "spec"))
     policy = _policy(top.child("metadata"), top.child("spec"))

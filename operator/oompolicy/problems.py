@@ -32,15 +32,23 @@ class InvalidObject(ValueError):  # noqa: N818 - it says what is the matter, and
 
 
 class Report:
-    """Collects the problems of one object while it is read."""
+    """Collects the problems of one object while it is read.
 
-    def __init__(self, name: str) -> None:
+    An unknown field is a problem too, unless there is a list `unknown` for such fields.
+    """
+
+    def __init__(self, name: str, unknown: list[Problem] | None = None) -> None:
         self.name = name
         self.problems: list[Problem] = []
+        self._unknown = self.problems if unknown is None else unknown
 
     def add(self, field: str, message: str) -> None:
         """Remember a problem."""
         self.problems.append(Problem(None, self.name, field, message))
+
+    def add_unknown(self, field: str, message: str) -> None:
+        """Remember a field that is not known."""
+        self._unknown.append(Problem(None, self.name, field, message))
 
     def refuse_if_any(self) -> None:
         """Raise `InvalidObject` if there was a problem."""

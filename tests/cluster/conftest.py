@@ -4,6 +4,7 @@
 cluster          a `Cluster`, emptied after the test: `url`, `ca`, `admin` (kubeconfig); `api_as(kubeconfig)`,
                  `kubectl_as(kubeconfig)`, `kubeconfig(namespace, account, pod)` for any service account;
                  `stop_api()`, `start_api()`, `restart_api()`, `api_with(*flags)`; `expire_watches()` for 410
+newer_definition `newer_definition()` applies a definition of OOMPolicy with a field `spec.newField` that has a default
 api              `cluster.api`: `create`, `get`, `list`, `patch`, `delete` any object, and `node`, `namespace`, `pod`,
                  `run` (a pod's status), `token`
 kubectl          `kubectl("get", "oomp")` is what it prints, or `KubectlError` with what it says
@@ -30,6 +31,7 @@ import pytest
 from tests.cluster.binaries import Binaries, ensure_binaries
 from tests.cluster.cleanup import clean_up
 from tests.cluster.cluster import Cluster, running_cluster
+from tests.cluster.definition import NewerDefinition
 from tests.cluster.deployment import Deployment
 from tests.cluster.errors import BinariesError
 from tests.cluster.operators import Operator
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
     from tests.cluster.api import Api
     from tests.cluster.kubectl import Kubectl
+
+    Newer = Callable[[], None]
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +80,13 @@ def api(cluster: Cluster) -> Api:
 @pytest.fixture
 def kubectl(cluster: Cluster) -> Kubectl:
     return cluster.kubectl
+
+
+@pytest.fixture
+def newer_definition(api: Api) -> Iterator[Newer]:
+    definition = NewerDefinition(api)
+    yield definition.apply
+    definition.remove()
 
 
 @pytest.fixture(scope="session")

@@ -333,19 +333,18 @@ def test_pod_without_a_cgroup_is_not_mapped_until_it_has_one(node: Node, policy:
 def test_pod_without_its_object_keeps_its_entry(node: Node, policy: Policy, agent: RunningAgent) -> None:
     """Until its cgroup goes, and whatever restarts: somebody deleted it by force, and it runs on."""
     kubelet, pod = Kubelet(node), Pod("report-x", labels={"app": "report"})
-    cgroup = kubelet.container(pod, "app")
+    container, cgroup = kubelet.container(pod, "app").id, kubelet.pod(pod)
     write_manifests(agent.manifests, BATCH, pod.manifest())
     agent.start()
-    wait_until("its entry", lambda: policy.entries.get(cgroup.id) == (100, 16 << 20))
+    wait_until("its entry", lambda: policy.entries.get(container) == (100, 16 << 20))
     (agent.manifests / "pod-default-report-x.yaml").unlink()
     wait_until("no pod", lambda: agent.status()["counts"]["pods"] == 0)
     agent.kill(signal.SIGTERM)
     agent.start()
 
-    assert (100, 16 << 20) == policy.entries.get(cgroup.id)
-    assert 100 == policy.entries.entries()[kubelet.pod(pod).id][0]
-    kubelet.pod(pod).remove()
-    assert cgroup.id not in policy.entries.entries()
+    assert [(100, 16 << 20)] * 2 == [policy.entries.get(each) for each in (container, cgroup.id)]
+    cgroup.remove()
+    assert policy.entries.get(container) is None
 
 
 def test_second_agent_is_refused(agent: RunningAgent, tmp_path: Path) -> None:

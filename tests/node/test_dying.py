@@ -94,6 +94,27 @@ def test_nobody_is_killed_while_a_process_killed_by_another_hand_is_dying(
     assert hogs["dying"].was_killed()
 
 
+def test_process_that_dies_without_its_first_thread_is_the_one_that_is_killed(
+    node: Node, pod: Pod, policy: Policy
+) -> None:
+    """The kernel looks at the first thread to learn whether a process is dying, and kills this one once more."""
+    starve(node)
+    dying = pod.hog("dying", 30, options=["--cpu", "1", "--leaderless"])
+    low = pod.hog("low", 8)
+    policy.set({cgroup_of(dying): 900, cgroup_of(low): 100})
+    trigger = node.hog(pod.cgroup.child("trigger"), 0)
+    spinner = node.adopt(Spinner(1))
+    kills = oom_kills()
+    dying.process.send_signal(signal.SIGKILL)
+    assert trigger.grow(34)
+
+    assert kills + 1 == oom_kills()
+    assert [dying.pid] == victims(policy.records())
+    assert low.alive
+    spinner.end()
+    assert dying.was_killed()
+
+
 def test_process_that_dies_with_little_memory_is_not_waited_for(node: Node, policy: Policy) -> None:
     """A workload whose processes come and go all the time would keep the OOM killer from ever killing."""
     starve(node)

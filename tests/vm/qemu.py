@@ -37,6 +37,8 @@ KERNEL_WORDS = [
     # With -no-reboot a panic ends the run at once.
     "panic=-1",
     "oops=panic",
+    # An emulated processor that the host keeps waiting misses the ticks by which the kernel checks its timer.
+    "no_timer_check",
     # A kernel that writes its log as fast as tests make it must not drop the tests' own marks.
     "printk.devkmsg=on",
 ]

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells a pod's owner of annotations that were refused: one Event per change, whatever restarts in between."""
+"""Tells a pod's owner of annotations that were refused: one Event per change, whatever restarts in between.
+
+The node's Events go to namespaces in turns: somebody with many refused annotations does not keep the others from
+being told of theirs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import logging
 import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy.model import API_VERSION
 from oompolicy_agent.api.backoff import Backoff
@@ -17,6 +21,7 @@ from oompolicy_agent.api.poster import post
 from oompolicy_agent.events import CONTROLLER, INSTANCE_LENGTH, NOTE_BYTES, micro_time, named_for
 from oompolicy_agent.reasons import EventReason
 from oompolicy_agent.text import clip, fit_bytes, printable
+from oompolicy_agent.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,6 +35,13 @@ if TYPE_CHECKING:
 _SHORT: Final = 90
 
 log = logging.getLogger(__name__)
+
+
+class _Holding(NamedTuple):
+    """A pod's refusals that hold, by the names of their Events."""
+
+    assignment: Assignment
+    refusals: dict[str, tuple[Assignment, Refusal]]
 
 
 class Refusals:
@@ -51,6 +63,9 @@ class Refusals:
         self._told: dict[str, None] = {}
         self._under_way: set[str] = set()
         self._refused: dict[str, tuple[float, Backoff]] = {}
+        self._holding: dict[str, _Holding] = {}
+        self._served: dict[str, int] = {}
+        self._turn = 0
         self._now = 0.0
 
     @property
@@ -65,18 +80,31 @@ class Refusals:
     def tell(self, assignments: Iterable[Assignment], now: float) -> float | None:
         """Post what holds now and was not told. Seconds until there is one to try again, or None."""
         self._now = now
-        refused = {name_of(a, refusal): (a, refusal) for a in assignments for refusal in a.refusals}
+        self._look(assignments)
+        refused = {name: each for holding in self._holding.values() for name, each in holding.refusals.items()}
         self._told = {name: None for name in self._told if name in refused}
         self._refused = {name: waiting for name, waiting in self._refused.items() if name in refused}
         if self._poster.failing:
             return None
-        waits = [
-            wait
-            for name, (assignment, refusal) in refused.items()
-            if name not in self._told and name not in self._under_way
-            if (wait := self._post(name, assignment, refusal, now)) is not None
-        ]
+        untold = [name for name in refused if name not in self._told and name not in self._under_way]
+        namespaces = {holding.assignment.namespace for holding in self._holding.values()}
+        self._served = {name: turn for name, turn in self._served.items() if name in namespaces}
+        waiting = in_turns(untold, lambda name: refused[name][0].namespace, self._served)
+        return self._post_in_turn([(name, *refused[name]) for name in waiting], now)
+
+    def _post_in_turn(self, waiting: Iterable[tuple[str, Assignment, Refusal]], now: float) -> float | None:
+        waits: list[float] = []
+        for each in waiting:
+            if (none_before := self._node.wait(now)) > 0:
+                return none_before
+            if (wait := self._post(*each, now)) is not None:
+                waits.append(wait)
         return min(waits, default=None)
+
+    def _look(self, assignments: Iterable[Assignment]) -> None:
+        """Name the refusals of what was resolved anew; all else keeps its names."""
+        before = self._holding
+        self._holding = {a.pod_uid: _held(a, before.get(a.pod_uid)) for a in assignments if a.refusals}
 
     def _post(self, name: str, assignment: Assignment, refusal: Refusal, now: float) -> float | None:
         pod = self._pods.of(assignment.pod_uid, now)
@@ -86,6 +114,8 @@ class Refusals:
             return wait
         for bucket in (self._node, pod):
             bucket.take(now)
+        self._turn += 1
+        self._served[assignment.namespace] = self._turn
         self._under_way.add(name)
         event = event_of(name, assignment, refusal, self._settings.node, time.time_ns())
         self._poster.submit(post(event, partial(self._posted, name)))
@@ -100,6 +130,12 @@ class Refusals:
             return
         self._tally.event(EventReason.ANNOTATION_REFUSED, "posted" if outcome.kind == "done" else "given_up")
         self._told[name] = None
+
+
+def _held(assignment: Assignment, before: _Holding | None) -> _Holding:
+    if before and before.assignment is assignment:
+        return before
+    return _Holding(assignment, {name_of(assignment, each): (assignment, each) for each in assignment.refusals})
 
 
 def name_of(assignment: Assignment, refusal: Refusal) -> str:
@@ -138,4 +174,5 @@ def event_of(name: str, assignment: Assignment, refusal: Refusal, node: str, tim
 def _note(assignment: Assignment, refusal: Refusal) -> str:
     asked = f"{refusal.annotation}: {clip(refusal.value, _SHORT)!r}"
     kept = f"the pod has priority {assignment.priority} from {assignment.reason}"
-    return fit_bytes(printable(f"annotation {asked} is refused: {refusal.message}; {kept}"), NOTE_BYTES)
+    more = f"; {assignment.more_refusals} more annotations are refused" if assignment.more_refusals else ""
+    return fit_bytes(printable(f"annotation {asked} is refused: {refusal.message}; {kept}{more}"), NOTE_BYTES)

@@ -4,33 +4,41 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, parse_policy
 from oompolicy.policyhash import policy_hash
 from oompolicy.resolve import Resolver
 from oompolicy_agent.known import Known
+from oompolicy_agent.text import clip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from oompolicy.model import Assignment, Defaults, Namespace, OOMPolicy, Pod
+    from oompolicy.problems import Problem
     from oompolicy_agent.api.collected import Slim
 
 R = TypeVar("R")
+
+_OF_ONE: Final = 3
+"""Problems of one object that are told."""
+_LENGTH: Final = 500
+"""Characters of each: a value that is wrong may have 1.5 million."""
 
 
 class _Parsed(NamedTuple, Generic[R]):
     slim: Slim
     record: R | None
     problems: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
 
 
 class Parser(Generic[R]):
     """Parses each object once per change. What cannot be parsed is left out: the API keeps objects apart."""
 
-    def __init__(self, parse: Callable[[Mapping[str, Any]], R]) -> None:
-        """`parse` raises InvalidObject."""
+    def __init__(self, parse: Callable[[Mapping[str, Any], list[Problem]], R]) -> None:
+        """`parse` raises InvalidObject; it adds fields that it does not know, and goes on without, to the list."""
         self._parse = parse
         self._known: dict[str, _Parsed[R]] = {}
 
@@ -38,6 +46,11 @@ class Parser(Generic[R]):
     def problems(self) -> tuple[str, ...]:
         """A sentence for each thing that is wrong with one of them."""
         return tuple(sentence for each in self._known.values() for sentence in each.problems)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """A sentence for each field that is not known, of those that are right but for that."""
+        return tuple(sentence for each in self._known.values() for sentence in each.unknown)
 
     @property
     def texts(self) -> list[str]:
@@ -53,10 +66,37 @@ class Parser(Generic[R]):
         known = self._known.get(uid)
         if known and known.slim == slim:
             return known
+        unknown: list[Problem] = []
         try:
-            return _Parsed(slim, self._parse(json.loads(slim.text)), ())
+            record = self._parse(json.loads(slim.text), unknown)
         except InvalidObject as error:
-            return _Parsed(slim, None, tuple(map(str, error.problems)))
+            return _Parsed(slim, None, _sentences(error.problems))
+        return _Parsed(slim, record, (), _sentences(unknown))
+
+
+def _sentences(problems: Sequence[Problem]) -> tuple[str, ...]:
+    """Those of one object, which may have as many as it has fields."""
+    more = len(problems) - _OF_ONE
+    rest = (f"{problems[0].object}: and {more} more",) if more > 0 else ()
+    return (*(clip(str(problem), _LENGTH) for problem in problems[:_OF_ONE]), *rest)
+
+
+def _policy(raw: Mapping[str, Any], unknown: list[Problem]) -> OOMPolicy:
+    return parse_policy(raw, unknown=unknown)
+
+
+def _namespace(raw: Mapping[str, Any], _: list[Problem]) -> Namespace:
+    return parse_namespace(raw)
+
+
+def _pod(raw: Mapping[str, Any], _: list[Problem]) -> Pod:
+    return parse_pod(raw)
+
+
+def readable(slims: Iterable[Slim]) -> tuple[Pod, ...]:
+    """The pods that can be parsed."""
+    parser: Parser[Pod] = Parser(_pod)
+    return parser.records({str(number): slim for number, slim in enumerate(slims)})
 
 
 class Resolution:
@@ -65,18 +105,28 @@ class Resolution:
     def __init__(self, defaults: Defaults) -> None:
         """Nothing resolved yet."""
         self._defaults = defaults
-        self._policies: Parser[OOMPolicy] = Parser(parse_policy)
-        self._namespaces: Parser[Namespace] = Parser(parse_namespace)
-        self._pods: Parser[Pod] = Parser(parse_pod)
+        self._policies: Parser[OOMPolicy] = Parser(_policy)
+        self._namespaces: Parser[Namespace] = Parser(_namespace)
+        self._pods: Parser[Pod] = Parser(_pod)
         self._basis: tuple[tuple[OOMPolicy, ...], tuple[Namespace, ...]] = ((), ())
         self._resolver = Resolver((), (), defaults)
         self._hash = policy_hash(())
         self._assigned: dict[str, tuple[Pod, Assignment]] = {}
 
     @property
+    def policies(self) -> tuple[OOMPolicy, ...]:
+        """Those of the last resolution."""
+        return self._basis[0]
+
+    @property
     def policy_problems(self) -> tuple[str, ...]:
         """What is wrong with policies that are not applied."""
         return self._policies.problems
+
+    @property
+    def unknown_fields(self) -> tuple[str, ...]:
+        """What policies say that is not known here: they are applied without it."""
+        return self._policies.unknown
 
     @property
     def pod_problems(self) -> tuple[str, ...]:

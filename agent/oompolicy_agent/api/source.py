@@ -11,9 +11,10 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy.kube.informer import Informer
+from oompolicy.labels import AskedLabels
 from oompolicy.model import API_VERSION
 from oompolicy_agent.api.collected import Collected, Slim, keep_as
-from oompolicy_agent.api.resolution import Resolution
+from oompolicy_agent.api.resolution import Resolution, readable
 from oompolicy_agent.api.silence import Failing, Silence
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.known import Known, restored
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 POLICIES: Final = f"/apis/{API_VERSION}/oompolicies"
 NAMESPACES: Final = "/api/v1/namespaces"
 PODS: Final = "/api/v1/pods"
+NOT_FINISHED: Final = "status.phase!=Succeeded,status.phase!=Failed"
+"""Finished pods stay for weeks, and a node that was short of memory has thousands of them."""
 
 
 class Followed(NamedTuple):
@@ -52,7 +55,9 @@ class ApiSource:
         self._former = Former()
         self._silence = Silence(settings.deaf_after)
         self._told = False
-        self.followed = follow(connection, settings, self._wake)
+        self._asked = AskedLabels()
+        self.followed = follow(connection, settings, self._wake, self._asked)
+        self._asked.again = self.followed["pods"].informer.relist
         self.fd = self._wake.fd
         self.settle = settings.api_settle
         self.known: Known | None = None
@@ -107,10 +112,14 @@ class ApiSource:
         if not self.synced:
             return False
         before = self.known.pods if self.known else ()
+        finished = [slim for each in self.followed.values() for slim in each.heard.take_finished()]
         self.known = self._resolution.decide(*(each.heard.take() for each in self.followed.values()))
-        self._former.update(before, self.known.pods)
+        self._asked.ask(self._resolution.policies)
+        # What a pod was at its end says most: a container that ended at once has its id from then on only.
+        self._former.update((*before, *readable(finished)), self.known.pods)
         self._problems.set("api")
         self._problems.set("policies", *self._resolution.policy_problems)
+        self._problems.set("fields", *self._resolution.unknown_fields)
         self._problems.set("pods", *self._resolution.pod_problems)
         if not self._told:
             self._told = True
@@ -130,17 +139,20 @@ class ApiSource:
         return "; ".join([f"the API server has not told of {', '.join(silent)} yet, {held}", *reasons])
 
 
-def follow(connection: Connection, settings: Settings, wake: Wake) -> dict[str, Followed]:
-    """Who follows what; policies, namespaces, pods."""
+def follow(connection: Connection, settings: Settings, wake: Wake, asked: AskedLabels) -> dict[str, Followed]:
+    """Who follows what; policies, namespaces, pods. `asked` says which labels of pods are kept."""
 
     def followed(path: str, api_version: str, kind: str, **options: Any) -> Followed:  # noqa: ANN401 (Informer's)
         heard = Collected(wake)
-        return Followed(Informer(connection, path, keep=keep_as(api_version, kind), handler=heard, **options), heard)
+        return Followed(
+            Informer(connection, path, keep=keep_as(api_version, kind, asked), handler=heard, **options), heard
+        )
 
     # Constrained impersonation (KEP-5284): the API server lets an agent be its own node, for these requests only.
     headers = {"Impersonate-User": f"system:node:{settings.node}"} if settings.impersonate_node else {}
+    own = f"spec.nodeName={settings.node}"
     return {
         "policies": followed(POLICIES, API_VERSION, "OOMPolicy"),
         "namespaces": followed(NAMESPACES, "v1", "Namespace", metadata_only=True),
-        "pods": followed(PODS, "v1", "Pod", field_selector=f"spec.nodeName={settings.node}", headers=headers),
+        "pods": followed(PODS, "v1", "Pod", field_selector=own, list_only=NOT_FINISHED, headers=headers),
     }

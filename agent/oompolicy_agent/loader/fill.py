@@ -79,7 +79,7 @@ def wanted(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, 
     Pods are found by uid and containers by id, never by cgroup id: a checkpoint from before a reboot is as good.
     What is there of pods without an object is found by cgroup id, in a checkpoint of this boot, whose id is `boot`.
     """
-    known = manifests_from_objects(last.manifests if last else ())
+    known = manifests_from_objects(last.manifests if last else (), from_server=True)
     defaults = Defaults()
     index = Index()
     if last and last.boot_id == boot:

@@ -9,6 +9,7 @@ Shapes that differ only in what no policy asks about, such as the name of a Stat
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oompolicy.matching import matches_pod, selects
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
 
-class Shape(NamedTuple):
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Shape:
     """What of a pod a policy can match by. `labels` are sorted, so that the same ones are equal."""
 
     namespace: str

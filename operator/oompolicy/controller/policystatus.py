@@ -29,6 +29,7 @@ class Reason(StrEnum):
     """Why a condition of an OOMPolicy is as it is: docs/reference.md tells of each what to do."""
 
     VALID = "Valid"
+    UNKNOWN_FIELDS = "UnknownFields"
     INVALID = "Invalid"
     NO_OVERLAP = "NoOverlap"
     SAME_PRECEDENCE = "SamePrecedence"
@@ -88,6 +89,9 @@ class Pace:
 
 
 def _ready(known: Known) -> dict[str, str]:
+    if known.policy and known.unknown:
+        message = f"the policy is applied without fields that this operator does not know: {known.unknown}"
+        return _condition("Ready", True, Reason.UNKNOWN_FIELDS, message)
     if known.policy:
         return _condition("Ready", True, Reason.VALID, "the policy is valid")
     return _condition("Ready", False, Reason.INVALID, f"the policy is not applied: {known.problem}")

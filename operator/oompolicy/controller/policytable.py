@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from oompolicy.model import OOMPolicy
+    from oompolicy.problems import Problem
 
 _SETS: Final = 10_000
 """Sets remembered: a node that applies an older one than that has not been heard of for weeks."""
@@ -20,13 +21,18 @@ _SETS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One OOMPolicy object. `policy` is `None` where it is invalid, and `problem` says why."""
+    """One OOMPolicy object. `policy` is `None` where it is invalid, and `problem` says why.
+
+    `unknown` names the fields that are not known here, and is empty where there are none; `spec` is only compared.
+    """
 
     name: str
     uid: str
     generation: int
     policy: OOMPolicy | None
     problem: str
+    unknown: str
+    spec: object
     status: Mapping[str, Any]
 
 
@@ -56,13 +62,17 @@ class PolicyTable:
         metadata, status = raw["metadata"], raw.get("status") or {}
         name, uid, generation = metadata["name"], metadata["uid"], metadata["generation"]
         before = self.known.get(name)
-        if before and before.uid == uid and before.generation >= generation:
+        same = before if before and before.uid == uid else None
+        if same and same.generation > generation:
             # An older one can come after a newer where two ways of reading cross.
-            if before.generation == generation:
-                self.known[name] = replace(before, status=status)
             return False
-        policy, problem = _parsed(raw)
-        self.known[name] = Known(name, uid, generation, policy, problem, status)
+        # A new definition may bring a default into a stored object, which changes no generation.
+        if same and same.generation == generation and same.spec == raw.get("spec"):
+            self.known[name] = replace(same, status=status)
+            return False
+        found = self.known[name] = _known(raw)
+        if same and same.generation == generation and same.policy == found.policy:
+            return False
         self._since[name] = self._number + 1
         self._remember()
         return True
@@ -94,8 +104,20 @@ class PolicyTable:
             del self._numbers[next(iter(self._numbers))]
 
 
-def _parsed(raw: Mapping[str, Any]) -> tuple[OOMPolicy | None, str]:
+def _known(raw: Mapping[str, Any]) -> Known:
+    metadata, policy, problem = raw["metadata"], None, ""
+    unknown: list[Problem] = []
     try:
-        return parse_policy(raw), ""
+        policy = parse_policy(raw, unknown=unknown)
     except InvalidObject as error:
-        return None, "; ".join(f"{problem.field}: {problem.message}" for problem in error.problems)
+        problem = "; ".join(f"{each.field}: {each.message}" for each in error.problems)
+    return Known(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        policy=policy,
+        problem=problem,
+        unknown=", ".join(each.field for each in unknown),
+        spec=raw.get("spec"),
+        status=raw.get("status") or {},
+    )

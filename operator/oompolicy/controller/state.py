@@ -9,6 +9,7 @@ from oompolicy.controller.census import Census
 from oompolicy.controller.nodetable import NodeTable, Said
 from oompolicy.controller.policystatus import Found
 from oompolicy.controller.policytable import PolicyTable
+from oompolicy.labels import AskedLabels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +29,7 @@ class State:
         self.policies = PolicyTable()
         self.census = Census()
         self.nodes = NodeTable()
+        self.asked = AskedLabels()
         self.missing: dict[str, str] = {}  # Nodes without an OOMNode: name -> uid
         self.hashes: Mapping[str, int] = {}  # number of nodes by the hash of the policies they apply
         self.backends: Mapping[str, int] = {}  # number of nodes by how they enforce
@@ -130,6 +132,7 @@ class State:
             self.hashes, self.backends = self.nodes.hashes(), self.nodes.backends()
         if self._policies_changed:
             self.census.put_policies(self.policies.valid)
+            self.asked.ask(self.policies.valid)
         # A set that was not known before may be one that nodes have been applying for a while.
         if self._policies_changed or self.hashes != before:
             touched |= set(self.policies.known)

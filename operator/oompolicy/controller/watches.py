@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import sys
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 from oompolicy.controller.matcher import Shape
 from oompolicy.controller.nodetable import Said
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from oompolicy.controller.state import State
     from oompolicy.kube.connection import Connection
+    from oompolicy.labels import Labels
 
     Post = Callable[[Callable[[], None]], None]
 
@@ -25,6 +27,9 @@ T = TypeVar("T")
 
 OOMNODES: Final = "/apis/oompolicy.dev/v1alpha1/oomnodes"
 FINISHED: Final = frozenset({"Succeeded", "Failed"})
+
+_shared: WeakKeyDictionary[Shape, ref[Shape]] = WeakKeyDictionary()
+"""Shapes that some pod has."""
 
 
 class _Feed(Generic[T]):
@@ -56,21 +61,28 @@ def informers(connection: Connection, state: State, post: Post) -> dict[str, Inf
     nodes = _Feed(post, state.nodes_listed, state.node, state.node_deleted)
     said = _Feed(post, state.oomnodes_listed, state.oomnode, state.oomnode_deleted)
     core = partial(Informer, connection)
-    return {
-        "pods": core("/api/v1/pods", keep=shape_of, handler=pods),
+    shape = partial(shape_of, kept=state.asked.kept)
+    found: dict[str, Informer[Any]] = {
+        "pods": core("/api/v1/pods", keep=shape, handler=pods),
         "namespaces": core("/api/v1/namespaces", keep=labels_of, handler=spaces, metadata_only=True),
         "nodes": core("/api/v1/nodes", keep=name_of, handler=nodes, metadata_only=True),
         "oomnodes": core(OOMNODES, keep=said_by, handler=said),
     }
+    state.asked.again = found["pods"].relist
+    return found
 
 
-def shape_of(raw: dict[str, Any]) -> Shape | None:
-    """What a policy can match a pod by; `None` of one that has finished."""
+def _all(labels: Labels) -> Labels:
+    return labels
+
+
+def shape_of(raw: dict[str, Any], kept: Callable[[Labels], Labels] = _all) -> Shape | None:
+    """What a policy can match a pod by; `None` of one that has finished. `kept` says which labels count."""
     status = raw.get("status") or {}
     if status.get("phase") in FINISHED:
         return None
     metadata = raw["metadata"]
-    labels = metadata.get("labels") or {}
+    labels = kept(metadata.get("labels") or {})
     # The API server gives each pod its class; a pod without one has come another way.
     qos_class = QOSClass(status["qosClass"]) if "qosClass" in status else parse_pod(raw).qos_class
     shape = Shape(
@@ -99,7 +111,13 @@ def said_by(raw: dict[str, Any]) -> Said:
     return Said(raw["metadata"]["name"], status.get("backend") or "", status.get("policyHash") or "")
 
 
-@lru_cache(maxsize=20_000)
 def _the_one(shape: Shape) -> Shape:
-    """The object that another pod of this shape has: a list of 150,000 pods is held whole for a moment."""
-    return shape
+    """The object that another pod of this shape has: a list of 150,000 pods is held whole for a moment.
+
+    It lives as long as such a pod. A cache of the last shapes would hold those of one pod that changes its labels.
+    """
+    known = _shared.get(shape)
+    found = known() if known else None
+    if found is None:
+        _shared[shape] = ref(shape)
+    return found or shape

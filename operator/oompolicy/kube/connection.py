@@ -12,6 +12,7 @@ import urllib3
 
 from oompolicy.kube import client
 from oompolicy.kube.errors import UnreachableError, decoded, from_answer
+from oompolicy.kube.page import Page
 from oompolicy.kube.stream import Stream
 
 if TYPE_CHECKING:
@@ -78,6 +79,19 @@ class Connection:
         if not isinstance(answer, dict):
             raise UnreachableError(f"{self.host} is no API server: its answer is no JSON object")
         return answer
+
+    def page(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] = _NOTHING,
+        headers: Mapping[str, str] = _NOTHING,
+        timeout: float,
+    ) -> Page:
+        """A list, whose items are read one by one. ApiError, UnreachableError; `timeout` in seconds of silence."""
+        headers = {"Accept": "application/json", **headers}
+        request = _Request("GET", _target(path, query), headers, None, timeout, preload=False)
+        return Page(self._send(request), self.host)
 
     def stream(
         self,

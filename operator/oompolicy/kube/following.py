@@ -161,6 +161,11 @@ class Following(Generic[T]):
             self._failures = 0
         return self._fail(str(error), lasted) + ((error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0)
 
+    def forget(self) -> None:
+        """Nothing is wrong, but a whole list is needed."""
+        self._resource_version = ""
+        self._list = None
+
     def restart(self, reason: str, lasted: float = 0.0) -> float:
         """What was told may not be what is there, so a whole list is needed. Seconds to wait."""
         self._resource_version = ""

@@ -47,20 +47,28 @@ class Informer(Generic[T]):
         keep: Callable[[dict[str, Any]], T],
         handler: Handler[T],
         field_selector: str = "",
+        list_only: str = "",
         label_selector: str = "",
         metadata_only: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Not started yet."""
+        """Not started yet.
+
+        `list_only` is a second field selector, for lists. A watch goes without it: an object that leaves a selection is
+        told as deleted with its state from before, and the handler would not receive the last one.
+        """
         self._connection = connection
         self._path = path
         self._selectors = {
             name: text for name, text in (("fieldSelector", field_selector), ("labelSelector", label_selector)) if text
         }
+        fields = ",".join(filter(None, (field_selector, list_only)))
+        self._list_selectors = {**self._selectors, "fieldSelector": fields} if fields else self._selectors
         self._headers = dict(headers or {})
         self._metadata_only = metadata_only
         self._following = Following(keep, handler, few=bool(field_selector))
         self._stopped = threading.Event()
+        self._again = False
         self._stream: Stream | None = None
         self._opened: float | None = None
         # It never keeps the process from ending.
@@ -92,6 +100,12 @@ class Informer(Generic[T]):
         if stream := self._stream:
             stream.close()
 
+    def relist(self) -> None:
+        """Begin anew with a whole list, because `keep` keeps something else now. From any thread."""
+        self._again = True
+        if stream := self._stream:
+            stream.close()
+
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended, for `timeout` seconds at most. Not from the handler."""
         self._thread.join(timeout)
@@ -107,6 +121,9 @@ class Informer(Generic[T]):
         """Follow for as long as it goes. Seconds to wait before the next turn."""
         self._opened = None
         try:
+            if self._again:
+                self._again = False
+                self._following.forget()
             if self._following.needs_pages:
                 self._read_pages()
             self._watch()
@@ -117,7 +134,7 @@ class Informer(Generic[T]):
         except Exception as error:  # the outermost loop of this thread: without it nobody would be told anything
             log.exception("%s: an event could not be handled", self._path)
             return self._following.restart(f"an event could not be handled: {error!r}", self._lasted())
-        return self._following.ended(self._lasted())
+        return 0.0 if self._again else self._following.ended(self._lasted())
 
     def _lasted(self) -> float:
         """Seconds since the watch was opened; 0 where none was."""
@@ -126,9 +143,9 @@ class Informer(Generic[T]):
     def _read_pages(self) -> None:
         token = ""
         while True:
-            query = {**self._selectors, **self._following.page_query(token)}
+            query = {**self._list_selectors, **self._following.page_query(token)}
             headers = self._accept("PartialObjectMetadataList")
-            page = self._connection.request("GET", self._path, query=query, headers=headers, timeout=_PAGE_TIMEOUT)
+            page = self._connection.page(self._path, query=query, headers=headers, timeout=_PAGE_TIMEOUT)
             self.last_heard = time.monotonic()
             token = self._following.page(page)
             if not token or self._stopped.is_set():
@@ -139,7 +156,7 @@ class Informer(Generic[T]):
         headers = self._accept("PartialObjectMetadata")
         stream = self._connection.stream(self._path, query=query, headers=headers, read_timeout=_SILENCE)
         self._stream = stream
-        if self._stopped.is_set():  # since before there was anything to close
+        if self._stopped.is_set() or self._again:  # since before there was anything to close
             stream.close()
         self._opened = time.monotonic()
         self._following.opened()

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from oompolicy.labels import AskedLabels
 from oompolicy.parse import parse_namespace, parse_pod, parse_policy
 from oompolicy_agent.api.collected import Collected, Slim, keep_as
 from oompolicy_agent.api.wake import Wake
+from oompolicy_agent.source import FORMER
 from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:
@@ -77,6 +79,31 @@ def test_what_is_looked_at_changes_no_more(wake: Wake) -> None:
     assert {"u": Slim("a", "1")} == looked_at
 
 
+def test_a_pod_that_finished_is_told_once_and_not_kept(wake: Wake) -> None:
+    """It wakes the loop, which takes its last state; a list that has it anyway does not bring it back."""
+    heard = Collected(wake)
+    heard.replaced({"u": Slim("a", "1"), "v": Slim("b", "1")})
+    wake.take()
+    heard.changed("u", Slim("a", "2", finished=True))
+
+    assert wake.take()
+    assert {"v": Slim("b", "1")} == heard.take()
+    assert (Slim("a", "2", finished=True),) == heard.take_finished()
+    assert () == heard.take_finished()
+    heard.replaced({"u": Slim("a", "2", finished=True), "v": Slim("b", "1")})
+    assert {"v": Slim("b", "1")} == heard.take()
+
+
+def test_of_many_finished_pods_the_last_ones_are_remembered(wake: Wake) -> None:
+    """While nobody takes them, because another collection has no list yet, they do not pile up."""
+    heard = Collected(wake)
+    for number in range(FORMER + 10):
+        heard.changed(str(number), Slim(str(number), "", finished=True))
+    names = [slim.name for slim in heard.take_finished()]
+
+    assert [str(number) for number in range(10, FORMER + 10)] == names
+
+
 def test_the_oldest_change_counts(wake: Wake) -> None:
     """For the lag: until it is taken, newer ones do not make it younger."""
     heard = Collected(wake)
@@ -99,9 +126,9 @@ def test_an_object_is_kept_as_what_it_is() -> None:
         del raw["kind"], raw["apiVersion"]
     policy["status"] = {"matchedPods": 4}
     kept = [
-        keep_as("v1", "Pod")(pod),
-        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy")(policy),
-        keep_as("v1", "Namespace")(namespace),
+        keep_as("v1", "Pod", AskedLabels())(pod),
+        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", AskedLabels())(policy),
+        keep_as("v1", "Namespace", AskedLabels())(namespace),
     ]
 
     assert ["web-0", "web", "team-a"] == [each.name for each in kept]
@@ -110,10 +137,22 @@ def test_an_object_is_kept_as_what_it_is() -> None:
     assert {"tier": "prod"} == parse_namespace(json.loads(kept[2].text)).labels
 
 
+@pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown", "Succeeded", "Failed"])
+def test_a_pod_is_kept_with_whether_it_has_finished(phase: str) -> None:
+    """By its phase."""
+    pod = raw_pod()
+    pod["status"]["phase"] = phase
+
+    assert keep_as("v1", "Pod", AskedLabels())(pod).finished is (phase in ("Succeeded", "Failed"))
+
+
 def test_a_status_changes_nothing_that_is_kept() -> None:
     """The operator writes policies' statuses, and kubelets those of pods, all the time."""
     policy, pod = raw_policy(), raw_pod()
-    keep_policy, keep_pod = keep_as("oompolicy.dev/v1alpha1", "OOMPolicy"), keep_as("v1", "Pod")
+    keep_policy, keep_pod = (
+        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", AskedLabels()),
+        keep_as("v1", "Pod", AskedLabels()),
+    )
     before = keep_policy(policy), keep_pod(pod)
     policy["status"] = {"matchedPods": 4}
     pod["status"]["conditions"] = [{"type": "Ready"}]

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from oompolicy.model import Assignment, Refusal
+from oompolicy_agent.api import refusals as module
 from oompolicy_agent.api.refusals import Refusals, event_of, name_of
 from oompolicy_agent.settings import EventLimits, Settings
 from oompolicy_agent.tally import Tally
@@ -125,6 +127,42 @@ def test_many_at_once_wait_for_their_turn(pods: Pods) -> None:
     assert 2.0 == pods.tell(*many, now=2.0)
     assert pods.tell(*many, now=4.0) is None
     assert 5 == len(set(pods.posted))
+
+
+def test_a_namespace_with_many_holds_up_no_other(pods: Pods) -> None:
+    """300 pods that are named to be first, and one of somebody else: each namespace has its turn."""
+    evil = [replace(refused(pod=f"a{number}"), namespace="aaa") for number in range(300)]
+    pods.tell(*evil)
+    shop = [replace(refused(pod=f"z{number}"), namespace="zzz", pod_name="db") for number in range(2)]
+    for second in (2.0, 4.0, 6.0, 8.0):
+        pods.tell(*evil, *shop, now=second)
+
+    assert ["db", "web-0", "db", "web-0"] == [name.partition(".")[0] for name in pods.posted[-4:]]
+
+
+def test_many_refusals_cost_little_while_nothing_changes(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are looked at after each kill and each second; only what was resolved anew is named anew."""
+    named: list[str] = []
+
+    def name(assignment: Assignment, _: Refusal) -> str:
+        named.append(assignment.pod_uid)
+        return assignment.pod_uid
+
+    monkeypatch.setattr(module, "name_of", name)
+    many = [refused(pod=str(number)) for number in range(5)]
+    pods.tell(*many)
+    pods.tell(*many[:-1], replace(many[-1]), now=2.0)
+
+    assert ["0", "1", "2", "3", "4", "4"] == named
+
+
+def test_what_is_not_described_is_counted() -> None:
+    """In the note of each Event of the pod."""
+    assignment = replace(refused(), more_refusals=12_990)
+
+    assert event_of("n", assignment, assignment.refusals[0], "node-1", 0)["note"].endswith(
+        "from OOMPolicy web; 12990 more annotations are refused"
+    )
 
 
 def test_the_event_says_what_was_asked_and_what_holds() -> None:

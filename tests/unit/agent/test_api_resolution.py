@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oompolicy.labels import AskedLabels
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults
 from oompolicy.parse import parse_pod
 from oompolicy_agent.api import resolution as module
 from oompolicy_agent.api.collected import Slim, keep_as
 from oompolicy_agent.api.resolution import Resolution
-from oompolicy_agent.known import decide
+from oompolicy_agent.checkpoint import Checkpoint
+from oompolicy_agent.known import decide, restored
 from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def pods(*names: str, **labels: str) -> dict[str, Slim]:
 
 
 def slims(kind: tuple[str, str], *raws: dict[str, Any]) -> dict[str, Slim]:
-    keep = keep_as(*kind)
+    keep = keep_as(*kind, AskedLabels())
     return {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
 
 
@@ -135,6 +137,37 @@ def test_a_bad_policy_is_left_out() -> None:
     assert sentence.startswith("OOMPolicy/bad: spec.priority.value: ")
     resolution.decide(slims(POLICY, good), {}, pods("a"))
     assert () == resolution.policy_problems
+
+
+def test_a_field_of_a_newer_definition_drops_no_policy() -> None:
+    """The API server puts its default into each stored policy at once, and has removed what it does not know itself."""
+    newer = raw_policy(value=300)
+    newer["spec"] |= {"newField": "x", "match": {**newer["spec"]["match"], "newToo": {"a": 1}}}
+    resolution = Resolution(Defaults())
+    known = resolution.decide(slims(POLICY, newer), {}, pods("a"))
+
+    assert [300] == [each.priority for each in known.assignments]
+    assert () == resolution.policy_problems
+    assert ["OOMPolicy/web: spec.newField", "OOMPolicy/web: spec.match.newToo"] == [
+        sentence.partition(": unknown field")[0] for sentence in resolution.unknown_fields
+    ]
+    checkpoint = Checkpoint("boot", tuple(json.loads(known.objects_json)))
+    again = restored(checkpoint, "node-1", Defaults())
+    assert again
+    assert known.assignments == again.assignments
+
+
+def test_of_one_object_some_problems_are_told() -> None:
+    """It may have as many as its 1.5 MB hold."""
+    bad = raw_pod("bad", uid=uid(9))
+    bad["spec"]["containers"] = [
+        {"name": f"c{n}", "resources": {"requests": {"memory": -n}}} for n in range(1, 50)
+    ]  # fmt: skip
+    resolution = Resolution(Defaults())
+    resolution.decide({}, {}, slims(POD, bad))
+
+    assert 4 == len(resolution.pod_problems)
+    assert "Pod/team-a/bad: and 46 more" == resolution.pod_problems[-1]
 
 
 def test_a_bad_pod_is_left_out() -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from oompolicy.labels import AskedLabels
 from oompolicy_agent.api.collected import keep_as
 from oompolicy_agent.api.silence import Failing, Silence
 from oompolicy_agent.api.source import ApiSource, follow
 from oompolicy_agent.checkpoint import Checkpoint
 from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
-from tests.unit.agent.fakes import BOOT, UID, raw_pod, raw_policy
+from tests.unit.agent.fakes import APP, BOOT, UID, raw_pod, raw_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ class Heard:
 
     def tell(self, what: str, *raws: dict[str, Any]) -> None:
         kind = {"policies": "OOMPolicy", "namespaces": "Namespace", "pods": "Pod"}[what]
-        keep = keep_as("oompolicy.dev/v1alpha1" if kind == "OOMPolicy" else "v1", kind)
+        keep = keep_as("oompolicy.dev/v1alpha1" if kind == "OOMPolicy" else "v1", kind, AskedLabels())
         objects = {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
         self.source.followed[what].heard.replaced(objects)
 
@@ -108,6 +109,45 @@ def test_a_pod_that_went_can_still_be_named(heard: Heard) -> None:
     assert [UID] == [pod.uid for pod in heard.source.nameable]
 
 
+def test_a_pod_that_failed_can_still_be_named(heard: Heard) -> None:
+    """With the container ids of its last status: of a container that dies at once no earlier status has one."""
+    pod = raw_pod()
+    del pod["status"]["containerStatuses"]
+    heard.tell("policies", raw_policy(value=300))
+    heard.tell("namespaces", {"metadata": {"name": "team-a"}})
+    heard.tell("pods", pod)
+    heard.source.reload()
+    failed = raw_pod()
+    failed["status"]["phase"] = "Failed"
+    heard.source.followed["pods"].heard.changed(UID, keep_as("v1", "Pod", AskedLabels())(failed))
+    heard.source.reload()
+
+    assert [] == heard.priorities
+    (named,) = heard.source.nameable
+    assert ("Failed", (APP,)) == (named.phase, named.containers[0].container_ids)
+    assert heard.source.known
+    assert UID not in heard.source.known.objects_json
+
+
+def test_labels_that_nobody_asked_for_are_read_again(heard: Heard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a pod with thousands only those are kept that policies ask for."""
+    times: list[str] = []
+    monkeypatch.setattr(heard.source._asked, "again", lambda: times.append(""))
+    pod = raw_pod()
+    pod["metadata"]["labels"] |= {f"l{number}": "x" for number in range(9_000)}
+    keep = keep_as("v1", "Pod", heard.source._asked)
+    heard.tell("namespaces", {"metadata": {"name": "team-a"}})
+    heard.tell("policies", raw_policy(value=300))
+    heard.source.followed["pods"].heard.replaced({UID: keep(pod)})
+    heard.source.reload()
+    assert ([500], [""]) == (heard.priorities, times)
+    heard.source.followed["pods"].heard.replaced({UID: keep(pod)})
+    heard.source.reload()
+
+    assert ([300], [""]) == (heard.priorities, times)
+    assert len(keep(pod).text) < 1_000
+
+
 def test_refused_objects_are_said_and_the_rest_holds(heard: Heard) -> None:
     """The API server keeps objects apart; one bad policy must not stop all others on all nodes."""
     heard.tell_all()
@@ -142,14 +182,20 @@ def test_the_checkpoint_gets_what_is_known(heard: Heard) -> None:
 
 @pytest.mark.parametrize(("impersonate", "headers"), [(False, {}), (True, {"Impersonate-User": "system:node:node-1"})])
 def test_only_pods_are_read_as_the_node(impersonate: bool, headers: dict[str, str]) -> None:
-    """Constrained impersonation is for these two verbs and nothing else; and only its own node's pods are asked for."""
+    """Constrained impersonation is for these two verbs and nothing else; and only its own node's pods are asked for.
+
+    A list leaves out finished ones, of which a node may have thousands.
+    """
     heard = Heard()
     settings = Settings(in_cluster=True, node="node-1", impersonate_node=impersonate)
-    followed = follow(None, settings, heard.source._wake)  # type: ignore[arg-type]
+    followed = follow(None, settings, heard.source._wake, AskedLabels())  # type: ignore[arg-type]
     heard.source.close()
 
     assert [{}, {}, headers] == [each.informer._headers for each in followed.values()]
     assert {"fieldSelector": "spec.nodeName=node-1"} == followed["pods"].informer._selectors
+    expected = "spec.nodeName=node-1,status.phase!=Succeeded,status.phase!=Failed"
+    assert {"fieldSelector": expected} == followed["pods"].informer._list_selectors
+    assert [{}, {}] == [followed[name].informer._list_selectors for name in ("policies", "namespaces")]
 
 
 # For how long it is deaf.

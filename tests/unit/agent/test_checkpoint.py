@@ -37,6 +37,13 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert Checkpoint(BOOT, (raw_pod(),), index, ("a", "b"), ("c",)) == load(saved(tmp_path / "c.json", [raw_pod()]))
 
 
+def test_half_of_a_surrogate_pair_keeps_no_checkpoint_from_being_written(tmp_path: Path) -> None:
+    """Whoever let it in: the agent must not end at every start."""
+    save(tmp_path / "c.json", BOOT, '["\ud800"]', "[]")
+
+    assert b'"objects": ["?"]' in (tmp_path / "c.json").read_bytes()
+
+
 def test_a_missing_one_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The first start has none."""
     assert load(tmp_path / "c.json") is None

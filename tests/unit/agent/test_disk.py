@@ -177,6 +177,9 @@ def test_a_disk_that_takes_nothing_from_the_beginning_is_no_error(disk: Disk) ->
 
     assert (name,) == spool.pending
     assert f"1 victims cannot be written to {disk.path / 'state/spool'}" == spool.problem
+    mount("-o", "remount,rw", str(disk.path))
+    spool.retry_held()
+    assert (1, "") == (victims(Spool(disk.path / "state/spool", BOOT)), spool.problem)
 
 
 def test_the_agent_starts_with_a_read_only_state_folder(disk: Disk, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import pytest
 
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults
+from oompolicy.resolve import resolve
 from oompolicy_agent import checkpoint
 from oompolicy_agent.known import decide, fingerprint, restored
 from oompolicy_agent.manifestfolder import ManifestFolder
-from oompolicy_agent.slim import slim
-from tests.unit.agent.fakes import BOOT, raw_pod, raw_policy
+from oompolicy_agent.slim import MANY_CONTAINERS, slim
+from tests.unit.agent.fakes import APP, BOOT, PAUSE, raw_pod, raw_policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +84,67 @@ def test_the_short_object_says_the_same(raw: dict[str, Any]) -> None:
 
     assert not whole.problems
     assert (whole.policies, whole.namespaces, whole.pods) == (short.policies, short.namespaces, short.pods)
+
+
+def test_of_annotations_that_are_refused_anyway_some_are_kept() -> None:
+    """The pod's owner can write 13,000, or one of 256 KiB. All are counted, and those that are obeyed are all kept."""
+    odd = {f"oompolicy.dev/a{number:x}": "x" * 1_000 for number in range(13_000)}
+    long = {"oompolicy.dev/priority": "9" * 200_000, "kubernetes.io/config.mirror": "m" * 200_000}
+    raw = raw_pod()
+    raw["metadata"]["annotations"] = {**odd, **long, "oompolicy.dev/container.app": "650"}
+    short = slim(raw)
+    whole, cut = (resolve((), (), manifests_from_objects([(None, each)]).pods)[0] for each in (raw, short))
+
+    assert len(json.dumps(short)) < 5_000
+    assert "650" == short["metadata"]["annotations"]["oompolicy.dev/container.app"]
+    assert 13_002 == len(cut.refusals) + cut.more_refusals
+    assert [each.annotation for each in whole.refusals] == [each.annotation for each in cut.refusals]
+    assert [each.message for each in whole.refusals] == [each.message for each in cut.refusals]
+
+
+@pytest.mark.parametrize("key", ["initContainers", "containers", "ephemeralContainers"])
+def test_of_thousands_of_containers_those_that_ran_are_kept(key: str) -> None:
+    """The others have neither a process nor a cgroup. An honest pod has none that is left out."""
+    raw = raw_pod()
+    raw["spec"][key] = [{"name": f"c{number}", "image": "i"} for number in range(20_000)]
+    raw["status"][f"{key[:-1]}Statuses"] = [
+        {"name": "c19999", "containerID": f"containerd://{APP}"},
+        {"name": "c19998", "lastState": {"terminated": {"containerID": f"containerd://{PAUSE}"}}},
+        {"name": "c19997", "state": {"waiting": {"reason": "PodInitializing"}}},
+    ]
+    short = slim(raw)
+    kept = [each["name"] for each in short["spec"][key]]
+
+    assert MANY_CONTAINERS + 2 == len(kept)
+    assert {"c0", "c19998", "c19999"} < {*kept}
+    del raw["status"]["qosClass"]
+    assert 20_000 == len(slim(raw)["spec"][key])
+
+
+def test_of_thousands_of_annotated_containers_some_are_kept() -> None:
+    """Nobody is told that the pod has no such container: of those that are left out nothing is said."""
+    raw = raw_pod()
+    names = [f"c{number}" for number in range(5_000)]
+    raw["spec"]["containers"] = [{"name": name} for name in names]
+    raw["metadata"]["annotations"] = {f"oompolicy.dev/container.{name}": "400" for name in reversed(names)}
+    (assignment,) = resolve((), (), manifests_from_objects([(None, slim(raw))]).pods)
+
+    assert len(json.dumps(slim(raw))) < 20_000
+    assert MANY_CONTAINERS == len(assignment.refusals) + assignment.more_refusals
+    assert not any("has no container" in refusal.message for refusal in assignment.refusals)
+
+
+def test_made_up_resources_are_left_out() -> None:
+    """Only CPU, memory and huge pages make a QoS class; of extended resources a pod may name thousands."""
+    raw = raw_pod()
+    made_up = {f"example.com/r{number}": "1" for number in range(20_000)}
+    counted = {"cpu": "1", "memory": "1Gi", "hugepages-2Mi": "4Mi"}
+    raw["spec"]["containers"][0]["resources"] = {"requests": {**made_up, **counted}, "claims": [{"name": "gpu"}]}
+    raw["spec"]["overhead"] = {**made_up, "memory": "1Mi"}
+    short = slim(raw)
+
+    assert {"requests": counted} == short["spec"]["containers"][0]["resources"]
+    assert {"memory": "1Mi"} == short["spec"]["overhead"]
 
 
 def test_secrets_stay_out_of_the_checkpoint() -> None:

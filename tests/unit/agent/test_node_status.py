@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.manifests import manifests_from_objects
+from oompolicy.model import Assignment, Refusal
 from oompolicy.resolve import resolve
 from oompolicy_agent.attach import Attachment
 from oompolicy_agent.layout import Stat
-from oompolicy_agent.problems import Problems
-from oompolicy_agent.status import MESSAGE_LENGTH, View, build, reasons, write
+from oompolicy_agent.problems import SENTENCES, Problems
+from oompolicy_agent.status import LISTED, MESSAGE_LENGTH, View, build, reasons, write
 from tests.unit.agent.fakes import pod, raw_pod
 
 if TYPE_CHECKING:
@@ -171,6 +173,49 @@ def test_refused_annotations_are_listed() -> None:
     assert refusal["message"]
 
 
+def refusing(namespace: str, refusals: int, more: int = 0) -> Assignment:
+    made = tuple(Refusal(f"oompolicy.dev/a{number}", "", "unknown annotation") for number in range(refusals))
+    return Assignment(
+        "u", "u", namespace, "web-0", 500, "r", "default", refusals=made, more_refusals=more
+    )  # fmt: skip
+
+
+def test_of_many_refused_annotations_some_of_each_namespace_are_listed() -> None:
+    """The file is written at each change, and people read it. Somebody with many does not hide the others' ones."""
+    made = build(replace(GOOD, assignments=(*[refusing("evil", 10, 90)] * 50, refusing("shop", 1))), {}, NOW)
+
+    assert LISTED == len(made["refusals"])
+    assert "shop" in {refusal["namespace"] for refusal in made["refusals"]}
+    assert 5_001 == len(made["refusals"]) + made["moreRefusals"]
+
+
+def test_of_many_pods_without_a_cgroup_some_are_listed() -> None:
+    """The counts have all of them."""
+    pods = tuple(pod(f"web-{number}") for number in range(5_000))
+    made = build(replace(GOOD, pods=pods, not_mapped=pods), {}, NOW)
+
+    assert (LISTED, 5_000, 0) == (len(made["notMapped"]), made["counts"]["pods"], made["counts"]["podsMapped"])
+
+
+def test_a_policy_that_is_left_out_is_a_condition() -> None:
+    """The node stays ready: it enforces all other policies, and one wrong policy is no reason to stop a rollout."""
+    view = replace(GOOD, problems={"policies": ("OOMPolicy/p1: spec.priority: is required",)})
+    status, reason, message = condition(view, "Synced")
+
+    assert ("False", "PoliciesLeftOut") == (status, reason)
+    assert "OOMPolicy/p1: spec.priority: is required" in message
+    assert "True" == condition(view, "Ready")[0]
+
+
+def test_fields_of_a_newer_version_are_a_reason() -> None:
+    """Nothing is wrong as long as nobody uses them."""
+    view = replace(GOOD, problems={"fields": ("OOMPolicy/p1: spec.newField: unknown field",)}, not_mapped=(pod(),))
+    status, reason, message = condition(view, "Synced")
+
+    assert ("True", "UnknownFields") == (status, reason)
+    assert "spec.newField" in message
+
+
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
     """A new reason is no transition."""
     first = build(GOOD, {}, NOW)
@@ -199,6 +244,25 @@ def test_the_file_is_json_that_anyone_may_read(tmp_path: Path) -> None:
     assert build(GOOD, {}, NOW) == json.loads((tmp_path / "status.json").read_text())
     assert 0o644 == (tmp_path / "status.json").stat().st_mode & 0o777
     assert 1 == len(list(tmp_path.iterdir()))
+
+
+def test_the_name_of_a_file_may_be_no_utf_8(tmp_path: Path) -> None:
+    """It can be said, and written."""
+    problems = Problems()
+    problems.set("manifests", os.fsdecode(b"caf\xe9.yaml: is not UTF-8"))
+    write(tmp_path / "status.json", build(replace(GOOD, problems=problems.current), {}, NOW))
+
+    assert ["caf?.yaml: is not UTF-8"] == json.loads((tmp_path / "status.json").read_text())["problems"]
+
+
+def test_of_many_problems_some_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Each line is written to status.json at each change, and once to the log."""
+    problems = Problems()
+    problems.set("pods", *(f"Pod/a/{number}: is wrong" for number in range(100)))
+    found = problems.current["pods"]
+
+    assert (SENTENCES + 1, "and 80 more") == (len(found), found[-1])
+    assert SENTENCES + 1 == len(caplog.messages)
 
 
 def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

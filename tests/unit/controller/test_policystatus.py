@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,14 @@ def condition(built: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 def due(pace: Pace, wanted: Mapping[str, Any], there: Mapping[str, Any], now: float) -> float | None:
     return pace.due(wanted, there, now, SETTINGS)
+
+
+def test_a_policy_with_fields_of_a_newer_version_says_which() -> None:
+    """It is applied without them."""
+    ready = condition(build(replace(known(), unknown="spec.newField"), Found(3, 2, ()), NOW), "Ready")
+
+    assert ("True", "UnknownFields") == (ready["status"], ready["reason"])
+    assert "applied without fields that this operator does not know: spec.newField" in ready["message"]
 
 
 def test_a_valid_policy_is_ready() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from oompolicy.controller.policytable import PolicyTable
 from oompolicy.policyhash import policy_hash
 from tests.unit.controller.raws import raw_policy
@@ -24,6 +26,34 @@ def test_a_policy_is_another_when_its_generation_is() -> None:
     assert {"matchedPods": 3} == made.known["a"].status
     assert made.put(raw_policy("a", generation=2))
     assert 2 == made.known["a"].generation
+
+
+def with_default(raw: dict[str, Any], **fields: object) -> dict[str, Any]:
+    """As it is read once a newer definition is applied: a default in a stored object changes no generation."""
+    return {**raw, "spec": {**raw["spec"], **fields}}
+
+
+def test_a_field_of_a_newer_definition_is_noted_and_the_policy_applied() -> None:
+    """It is no other policy: nodes apply the same as before."""
+    made = PolicyTable()
+    made.put(raw_policy("a"))
+
+    assert not made.put(with_default(raw_policy("a"), newField="x"))
+    assert ("spec.newField", "") == (made.known["a"].unknown, made.known["a"].problem)
+    assert ["a"] == [policy.name for policy in made.valid]
+    assert not made.put(raw_policy("a"))
+    assert "" == made.known["a"].unknown
+
+
+def test_a_default_that_changes_what_a_policy_says_is_another_policy() -> None:
+    """Although the generation is the same."""
+    made = PolicyTable()
+    made.put(raw_policy("a"))
+
+    assert made.put(with_default(raw_policy("a"), precedence=7))
+    assert 7 == made.valid[0].precedence
+    assert made.put(with_default(raw_policy("a"), precedence=-7))
+    assert [] == made.valid
 
 
 def test_an_older_generation_comes_too_late() -> None:

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from oompolicy.controller import watches
 from oompolicy.controller.matcher import Shape
 from oompolicy.controller.nodetable import Said
+from oompolicy.controller.state import State
 from oompolicy.controller.watches import labels_of, said_by, shape_of
 from oompolicy.model import QOSClass
+from tests.unit.controller.raws import raw_policy
 
 
 def raw_pod(phase: str = "Running", **status: str) -> dict[str, Any]:
@@ -31,6 +34,42 @@ def test_a_pods_shape_is_what_a_policy_can_match_by() -> None:
 def test_pods_of_one_shape_share_it() -> None:
     """As one object, whatever their number."""
     assert shape_of(raw_pod(qosClass="Burstable")) is shape_of(raw_pod(qosClass="Burstable"))
+
+
+def test_a_shape_that_no_pod_has_is_forgotten() -> None:
+    """One pod whose labels change all the time does not fill the memory; what is held is shared."""
+    held = shape_of(raw_pod(qosClass="Burstable"))
+    before = len(watches._shared)
+    for number in range(100):
+        raw = raw_pod(qosClass="Burstable")
+        raw["metadata"]["labels"] = {"changes": str(number)}
+        shape_of(raw)
+
+    assert before == len(watches._shared)
+    assert held is shape_of(raw_pod(qosClass="Burstable"))
+
+
+def test_only_labels_that_count_are_in_the_shape_of_a_pod_with_many() -> None:
+    """The state of the operator says which."""
+    raw, state = raw_pod(qosClass="Burstable"), State()
+    raw["metadata"]["labels"] = {"a": "1", **{f"l{number}": "x" for number in range(9_000)}}
+    state.policies_listed([raw_policy(match={"podSelector": {"matchLabels": {"a": "1"}}})], [])
+    state.look()
+    shape = shape_of(raw, state.asked.kept)
+
+    assert shape is not None
+    assert (("a", "1"),) == shape.labels
+
+
+def test_pods_are_listed_again_when_a_policy_asks_for_another_label() -> None:
+    """Where labels of one were left out."""
+    state, times = State(), []
+    state.asked.again = lambda: times.append(1)
+    state.asked.kept({f"l{number}": "x" for number in range(9_000)})
+    state.policies_listed([raw_policy(match={"podSelector": {"matchLabels": {"a": "1"}}})], [])
+    state.look()
+
+    assert [1] == times
 
 
 def test_a_pod_without_class_has_the_one_it_would_get() -> None:

@@ -99,7 +99,8 @@ def test_the_page_has_every_condition_of_a_node() -> None:
 
 def test_the_page_has_every_condition_of_a_policy() -> None:
     """The same for what the operator says."""
-    policies = (known(), replace(known(), policy=None, problem="spec.priority: is required"))
+    left_out = replace(known(), policy=None, problem="spec.priority: is required")
+    policies = (known(), left_out, replace(known(), unknown="spec.newField"))
     built = [policystatus.build(policy, Found(1, 1, others), NOW) for policy in policies for others in ([], ["b"])]
     made = {(each["type"], each["status"], str(each["reason"])) for one in built for each in one["conditions"]}
 

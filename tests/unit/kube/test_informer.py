@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,20 @@ def name_of(raw: dict[str, Any]) -> str:
     return str(raw["metadata"]["name"])
 
 
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def informer(
     server: Server,
     heard: Heard,
     keep: Callable[[dict[str, Any]], str] = name_of,
     *,
     field_selector: str = "",
+    list_only: str = "",
     label_selector: str = "",
 ) -> Informer[str]:
     return Informer(
@@ -55,6 +64,7 @@ def informer(
         keep=keep,
         handler=heard,
         field_selector=field_selector,
+        list_only=list_only,
         label_selector=label_selector,
     )
 
@@ -85,6 +95,42 @@ def test_a_field_selector_makes_it_begin_with_one_list() -> None:
         assert ["0", "5"] == [asked.query["resourceVersion"] for asked in server.asked]
         assert [None, "true"] == [asked.query.get("watch") for asked in server.asked]
         assert ["spec.nodeName=n"] * 2 == [asked.query["fieldSelector"] for asked in server.asked]
+        made.stop()
+
+
+def test_what_a_list_leaves_out_a_watch_tells() -> None:
+    """An object that leaves a watch's selection would be told as deleted, with its state from before."""
+    heard = Heard()
+    listed = {"metadata": {"resourceVersion": "5"}, "items": []}
+    with serving(Answer(body=listed), Answer(events=())) as server:
+        made = informer(server, heard, field_selector="spec.nodeName=n", list_only="status.phase!=Failed")
+        made.start()
+        heard.next()
+        until(lambda: len(server.asked) == 2)
+
+        assert ["spec.nodeName=n,status.phase!=Failed", "spec.nodeName=n"] == [
+            asked.query["fieldSelector"] for asked in server.asked
+        ]
+        made.stop()
+
+
+@pytest.mark.parametrize("few", ["", "spec.nodeName=n"])
+def test_it_begins_anew_when_something_else_is_to_be_kept(few: str) -> None:
+    """At once, with a whole list, although the stream is well; nothing is failing."""
+    heard, kept = Heard(), ["first"]
+    one = {"metadata": {"uid": "a", "name": "a"}}
+    page = Answer(body={"metadata": {"resourceVersion": "5"}, "items": [one]})
+    whole = Answer(events=(event("ADDED", "a", "1"), end_of_list("5")))
+    answers = [page, Answer(events=())] * 2 if few else [whole] * 2
+    with serving(*answers) as server:
+        made = informer(server, heard, lambda _: kept[0], field_selector=few)
+        made.start()
+        assert {"a": "first"} == heard.next()
+        kept[0] = "second"
+        made.relist()
+
+        assert {"a": "second"} == heard.next()
+        assert "" == made.failing
         made.stop()
 
 

@@ -54,6 +54,12 @@ def test_a_checkpoint_of_another_boot_serves_by_uid_and_container_id() -> None:
     assert entries[21].memory_request == 1 << 20
 
 
+def test_a_checkpoint_with_a_field_of_a_newer_definition_serves() -> None:
+    policy = {**POLICY, "spec": {**POLICY["spec"], "newField": "x"}}
+
+    assert wanted(TREE, Checkpoint("boot", (policy, POD)))[20].priority == 900
+
+
 def test_what_the_agent_wrote_stays() -> None:
     entries = {10: Value(800, 0), 11: Value(500, 0)}
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from oompolicy.model import Assignment, FixedPriority, OOMPolicy, Refusal
+from oompolicy.model import MAX_REFUSALS, Assignment, FixedPriority, OOMPolicy, Refusal
 from oompolicy.resolve import Resolver
 from tests.unit.policy.factories import pod, policy
 
@@ -90,6 +90,30 @@ def test_only_the_winner_can_allow() -> None:
 def test_an_annotation_for_nothing_is_refused(annotation: str, message: str) -> None:
     """A typing error is told, not passed over."""
     assert (Refusal(annotation, "400", message),) == assign({annotation: "400"}, tenants()).refusals
+
+
+def test_of_many_refusals_the_most_important_are_described() -> None:
+    """Those of annotations that we know, before any that somebody made up; all others are counted."""
+    odd = {f"oompolicy.dev/a{number:x}": "" for number in range(13_000)}
+    mistyped = {f"{CONTAINER}prxy": "400", PRIORITY: "9999"}
+    assignment = assign({**odd, **mistyped}, tenants())
+    described = [refusal.annotation for refusal in assignment.refusals]
+
+    assert MAX_REFUSALS == len(described)
+    assert {*mistyped} < {*described}
+    assert sorted(described) == described
+    assert 13_002 - MAX_REFUSALS == assignment.more_refusals
+
+
+@pytest.mark.parametrize("policies", [(), (tenants(override=None),)])
+def test_of_many_containers_annotations_some_refusals_are_described(policies: tuple[OOMPolicy, ...]) -> None:
+    """The pod's own is among them. Each is well-formed, and no policy allows any."""
+    names = tuple(f"c{number}" for number in range(200))
+    asked = {PRIORITY: "400", **{f"{CONTAINER}{name}": "400" for name in names}}
+    assignment = assign(asked, *policies, containers=names)
+
+    assert PRIORITY in [refusal.annotation for refusal in assignment.refusals]
+    assert (MAX_REFUSALS, 201 - MAX_REFUSALS) == (len(assignment.refusals), assignment.more_refusals)
 
 
 def test_annotations_of_others_are_left_alone() -> None:

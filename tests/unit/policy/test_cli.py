@@ -72,6 +72,7 @@ def test_resolve_prints_for_programs(manifests: Path, output: str, capsys: pytes
                 "message": "900 is outside 300..700, which OOMPolicy tenants allows",
             }
         ],
+        "moreRefusals": 0,
     }
     assert expected == assignment
 

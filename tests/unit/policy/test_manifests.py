@@ -154,6 +154,17 @@ def test_the_second_object_of_a_name_is_refused(tmp_path: Path) -> None:
     assert [expected] == problems_of(tmp_path)
 
 
+def test_half_of_a_surrogate_pair_is_read_as_kubernetes_does(tmp_path: Path) -> None:
+    """JSON may escape it, in keys and in values, and UTF-8 cannot hold it. A whole pair is one character."""
+    annotations = r'{"oompolicy.dev/priority": "\ud800", "\udc00x": "a\ud83d\ude00\udbff\u0041"}'
+    metadata = '{"name": "a", "uid": "u", "annotations": ' + annotations + "}"
+    pod = '{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "c"}]}, "metadata": ' + metadata + "}"
+    (tmp_path / "pod.json").write_text(pod)
+    (found,) = load_manifests([tmp_path]).pods
+
+    assert {"oompolicy.dev/priority": "\ufffd", "\ufffdx": "a\U0001f600\ufffdA"} == found.annotations
+
+
 def test_two_pods_cannot_have_one_uid() -> None:
     """They would have one cgroup."""
     other = raw_pod(metadata={"name": "postgres-1"})

@@ -128,6 +128,26 @@ def test_a_name_must_be_one_the_api_server_takes(name: str, field: str) -> None:
     assert [field] == [each.field for each in caught.value.problems]
 
 
+def test_an_unknown_field_of_an_api_servers_object_is_reported_beside_the_policy() -> None:
+    """At each depth. In a file it is a typing error and refused."""
+    raw = raw_policy({"priority": VALUE, "newField": {}, "override": {"min": 1, "max": 2, "step": 3}})
+    unknown: list[Problem] = []
+    policy = parse_policy(raw, unknown=unknown)
+
+    assert parse_policy(raw_policy({"priority": VALUE, "override": {"min": 1, "max": 2}})) == policy
+    assert ["spec.newField", "spec.override.step"] == [problem.field for problem in unknown]
+    with pytest.raises(InvalidObject):
+        parse_policy(raw)
+
+
+def test_a_wrong_value_is_refused_beside_an_unknown_field() -> None:
+    """Only the field that is not known is left out."""
+    with pytest.raises(InvalidObject) as error:
+        parse_policy(raw_policy({"priority": {"value": 5000}, "newField": "x"}), unknown=[])
+
+    assert ["spec.priority.value"] == [problem.field for problem in error.value.problems]
+
+
 def test_a_problem_reads_as_one_line() -> None:
     """File, object and field come first, and what is not known is left out."""
     problem = Problem("a.yaml", "OOMPolicy/databases", "spec.priority.value", "must be from 0 to 1000, not 1001")

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The definition of OOMPolicy of a version to come."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.cluster.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.cluster.api import Api
+
+NAME: Final = "oompolicies.oompolicy.dev"
+
+
+class NewerDefinition:
+    """The present one with a field `spec.newField` that has a default, and so is in each policy that is read."""
+
+    def __init__(self, api: Api) -> None:
+        """Not applied yet."""
+        self._api = api
+        self._present: dict[str, Any] = api.get("CustomResourceDefinition", NAME)["spec"]
+
+    def apply(self) -> None:
+        newer = copy.deepcopy(self._present)
+        spec = newer["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        spec["properties"]["newField"] = {"type": "string", "default": "x"}
+        self._api.patch("CustomResourceDefinition", NAME, {"spec": newer})
+
+    def remove(self) -> None:
+        """Until the API server has taken it back."""
+        self._api.patch("CustomResourceDefinition", NAME, {"spec": self._present})
+        eventually(self._fields, lambda fields: "newField" not in fields)
+
+    def _fields(self) -> set[str]:
+        probe = {
+            "apiVersion": "oompolicy.dev/v1alpha1",
+            "kind": "OOMPolicy",
+            "metadata": {"name": "probe"},
+            "spec": {"priority": {"value": 1}},
+        }
+        return set(self._api.create(probe, dryRun="All")["spec"])

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever stands in objects, the operator stays small and does its work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.cluster.test_operator_policies import condition, labelled, matches, policy, status
+from tests.cluster.waiting import eventually
+
+if TYPE_CHECKING:
+    from tests.cluster.api import Api
+    from tests.cluster.conftest import Newer
+    from tests.cluster.operators import Operator
+
+GROWTH_MIB = 16
+"""A cache of shapes grew by 2 MiB with each of the 12 updates."""
+
+
+def resident_mib(operator: Operator) -> int:
+    lines = Path(f"/proc/{operator.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) // 1024
+
+
+def many_labels(number: int) -> dict[str, str]:
+    return {f"example.com/{'l' * 40}-{number}-{each}": "x" * 60 for each in range(9_000)}
+
+
+def test_one_pod_whose_labels_change_all_the_time_costs_nothing(api: Api, operator: Operator) -> None:
+    """9,000 other ones each time. Its policies match it all the same, also one that comes later."""
+    api.create(policy("first", labelled(app="db")))
+    pod = api.pod("default", "a", labels={**many_labels(0), "app": "db", "tier": "prod"})
+    matches(api, "first", 1)
+    before = resident_mib(operator)
+    for number in range(1, 13):
+        pod["metadata"]["labels"] = {**many_labels(number), "app": "db", "tier": "prod"}
+        pod = replace(api, pod)
+    api.create(policy("later", labelled(tier="prod")))
+    matches(api, "later", 1)
+
+    print(f"{before} MiB before, {resident_mib(operator)} MiB after")
+    assert resident_mib(operator) - before < GROWTH_MIB
+    assert 1 == operator.metric("oompolicy_pod_shapes")
+
+
+def replace(api: Api, pod: dict[str, Any]) -> dict[str, Any]:
+    metadata = pod["metadata"]
+    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+    return api.connection.request("PUT", path, body=pod)
+
+
+def test_a_newer_definition_is_said_in_the_status_of_each_policy(
+    api: Api, operator: Operator, newer_definition: Newer
+) -> None:
+    """Its default changes no generation."""
+    api.pod("default", "a", labels={"app": "db"})
+    api.create(policy("databases", labelled(app="db")))
+    matches(api, "databases", 1)
+    newer_definition()
+    ready = eventually(
+        lambda: condition(status(api, "databases"), "Ready"), lambda ready: ready.get("reason") == "UnknownFields"
+    )
+
+    assert "True" == ready["status"]
+    assert "spec.newField" in ready["message"]
+    assert 1 == operator.metric("oompolicy_policies", ready="true")

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Of a pod with many labels those are kept that a policy asks for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oompolicy.labels import FEW, AskedLabels
+from oompolicy.matching import matches_pod
+from oompolicy.model import LabelSelector, Match, OOMPolicy, Operator, Requirement
+from tests.unit.policy.factories import pod, policy
+
+MANY = {f"example.com/l{number}": "x" for number in range(9_000)}
+
+
+def asking(*keys: str) -> OOMPolicy:
+    """Each way of asking counts."""
+    requirements = tuple(Requirement(key, Operator.DOES_NOT_EXIST) for key in keys)
+    return policy("p", match=Match(pod_selector=LabelSelector(requirements)))
+
+
+class Reader:
+    """Counts how often everything has to be read again."""
+
+    def __init__(self, *asked: str) -> None:
+        self.asked = AskedLabels()
+        self.times = 0
+        self.asked.again = self.read
+        self.asked.ask([asking(*asked)])
+
+    def read(self) -> None:
+        self.times += 1
+
+
+@pytest.mark.parametrize("labels", [{}, {"app": "web"}, {f"l{number}": "" for number in range(FEW)}])
+def test_few_labels_are_all_kept(labels: dict[str, str]) -> None:
+    """Whatever policies ask: nothing has to be read again for the usual pod."""
+    reader = Reader()
+    kept = reader.asked.kept(labels)
+    reader.asked.ask([asking("app")])
+
+    assert (labels, 0) == (kept, reader.times)
+
+
+@pytest.mark.parametrize("labels", [MANY, {f"example.com/{'l' * 60}{number}": "x" * 63 for number in range(FEW)}])
+def test_of_many_or_long_labels_those_are_kept_that_are_asked_for(labels: dict[str, str]) -> None:
+    """A pod does not escape its policy by having more."""
+    reader = Reader("app", "tier")
+
+    assert {"app": "web"} == reader.asked.kept({**labels, "app": "web"})
+
+
+KEYS = st.sampled_from(["app", "tier", "team"])
+TEXTS = st.sampled_from(["a", "b"])
+REQUIREMENTS = st.builds(
+    lambda key, operator, values: Requirement(
+        key, operator, values if operator in (Operator.IN, Operator.NOT_IN) else frozenset()
+    ),
+    KEYS,
+    st.sampled_from(Operator),
+    st.frozensets(TEXTS, min_size=1),
+)
+
+
+@given(st.lists(st.lists(REQUIREMENTS, max_size=3), max_size=3), st.dictionaries(KEYS, TEXTS))
+def test_what_is_kept_is_matched_as_the_whole(asked: list[list[Requirement]], labels: dict[str, str]) -> None:
+    """Whatever the selectors: more labels give a pod no other place."""
+    policies = [policy("p", match=Match(pod_selector=LabelSelector(tuple(each)))) for each in asked]
+    reader = AskedLabels()
+    reader.ask(policies)
+    whole, kept = (pod(labels=each) for each in ({**MANY, **labels}, reader.kept({**MANY, **labels})))
+
+    assert [matches_pod(each.match, whole) for each in policies] == [matches_pod(each.match, kept) for each in policies]
+
+
+def test_another_key_makes_everything_be_read_again() -> None:
+    """Only if labels were left out, and not when policies ask for less."""
+    reader = Reader("app", "tier")
+    reader.asked.ask([asking("app", "other")])
+    assert 0 == reader.times
+    reader.asked.kept(MANY)
+    reader.asked.ask([asking("app")])
+    reader.asked.ask([policy("everything")])
+    assert 0 == reader.times
+    reader.asked.ask([asking("app")])
+
+    assert 1 == reader.times
+    assert {"app": "web"} == reader.asked.kept({**MANY, "app": "web"})
