@@ -16,6 +16,7 @@ from oompolicy_agent.layout import VictimFlag
 from oompolicy_agent.report import Report
 from oompolicy_agent.spool import MAX_EACH, MAX_REPORTED, Spool
 from oompolicy_agent.spooled import Spooled, realtime_offset_ns
+from oompolicy_agent.victimrecord import record_of
 from tests.unit.agent.fakes import BOOT, old_record, record
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def test_the_same_record_again_is_the_same_victim(tmp_path: Path) -> None:
 
 
 OLDER: dict[str, int] = {"flags": VictimFlag.SELECTED, "candidates": 1}
-NEWER: dict[str, Any] = {"flags": VictimFlag.SELECTED | VictimFlag.CHANGED, "candidates": 4}
+NEWER: dict[str, int] = {"flags": VictimFlag.SELECTED | VictimFlag.CHANGED, "candidates": 4}
 
 
 @pytest.mark.parametrize("first", [OLDER, {"flags": 0, "candidates": 0}])
@@ -86,14 +87,14 @@ def test_of_two_versions_of_the_program_the_one_that_was_asked_more_is_kept(
 def test_of_two_equal_records_the_one_with_the_triggers_ancestors_is_kept(tmp_path: Path) -> None:
     """During an upgrade the program of the version before reports first, and its record is shorter."""
     made = spool(tmp_path)
-    newer = record(victim_tgid=1, trigger_cgroup_ids=[1, 2], **NEWER)
-    name = made.add(old_record(record(victim_tgid=1, **NEWER)))
+    newer = raw(trigger_cgroup_ids=[1, 2], **NEWER)
+    name = made.add(old_record(record_of(raw(**NEWER))))
     assert name is not None
 
-    assert made.add(bytes(newer)) is None
+    assert made.add(newer) is None
     kept = made.read(name)
     assert kept is not None
-    assert bytes(newer) == kept.raw
+    assert newer == kept.raw
 
 
 def test_a_report_that_is_finished_is_not_made_anew(tmp_path: Path) -> None:
