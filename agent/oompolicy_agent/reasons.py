@@ -39,3 +39,4 @@ class EventReason(StrEnum):
 
     VICTIM_KILLED = "OOMVictimKilled"
     ANNOTATION_REFUSED = "OOMAnnotationRefused"
+    POD_FIELD_UNREADABLE = "OOMPodFieldUnreadable"

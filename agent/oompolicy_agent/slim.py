@@ -14,6 +14,7 @@ from oompolicy.annotations import PREFIX
 from oompolicy.podspec import MIRROR
 
 _METADATA: Final = ("name", "namespace", "uid", "generation", "labels")
+_OWNER: Final = ("apiVersion", "kind", "name", "controller")
 _POD_SPEC: Final = ("nodeName", "priorityClassName", "resources", "overhead")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
@@ -22,19 +23,28 @@ _Object = Mapping[str, Any]
 
 
 def slim(raw: _Object) -> dict[str, Any]:
-    """What is needed of one valid OOMPolicy, Namespace or Pod."""
-    short = _only(raw, ("apiVersion", "kind")) | {"metadata": _metadata(raw["metadata"])}
+    """What is needed of one OOMPolicy, Namespace or Pod. What is not of its type is kept, for parsing to tell of."""
+    short = _only(raw, ("apiVersion", "kind")) | {"metadata": _of(raw.get("metadata"), _metadata)}
     if raw["kind"] == "Pod":
-        short |= {"spec": _pod_spec(raw.get("spec") or {}), "status": _pod_status(raw.get("status") or {})}
+        short |= {"spec": _of(raw.get("spec") or {}, _pod_spec), "status": _of(raw.get("status") or {}, _pod_status)}
     elif "spec" in raw and raw["kind"] == "OOMPolicy":
         short["spec"] = raw["spec"]
     return short
 
 
 def _metadata(raw: _Object) -> dict[str, Any]:
-    every = raw.get("annotations") or {}
-    annotations = {key: text for key, text in every.items() if key == MIRROR or key.startswith(PREFIX)}
-    return _only(raw, _METADATA) | ({"annotations": annotations} if annotations else {})
+    annotations = _of(raw.get("annotations"), _ours)
+    owners = _list(raw.get("ownerReferences"), _node_owner)
+    return _only(raw, _METADATA) | _filled({"annotations": annotations, "ownerReferences": owners})
+
+
+def _ours(annotations: _Object) -> dict[str, Any]:
+    return {key: text for key, text in annotations.items() if key == MIRROR or key.startswith(PREFIX)}
+
+
+def _node_owner(raw: _Object) -> dict[str, Any] | None:
+    """Of a static pod; the other owners say nothing to us."""
+    return _only(raw, _OWNER) if raw.get("kind") == "Node" else None
 
 
 def _pod_spec(raw: _Object) -> dict[str, Any]:
@@ -46,12 +56,29 @@ def _pod_status(raw: _Object) -> dict[str, Any]:
 
 
 def _container_status(raw: _Object) -> dict[str, Any]:
-    last = ((raw.get("lastState") or {}).get("terminated") or {}).get("containerID")
+    last: Any = raw
+    for key in ("lastState", "terminated", "containerID"):
+        last = last.get(key) if isinstance(last, Mapping) else None
     return _only(raw, ("name", "containerID")) | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
 
 
 def _lists(raw: _Object, keys: tuple[str, ...], each: Callable[[_Object], dict[str, Any]]) -> dict[str, Any]:
-    return {key: [each(item) for item in raw[key]] for key in keys if raw.get(key)}
+    return _filled({key: _list(raw.get(key), each) for key in keys})
+
+
+def _list(value: object, each: Callable[[_Object], dict[str, Any] | None]) -> object:
+    """The items cut down, without those of which nothing is needed."""
+    if not isinstance(value, list):
+        return value
+    return [short for item in value if (short := _of(item, each)) is not None]
+
+
+def _of(value: object, each: Callable[[_Object], dict[str, Any] | None]) -> object:
+    return each(value) if isinstance(value, Mapping) else value
+
+
+def _filled(values: _Object) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value}
 
 
 def _only(raw: _Object, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from oompolicy.documents import files_of, read_documents
 from oompolicy.fields import kind_of
 from oompolicy.model import API_VERSION, Namespace, OOMPolicy, Pod
-from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy
+from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy, read_pod
 
 _API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "Namespace": "v1", "Pod": "v1"}
 _Record = OOMPolicy | Namespace | Pod
@@ -60,7 +60,16 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
 
 def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = False) -> Manifests:
     """The same from raw objects, each with the name of its file or `None`."""
-    collection = _Collection(stand_in_uids=stand_in_uids)
+    return _collected(objects, partial(parse_pod, stand_in_uid=stand_in_uids))
+
+
+def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
+    """The same from objects that were taken over once: an odd pod among them is read as far as it can be."""
+    return _collected(objects, read_pod)
+
+
+def _collected(objects: Iterable[_Raw], pod_parser: Callable[[Mapping[str, Any]], Pod]) -> Manifests:
+    collection = _Collection(pod_parser)
     for file, raw in objects:
         collection.add(file, raw)
     return collection.manifests()
@@ -69,11 +78,11 @@ def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = Fal
 class _Collection:
     """The objects read so far."""
 
-    def __init__(self, *, stand_in_uids: bool) -> None:
+    def __init__(self, pod_parser: Callable[[Mapping[str, Any]], Pod]) -> None:
         self._parsers: Mapping[str, Callable[[Mapping[str, Any]], _Record]] = {
             "OOMPolicy": parse_policy,
             "Namespace": parse_namespace,
-            "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
+            "Pod": pod_parser,
         }
         self._records: list[_Record] = []
         self._raw: list[_Raw] = []

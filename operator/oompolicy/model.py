@@ -12,6 +12,10 @@ from typing import Literal
 
 API_VERSION = "oompolicy.dev/v1alpha1"
 
+# The two PriorityClasses that every cluster has (pkg/apis/scheduling/types.go).
+NODE_CRITICAL_CLASS = "system-node-critical"
+CLUSTER_CRITICAL_CLASS = "system-cluster-critical"
+
 # Higher is safer. The BPF map has an s32, so the range is ours to choose: it is that of memory.oom.priority in
 # the kernel series the hook comes from, and room enough to leave gaps between classes.
 MIN_PRIORITY = 0
@@ -189,6 +193,14 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A field of a pod, such as `spec.overhead`, that cannot be read, and why: `message` is for the pod's owner."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """What resolution and the agent need of a pod; `None` where the object does not say.
 
@@ -196,6 +208,7 @@ class Pod:
     (annotation `kubernetes.io/config.mirror`), not that of the mirror object.
     `containers` are in the order of starting: init and sidecar, then regular, then ephemeral.
     `memory_request` is in bytes, as the scheduler counts it, overhead included.
+    `static` pods are run by the node itself, from a file. `unread` is what was left out of a pod of the API server.
     """
 
     uid: str
@@ -210,6 +223,8 @@ class Pod:
     cgroup_uid: str
     phase: str | None
     memory_request: int
+    static: bool = False
+    unread: tuple[Unread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +253,7 @@ class Assignment:
     `source` says who named the pod's priority. It is `policy` as soon as a policy matches, even where that
     policy leaves the pod's class to the built-in default; the reason tells.
     `overlapping` are the other policies that matched with the winner's precedence, sorted.
+    `refusals` and `unread` are what the pod's owner is told of it.
     """
 
     pod_uid: str
@@ -252,21 +268,29 @@ class Assignment:
     overlapping: tuple[str, ...] = ()
     containers: tuple[ContainerAssignment, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The built-in priorities by QoS class, for pods no policy speaks of."""
+    """The built-in priorities, for pods that no policy applies to: by QoS class, but for critical pods.
+
+    `node_critical` is for static pods and PriorityClass system-node-critical, `cluster_critical` for
+    PriorityClass system-cluster-critical, whatever their QoS class.
+    """
 
     guaranteed: int = 800
     burstable: int = 500
     best_effort: int = 200
+    node_critical: int = 1000
+    cluster_critical: int = 950
 
     def __post_init__(self) -> None:
-        _require_priorities("defaults", self.guaranteed, self.burstable, self.best_effort)
+        by_qos_class = (self.guaranteed, self.burstable, self.best_effort)
+        _require_priorities("defaults", *by_qos_class, self.node_critical, self.cluster_critical)
 
     def of(self, qos_class: QOSClass) -> int:
-        """The default of one class."""
+        """The default of one QoS class, which a pod that is not critical has."""
         return {
             QOSClass.GUARANTEED: self.guaranteed,
             QOSClass.BURSTABLE: self.burstable,

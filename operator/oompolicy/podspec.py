@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read Pods and Namespaces as the API server gives them: only what is needed, whatever else is there."""
+"""Read Pods and Namespaces as the API server gives them: only what is needed, whatever else is there.
+
+A pod of the API server is read as far as it can be (`read_pod`): its priority follows from its labels, its
+namespace, its QoS class, its PriorityClass and its annotations, and no other field of it, however odd, gives it
+another. A pod of a file is read whole or not at all (`parse_pod`).
+"""
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from oompolicy.fields import Field
-from oompolicy.model import Container, ContainerKind, Namespace, Pod, QOSClass
+from oompolicy.model import Container, ContainerKind, Namespace, Pod, QOSClass, Unread
 from oompolicy.problems import Report
 from oompolicy.resources import (
     Demand,
@@ -20,6 +26,13 @@ from oompolicy.resources import (
 
 MIRROR: Final = "kubernetes.io/config.mirror"
 _STAND_IN: Final = uuid.UUID("6f6f6d70-6f6c-4963-b973-74616e64696e")
+_DECIDING: Final = (
+    "metadata.name",  # and metadata.namespace
+    "metadata.uid",
+    "metadata.labels",
+    "status.qosClass",
+    "spec.priorityClassName",
+)
 _STATUSES: Final = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
 
@@ -46,7 +59,24 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
     computed where the status does not give it.
     """
     report = Report(_called(raw, "Pod"))
-    top = Field(raw, "", report)
+    pod = _pod(Field(raw, "", report), stand_in_uid=stand_in_uid)
+    report.refuse_if_any()
+    return pod
+
+
+def read_pod(raw: Mapping[str, Any]) -> Pod:
+    """The pod `raw` states, with each field that cannot be read left out and named in `unread`.
+
+    `InvalidObject` where one of the fields that its priority follows from cannot be read, or name or uid.
+    """
+    report = Report(_called(raw, "Pod"))
+    pod = _pod(Field(raw, "", report), stand_in_uid=False)
+    if any(problem.field.startswith(_DECIDING) for problem in report.problems):
+        report.refuse_if_any()
+    return replace(pod, unread=tuple(Unread(problem.field, problem.message) for problem in report.problems))
+
+
+def _pod(top: Field, *, stand_in_uid: bool) -> Pod:
     metadata, spec, status = (top.child(key) for key in ("metadata", "spec", "status"))
     namespace, name = _text(metadata.child("namespace")) or "default", _required(metadata.child("name"))
     if stand_in_uid and not _text(metadata.child("uid")):
@@ -56,7 +86,7 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
     annotations, ids = _strings(metadata.child("annotations")), _container_ids(status)
     parts = _parts(spec)
     demand = _demand(spec, parts)
-    pod = Pod(
+    return Pod(
         uid=uid,
         namespace=namespace,
         name=name,
@@ -65,13 +95,29 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
         annotations=annotations,
         qos_class=_qos_class(status.child("qosClass")) or qos_class(demand),
         priority_class_name=_text(spec.child("priorityClassName")),
-        containers=tuple(_container(part, ids) for part in parts),
+        containers=tuple(_container(part, ids) for part in parts if part.name),
         cgroup_uid=annotations.get(MIRROR) or uid,
         phase=_text(status.child("phase")),
         memory_request=memory_request(demand),
+        static=is_static(top.value),
     )
-    report.refuse_if_any()
-    return pod
+
+
+def is_static(raw: object) -> bool:
+    """Whether the pod is one that a node runs from a file of its own.
+
+    The annotation alone does not say so, because anybody may set it on a pod that names a node: the kubelet also
+    makes its Node the controlling owner (pkg/kubelet/pod/mirror_client.go CreateMirrorPod).
+    """
+    pod = Field(raw, "", Report("Pod"))
+    metadata, node = pod.child("metadata"), pod.child("spec").child("nodeName").value
+    owners = metadata.child("ownerReferences").value
+    return bool(metadata.child("annotations").child(MIRROR)) and any(
+        isinstance(owner, Mapping)
+        and owner.get("controller") is True
+        and (owner.get("apiVersion"), owner.get("kind"), owner.get("name")) == ("v1", "Node", node)
+        for owner in (owners if isinstance(owners, list) else ())
+    )
 
 
 def _called(raw: Mapping[str, Any], kind: str) -> str:
@@ -99,7 +145,9 @@ def _required(field: Field) -> str:
 
 
 def _strings(field: Field) -> dict[str, str]:
-    return {key: item.text() for key, item in field.members().items()} if _given(field) else {}
+    members = field.members() if _given(field) else {}
+    texts = {key: item.text() for key, item in members.items()}
+    return {key: text for key, text in texts.items() if isinstance(members[key].value, str)}
 
 
 def _list(field: Field) -> list[Field]:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells a pod's owner of annotations that were refused: one Event per change, whatever restarts in between."""
+"""Reports to a pod's owner which annotations are refused, and which fields of the pod cannot be read.
+
+One Event per change, whatever restarts in between.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy.model import API_VERSION
+from oompolicy.model import API_VERSION, Refusal
 from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import post
@@ -21,7 +24,7 @@ from oompolicy_agent.text import clip, fit_bytes, printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from oompolicy.model import Assignment, Refusal
+    from oompolicy.model import Assignment, Unread
     from oompolicy_agent.api.outcome import Outcome
     from oompolicy_agent.api.poster import Poster
     from oompolicy_agent.settings import Settings
@@ -65,7 +68,7 @@ class Refusals:
     def tell(self, assignments: Iterable[Assignment], now: float) -> float | None:
         """Post what holds now and was not told. Seconds until there is one to try again, or None."""
         self._now = now
-        refused = {name_of(a, refusal): (a, refusal) for a in assignments for refusal in a.refusals}
+        refused = {name_of(a, each): (a, each) for a in assignments for each in _notices(a)}
         self._told = {name: None for name in self._told if name in refused}
         self._refused = {name: waiting for name, waiting in self._refused.items() if name in refused}
         if self._poster.failing:
@@ -78,7 +81,7 @@ class Refusals:
         ]
         return min(waits, default=None)
 
-    def _post(self, name: str, assignment: Assignment, refusal: Refusal, now: float) -> float | None:
+    def _post(self, name: str, assignment: Assignment, refusal: Refusal | Unread, now: float) -> float | None:
         pod = self._pods.of(assignment.pod_uid, now)
         not_before = self._refused[name][0] if name in self._refused else now
         wait = max(not_before - now, self._node.wait(now), pod.wait(now))
@@ -88,27 +91,32 @@ class Refusals:
             bucket.take(now)
         self._under_way.add(name)
         event = event_of(name, assignment, refusal, self._settings.node, time.time_ns())
-        self._poster.submit(post(event, partial(self._posted, name)))
+        self._poster.submit(post(event, partial(self._posted, name, _reason(refusal))))
         return None
 
-    def _posted(self, name: str, outcome: Outcome) -> None:
+    def _posted(self, name: str, reason: EventReason, outcome: Outcome) -> None:
         self._under_way.discard(name)
         _, backoff = self._refused.pop(name, (0.0, Backoff(self._uniform, self._settings.retry_refused)))
         if outcome.kind == "later":
             log.warning("Event %s is refused: %s", name, outcome.sentence)
             self._refused[name] = self._now + backoff.failed(), backoff
             return
-        self._tally.event(EventReason.ANNOTATION_REFUSED, "posted" if outcome.kind == "done" else "given_up")
+        self._tally.event(reason, "posted" if outcome.kind == "done" else "given_up")
         self._told[name] = None
 
 
-def name_of(assignment: Assignment, refusal: Refusal) -> str:
-    """The same for the same pod, annotation, value and message."""
-    said = "\0".join((assignment.pod_uid, refusal.annotation, refusal.value, refusal.message))
+def _notices(assignment: Assignment) -> tuple[Refusal | Unread, ...]:
+    return (*assignment.refusals, *assignment.unread)
+
+
+def name_of(assignment: Assignment, refusal: Refusal | Unread) -> str:
+    """The same for the same pod, annotation or field, value and message."""
+    where = (refusal.annotation, refusal.value) if isinstance(refusal, Refusal) else (refusal.field,)
+    said = "\0".join((assignment.pod_uid, *where, refusal.message))
     return named_for(assignment.pod_name, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16])
 
 
-def event_of(name: str, assignment: Assignment, refusal: Refusal, node: str, time_ns: int) -> dict[str, Any]:
+def event_of(name: str, assignment: Assignment, refusal: Refusal | Unread, node: str, time_ns: int) -> dict[str, Any]:
     """The Event. Pure."""
     event: dict[str, Any] = {
         "apiVersion": "events.k8s.io/v1",
@@ -116,7 +124,7 @@ def event_of(name: str, assignment: Assignment, refusal: Refusal, node: str, tim
         "metadata": {"name": name, "namespace": assignment.namespace},
         "eventTime": micro_time(time_ns),
         "type": "Warning",
-        "reason": EventReason.ANNOTATION_REFUSED,
+        "reason": _reason(refusal),
         "action": "Resolve",
         "reportingController": CONTROLLER,
         "reportingInstance": node[:INSTANCE_LENGTH],
@@ -135,7 +143,15 @@ def event_of(name: str, assignment: Assignment, refusal: Refusal, node: str, tim
     return event
 
 
-def _note(assignment: Assignment, refusal: Refusal) -> str:
-    asked = f"{refusal.annotation}: {clip(refusal.value, _SHORT)!r}"
+def _reason(refusal: Refusal | Unread) -> EventReason:
+    return EventReason.ANNOTATION_REFUSED if isinstance(refusal, Refusal) else EventReason.POD_FIELD_UNREADABLE
+
+
+def _note(assignment: Assignment, refusal: Refusal | Unread) -> str:
+    if isinstance(refusal, Refusal):
+        asked = f"{refusal.annotation}: {clip(refusal.value, _SHORT)!r}"
+        wrong = f"annotation {asked} is refused: {refusal.message}"
+    else:
+        wrong = f"{refusal.field} cannot be read and counts for nothing: {clip(refusal.message, _SHORT)}"
     kept = f"the pod has priority {assignment.priority} from {assignment.reason}"
-    return fit_bytes(printable(f"annotation {asked} is refused: {refusal.message}; {kept}"), NOTE_BYTES)
+    return fit_bytes(printable(f"{wrong}; {kept}"), NOTE_BYTES)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, parse_policy
+from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, parse_policy, read_pod
 from oompolicy.policyhash import policy_hash
 from oompolicy.resolve import Resolver
 from oompolicy_agent.known import Known
@@ -29,9 +29,11 @@ class _Parsed(NamedTuple, Generic[R]):
 class Parser(Generic[R]):
     """Parses each object once per change. What cannot be parsed is left out: the API keeps objects apart."""
 
-    def __init__(self, parse: Callable[[Mapping[str, Any]], R]) -> None:
-        """`parse` raises InvalidObject."""
-        self._parse = parse
+    def __init__(
+        self, parse: Callable[[Mapping[str, Any]], R], read: Callable[[Mapping[str, Any]], R] | None = None
+    ) -> None:
+        """Both raise InvalidObject. `read` takes what it can of an object that `parse` refuses."""
+        self._parse, self._read = parse, read
         self._known: dict[str, _Parsed[R]] = {}
 
     @property
@@ -41,11 +43,11 @@ class Parser(Generic[R]):
 
     @property
     def texts(self) -> list[str]:
-        """The JSON of those that are right, in the order of the records."""
+        """The JSON of those that have a record, in the order of the records."""
         return [each.slim.text for each in self._known.values() if each.record is not None]
 
     def records(self, objects: Mapping[str, Slim]) -> tuple[R, ...]:
-        """Those that are right; of an object that did not change the same record as before."""
+        """The record of each that has one; of an object that did not change the same record as before."""
         self._known = {uid: self._of(uid, slim) for uid, slim in objects.items()}
         return tuple(each.record for each in self._known.values() if each.record is not None)
 
@@ -53,10 +55,17 @@ class Parser(Generic[R]):
         known = self._known.get(uid)
         if known and known.slim == slim:
             return known
+        raw = json.loads(slim.text)
         try:
-            return _Parsed(slim, self._parse(json.loads(slim.text)), ())
+            return _Parsed(slim, self._parse(raw), ())
         except InvalidObject as error:
-            return _Parsed(slim, None, tuple(map(str, error.problems)))
+            return _Parsed(slim, self._what_can_be_read(raw), tuple(map(str, error.problems)))
+
+    def _what_can_be_read(self, raw: Mapping[str, Any]) -> R | None:
+        try:
+            return self._read(raw) if self._read else None
+        except InvalidObject:
+            return None
 
 
 class Resolution:
@@ -67,7 +76,7 @@ class Resolution:
         self._defaults = defaults
         self._policies: Parser[OOMPolicy] = Parser(parse_policy)
         self._namespaces: Parser[Namespace] = Parser(parse_namespace)
-        self._pods: Parser[Pod] = Parser(parse_pod)
+        self._pods: Parser[Pod] = Parser(parse_pod, read_pod)
         self._basis: tuple[tuple[OOMPolicy, ...], tuple[Namespace, ...]] = ((), ())
         self._resolver = Resolver((), (), defaults)
         self._hash = policy_hash(())
@@ -80,7 +89,7 @@ class Resolution:
 
     @property
     def pod_problems(self) -> tuple[str, ...]:
-        """What is wrong with pods that are left to their QoS class's entry."""
+        """What is wrong with pods: each is resolved without what cannot be read."""
         return self._pods.problems
 
     def decide(self, policies: Mapping[str, Slim], namespaces: Mapping[str, Slim], pods: Mapping[str, Slim]) -> Known:

@@ -12,7 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
-from oompolicy.manifests import manifests_from_objects
+from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent import checkpoint
@@ -73,7 +73,7 @@ def wanted(tree: Tree, last: Checkpoint | None) -> Mapping[int, Value]:
 
     Pods are found by uid and containers by id, never by cgroup id: a checkpoint from before a reboot is as good.
     """
-    known = manifests_from_objects(last.manifests if last else ())
+    known = manifests_from_checkpoint(last.manifests if last else ())
     defaults = Defaults()
     assignments = resolve(known.policies, known.namespaces, known.pods, defaults)
     return desired(assignments, known.pods, tree, defaults).entries

@@ -12,6 +12,7 @@ from oompolicy.controller.nodetable import Said
 from oompolicy.kube.informer import Informer
 from oompolicy.model import QOSClass
 from oompolicy.parse import parse_pod
+from oompolicy.podspec import is_static
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,7 @@ def shape_of(raw: dict[str, Any]) -> Shape | None:
         tuple(sorted((sys.intern(key), sys.intern(value)) for key, value in labels.items())),
         qos_class,
         raw["spec"].get("priorityClassName"),
+        is_static(raw),
     )
     return _the_one(shape)
 
