@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from oompolicy.annotations import PREFIX
-from oompolicy.podspec import MIRROR
+from oompolicy.mirror import MIRROR
 
 _METADATA: Final = ("name", "namespace", "uid", "generation", "labels")
-_OWNER: Final = ("apiVersion", "kind", "name", "controller")
+_ORIGIN: Final = ("creationTimestamp", "ownerReferences")
+"""Where a mirror pod came from."""
 _POD_SPEC: Final = ("nodeName", "priorityClassName", "resources", "overhead")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
@@ -34,17 +35,12 @@ def slim(raw: _Object) -> dict[str, Any]:
 
 def _metadata(raw: _Object) -> dict[str, Any]:
     annotations = _of(raw.get("annotations"), _ours)
-    owners = _list(raw.get("ownerReferences"), _node_owner)
-    return _only(raw, _METADATA) | _filled({"annotations": annotations, "ownerReferences": owners})
+    origin = _only(raw, _ORIGIN) if isinstance(annotations, Mapping) and MIRROR in annotations else {}
+    return _only(raw, _METADATA) | origin | _filled({"annotations": annotations})
 
 
 def _ours(annotations: _Object) -> dict[str, Any]:
     return {key: text for key, text in annotations.items() if key == MIRROR or key.startswith(PREFIX)}
-
-
-def _node_owner(raw: _Object) -> dict[str, Any] | None:
-    """Of a static pod; the other owners say nothing to us."""
-    return _only(raw, _OWNER) if raw.get("kind") == "Node" else None
 
 
 def _pod_spec(raw: _Object) -> dict[str, Any]:

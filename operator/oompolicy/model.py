@@ -201,6 +201,24 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """What the object of a mirror pod says of its origin (`oompolicy.mirror`).
+
+    `by_node`: its controlling owner is the Node that it is on.
+    `created` is `metadata.creationTimestamp`, an RFC 3339 time in UTC with whole seconds, so that the order of the
+    texts is that of the times. The API server gives one to each object, so it is empty only in a file made by hand.
+    """
+
+    by_node: bool
+    created: str
+
+    @property
+    def static(self) -> bool:
+        """True where the node owns the pod, or somebody wrote it by hand in a file."""
+        return self.by_node or not self.created
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """What resolution and the agent need of a pod; `None` where the object does not say.
 
@@ -208,7 +226,8 @@ class Pod:
     (annotation `kubernetes.io/config.mirror`), not that of the mirror object.
     `containers` are in the order of starting: init and sidecar, then regular, then ephemeral.
     `memory_request` is in bytes, as the scheduler counts it, overhead included.
-    `static` pods are run by the node itself, from a file. `unread` is what was left out of a pod of the API server.
+    `mirror` is None for a pod that is no mirror pod.
+    `unread` is what was left out of a pod of the API server.
     """
 
     uid: str
@@ -223,8 +242,13 @@ class Pod:
     cgroup_uid: str
     phase: str | None
     memory_request: int
-    static: bool = False
+    mirror: Mirror | None = None
     unread: tuple[Unread, ...] = ()
+
+    @property
+    def static(self) -> bool:
+        """True for a static pod, as far as its object tells."""
+        return self.mirror is not None and self.mirror.static
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from oompolicy.fields import Field
+from oompolicy.mirror import MIRROR, read_mirror
 from oompolicy.model import Container, ContainerKind, Namespace, Pod, QOSClass, Unread
 from oompolicy.problems import Report
 from oompolicy.resources import (
@@ -24,7 +25,6 @@ from oompolicy.resources import (
     read_resources,
 )
 
-MIRROR: Final = "kubernetes.io/config.mirror"
 _STAND_IN: Final = uuid.UUID("6f6f6d70-6f6c-4963-b973-74616e64696e")
 _DECIDING: Final = (
     "metadata.name",  # and metadata.namespace
@@ -59,7 +59,7 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
     computed where the status does not give it.
     """
     report = Report(_called(raw, "Pod"))
-    pod = _pod(Field(raw, "", report), stand_in_uid=stand_in_uid)
+    pod = _pod(raw, report, stand_in_uid=stand_in_uid)
     report.refuse_if_any()
     return pod
 
@@ -70,13 +70,14 @@ def read_pod(raw: Mapping[str, Any]) -> Pod:
     `InvalidObject` where one of the fields that its priority follows from cannot be read, or name or uid.
     """
     report = Report(_called(raw, "Pod"))
-    pod = _pod(Field(raw, "", report), stand_in_uid=False)
+    pod = _pod(raw, report, stand_in_uid=False)
     if any(problem.field.startswith(_DECIDING) for problem in report.problems):
         report.refuse_if_any()
     return replace(pod, unread=tuple(Unread(problem.field, problem.message) for problem in report.problems))
 
 
-def _pod(top: Field, *, stand_in_uid: bool) -> Pod:
+def _pod(raw: Mapping[str, Any], report: Report, *, stand_in_uid: bool) -> Pod:
+    top = Field(raw, "", report)
     metadata, spec, status = (top.child(key) for key in ("metadata", "spec", "status"))
     namespace, name = _text(metadata.child("namespace")) or "default", _required(metadata.child("name"))
     if stand_in_uid and not _text(metadata.child("uid")):
@@ -99,24 +100,8 @@ def _pod(top: Field, *, stand_in_uid: bool) -> Pod:
         cgroup_uid=annotations.get(MIRROR) or uid,
         phase=_text(status.child("phase")),
         memory_request=memory_request(demand),
-        static=is_static(top.value),
+        mirror=read_mirror(raw),
     )
-
-
-def is_static(raw: object) -> bool:
-    """Whether the pod is one that a node runs from a file of its own.
-
-    The annotation alone does not say so, because anybody may set it on a pod that names a node: the kubelet also
-    makes its Node the controlling owner (pkg/kubelet/pod/mirror_client.go CreateMirrorPod).
-    """
-    pod = Field(raw, "", Report("Pod"))
-    metadata, node = pod.child("metadata"), pod.child("spec").child("nodeName").value
-    owners = metadata.child("ownerReferences").value
-    return bool(metadata.child("annotations").child(MIRROR)) and any(
-        isinstance(owner, Mapping)
-        and owner.get("controller") is True
-        and (owner.get("apiVersion"), owner.get("kind"), owner.get("name")) == ("v1", "Node", node)
-        for owner in (owners if isinstance(owners, list) else ())
     )
 
 

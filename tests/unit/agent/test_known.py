@@ -35,6 +35,8 @@ FULL_POD: dict[str, Any] = {
             "vault.example/token": "hvs.geheim",
         },
         "managedFields": [{"manager": "kubectl"}],
+        "creationTimestamp": "2026-11-27T20:00:00Z",
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "n", "controller": True}],
     },
     "spec": {
         "nodeName": "node-1",

@@ -176,30 +176,6 @@ def test_a_pod_without_what_its_priority_follows_from_is_refused(raw: dict[str, 
     assert [field] == [problem.field for problem in caught.value.problems]
 
 
-OWNER = {"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "n", "controller": True}
-MIRRORED = {"kubernetes.io/config.mirror": "77bb42"}
-
-
-@pytest.mark.parametrize(
-    ("expected", "annotations", "owners"),
-    [
-        (True, MIRRORED, [OWNER]),
-        (False, MIRRORED, []),
-        (False, MIRRORED, None),
-        (False, MIRRORED, "Node"),
-        (False, MIRRORED, [OWNER | {"name": "node-2"}]),
-        (False, MIRRORED, [OWNER | {"controller": False}]),
-        (False, MIRRORED, [OWNER | {"kind": "ReplicaSet"}]),
-        (False, {}, [OWNER]),
-    ],
-)
-def test_a_static_pod_is_one_that_its_node_controls(expected: bool, annotations: object, owners: object) -> None:
-    """Anybody may set the annotation; the kubelet makes its Node the controlling owner as well."""
-    raw = raw_pod(metadata={"annotations": annotations, "ownerReferences": owners}, nodeName="node-1")
-
-    assert expected is parse_pod(raw).static
-
-
 def test_a_namespace_has_a_name_and_labels() -> None:
     """Labels may be missing or null."""
     labelled = {"metadata": {"name": "shop", "labels": {"tier": "prod"}}}
