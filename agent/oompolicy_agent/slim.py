@@ -55,7 +55,13 @@ def _container_status(raw: _Object) -> dict[str, Any]:
     last: Any = raw
     for key in ("lastState", "terminated", "containerID"):
         last = last.get(key) if isinstance(last, Mapping) else None
-    return _only(raw, ("name", "containerID")) | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
+    state = raw.get("state")
+    running = isinstance(state, Mapping) and state.get("running") is not None
+    return (
+        _only(raw, ("name", "containerID"))
+        | ({"state": {"running": {}}} if running else {})
+        | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
+    )
 
 
 def _lists(raw: _Object, keys: tuple[str, ...], each: Callable[[_Object], dict[str, Any]]) -> dict[str, Any]:

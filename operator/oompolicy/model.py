@@ -184,12 +184,14 @@ class Container:
     `container_ids` are the runtime's ids without `containerd://`, the current one first, then that of the last
     run; empty before the first start.
     `memory_request` is in bytes, 0 where there is none.
+    `running`: the kubelet says that the container with the first of these ids runs.
     """
 
     name: str
     kind: ContainerKind
     container_ids: tuple[str, ...] = ()
     memory_request: int = 0
+    running: bool = False
 
 
 @dataclass(frozen=True, slots=True)

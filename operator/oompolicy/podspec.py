@@ -84,7 +84,7 @@ def _pod(raw: Mapping[str, Any], report: Report, *, stand_in_uid: bool) -> Pod:
         uid = str(uuid.uuid5(_STAND_IN, f"{namespace}/{name}"))
     else:
         uid = _required(metadata.child("uid"))
-    annotations, ids = _strings(metadata.child("annotations")), _container_ids(status)
+    annotations, ids, running = _strings(metadata.child("annotations")), _container_ids(status), _running(status)
     parts = _parts(spec)
     demand = _demand(spec, parts)
     return Pod(
@@ -96,12 +96,11 @@ def _pod(raw: Mapping[str, Any], report: Report, *, stand_in_uid: bool) -> Pod:
         annotations=annotations,
         qos_class=_qos_class(status.child("qosClass")) or qos_class(demand),
         priority_class_name=_text(spec.child("priorityClassName")),
-        containers=tuple(_container(part, ids) for part in parts if part.name),
+        containers=tuple(_container(part, ids, running) for part in parts if part.name),
         cgroup_uid=annotations.get(MIRROR) or uid,
         phase=_text(status.child("phase")),
         memory_request=memory_request(demand),
         mirror=read_mirror(raw),
-    )
     )
 
 
@@ -171,14 +170,21 @@ def _demand(spec: Field, parts: list[_Part]) -> Demand:
     )
 
 
-def _container(part: _Part, ids: Mapping[str, tuple[str, ...]]) -> Container:
+def _container(part: _Part, ids: Mapping[str, tuple[str, ...]], running: frozenset[str]) -> Container:
     request = memory_request(Demand([], [part.resources]))
-    return Container(part.name, part.kind, ids.get(part.name, ()), request)
+    return Container(part.name, part.kind, ids.get(part.name, ()), request, part.name in running)
 
 
 def _container_ids(status: Field) -> dict[str, tuple[str, ...]]:
     entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
     return {_required(entry.child("name")): tuple(_ids_of(entry)) for entry in entries}
+
+
+def _running(status: Field) -> frozenset[str]:
+    """The names of the containers that run and have an id."""
+    entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
+    running = [entry for entry in entries if _given(entry.child("state").child("running")) and _ids_of(entry)]
+    return frozenset(_required(entry.child("name")) for entry in running)
 
 
 def _ids_of(entry: Field) -> list[str]:

@@ -63,6 +63,7 @@ FULL_POD: dict[str, Any] = {
             {
                 "name": "app",
                 "containerID": "containerd://2",
+                "state": {"running": {"startedAt": "2026-11-27T20:00:00Z"}},
                 "lastState": {"terminated": {"containerID": "containerd://3"}},
             }
         ],

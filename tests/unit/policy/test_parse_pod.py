@@ -76,6 +76,17 @@ def test_container_ids_are_the_current_and_the_last_one() -> None:
     assert {"migrate": ("ccc",), "postgres": ("aaa", "bbb"), "debugger": ()} == ids
 
 
+@pytest.mark.parametrize(
+    ("state", "running"),
+    [({"running": {}}, True), ({"terminated": {}}, False), ({"running": None}, False), ("x", False)],
+)
+def test_a_container_runs_when_the_kubelet_says_so(state: object, *, running: bool) -> None:
+    """A container that ended keeps its id in the status."""
+    status = {"containerStatuses": [{"name": "postgres", "containerID": "containerd://1", "state": state}]}
+
+    assert [running] == [container.running for container in parse_pod(raw_pod(status=status)).containers]
+
+
 def test_a_static_pod_has_the_cgroup_of_its_manifest() -> None:
     """The kubelet names the cgroup after the uid it gave the manifest, not after the mirror object's."""
     pod = parse_pod(raw_pod(metadata={"annotations": {"kubernetes.io/config.mirror": "77bb42"}}))
