@@ -21,7 +21,8 @@ _DECIMAL: Final = {unit: 3 * power for power, unit in enumerate("num kMGTPE", st
 _BINARY: Final = {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGTPE", start=1)}
 _EXPONENT_DIGITS: Final = 19  # of an int64, to which Go parses an exponent
 _INT64: Final = range(-(2**63), 2**63)
-_NANO: Final = Decimal("1e-9")
+_SMALLEST: Final = -9
+_NANO: Final = Decimal(10) ** _SMALLEST
 # What Go's TrimSpace takes off. JSON writes the other spaces, such as a tab, as an escape, which is not trimmed.
 _SPACES: Final = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
@@ -36,9 +37,11 @@ def parse_quantity(text: str) -> Fraction:
     match = _QUANTITY.fullmatch(text)
     suffix = (match["suffix"] or "") if match else ""
     exponent = _exponent(suffix)
-    if match is None or not text or exponent is None:
+    # Without digits it is 0, unless Kubernetes comes to its second way of reading numbers.
+    without_digits = match is not None and not match["number"].strip("+-.")
+    if match is None or not text or exponent is None or (without_digits and exponent < _SMALLEST):
         raise ValueError(f"{text!r} is no quantity")
-    return _bounded(match["number"], exponent, _BINARY.get(suffix, 1), len(text))
+    return _bounded("0" if without_digits else match["number"], exponent, _BINARY.get(suffix, 1), len(text))
 
 
 def _exponent(suffix: str) -> int | None:
@@ -55,8 +58,7 @@ def _exponent(suffix: str) -> int | None:
 def _bounded(number: str, exponent: int, factor: int, size: int) -> Fraction:
     """`number` x 10^`exponent` x `factor`. A Decimal, because 10^2147483647 has no place in a Fraction."""
     exact = Context(prec=size + 40, rounding=ROUND_UP, Emin=MIN_EMIN, Emax=MAX_EMAX)
-    digits = number if number.strip("+-.") else "0"
-    value = exact.multiply(exact.scaleb(Decimal(digits), exponent), Decimal(factor))
+    value = exact.multiply(exact.scaleb(Decimal(number), exponent), Decimal(factor))
     if value.copy_abs() >= MAX_QUANTITY:
         return Fraction(MAX_QUANTITY if value > 0 else -MAX_QUANTITY)
     return Fraction(exact.quantize(value, _NANO))
