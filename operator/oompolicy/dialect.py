@@ -56,16 +56,15 @@ def _json_documents(text: str) -> tuple[list[object], int]:
     Two values make it JSON for good, and what follows has to be JSON too.
     """
     documents: list[object] = []
-    position = _behind(_SPACES, text, 0)
-    while position < len(text):
+    end = 0
+    while (position := _behind(_SPACES, text, end)) < len(text):
         try:
-            document, position = _JSON.raw_decode(text, position)
+            document, end = _JSON.raw_decode(text, position)
         except json.JSONDecodeError as error:
             if len(documents) > 1:
                 raise yaml.YAMLError(f"line {error.lineno}: {error.msg}") from error
-            return documents, _behind(_LINE_END, text, position)
+            return documents, _behind(_LINE_END, text, end)
         documents.append(_without_surrogates(document) if "\\u" in text else document)
-        position = _behind(_SPACES, text, position)
     return documents, position
 
 

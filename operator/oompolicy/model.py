@@ -12,6 +12,9 @@ from typing import Literal
 
 API_VERSION = "oompolicy.dev/v1alpha1"
 
+# The label that the API server gives every namespace: its name.
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+
 # The two PriorityClasses that every cluster has (pkg/apis/scheduling/types.go).
 NODE_CRITICAL_CLASS = "system-node-critical"
 CLUSTER_CRITICAL_CLASS = "system-cluster-critical"

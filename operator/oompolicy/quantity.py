@@ -21,6 +21,7 @@ _DECIMAL: Final = {unit: 3 * power for power, unit in enumerate("num kMGTPE", st
 _BINARY: Final = {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGTPE", start=1)}
 _EXPONENT_DIGITS: Final = 19  # of an int64, to which Go parses an exponent
 _INT64: Final = range(-(2**63), 2**63)
+_NEVER_ALONE: Final = ("Pi", "Ei")
 _SMALLEST: Final = -9
 _NANO: Final = Decimal(10) ** _SMALLEST
 # What Go's TrimSpace takes off. JSON writes the other spaces, such as a tab, as an escape, which is not trimmed.
@@ -37,9 +38,10 @@ def parse_quantity(text: str) -> Fraction:
     match = _QUANTITY.fullmatch(text)
     suffix = (match["suffix"] or "") if match else ""
     exponent = _exponent(suffix)
-    # Without digits it is 0, unless Kubernetes comes to its second way of reading numbers.
     without_digits = match is not None and not match["number"].strip("+-.")
-    if match is None or not text or exponent is None or (without_digits and exponent < _SMALLEST):
+    # Without digits it is 0, unless Kubernetes comes to its second way of reading numbers.
+    unreadable = without_digits and (suffix in _NEVER_ALONE or (exponent or 0) < _SMALLEST)
+    if match is None or not text or exponent is None or unreadable:
         raise ValueError(f"{text!r} is no quantity")
     return _bounded("0" if without_digits else match["number"], exponent, _BINARY.get(suffix, 1), len(text))
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reader of the Kubernetes that ../go names: the versions have to be the same.
 module oompolicy.dev/tests/cluster/reader
 
 go 1.26.0
