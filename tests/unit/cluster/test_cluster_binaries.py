@@ -42,7 +42,7 @@ def test_all_of_kubernetes_is_of_one_version() -> None:
 def test_the_reader_is_of_the_same_version() -> None:
     """It has a go.mod of its own, because the other one costs a build of all of Kubernetes."""
     required = re.findall(
-        r"^(?:require |\t)(k8s\.io/apimachinery|sigs\.k8s\.io/yaml|go\.yaml\.in/yaml/v2) (\S+)", GO_MOD, re.M
+        r"^(?:require |\t)(k8s\.io/apimachinery|sigs\.k8s\.io/yaml|go\.yaml\.in/yaml/v2) (v\S+)", GO_MOD, re.M
     )
 
     assert 3 == len(required)
