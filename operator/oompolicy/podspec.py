@@ -26,6 +26,7 @@ from oompolicy.resources import (
 )
 
 _STAND_IN: Final = uuid.UUID("6f6f6d70-6f6c-4963-b973-74616e64696e")
+_MOST_UNREAD: Final = 10
 _DECIDING: Final = (
     "metadata.name",  # and metadata.namespace
     "metadata.uid",
@@ -65,7 +66,7 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
 
 
 def read_pod(raw: Mapping[str, Any]) -> Pod:
-    """The pod `raw` states, with each field that cannot be read left out and named in `unread`.
+    """The pod `raw` states, with each field that cannot be read left out; the first ten are named in `unread`.
 
     `InvalidObject` where one of the fields that its priority follows from cannot be read, or name or uid.
     """
@@ -73,7 +74,8 @@ def read_pod(raw: Mapping[str, Any]) -> Pod:
     pod = _pod(raw, report, stand_in_uid=False)
     if any(problem.field.startswith(_DECIDING) for problem in report.problems):
         report.refuse_if_any()
-    return replace(pod, unread=tuple(Unread(problem.field, problem.message) for problem in report.problems))
+    unread = (Unread(problem.field, problem.message) for problem in report.problems[:_MOST_UNREAD])
+    return replace(pod, unread=tuple(unread))
 
 
 def _pod(raw: Mapping[str, Any], report: Report, *, stand_in_uid: bool) -> Pod:

@@ -21,6 +21,7 @@ _DECIMAL: Final = {unit: 3 * power for power, unit in enumerate("num kMGTPE", st
 _BINARY: Final = {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGTPE", start=1)}
 _EXPONENT_DIGITS: Final = 19  # of an int64, to which Go parses an exponent
 _INT64: Final = range(-(2**63), 2**63)
+_SHOWN: Final = 40
 _NEVER_ALONE: Final = ("Pi", "Ei")
 _SMALLEST: Final = -9
 _NANO: Final = Decimal(10) ** _SMALLEST
@@ -42,7 +43,8 @@ def parse_quantity(text: str) -> Fraction:
     # Without digits it is 0, unless Kubernetes comes to its second way of reading numbers.
     unreadable = without_digits and (suffix in _NEVER_ALONE or (exponent or 0) < _SMALLEST)
     if match is None or not text or exponent is None or unreadable:
-        raise ValueError(f"{text!r} is no quantity")
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        raise ValueError(f"{shown!r} is no quantity")
     return _bounded("0" if without_digits else match["number"], exponent, _BINARY.get(suffix, 1), len(text))
 
 

@@ -12,7 +12,7 @@ from oompolicy.controller.nodetable import Said
 from oompolicy.kube.informer import Informer
 from oompolicy.mirror import read_mirror
 from oompolicy.model import QOSClass
-from oompolicy.parse import parse_pod
+from oompolicy.parse import read_pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ def shape_of(raw: dict[str, Any]) -> Shape | None:
     metadata = raw["metadata"]
     labels = metadata.get("labels") or {}
     # The API server gives each pod its class; a pod without one has come another way.
-    qos_class = QOSClass(status["qosClass"]) if "qosClass" in status else parse_pod(raw).qos_class
+    qos_class = QOSClass(status["qosClass"]) if "qosClass" in status else read_pod(raw).qos_class
     mirror = read_mirror(raw)
     shape = Shape(
         sys.intern(metadata["namespace"]),

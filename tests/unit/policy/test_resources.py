@@ -196,3 +196,11 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
     """Nothing is read halfway."""
     with pytest.raises(ValueError, match="is no quantity"):
         parse_quantity(text)
+
+
+def test_a_quantity_as_large_as_an_object_can_be_is_no_trouble() -> None:
+    """The API server takes objects of 1.5 MB; a message has only the beginning of what is none."""
+    assert 2**63 - 1 == parse_quantity("9" * 1_500_000)
+    assert Fraction(1, 10**9) == parse_quantity(f".{'0' * 1_500_000}1")
+    with pytest.raises(ValueError, match=r"^'9{40}\.\.\.' is no quantity$"):
+        parse_quantity("9" * 1_500_000 + "Q")
