@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read the text of a file into documents, as kubectl does: YAML, or JSON objects one after another, or both.
 
-The model is YAMLOrJSONDecoder of k8s.io/apimachinery/pkg/util/yaml. `tests/cluster/reader` holds this module to it
-and lists the differences, all of which are refusals: a key given twice, which kubectl drops in silence, is an error.
+The model is YAMLOrJSONDecoder of k8s.io/apimachinery/pkg/util/yaml. `tests/cluster/test_reading.py` holds this module
+to it, and lists the differences: a key given twice, for example, is an error here, and to kubectl the last one counts.
 
 PyYAML's own reading is another dialect, so only its parser is used here. ruamel.yaml's YAML 1.2 is a third one.
 """
