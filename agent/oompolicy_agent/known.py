@@ -46,10 +46,9 @@ def decide(manifests: Manifests, node: str, defaults: Defaults) -> Known:
 
 def restored(checkpoint: Checkpoint, node: str, defaults: Defaults) -> Known | None:
     """What an earlier agent knew; None where its manifests are not valid any more."""
-    from oompolicy.manifests import manifests_from_objects  # noqa: PLC0415
+    from oompolicy.manifests import manifests_from_checkpoint  # noqa: PLC0415
 
-    # What came from a folder was read strictly before it was saved.
-    manifests = manifests_from_objects(checkpoint.manifests, from_server=True)
+    manifests = manifests_from_checkpoint(checkpoint.manifests)
     return None if manifests.problems else decide(manifests, node, defaults)
 
 

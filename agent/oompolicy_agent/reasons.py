@@ -41,3 +41,4 @@ class EventReason(StrEnum):
 
     VICTIM_KILLED = "OOMVictimKilled"
     ANNOTATION_REFUSED = "OOMAnnotationRefused"
+    POD_FIELD_UNREADABLE = "OOMPodFieldUnreadable"

@@ -50,10 +50,17 @@ def _all(labels: Labels) -> Labels:
 
 
 def slim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[str, Any]:
-    """What is needed of one valid OOMPolicy, Namespace or Pod; `kept_labels` says which labels of a pod."""
+    """What is needed of one OOMPolicy, Namespace or Pod; `kept_labels` says which labels of a pod.
+
+    Of a pod that is not of the right types all is kept, for parsing to say what is wrong. Such a pod comes from a file:
+    the API server has read each pod into its own types.
+    """
     short = _only(raw, ("apiVersion", "kind"))
     if raw["kind"] == "Pod":
-        return short | _pod(raw, kept_labels)
+        try:
+            return short | _pod(raw, kept_labels)
+        except (AttributeError, KeyError, TypeError):
+            return short | _only(raw, ("metadata", "spec", "status"))
     short["metadata"] = _only(raw["metadata"], (*_METADATA, "labels"))
     if "spec" in raw and raw["kind"] == "OOMPolicy":
         short["spec"] = raw["spec"]
@@ -126,7 +133,9 @@ def _that_ran(short: _Object) -> set[str]:
 
 
 def _container_status(raw: _Object) -> dict[str, Any]:
-    last = ((raw.get("lastState") or {}).get("terminated") or {}).get("containerID")
+    last: Any = raw
+    for key in ("lastState", "terminated", "containerID"):
+        last = last.get(key) if isinstance(last, Mapping) else None
     state = raw.get("state")
     running = isinstance(state, Mapping) and state.get("running") is not None
     return (

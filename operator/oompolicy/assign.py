@@ -11,10 +11,12 @@ the bound of the range is used and the container's reason says so.
 from collections.abc import Iterable, Sequence
 
 from oompolicy.annotations import Ask, importance, read_annotations
+from oompolicy.matching import is_node_critical
 from oompolicy.model import (
     MAX_PRIORITY,
     MAX_REFUSALS,
     MIN_PRIORITY,
+    NODE_CRITICAL_CLASS,
     Assignment,
     Container,
     ContainerAssignment,
@@ -24,14 +26,17 @@ from oompolicy.model import (
     Refusal,
     within_priorities,
 )
-from oompolicy.priority import named_priority
+from oompolicy.priority import default_priority, named_priority
 
 
 def assign_default(pod: Pod, defaults: Defaults) -> Assignment:
     """The assignment of a pod that no policy matches."""
-    priority, reason = defaults.of(pod.qos_class), f"built-in default for QoS class {pod.qos_class}"
+    priority, reason = default_priority(pod, defaults)
+    none = _no_policy(pod)
+    if is_node_critical(pod):
+        reason += f"; {none}"
     annotations = read_annotations(pod)
-    refused = [ask.refused("no OOMPolicy matches this pod, so none allows annotations") for ask in annotations.asks]
+    refused = [ask.refused(f"{none}, so none allows annotations") for ask in annotations.asks]
     refusals, more = _described((*annotations.malformed, *refused), pod)
     return Assignment(
         pod_uid=pod.uid,
@@ -44,7 +49,17 @@ def assign_default(pod: Pod, defaults: Defaults) -> Assignment:
         containers=tuple(ContainerAssignment(each.name, each.kind, priority, reason) for each in pod.containers),
         refusals=refusals,
         more_refusals=more,
+        unread=pod.unread,
     )
+
+
+def _no_policy(pod: Pod) -> str:
+    if not is_node_critical(pod):
+        return "no OOMPolicy matches this pod"
+    if not pod.priority_class_name:
+        return "no OOMPolicy applies to a static pod without a PriorityClass"
+    names = " and ".join(dict.fromkeys((NODE_CRITICAL_CLASS, pod.priority_class_name)))
+    return f"no OOMPolicy for this node-critical pod names {names} in match.priorityClassNames"
 
 
 def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: tuple[str, ...]) -> Assignment:
@@ -75,6 +90,7 @@ def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: t
         ),
         refusals=refusals,
         more_refusals=more,
+        unread=pod.unread,
     )
 
 

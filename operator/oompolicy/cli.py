@@ -2,12 +2,15 @@
 """The command line: `oompolicy resolve` and `oompolicy lint`."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from oompolicy.gaps import gaps_of
 from oompolicy.lint import problems_of
 from oompolicy.manifests import Manifests, load_manifests
 from oompolicy.output import formatted
@@ -54,14 +57,27 @@ def _load(paths: Sequence[Path]) -> Manifests:
 def _resolve(arguments: argparse.Namespace) -> int:
     manifests = _load(arguments.filename)
     pods = [pod for pod in manifests.pods if arguments.node in (None, pod.node_name)]
-    sys.stdout.write(formatted(resolve(manifests.policies, manifests.namespaces, pods), arguments.output))
-    for problem in manifests.problems:
+    _print(formatted(resolve(manifests.policies, manifests.namespaces, pods), arguments.output))
+    problems = (*manifests.problems, *gaps_of(manifests, pods, arguments.node))
+    for problem in problems:
         sys.stderr.write(f"{problem}\n")
-    return 1 if manifests.problems else 0
+    return 1 if problems else 0
 
 
 def _lint(arguments: argparse.Namespace) -> int:
     problems = problems_of(_load(arguments.filename))
-    for problem in problems:
-        sys.stdout.write(f"{problem}\n")
+    _print("".join(f"{problem}\n" for problem in problems))
     return 1 if problems else 0
+
+
+def _print(text: str) -> None:
+    """Write all of it, unless the reader has seen enough, such as `head`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold bytes that are no text.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,11 +10,13 @@ from typing import Any, Final
 from oompolicy.documents import files_of, read_documents
 from oompolicy.fields import kind_of
 from oompolicy.model import API_VERSION, Namespace, OOMPolicy, Pod
-from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy
+from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy, read_pod
 
 _API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "Namespace": "v1", "Pod": "v1"}
 _Record = OOMPolicy | Namespace | Pod
 _Raw = tuple[str | None, Mapping[str, Any]]
+_PolicyParser = Callable[[Mapping[str, Any]], OOMPolicy]
+_PodParser = Callable[[Mapping[str, Any]], Pod]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,22 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
             problems.append(Problem(str(path), "", "", f"cannot be read: {error.strerror}"))
 
 
-def manifests_from_objects(
-    objects: Iterable[_Raw], *, stand_in_uids: bool = False, from_server: bool = False
-) -> Manifests:
-    """The same from raw objects, each with the name of its file or `None`.
+def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = False) -> Manifests:
+    """The same from raw objects, each with the name of its file or `None`."""
+    return _collected(objects, parse_policy, partial(parse_pod, stand_in_uid=stand_in_uids))
 
-    `from_server`: an API server gave them, so that policies are read without the fields that are not known.
+
+def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
+    """The same from objects that were taken over once.
+
+    An odd pod among them is read as far as it can be, and a policy without the fields that are not known.
+    What came from a folder was read strictly before it was saved.
     """
-    collection = _Collection(stand_in_uids=stand_in_uids, from_server=from_server)
+    return _collected(objects, lambda raw: parse_policy(raw, unknown=[]), read_pod)
+
+
+def _collected(objects: Iterable[_Raw], policy_parser: _PolicyParser, pod_parser: _PodParser) -> Manifests:
+    collection = _Collection(policy_parser, pod_parser)
     for file, raw in objects:
         collection.add(file, raw)
     return collection.manifests()
@@ -74,11 +84,11 @@ def manifests_from_objects(
 class _Collection:
     """The objects read so far."""
 
-    def __init__(self, *, stand_in_uids: bool, from_server: bool) -> None:
+    def __init__(self, policy_parser: _PolicyParser, pod_parser: _PodParser) -> None:
         self._parsers: Mapping[str, Callable[[Mapping[str, Any]], _Record]] = {
-            "OOMPolicy": partial(parse_policy, unknown=[]) if from_server else parse_policy,
+            "OOMPolicy": policy_parser,
             "Namespace": parse_namespace,
-            "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
+            "Pod": pod_parser,
         }
         self._records: list[_Record] = []
         self._raw: list[_Raw] = []

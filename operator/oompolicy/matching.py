@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from oompolicy.model import LabelSelector, Match, Operator, QOSClass, Requirement
+from oompolicy.model import NODE_CRITICAL_CLASS, LabelSelector, Match, Operator, QOSClass, Requirement
 
 
 class Matchable(Protocol):
@@ -16,6 +16,8 @@ class Matchable(Protocol):
     def qos_class(self) -> QOSClass: ...  # noqa: D102
     @property
     def priority_class_name(self) -> str | None: ...  # noqa: D102
+    @property
+    def static(self) -> bool: ...  # noqa: D102
 
 
 def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
@@ -23,11 +25,21 @@ def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
     return selector is None or all(_holds(requirement, labels) for requirement in selector.requirements)
 
 
+def is_node_critical(pod: Matchable) -> bool:
+    """Whether the node itself depends on the pod, so that a policy has to name its class to be for it."""
+    return pod.static or pod.priority_class_name == NODE_CRITICAL_CLASS
+
+
 def matches_pod(match: Match, pod: Matchable) -> bool:
-    """Whether all parts of `match` that are about the pod itself hold; its namespace's labels are not looked at."""
+    """Whether all parts of `match` that are about the pod itself hold; its namespace's labels are not looked at.
+
+    No policy is for a node-critical pod by accident: `match.priorityClassNames` has to name system-node-critical.
+    """
+    names = match.priority_class_names
     return (
         (match.qos_classes is None or pod.qos_class in match.qos_classes)
-        and (match.priority_class_names is None or pod.priority_class_name in match.priority_class_names)
+        and (names is None or pod.priority_class_name in names)
+        and (not is_node_critical(pod) or (names is not None and NODE_CRITICAL_CLASS in names))
         and selects(match.pod_selector, pod.labels)
     )
 

@@ -22,7 +22,7 @@ MIRROR: Final = "kubernetes.io/config.mirror"
 
 def is_static(pod: Pod) -> bool:
     """True for a static pod, as far as its object tells: the node owns it, or somebody wrote it by hand in a file."""
-    return pod.mirror is not None and (pod.mirror.by_node or not pod.mirror.created)
+    return pod.static
 
 
 def read_mirror(raw: Mapping[str, Any]) -> Mirror | None:

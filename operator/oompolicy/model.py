@@ -12,6 +12,13 @@ from typing import Literal
 
 API_VERSION = "oompolicy.dev/v1alpha1"
 
+# The label that the API server gives every namespace: its name.
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+
+# The two PriorityClasses that every cluster has (pkg/apis/scheduling/types.go).
+NODE_CRITICAL_CLASS = "system-node-critical"
+CLUSTER_CRITICAL_CLASS = "system-cluster-critical"
+
 # Higher is safer. The BPF map has an s32, so the range is ours to choose: it is that of memory.oom.priority in
 # the kernel series the hook comes from, and room enough to leave gaps between classes.
 MIN_PRIORITY = 0
@@ -194,6 +201,14 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A field of a pod, such as `spec.overhead`, that cannot be read, and why: `message` is for the pod's owner."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror:
     """What the object of a mirror pod says of its origin (`oompolicy.mirror`).
 
@@ -204,6 +219,11 @@ class Mirror:
 
     by_node: bool
     created: str
+
+    @property
+    def static(self) -> bool:
+        """True where the node owns the pod, or somebody wrote it by hand in a file."""
+        return self.by_node or not self.created
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +237,7 @@ class Pod:
     `mirror` is None for a pod that is no mirror pod.
     `annotations_left_out` is the number of annotations of ours that the object had and `annotations` has not, because
     they cannot be obeyed and others are described already.
+    `unread` is what was left out of a pod of the API server.
     """
 
     uid: str
@@ -233,6 +254,12 @@ class Pod:
     memory_request: int
     mirror: Mirror | None = None
     annotations_left_out: int = 0
+    unread: tuple[Unread, ...] = ()
+
+    @property
+    def static(self) -> bool:
+        """True for a static pod, as far as its object tells."""
+        return self.mirror is not None and self.mirror.static
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +289,7 @@ class Assignment:
     policy leaves the pod's class to the built-in default; the reason tells.
     `overlapping` are the other policies that matched with the winner's precedence, sorted.
     `refusals` are the `MAX_REFUSALS` annotations at most that are described, and `more_refusals` the number of others.
+    `refusals` and `unread` are what the pod's owner is told of it.
     """
 
     pod_uid: str
@@ -277,21 +305,29 @@ class Assignment:
     containers: tuple[ContainerAssignment, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     more_refusals: int = 0
+    unread: tuple[Unread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The built-in priorities by QoS class, for pods no policy speaks of."""
+    """The built-in priorities, for pods that no policy applies to: by QoS class, but for critical pods.
+
+    `node_critical` is for static pods and PriorityClass system-node-critical, `cluster_critical` for
+    PriorityClass system-cluster-critical, whatever their QoS class.
+    """
 
     guaranteed: int = 800
     burstable: int = 500
     best_effort: int = 200
+    node_critical: int = 1000
+    cluster_critical: int = 950
 
     def __post_init__(self) -> None:
-        _require_priorities("defaults", self.guaranteed, self.burstable, self.best_effort)
+        by_qos_class = (self.guaranteed, self.burstable, self.best_effort)
+        _require_priorities("defaults", *by_qos_class, self.node_critical, self.cluster_critical)
 
     def of(self, qos_class: QOSClass) -> int:
-        """The default of one class."""
+        """The default of one QoS class, which a pod that is not critical has."""
         return {
             QOSClass.GUARANTEED: self.guaranteed,
             QOSClass.BURSTABLE: self.burstable,

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read Pods and Namespaces as the API server gives them: only what is needed, whatever else is there."""
+"""Read Pods and Namespaces as the API server gives them: only what is needed, whatever else is there.
+
+A pod of the API server is read as far as it can be (`read_pod`): its priority follows from its labels, its
+namespace, its QoS class, its PriorityClass and its annotations, and no other field of it, however odd, gives it
+another. A pod of a file is read whole or not at all (`parse_pod`).
+"""
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from oompolicy.fields import Field
 from oompolicy.mirror import MIRROR, read_mirror
-from oompolicy.model import Container, ContainerKind, Namespace, Pod, QOSClass
+from oompolicy.model import Container, ContainerKind, Namespace, Pod, QOSClass, Unread
 from oompolicy.problems import Report
 from oompolicy.resources import (
     Demand,
@@ -23,6 +29,14 @@ LEFT_OUT: Final = "annotationsLeftOut"
 """A field of the metadata of pods that were cut down, never of an object of the API: `Pod.annotations_left_out`."""
 _MAX_LEFT_OUT: Final = 1_000_000
 _STAND_IN: Final = uuid.UUID("6f6f6d70-6f6c-4963-b973-74616e64696e")
+_MOST_UNREAD: Final = 10
+_DECIDING: Final = (
+    "metadata.name",  # and metadata.namespace
+    "metadata.uid",
+    "metadata.labels",
+    "status.qosClass",
+    "spec.priorityClassName",
+)
 _STATUSES: Final = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
 
@@ -49,6 +63,25 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
     computed where the status does not give it.
     """
     report = Report(_called(raw, "Pod"))
+    pod = _pod(raw, report, stand_in_uid=stand_in_uid)
+    report.refuse_if_any()
+    return pod
+
+
+def read_pod(raw: Mapping[str, Any]) -> Pod:
+    """The pod `raw` states, with each field that cannot be read left out; the first ten are named in `unread`.
+
+    `InvalidObject` where one of the fields that its priority follows from cannot be read, or name or uid.
+    """
+    report = Report(_called(raw, "Pod"))
+    pod = _pod(raw, report, stand_in_uid=False)
+    if any(problem.field.startswith(_DECIDING) for problem in report.problems):
+        report.refuse_if_any()
+    unread = (Unread(problem.field, problem.message) for problem in report.problems[:_MOST_UNREAD])
+    return replace(pod, unread=tuple(unread))
+
+
+def _pod(raw: Mapping[str, Any], report: Report, *, stand_in_uid: bool) -> Pod:
     top = Field(raw, "", report)
     metadata, spec, status = (top.child(key) for key in ("metadata", "spec", "status"))
     namespace, name = _text(metadata.child("namespace")) or "default", _required(metadata.child("name"))
@@ -59,7 +92,7 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
     annotations, ids, running = _strings(metadata.child("annotations")), _container_ids(status), _running(status)
     parts = _parts(spec)
     demand = _demand(spec, parts)
-    pod = Pod(
+    return Pod(
         uid=uid,
         namespace=namespace,
         name=name,
@@ -68,15 +101,13 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
         annotations=annotations,
         qos_class=_qos_class(status.child("qosClass")) or qos_class(demand),
         priority_class_name=_text(spec.child("priorityClassName")),
-        containers=tuple(_container(part, ids, running) for part in parts),
+        containers=tuple(_container(part, ids, running) for part in parts if part.name),
         cgroup_uid=annotations.get(MIRROR) or uid,
         phase=_text(status.child("phase")),
         memory_request=memory_request(demand),
         mirror=read_mirror(raw),
         annotations_left_out=_count(metadata.child(LEFT_OUT)),
     )
-    report.refuse_if_any()
-    return pod
 
 
 def _called(raw: Mapping[str, Any], kind: str) -> str:
@@ -108,7 +139,9 @@ def _required(field: Field) -> str:
 
 
 def _strings(field: Field) -> dict[str, str]:
-    return {key: item.text() for key, item in field.members().items()} if _given(field) else {}
+    members = field.members() if _given(field) else {}
+    texts = {key: item.text() for key, item in members.items()}
+    return {key: text for key, text in texts.items() if isinstance(members[key].value, str)}
 
 
 def _list(field: Field) -> list[Field]:

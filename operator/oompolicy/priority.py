@@ -1,14 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read off a policy which priority it names for a pod, and why."""
+"""Read off a policy which priority it names for a pod, and why; and what a pod has without one."""
 
-from oompolicy.model import ByPriorityClass, ByQOSClass, Defaults, FixedPriority, OOMPolicy, Pod, QOSClass
+from oompolicy.matching import is_node_critical
+from oompolicy.model import (
+    CLUSTER_CRITICAL_CLASS,
+    NODE_CRITICAL_CLASS,
+    ByPriorityClass,
+    ByQOSClass,
+    Defaults,
+    FixedPriority,
+    OOMPolicy,
+    Pod,
+    QOSClass,
+)
+
+
+def default_priority(pod: Pod, defaults: Defaults) -> tuple[int, str]:
+    """The priority of a pod that no policy names one for, and the reason.
+
+    The QoS class says nothing of critical pods: kube-proxy has no requests. The kubelet keeps node-critical pods as
+    Guaranteed ones (pkg/kubelet/qos/policy.go GetContainerOOMScoreAdjust).
+    """
+    if is_node_critical(pod):
+        kind = "static pods" if pod.static else f"PriorityClass {NODE_CRITICAL_CLASS}"
+        return defaults.node_critical, f"built-in default for {kind}"
+    if pod.priority_class_name == CLUSTER_CRITICAL_CLASS:
+        return defaults.cluster_critical, f"built-in default for PriorityClass {CLUSTER_CRITICAL_CLASS}"
+    return defaults.of(pod.qos_class), f"built-in default for QoS class {pod.qos_class}"
 
 
 def named_priority(policy: OOMPolicy, pod: Pod, defaults: Defaults) -> tuple[int, str]:
     """The pod's priority without its annotations, and the reason; a pod the policy has no value for has the default."""
     value, why = _value(policy, pod)
     if value is None:
-        value, why = defaults.of(pod.qos_class), f"{why}, so built-in default for QoS class {pod.qos_class}"
+        value, reason = default_priority(pod, defaults)
+        why = f"{why}, so {reason}"
     return value, f"OOMPolicy {policy.name} (precedence {policy.precedence}): {why}"
 
 

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from oompolicy.assign import assign_by, assign_default
 from oompolicy.matching import matches_pod, selects
-from oompolicy.model import Assignment, Defaults, Namespace, OOMPolicy, Pod
+from oompolicy.model import NAMESPACE_NAME, Assignment, Defaults, Namespace, OOMPolicy, Pod
 
-_NAMESPACE_NAME = "kubernetes.io/metadata.name"
 _BUILT_IN = Defaults()
 
 
@@ -63,7 +62,7 @@ class Resolver:
         """The policies whose namespace selector holds, kept because a namespace has many pods."""
         if namespace not in self._by_namespace:
             # Every namespace has this label of its name; one that is not known yet has no other for us.
-            labels = {**self._labels.get(namespace, {}), _NAMESPACE_NAME: namespace}
+            labels = {**self._labels.get(namespace, {}), NAMESPACE_NAME: namespace}
             self._by_namespace[namespace] = tuple(
                 policy for policy in self._policies if selects(policy.match.namespace_selector, labels)
             )

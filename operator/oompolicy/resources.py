@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compute a pod's QoS class and memory request from what its spec asks for.
 
-Only CPU and memory count for the QoS class, and only what the spec says: a resize in place that is still under
-way (`status.resources`) is not looked at.
+Only what the spec says counts: a resize in place that is still under way (`status.resources`) is not looked at.
+A hand-written pod is first completed as the API server completes it (pkg/apis/core/v1/defaults.go), which changes
+nothing in a pod that comes from there.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil
+from typing import Final
 
 from oompolicy.fields import Field
 from oompolicy.model import QOSClass
-from oompolicy.quantity import parse_quantity
+from oompolicy.quantity import MAX_QUANTITY, read_quantity
 
-_COUNTED = ("cpu", "memory")
-_NONE = Fraction(0)
+_COUNTED: Final = ("cpu", "memory")
+_HUGE_PAGES: Final = "hugepages-"
+_NONE: Final = Fraction(0)
+_MILLI: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Requests and limits of cpu and memory, by name, in cores and bytes; a resource not given is not in there."""
+    """Requests and limits of cpu, memory and huge pages, by name, in cores and bytes; what is not given is missing."""
 
     requests: Mapping[str, Fraction] = field(default_factory=dict, hash=False)
     limits: Mapping[str, Fraction] = field(default_factory=dict, hash=False)
@@ -34,6 +38,11 @@ class Demand:
     containers: Sequence[Resources]
     pod: Resources | None = None
     overhead: Mapping[str, Fraction] = field(default_factory=dict, hash=False)
+
+    @property
+    def parts(self) -> tuple[Resources, ...]:
+        """All containers that can have resources."""
+        return (*self.containers, *(each for _, each in self.init))
 
 
 def read_resources(resources: Field) -> Resources:
@@ -54,54 +63,63 @@ def read_pod_resources(resources: Field) -> Resources | None:
 
 
 def read_amounts(amounts: Field) -> dict[str, Fraction]:
-    """A mapping of resource name to quantity, of which cpu and memory are kept."""
+    """A mapping of resource name to quantity, of which cpu, memory and huge pages are kept."""
     if not amounts or amounts.value is None:
         return {}
-    return {name: _amount(item) for name, item in amounts.members().items() if name in _COUNTED}
+    return {
+        name: _amount(item)
+        for name, item in amounts.members().items()
+        if name in _COUNTED or name.startswith(_HUGE_PAGES)
+    }
 
 
 def _amount(item: Field) -> Fraction:
+    """The quantity; one that cannot be read or is negative is reported, and counts as none."""
     # Hand-written manifests say `cpu: 1` and `cpu: 0.5`.
     is_number = isinstance(item.value, int | float) and not isinstance(item.value, bool)
+    if not is_number and not isinstance(item.value, str | None):
+        item.text()
+        return _NONE
     try:
-        amount = parse_quantity(str(item.value) if is_number else item.text())
+        amount = read_quantity(None if item.value is None else str(item.value))
     except ValueError as error:
         item.problem(str(error))
         return _NONE
     if amount < 0:
         item.problem("must not be negative")
-    return amount
+    return max(amount, _NONE)
 
 
 def qos_class(demand: Demand) -> QOSClass:
     """The class as the kubelet computes it: pkg/apis/core/v1/helper/qos/qos.go ComputePodQOS.
 
-    Pod-level resources alone decide where there are any (KEP-2837). Otherwise a class common to all containers
-    is that of the pod, and any mixture is Burstable. Ephemeral containers have no resources.
+    Pod-level resources alone decide where there are any (KEP-2837). Ephemeral containers have no resources.
     """
-    if demand.pod is not None:
-        return _class_of(_defaulted(demand, demand.pod))
-    classes = {_class_of(resources) for resources in (*demand.containers, *(each for _, each in demand.init))}
-    return classes.pop() if len(classes) == 1 else QOSClass.BURSTABLE if classes else QOSClass.BEST_EFFORT
-
-
-def _class_of(resources: Resources) -> QOSClass:
-    pairs = [(resources.requests.get(name, _NONE), resources.limits.get(name, _NONE)) for name in _COUNTED]
-    if all(request == limit == 0 for request, limit in pairs):
+    stored = _as_stored(demand)
+    parts = stored.parts if stored.pod is None else (stored.pod,)
+    requests, limits = (_positive_sums(each) for each in ([p.requests for p in parts], [p.limits for p in parts]))
+    if not requests and not limits:
         return QOSClass.BEST_EFFORT
-    if all(request == limit != 0 for request, limit in pairs):
-        return QOSClass.GUARANTEED
-    return QOSClass.BURSTABLE
+    limited = all(part.limits.get(name, _NONE) > 0 for part in parts for name in _COUNTED)
+    return QOSClass.GUARANTEED if limited and requests == limits else QOSClass.BURSTABLE
+
+
+def _positive_sums(amounts: Sequence[Mapping[str, Fraction]]) -> dict[str, Fraction]:
+    sums = {name: sum((each.get(name, _NONE) for each in amounts), _NONE) for name in _COUNTED}
+    return {name: amount for name, amount in sums.items() if amount > 0}
 
 
 def memory_request(demand: Demand) -> int:
     """Bytes, as the scheduler counts them: k8s.io/component-helpers/resource/helpers.go PodRequests.
 
-    A pod-level request stands for those of the containers; the overhead of the RuntimeClass comes on top.
+    A pod-level request stands for those of the containers; the overhead of the RuntimeClass comes on top. At most
+    2^63-1.
     """
-    containers = _of_containers(demand, "memory")
-    request = containers if demand.pod is None else _defaulted(demand, demand.pod).requests.get("memory", containers)
-    return ceil(request + demand.overhead.get("memory", _NONE))
+    stored = _as_stored(demand)
+    request = _of_containers(stored, "memory")
+    if stored.pod is not None:
+        request = stored.pod.requests.get("memory", request)
+    return min(ceil(request + stored.overhead.get("memory", _NONE)), MAX_QUANTITY)
 
 
 def _of_containers(demand: Demand, name: str) -> Fraction:
@@ -115,10 +133,43 @@ def _of_containers(demand: Demand, name: str) -> Fraction:
     return max(running + sidecars, peak)
 
 
-def _defaulted(demand: Demand, pod: Resources) -> Resources:
-    """Pod-level requests that are missing, as defaults.go defaultPodRequests fills them in."""
-    if not pod.limits:
+def _as_stored(demand: Demand) -> Demand:
+    """The demand as the API server stores it: completed, then rounded up to milli (SetDefaults_ResourceList)."""
+    pod = _defaulted(demand)
+    return Demand(
+        [(is_sidecar, _rounded(each)) for is_sidecar, each in demand.init],
+        [_rounded(each) for each in demand.containers],
+        _rounded(pod) if pod is not None else None,
+        _to_milli(demand.overhead),
+    )
+
+
+def _rounded(resources: Resources) -> Resources:
+    return Resources(_to_milli(resources.requests), _to_milli(resources.limits))
+
+
+def _to_milli(amounts: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    return {name: Fraction(ceil(amount * _MILLI), _MILLI) for name, amount in amounts.items()}
+
+
+def _defaulted(demand: Demand) -> Resources | None:
+    """Pod-level requests that are missing (defaultPodRequests), if the pod has any limit.
+
+    Limits of huge pages count as the pod's where only containers have them (defaultHugePagePodLimits).
+    """
+    pod = demand.pod
+    if pod is None or not (pod.requests or pod.limits):
         return pod
-    parts = (*demand.containers, *(each for _, each in demand.init))
-    asked = {name: _of_containers(demand, name) for name in _COUNTED if any(name in each.requests for each in parts)}
-    return Resources({**pod.limits, **asked, **pod.requests}, pod.limits)
+    limits = {**_huge_pages(demand, pod), **pod.limits}
+    if not limits:
+        return pod
+    asked = {
+        name: _of_containers(demand, name) for name in _COUNTED if any(name in each.requests for each in demand.parts)
+    }
+    return replace(pod, requests={**limits, **asked, **pod.requests}, limits=limits)
+
+
+def _huge_pages(demand: Demand, pod: Resources) -> dict[str, Fraction]:
+    names = {name for each in demand.parts for name in each.limits if name.startswith(_HUGE_PAGES)}
+    # The amount is of no use here: only that there is a limit.
+    return dict.fromkeys(names - pod.requests.keys(), _NONE)

@@ -26,7 +26,7 @@ class GoPrograms:
 
     name: str
     sources: Path
-    """The folder of go.mod and go.sum."""
+    """The folder of go.mod, go.sum and what is our own of the program, if anything."""
     arguments: tuple[str, ...]
     """What follows `go build -o FOLDER`."""
     takes: str
@@ -35,7 +35,8 @@ class GoPrograms:
     @property
     def key(self) -> str:
         """Hash what is built and how, so that an edit elsewhere does not cost a build."""
-        parts = [(self.sources / name).read_bytes() for name in ("go.mod", "go.sum")]
+        files = [self.sources / "go.mod", self.sources / "go.sum", *sorted(self.sources.glob("*.go"))]
+        parts = [file.read_bytes() for file in files]
         return digest([*parts, *(word.encode() for word in (*self.arguments, *environment_of(self.sources)))])
 
     @property

@@ -43,6 +43,7 @@ class Pod:
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     static: bool = False
+    priority_class: str = ""
     uid: str = ""
 
     def __post_init__(self) -> None:
@@ -63,7 +64,8 @@ class Pod:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": metadata | {"annotations": self.annotations | mirror},
-            "spec": {
+            "spec": ({"priorityClassName": self.priority_class} if self.priority_class else {})
+            | {
                 "nodeName": NODE_NAME,
                 "containers": [{"name": name, "resources": RESOURCES[self.qos]} for name in self.containers],
             },

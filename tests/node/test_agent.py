@@ -76,7 +76,7 @@ def test_every_pod_gets_its_entries(
     write_manifests(agent.manifests, DATABASES, BATCH, *(pod.manifest() for pod in pods))
     agent.start()
 
-    priorities = dict(zip((pod.name for pod in pods), (900, 500, 250, 500), strict=True))
+    priorities = dict(zip((pod.name for pod in pods), (900, 500, 250, 1000), strict=True))
     wanted = {kubelet.kubepods: 800, kubelet.slices["Burstable"]: 500, kubelet.slices["BestEffort"]: 200}
     for pod in pods:
         wanted |= {kubelet.pod(pod): priorities[pod.name]}

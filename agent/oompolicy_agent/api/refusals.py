@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells a pod's owner of annotations that were refused: one Event per change, whatever restarts in between.
+"""Reports to a pod's owner which annotations are refused, and which fields of the pod cannot be read.
 
+There is one Event per change, also across restarts.
 The node's Events go to namespaces in turns: somebody with many refused annotations does not keep the others from
 being told of theirs.
 """
@@ -14,7 +15,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from oompolicy.model import API_VERSION
+from oompolicy.model import API_VERSION, Refusal
 from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import post
@@ -26,7 +27,7 @@ from oompolicy_agent.turns import in_turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from oompolicy.model import Assignment, Refusal
+    from oompolicy.model import Assignment, Unread
     from oompolicy_agent.api.outcome import Outcome
     from oompolicy_agent.api.poster import Poster
     from oompolicy_agent.settings import Settings
@@ -41,7 +42,7 @@ class _Holding(NamedTuple):
     """A pod's refusals that hold, by the names of their Events."""
 
     assignment: Assignment
-    refusals: dict[str, tuple[Assignment, Refusal]]
+    refusals: dict[str, tuple[Assignment, Refusal | Unread]]
 
 
 class Refusals:
@@ -92,7 +93,7 @@ class Refusals:
         waiting = in_turns(untold, lambda name: refused[name][0].namespace, self._served)
         return self._post_in_turn([(name, *refused[name]) for name in waiting], now)
 
-    def _post_in_turn(self, waiting: Iterable[tuple[str, Assignment, Refusal]], now: float) -> float | None:
+    def _post_in_turn(self, waiting: Iterable[tuple[str, Assignment, Refusal | Unread]], now: float) -> float | None:
         waits: list[float] = []
         for each in waiting:
             if (none_before := self._node.wait(now)) > 0:
@@ -104,9 +105,9 @@ class Refusals:
     def _look(self, assignments: Iterable[Assignment]) -> None:
         """Name the refusals of what was resolved anew; all else keeps its names."""
         before = self._holding
-        self._holding = {a.pod_uid: _held(a, before.get(a.pod_uid)) for a in assignments if a.refusals}
+        self._holding = {a.pod_uid: _held(a, before.get(a.pod_uid)) for a in assignments if _notices(a)}
 
-    def _post(self, name: str, assignment: Assignment, refusal: Refusal, now: float) -> float | None:
+    def _post(self, name: str, assignment: Assignment, refusal: Refusal | Unread, now: float) -> float | None:
         pod = self._pods.of(assignment.pod_uid, now)
         not_before = self._refused[name][0] if name in self._refused else now
         wait = max(not_before - now, self._node.wait(now), pod.wait(now))
@@ -118,33 +119,38 @@ class Refusals:
         self._served[assignment.namespace] = self._turn
         self._under_way.add(name)
         event = event_of(name, assignment, refusal, self._settings.node, time.time_ns())
-        self._poster.submit(post(event, partial(self._posted, name)))
+        self._poster.submit(post(event, partial(self._posted, name, _reason(refusal))))
         return None
 
-    def _posted(self, name: str, outcome: Outcome) -> None:
+    def _posted(self, name: str, reason: EventReason, outcome: Outcome) -> None:
         self._under_way.discard(name)
         _, backoff = self._refused.pop(name, (0.0, Backoff(self._uniform, self._settings.retry_refused)))
         if outcome.kind in ("later", "unsent"):
             log.warning("Event %s is refused: %s", name, outcome.sentence or "others of its namespace are")
             self._refused[name] = self._now + backoff.failed(), backoff
             return
-        self._tally.event(EventReason.ANNOTATION_REFUSED, "posted" if outcome.kind == "done" else "given_up")
+        self._tally.event(reason, "posted" if outcome.kind == "done" else "given_up")
         self._told[name] = None
+
+
+def _notices(assignment: Assignment) -> tuple[Refusal | Unread, ...]:
+    return (*assignment.refusals, *assignment.unread)
 
 
 def _held(assignment: Assignment, before: _Holding | None) -> _Holding:
     if before and before.assignment is assignment:
         return before
-    return _Holding(assignment, {name_of(assignment, each): (assignment, each) for each in assignment.refusals})
+    return _Holding(assignment, {name_of(assignment, each): (assignment, each) for each in _notices(assignment)})
 
 
-def name_of(assignment: Assignment, refusal: Refusal) -> str:
-    """The same for the same pod, annotation, value and message."""
-    said = "\0".join((assignment.pod_uid, refusal.annotation, refusal.value, refusal.message))
+def name_of(assignment: Assignment, refusal: Refusal | Unread) -> str:
+    """The same for the same pod, annotation or field, value and message."""
+    where = (refusal.annotation, refusal.value) if isinstance(refusal, Refusal) else (refusal.field,)
+    said = "\0".join((assignment.pod_uid, *where, refusal.message))
     return named_for(assignment.pod_name, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16])
 
 
-def event_of(name: str, assignment: Assignment, refusal: Refusal, node: str, time_ns: int) -> dict[str, Any]:
+def event_of(name: str, assignment: Assignment, refusal: Refusal | Unread, node: str, time_ns: int) -> dict[str, Any]:
     """The Event. Pure."""
     event: dict[str, Any] = {
         "apiVersion": "events.k8s.io/v1",
@@ -152,7 +158,7 @@ def event_of(name: str, assignment: Assignment, refusal: Refusal, node: str, tim
         "metadata": {"name": name, "namespace": assignment.namespace},
         "eventTime": micro_time(time_ns),
         "type": "Warning",
-        "reason": EventReason.ANNOTATION_REFUSED,
+        "reason": _reason(refusal),
         "action": "Resolve",
         "reportingController": CONTROLLER,
         "reportingInstance": node[:INSTANCE_LENGTH],
@@ -171,8 +177,16 @@ def event_of(name: str, assignment: Assignment, refusal: Refusal, node: str, tim
     return event
 
 
-def _note(assignment: Assignment, refusal: Refusal) -> str:
-    asked = f"{refusal.annotation}: {clip(refusal.value, _SHORT)!r}"
+def _reason(refusal: Refusal | Unread) -> EventReason:
+    return EventReason.ANNOTATION_REFUSED if isinstance(refusal, Refusal) else EventReason.POD_FIELD_UNREADABLE
+
+
+def _note(assignment: Assignment, refusal: Refusal | Unread) -> str:
+    if isinstance(refusal, Refusal):
+        asked = f"{refusal.annotation}: {clip(refusal.value, _SHORT)!r}"
+        wrong = f"annotation {asked} is refused: {refusal.message}"
+    else:
+        wrong = f"{refusal.field} cannot be read and counts for nothing: {clip(refusal.message, _SHORT)}"
     kept = f"the pod has priority {assignment.priority} from {assignment.reason}"
     more = f"; {assignment.more_refusals} more annotations are refused" if assignment.more_refusals else ""
-    return fit_bytes(printable(f"annotation {asked} is refused: {refusal.message}; {kept}{more}"), NOTE_BYTES)
+    return fit_bytes(printable(f"{wrong}; {kept}{more}"), NOTE_BYTES)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
-from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, parse_policy
+from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, parse_policy, read_pod
 from oompolicy.policyhash import policy_hash
+from oompolicy.problems import Problem
 from oompolicy.resolve import Resolver
 from oompolicy_agent.known import Known
 from oompolicy_agent.text import clip
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from oompolicy.model import Assignment, Defaults, Namespace, OOMPolicy, Pod
-    from oompolicy.problems import Problem
     from oompolicy_agent.api.collected import Slim
 
 R = TypeVar("R")
@@ -37,9 +37,17 @@ class _Parsed(NamedTuple, Generic[R]):
 class Parser(Generic[R]):
     """Parses each object once per change. What cannot be parsed is left out: the API keeps objects apart."""
 
-    def __init__(self, parse: Callable[[Mapping[str, Any], list[Problem]], R]) -> None:
-        """`parse` raises InvalidObject; it adds fields that it does not know, and goes on without, to the list."""
-        self._parse = parse
+    def __init__(
+        self,
+        parse: Callable[[Mapping[str, Any], list[Problem]], R],
+        read: Callable[[Mapping[str, Any]], R] | None = None,
+    ) -> None:
+        """Both raise InvalidObject.
+
+        `parse` adds fields that it does not know, and goes on without, to the list.
+        `read` takes what it can of an object that `parse` refuses.
+        """
+        self._parse, self._read = parse, read
         self._known: dict[str, _Parsed[R]] = {}
 
     @property
@@ -54,11 +62,11 @@ class Parser(Generic[R]):
 
     @property
     def texts(self) -> list[str]:
-        """The JSON of those that are right, in the order of the records."""
+        """The JSON of those that have a record, in the order of the records."""
         return [each.slim.text for each in self._known.values() if each.record is not None]
 
     def records(self, objects: Mapping[str, Slim]) -> tuple[R, ...]:
-        """Those that are right; of an object that did not change the same record as before."""
+        """The record of each that has one; of an object that did not change the same record as before."""
         self._known = {uid: self._of(uid, slim) for uid, slim in objects.items()}
         return tuple(each.record for each in self._known.values() if each.record is not None)
 
@@ -66,12 +74,18 @@ class Parser(Generic[R]):
         known = self._known.get(uid)
         if known and known.slim == slim:
             return known
-        unknown: list[Problem] = []
+        raw, unknown = json.loads(slim.text), list[Problem]()
         try:
-            record = self._parse(json.loads(slim.text), unknown)
+            record = self._parse(raw, unknown)
         except InvalidObject as error:
-            return _Parsed(slim, None, _sentences(error.problems))
+            return _Parsed(slim, self._what_can_be_read(raw), _sentences(error.problems))
         return _Parsed(slim, record, (), _sentences(unknown))
+
+    def _what_can_be_read(self, raw: Mapping[str, Any]) -> R | None:
+        try:
+            return self._read(raw) if self._read else None
+        except InvalidObject:
+            return None
 
 
 def _sentences(problems: Sequence[Problem]) -> tuple[str, ...]:
@@ -94,8 +108,8 @@ def _pod(raw: Mapping[str, Any], _: list[Problem]) -> Pod:
 
 
 def readable(slims: Iterable[Slim]) -> tuple[Pod, ...]:
-    """The pods that can be parsed."""
-    parser: Parser[Pod] = Parser(_pod)
+    """The pods that can be read."""
+    parser: Parser[Pod] = Parser(_pod, read_pod)
     return parser.records({str(number): slim for number, slim in enumerate(slims)})
 
 
@@ -107,7 +121,7 @@ class Resolution:
         self._defaults = defaults
         self._policies: Parser[OOMPolicy] = Parser(_policy)
         self._namespaces: Parser[Namespace] = Parser(_namespace)
-        self._pods: Parser[Pod] = Parser(_pod)
+        self._pods: Parser[Pod] = Parser(_pod, read_pod)
         self._basis: tuple[tuple[OOMPolicy, ...], tuple[Namespace, ...]] = ((), ())
         self._resolver = Resolver((), (), defaults)
         self._hash = policy_hash(())
@@ -130,7 +144,7 @@ class Resolution:
 
     @property
     def pod_problems(self) -> tuple[str, ...]:
-        """What is wrong with pods that are left to their QoS class's entry."""
+        """What is wrong with pods: each is resolved without what cannot be read."""
         return self._pods.problems
 
     def decide(self, policies: Mapping[str, Slim], namespaces: Mapping[str, Slim], pods: Mapping[str, Slim]) -> Known:

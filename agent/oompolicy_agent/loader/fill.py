@@ -12,7 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
-from oompolicy.manifests import manifests_from_objects
+from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent import checkpoint
@@ -79,7 +79,7 @@ def wanted(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, 
     Pods are found by uid and containers by id, never by cgroup id: a checkpoint from before a reboot is as good.
     What is there of pods without an object is found by cgroup id, in a checkpoint of this boot, whose id is `boot`.
     """
-    known = manifests_from_objects(last.manifests if last else (), from_server=True)
+    known = manifests_from_checkpoint(last.manifests if last else ())
     defaults = Defaults()
     index = Index()
     if last and last.boot_id == boot:

@@ -31,12 +31,14 @@ class Shape:
     labels: tuple[tuple[str, str], ...]
     qos_class: QOSClass
     priority_class_name: str | None
+    static: bool = False
 
 
 class _Seen(NamedTuple):
     labels: Mapping[str, str]
     qos_class: QOSClass
     priority_class_name: str | None
+    static: bool
 
 
 class _Local:
@@ -77,9 +79,10 @@ class Matcher:
     def matching(self, shape: Shape) -> list[OOMPolicy]:
         """Those that match a pod of this shape, by name."""
         local = self._local(shape.namespace)
-        question = (local, self._asked_labels(shape), shape.qos_class, shape.priority_class_name)
+        other = (shape.qos_class, shape.priority_class_name, shape.static)
+        question = (local, self._asked_labels(shape), *other)
         if question not in self._answers:
-            pod = _Seen(dict(shape.labels), shape.qos_class, shape.priority_class_name)
+            pod = _Seen(dict(shape.labels), *other)
             found = (policy for policy in local.candidates(shape) if matches_pod(policy.match, pod))
             self._answers[question] = sorted(found, key=lambda policy: policy.name)
         return self._answers[question]

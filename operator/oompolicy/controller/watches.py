@@ -11,8 +11,9 @@ from weakref import WeakKeyDictionary, ref
 from oompolicy.controller.matcher import Shape
 from oompolicy.controller.nodetable import Said
 from oompolicy.kube.informer import Informer
+from oompolicy.mirror import read_mirror
 from oompolicy.model import QOSClass
-from oompolicy.parse import parse_pod
+from oompolicy.parse import read_pod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,12 +85,14 @@ def shape_of(raw: dict[str, Any], kept: Callable[[Labels], Labels] = _all) -> Sh
     metadata = raw["metadata"]
     labels = kept(metadata.get("labels") or {})
     # The API server gives each pod its class; a pod without one has come another way.
-    qos_class = QOSClass(status["qosClass"]) if "qosClass" in status else parse_pod(raw).qos_class
+    qos_class = QOSClass(status["qosClass"]) if "qosClass" in status else read_pod(raw).qos_class
+    mirror = read_mirror(raw)
     shape = Shape(
         sys.intern(metadata["namespace"]),
         tuple(sorted((sys.intern(key), sys.intern(value)) for key, value in labels.items())),
         qos_class,
         raw["spec"].get("priorityClassName"),
+        mirror is not None and mirror.static,
     )
     return _the_one(shape)
 

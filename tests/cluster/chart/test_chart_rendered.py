@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from oompolicy.kube.errors import ApiError
+from oompolicy.matching import matches_pod
+from oompolicy.parse import parse_pod, parse_policy
 from tests.cluster.chart.scenarios import Scenario, containers, named, pod_templates
 from tests.cluster.deployment import DEPLOY
 
@@ -163,6 +165,18 @@ def test_the_loader_finds_the_module(rendered: dict[str, list[dict[str, Any]]], 
 
     assert [module] if module else [] == [each for each in loader["args"] if each.startswith("--module=")]
     assert ("build" in containers(spec)) == (name == "defaults")
+
+
+def test_the_policy_is_for_the_agents_too(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """They are node-critical, so it has to name their class."""
+    agent = named(rendered["defaults"], "DaemonSet", "oompolicy-agent")["spec"]["template"]
+    policy = parse_policy(named(rendered["defaults"], "OOMPolicy", "oompolicy"))
+    pod = parse_pod(
+        {"metadata": {"name": "a", "labels": agent["metadata"]["labels"]}, "spec": agent["spec"]}, stand_in_uid=True
+    )
+
+    assert "system-node-critical" == pod.priority_class_name
+    assert matches_pod(policy.match, pod)
 
 
 def test_images_come_from_where_the_values_say(rendered: dict[str, list[dict[str, Any]]]) -> None:

@@ -59,6 +59,7 @@ def path_of(body: dict[str, Any]) -> str:
     [
         {},
         {"reason": "OOMAnnotationRefused", "action": "Resolve"},
+        {"reason": "OOMPodFieldUnreadable", "action": "Resolve"},
         {"regarding": node("guarded-a"), "metadata": {"name": "", "namespace": "default"}},
         {"related": {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMPolicy", "name": "databases"}},
     ],
@@ -118,10 +119,11 @@ def test_an_agent_speaks_in_nobody_elses_name(
     ],
     ids=str,
 )
-def test_an_agent_has_two_things_to_say(agent: Connection, name: str, fields: dict[str, Any]) -> None:
+def test_an_agent_has_three_things_to_say(agent: Connection, name: str, fields: dict[str, Any]) -> None:
     """Each a Warning with its own action."""
     assert refusal(lambda: post(agent, event(name, **fields))).endswith(
-        "an agent's Event is a Warning, OOMVictimKilled with action Kill or OOMAnnotationRefused with action Resolve"
+        "an agent's Event is a Warning, OOMVictimKilled with action Kill,"
+        " or OOMAnnotationRefused or OOMPodFieldUnreadable with action Resolve"
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy.model import Assignment, Refusal
+from oompolicy.model import Assignment, Refusal, Unread
 from oompolicy_agent.api import refusals as module
 from oompolicy_agent.api.refusals import Refusals, event_of, name_of
 from oompolicy_agent.settings import EventLimits, Settings
@@ -163,6 +163,23 @@ def test_what_is_not_described_is_counted() -> None:
     assert event_of("n", assignment, assignment.refusals[0], "node-1", 0)["note"].endswith(
         "from OOMPolicy web; 12990 more annotations are refused"
     )
+
+
+def test_a_field_that_cannot_be_read_is_told_once(pods: Pods) -> None:
+    """On the pod, with the priority that it has all the same; counted by a reason of its own."""
+    odd = replace(refused(), refusals=(), unread=(Unread("spec.overhead", "must be an object, not a list"),))
+    pods.tell(odd)
+    (event,) = [job.body for job in pods.poster.jobs]
+    pods.poster.answer()
+    pods.tell(odd)
+
+    assert ([], {("OOMPodFieldUnreadable", "posted"): 1}) == (pods.posted, pods.tally.events)
+    assert ("OOMPodFieldUnreadable", "Resolve", UID) == (event["reason"], event["action"], event["regarding"]["uid"])
+    expected = (
+        "spec.overhead cannot be read and counts for nothing: must be an object, not a list;"
+        " the pod has priority 300 from OOMPolicy web"
+    )
+    assert expected == event["note"]
 
 
 def test_the_event_says_what_was_asked_and_what_holds() -> None:

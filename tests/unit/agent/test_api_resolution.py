@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 
 from oompolicy.labels import AskedLabels
 from oompolicy.manifests import manifests_from_objects
-from oompolicy.model import Defaults
+from oompolicy.model import Defaults, Unread
 from oompolicy.parse import parse_pod
+from oompolicy_agent import checkpoint
 from oompolicy_agent.api import resolution as module
 from oompolicy_agent.api.collected import Slim, keep_as
 from oompolicy_agent.api.resolution import Resolution
 from oompolicy_agent.checkpoint import Checkpoint
 from oompolicy_agent.known import decide, restored
-from tests.unit.agent.fakes import raw_pod, raw_policy
+from tests.unit.agent.fakes import BOOT, raw_pod, raw_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import pytest
 
@@ -151,8 +153,27 @@ def test_a_field_of_a_newer_definition_drops_no_policy() -> None:
     assert ["OOMPolicy/web: spec.newField", "OOMPolicy/web: spec.match.newToo"] == [
         sentence.partition(": unknown field")[0] for sentence in resolution.unknown_fields
     ]
-    checkpoint = Checkpoint("boot", tuple(json.loads(known.objects_json)))
-    again = restored(checkpoint, "node-1", Defaults())
+    saved = Checkpoint("boot", tuple(json.loads(known.objects_json)))
+    again = restored(saved, "node-1", Defaults())
+    assert again
+    assert known.assignments == again.assignments
+
+
+def test_a_pod_with_an_odd_field_has_its_policy_all_the_same(tmp_path: Path) -> None:
+    """Nobody leaves a policy by writing something odd; an agent that starts from the checkpoint knows that too."""
+    odd = raw_pod("odd", uid=uid(9))
+    odd["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1Q"}}
+    resolution = Resolution(Defaults())
+    known = resolution.decide(slims(POLICY, raw_policy(value=300)), {}, slims(POD, odd))
+
+    (assignment,) = known.assignments
+    field = "spec.containers[0].resources.requests.cpu"
+    assert (300, (Unread(field, "'1Q' is no quantity"),)) == (assignment.priority, assignment.unread)
+    assert (f"Pod/team-a/odd: {field}: '1Q' is no quantity",) == resolution.pod_problems
+    checkpoint.save(tmp_path / "checkpoint.json", BOOT, known.objects_json, "[]", reported=())
+    saved = checkpoint.load(tmp_path / "checkpoint.json")
+    assert saved
+    again = restored(saved, "node-1", Defaults())
     assert again
     assert known.assignments == again.assignments
 

@@ -197,3 +197,13 @@ def test_a_folders_fingerprint_changes_with_its_files(tmp_path: Path) -> None:
 def test_a_missing_folder_is_a_problem_not_an_empty_state(tmp_path: Path) -> None:
     """Otherwise every priority would go with an unmounted volume."""
     assert ManifestFolder(tmp_path / "absent").load().problems
+
+
+@pytest.mark.parametrize("odd", ["x", 5, [], {"terminated": "x"}, {"terminated": {"containerID": None}}])
+def test_an_odd_last_state_is_no_traceback(odd: object) -> None:
+    """Nothing of it is needed."""
+    raw = deepcopy(FULL_POD)
+    raw["status"]["containerStatuses"][0]["lastState"] = odd
+    known = decide(manifests_from_objects([(None, raw)]), "node-1", Defaults())
+
+    assert ("2",) == known.pods[0].containers[-2].container_ids

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the programs of the cluster tests are found and built, without building them."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.cluster import reading
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.errors import BinariesError
 from tests.cluster.golang import find_go, oldest_go, parse_version
@@ -34,6 +37,26 @@ def test_all_of_kubernetes_is_of_one_version() -> None:
 
     assert len(replaced) > 25
     assert {staging} == {words[-1] for words in replaced}
+
+
+def test_the_reader_is_of_the_same_version() -> None:
+    """It has a go.mod of its own, because the other one costs a build of all of Kubernetes."""
+    required = re.findall(
+        r"^(?:require |\t)(k8s\.io/apimachinery|sigs\.k8s\.io/yaml|go\.yaml\.in/yaml/v2) (v\S+)", GO_MOD, re.M
+    )
+
+    assert 3 == len(required)
+    assert all(f"{module} {version}" in (reading.SOURCES / "go.mod").read_text() for module, version in required)
+
+
+def test_a_program_of_our_own_is_built_again_when_it_changes(tmp_path: Path) -> None:
+    for file in reading.SOURCES.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    program = replace(reading.PROGRAM, sources=tmp_path)
+    before = program.key
+    (tmp_path / "main.go").write_text("package main\n")
+
+    assert before != program.key
 
 
 def test_another_version_is_another_build(tmp_path: Path) -> None:

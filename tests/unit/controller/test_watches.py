@@ -80,6 +80,22 @@ def test_a_pod_without_class_has_the_one_it_would_get() -> None:
     assert QOSClass.BEST_EFFORT == shape.qos_class
 
 
+@pytest.mark.parametrize(("owner", "static"), [("node-1", True), ("node-2", False)])
+def test_a_static_pod_has_a_shape_of_its_own(owner: str, static: bool) -> None:
+    """Most policies are not for it. The node that it is on has to be its owner."""
+    raw = raw_pod(qosClass="Burstable")
+    raw["spec"]["nodeName"] = "node-1"
+    raw["metadata"] |= {
+        "creationTimestamp": "2026-11-28T00:00:00Z",
+        "annotations": {"kubernetes.io/config.mirror": "77bb42"},
+        "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": owner, "controller": True}],
+    }
+    shape = shape_of(raw)
+
+    assert shape is not None
+    assert static is shape.static
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_finished_pod_has_no_shape(phase: str) -> None:
     """Nothing of it can be killed any more."""

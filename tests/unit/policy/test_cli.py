@@ -3,9 +3,11 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,6 +16,7 @@ from oompolicy.cli import main
 from tests.unit.policy.factories import UID, raw_pod, raw_policy
 
 TENANTS = {"precedence": 30, "priority": {"value": 500}, "override": {"min": 300, "max": 700}}
+SOURCE_ROOT = Path(__file__).parents[3] / "operator"
 SIDECARS = [{"name": "proxy", "restartPolicy": "Always"}]
 
 
@@ -105,6 +108,74 @@ def test_resolve_reads_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "built-in default for QoS class BestEffort" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", [["resolve", "-f"], ["lint"]])
+def test_a_reader_may_leave_early(command: list[str], tmp_path: Path) -> None:
+    """`resolve | head` shows no traceback, and its status is that of the manifests."""
+    file = tmp_path / "many.yaml"
+    file.write_text(json.dumps({"kind": "List", "items": [raw_pod(metadata={"name": f"p{n}"}) for n in range(5000)]}))
+    command = [sys.executable, "-m", "oompolicy", *command, str(file)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as pipe:
+        run = subprocess.run(command, cwd=SOURCE_ROOT, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert 1 == run.returncode
+    assert "Traceback" not in run.stderr
+    assert "BrokenPipe" not in run.stderr
+
+
+@pytest.mark.parametrize("output", ["table", "json", "yaml"])
+def test_half_a_surrogate_pair_is_no_traceback(output: str, tmp_path: Path) -> None:
+    """JSON may hold one, in an annotation and in a file's name; what is printed can be read again."""
+    file = tmp_path / "\udcff.json"
+    file.write_text(json.dumps(raw_pod(metadata={"annotations": {"oompolicy.dev/priority": "\ud800"}})))
+    run = subprocess.run(
+        [sys.executable, "-m", "oompolicy", "resolve", "-f", file, file, "-o", output],
+        cwd=SOURCE_ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert (1, "\ufffd" in run.stdout) == (run.returncode, True)
+    assert "Traceback" not in run.stderr
+    assert "Pod/shop/postgres-0: is there already" in run.stderr
+
+
+LABELLED = {"match": {"namespaceSelector": {"matchLabels": {"tier": "prod"}}}, "priority": {"value": 900}}
+NAMED = {
+    "match": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "a"}}},
+    "priority": {"value": 9},
+}
+
+
+def resolved(tmp_path: Path, *objects: dict[str, Any], node: str | None = None) -> int:
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump_all(objects))
+    return main(["resolve", "-f", str(tmp_path / "a.yaml"), *(["--node", node] if node else [])])
+
+
+def test_resolve_says_which_namespace_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a policy asks for its labels; its name is known without the object."""
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"tier": "prod"}}}
+
+    assert 1 == resolved(tmp_path, raw_policy(LABELLED, "b"), raw_policy(LABELLED, "a"), raw_pod())
+    expected = (
+        "Namespace/shop: is not in the input, so it has no labels here; they count for the namespaceSelector of a, b\n"
+    )
+    assert expected == capsys.readouterr().err
+    assert 0 == resolved(tmp_path, raw_policy(LABELLED), raw_pod(), space)
+    assert 0 == resolved(tmp_path, raw_policy(NAMED), raw_pod())
+    assert 0 == resolved(tmp_path, raw_policy(LABELLED), space)
+    assert "" == capsys.readouterr().err
+
+
+def test_resolve_says_that_a_node_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt one would look like a node without pods."""
+    assert 1 == resolved(tmp_path, raw_pod(nodeName="node-1"), node="node1")
+    assert (
+        "node node1: no pod of the input is on this node; the nodes named there are node-1\n" == capsys.readouterr().err
+    )
+    assert 1 == resolved(tmp_path, raw_pod(), node="node1")
+    assert "no pod there names a node" in capsys.readouterr().err
+
+
 def test_lint_says_nothing_of_what_is_right(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whether an annotation is within an override is not its question."""
     assert 0 == main(["lint", str(manifests)])
@@ -148,8 +219,7 @@ def test_wrong_usage_has_a_status_of_its_own(arguments: list[str], capsys: pytes
 
 def test_the_package_can_be_run(manifests: Path) -> None:
     """`python3 -m oompolicy` is the same command."""
-    source_root = Path(__file__).parents[3] / "operator"
     command = [sys.executable, "-m", "oompolicy", "lint", str(manifests)]
 
-    run = subprocess.run(command, cwd=source_root, capture_output=True, check=False)
+    run = subprocess.run(command, cwd=SOURCE_ROOT, capture_output=True, check=False)
     assert (0, b"", b"") == (run.returncode, run.stdout, run.stderr)

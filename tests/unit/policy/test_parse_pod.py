@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from oompolicy.model import Container, Namespace, Pod, QOSClass
-from oompolicy.parse import InvalidObject, parse_namespace, parse_pod
+from oompolicy.model import Container, Namespace, Pod, QOSClass, Unread
+from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, read_pod
 from tests.unit.policy.factories import UID, raw_container, raw_pod
 
 MIB = 1024 * 1024
@@ -146,6 +146,45 @@ def test_stand_ins_do_not_replace_a_uid() -> None:
 def test_what_is_needed_must_be_of_its_type(raw: dict[str, Any], expected: tuple[str, str]) -> None:
     """One problem, with field and message."""
     assert [expected] == problems_of(raw)
+
+
+def test_what_cannot_be_read_of_the_api_servers_pod_is_left_out() -> None:
+    """The rest of the pod holds, and each such field is named."""
+    raw = raw_pod(
+        metadata={"labels": {"app": "postgres"}},
+        status={"qosClass": "Guaranteed", "containerStatuses": "none"},
+        containers=[raw_container("postgres", {"memory": "5Q", "cpu": "1"}), {}],
+        overhead=[],
+    )
+
+    pod = read_pod(raw)
+    assert ("postgres-0", {"app": "postgres"}, QOSClass.GUARANTEED) == (pod.name, pod.labels, pod.qos_class)
+    assert (["postgres"], 0) == ([each.name for each in pod.containers], pod.memory_request)
+    expected = {
+        Unread("status.containerStatuses", "must be a list, not a string"),
+        Unread("spec.containers[0].resources.requests.memory", "'5Q' is no quantity"),
+        Unread("spec.containers[1].name", "is required"),
+        Unread("spec.overhead", "must be an object, not a list"),
+    }
+    assert expected == set(pod.unread)
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        (raw_pod(metadata={"name": None}), "metadata.name"),
+        (raw_pod(metadata={"uid": 5}), "metadata.uid"),
+        (raw_pod(metadata={"labels": {"app": 1}}), "metadata.labels.app"),
+        (raw_pod(status={"qosClass": "Best"}), "status.qosClass"),
+        (raw_pod(priorityClassName=5), "spec.priorityClassName"),
+    ],
+)
+def test_a_pod_without_what_its_priority_follows_from_is_refused(raw: dict[str, Any], field: str) -> None:
+    """The API server lets none of these through."""
+    with pytest.raises(InvalidObject) as caught:
+        read_pod(raw)
+
+    assert [field] == [problem.field for problem in caught.value.problems]
 
 
 def test_a_namespace_has_a_name_and_labels() -> None:

@@ -39,6 +39,16 @@ def asking(name: str, mib: int, **rest: str) -> dict[str, Any]:
         (QOSClass.BURSTABLE, [raw_container("a", {"memory": "1Mi"}, FULL)]),
         (QOSClass.BURSTABLE, [raw_container("a", FULL, FULL), raw_container("b")]),
         (QOSClass.BURSTABLE, [raw_container("a", FULL, FULL), raw_container("b", FULL)]),
+        (
+            QOSClass.GUARANTEED,
+            [raw_container("a", {"cpu": "0.2501", "memory": "1Gi"}, {"cpu": "0.2509", "memory": "1Gi"})],
+        ),
+        (
+            QOSClass.BURSTABLE,
+            [raw_container("a", {"cpu": "0.2499", "memory": "1Gi"}, {"cpu": "0.2509", "memory": "1Gi"})],
+        ),
+        (QOSClass.GUARANTEED, [raw_container("a", {"memory": " 1Gi "}, FULL)]),
+        (QOSClass.BURSTABLE, [raw_container("a", {"memory": None}, FULL)]),
     ],
 )
 def test_the_qos_class_follows_from_requests_and_limits(expected: QOSClass, containers: list[dict[str, Any]]) -> None:
@@ -60,7 +70,9 @@ def test_init_containers_count_for_the_qos_class_and_ephemeral_ones_do_not() -> 
         (QOSClass.GUARANTEED, {"limits": FULL, "requests": FULL}),
         (QOSClass.BURSTABLE, {"requests": FULL}),
         (QOSClass.BURSTABLE, {"limits": {"memory": "1Gi"}}),
+        (QOSClass.BURSTABLE, {"limits": {"hugepages-2Mi": "4Mi"}}),
         (QOSClass.BEST_EFFORT, {}),
+        (QOSClass.BEST_EFFORT, {"requests": {"memory": "0"}}),
     ],
 )
 def test_resources_of_the_pod_decide_alone(expected: QOSClass, resources: dict[str, Any]) -> None:
@@ -73,6 +85,14 @@ def test_a_pod_level_limit_without_requests_anywhere_is_the_request() -> None:
     pod = pod_of(resources={"limits": FULL}, containers=[{"name": "a"}])
 
     assert (QOSClass.GUARANTEED, 1024 * MIB) == (pod.qos_class, pod.memory_request)
+
+
+def test_limits_of_huge_pages_count_as_the_pods_where_only_containers_have_them() -> None:
+    """The API server sets them as the pod's, and then the containers' requests are the pod's too."""
+    container = raw_container("a", {"cpu": "1", "memory": "1Gi"}, {"hugepages-2Mi": "4Mi"})
+
+    assert QOSClass.BEST_EFFORT is pod_of(resources={"requests": {"cpu": "0"}}, containers=[asking("a", 1)]).qos_class
+    assert QOSClass.BURSTABLE is pod_of(resources={"requests": {"memory": "0"}}, containers=[container]).qos_class
 
 
 def test_the_status_has_the_last_word_on_the_qos_class() -> None:
@@ -117,6 +137,11 @@ def test_the_memory_request_is_what_the_scheduler_counts(expected: int, spec: di
     assert expected * MIB == pod_of(**spec).memory_request
 
 
+def test_a_memory_request_is_at_most_what_the_map_can_hold() -> None:
+    """Two containers that ask for more than anything has are no more than one of them."""
+    assert 2**63 - 1 == pod_of(containers=[raw_container(name, {"memory": "1e400"}) for name in "ab"]).memory_request
+
+
 def test_part_of_a_byte_is_a_byte() -> None:
     """Kubernetes rounds a quantity up when it takes its integer value."""
     assert 129 == pod_of(containers=[raw_container("a", {"memory": "128500m"})]).memory_request
@@ -141,17 +166,41 @@ def test_part_of_a_byte_is_a_byte() -> None:
         ("+.5", Fraction(1, 2)),
         ("5.", 5),
         ("-1", -1),
+        ("1e000", 1),
+        ("1e009", 10**9),
+        ("1e400", 2**63 - 1),
+        ("-1e400", 1 - 2**63),
+        ("9Ei", 2**63 - 1),
+        ("9" * 5000, 2**63 - 1),
+        ("1" + "0" * 5000 + "e-5000", 1),
+        ("2e2147483647", 2**63 - 1),
+        ("1e-2147483647", Fraction(1, 10**9)),
+        ("0.1n", Fraction(1, 10**9)),
+        ("1e4294967296", 1),
+        (".", 0),
+        ("+", 0),
+        ("Mi", 0),
+        ("e5", 0),
     ],
 )
 def test_quantities_are_read_exactly(text: str, expected: Fraction | int) -> None:
-    """Decimal and binary units, exponents and fractions."""
+    """Decimal and binary units, exponents and fractions, as upstream's ParseQuantity; at most 2^63-1."""
     assert expected == parse_quantity(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["", ".", "Mi", "1 Mi", "1mi", "1K", "1Kib", "0x10", "1e", "1e999999999", "1Mi\n", "\u0661"]
+    "text",
+    ["", "1 Mi", " 1", "1mi", "1K", "1Kib", "0x10", "1e", "1e+", "1e1.5", f"1e{2**63}", "1Mi\n", "\u0661", "1_0"],
 )
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     """Nothing is read halfway."""
     with pytest.raises(ValueError, match="is no quantity"):
         parse_quantity(text)
+
+
+def test_a_quantity_as_large_as_an_object_can_be_is_no_trouble() -> None:
+    """The API server takes objects of 1.5 MB; a message has only the beginning of what is none."""
+    assert 2**63 - 1 == parse_quantity("9" * 1_500_000)
+    assert Fraction(1, 10**9) == parse_quantity(f".{'0' * 1_500_000}1")
+    with pytest.raises(ValueError, match=r"^'9{40}\.\.\.' is no quantity$"):
+        parse_quantity("9" * 1_500_000 + "Q")

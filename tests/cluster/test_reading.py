@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files and quantities are read as Kubernetes reads them; what is read otherwise is listed here, with its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+import yaml
+
+from oompolicy.dialect import parse_documents
+from oompolicy.quantity import MAX_QUANTITY, read_quantity
+from tests.cluster.errors import BinariesError
+from tests.cluster.reading import PROGRAM, Readings, read_by_kubernetes
+from tests.cluster.readings import quantities, texts
+
+REFUSED = {
+    r"is given twice": "kubectl takes one of the values, and says nothing of the other",
+    r"the key .* must be a string; put it in quotes": "kubectl writes a float otherwise: the key 1.10 becomes 1.1",
+    r"a key must be a string": "a key with a tag, or one that is no scalar; no object has either",
+    r"constructor for the tag|expected a scalar node": "kubectl takes no notice of most tags; no object has any",
+    r"did not find expected <document start>": "kubectl drops what follows the first document, and says nothing",
+    r"mapping values are not allowed|did not find expected whitespace": "the same, and a tag that ends nowhere",
+    r"did not find expected node content": "'...' alone; libyaml expects a document before it",
+    r"found unexpected ':'": "[a:] is a list of the string 'a:' to kubectl; libyaml wants quotes",
+    r"is nested too deeply": "more than 200 levels; libyaml would end the process with 10,000",
+}
+"""What is said of a text that kubectl reads -> why it is refused all the same."""
+
+ACCEPTED = {
+    r"\\/": "JSON's escape \\/ within YAML, which libyaml knows and kubectl does not",
+    r'^\{("a":1|"b": \[1,2\])?\}\s?.{1,3}$': "kubectl gives up on YAML of less than four bytes behind a JSON object",
+}
+"""What a text that kubectl refuses looks like -> why it is read. None of them has another meaning to kubectl."""
+
+
+@pytest.fixture(scope="module")
+def kubernetes() -> Readings:
+    """A developer's machine may lack what the build needs; CI may not."""
+    try:
+        PROGRAM.ensure()
+    except BinariesError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"nothing to compare with: {error}")
+    return read_by_kubernetes(texts(), [json.dumps(text, ensure_ascii=False) for text in quantities()])
+
+
+def ours(text: str) -> object:
+    """The documents, or the sentence that refuses them."""
+    try:
+        return parse_documents(text)
+    except (yaml.YAMLError, ValueError) as error:
+        return str(error)
+
+
+def same(first: object, second: object) -> bool:
+    """As JSON: Python has True equal to 1. Kubernetes has a float where an integer has more than 64 bits."""
+    return json.dumps(first, sort_keys=True) == json.dumps(
+        json.loads(json.dumps(second), parse_int=_number), sort_keys=True
+    )
+
+
+def _number(digits: str) -> float:
+    return int(digits) if -(2**63) <= int(digits) < 2**63 else float(digits)
+
+
+def test_a_text_is_read_as_kubectl_reads_it_or_the_difference_is_listed(kubernetes: Readings) -> None:
+    """And each entry of the lists is needed."""
+    needed = set()
+    for text, theirs in zip(texts(), kubernetes.texts, strict=True):
+        said = ours(text)
+        if (isinstance(said, str) and theirs is None) or (theirs is not None and same(said, theirs)):
+            continue
+        reasons, where = (REFUSED, said) if isinstance(said, str) else (ACCEPTED, text)
+        assert isinstance(said, str) or theirs is None, f"{text!r} is {said} to us, {theirs} to kubectl"
+        listed = [pattern for pattern in reasons if re.search(pattern, str(where))]
+        assert listed, f"{text!r} is {said} to us, {theirs} to kubectl"
+        needed.update(listed)
+
+    assert {*REFUSED, *ACCEPTED} == needed
+
+
+def test_a_quantity_is_read_as_kubernetes_reads_it(kubernetes: Readings) -> None:
+    """With the space around it; at most 2^63-1, which is as far as a request of bytes can count."""
+    differing = {}
+    for text, theirs in zip(quantities(), kubernetes.quantities, strict=True):
+        bounded = None if theirs is None else Fraction(max(Decimal(-MAX_QUANTITY), min(Decimal(MAX_QUANTITY), theirs)))
+        try:
+            said = read_quantity(text)
+        except ValueError:
+            said = None
+        if said != bounded:
+            differing[text] = said, theirs
+
+    assert {} == differing
