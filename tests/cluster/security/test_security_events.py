@@ -63,7 +63,7 @@ def path_of(body: dict[str, Any]) -> str:
         {"regarding": node("guarded-a"), "metadata": {"name": "", "namespace": "default"}},
         {"related": {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMPolicy", "name": "databases"}},
     ],
-    ids=["victim", "annotation", "host process", "policy"],
+    ids=["victim", "annotation", "field", "host process", "policy"],
 )
 def test_an_agent_writes_the_events_that_it_has_to(
     agent: Connection, admin: Connection, name: str, fields: dict[str, Any]
