@@ -259,7 +259,11 @@ static struct entry {
  */
 static int find_function(const char *symbol, unsigned long *address)
 {
-	struct kprobe probe = { .symbol_name = symbol };
+	/*
+	 * Never armed: where ftrace has broken down, an armed probe cannot be
+	 * taken back, and this one is on the stack.
+	 */
+	struct kprobe probe = { .symbol_name = symbol, .flags = KPROBE_FLAG_DISABLED };
 	int err = register_kprobe(&probe);
 
 	if (err)
