@@ -178,7 +178,7 @@ def _least(
     if winner is None or winner.uid == winner.cgroup_uid or (alone and _certain(winner, cgroup)):
         return assignment
     rivals = [assigned[pod.uid].priority for pod in verdict.rivals if pod.uid in assigned]
-    least = max([defaults.of(cgroup.qos if cgroup else winner.qos_class), *rivals])
+    least = max([defaults.node_critical, *rivals])
     containers = tuple(
         replace(each, priority=least, reason=_UNTIL_PROVEN) if each.priority < least else each
         for each in assignment.containers

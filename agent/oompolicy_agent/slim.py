@@ -52,15 +52,11 @@ def _all(labels: Labels) -> Labels:
 def slim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[str, Any]:
     """What is needed of one OOMPolicy, Namespace or Pod; `kept_labels` says which labels of a pod.
 
-    Of a pod that is not of the right types all is kept, for parsing to say what is wrong. Such a pod comes from a file:
-    the API server has read each pod into its own types.
+    A value of the wrong type is left out, or kept so that parsing reports it.
     """
     short = _only(raw, ("apiVersion", "kind"))
     if raw["kind"] == "Pod":
-        try:
-            return short | _pod(raw, kept_labels)
-        except (AttributeError, KeyError, TypeError):
-            return short | _only(raw, ("metadata", "spec", "status"))
+        return short | _pod(raw, kept_labels)
     short["metadata"] = _only(raw["metadata"], (*_METADATA, "labels"))
     if "spec" in raw and raw["kind"] == "OOMPolicy":
         short["spec"] = raw["spec"]
@@ -68,14 +64,14 @@ def slim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[s
 
 
 def _pod(raw: _Object, kept_labels: Callable[[Labels], Labels]) -> dict[str, Any]:
-    spec, status = raw.get("spec") or {}, _pod_status(raw.get("status") or {})
-    every = raw["metadata"].get("annotations") or {}
-    containers = [container["name"] for key in _CONTAINERS for container in spec.get(key) or ()]
+    spec, status = _object(raw.get("spec")), _pod_status(_object(raw.get("status")))
+    every = _object(raw["metadata"].get("annotations"))
+    containers = [_name(container) for key in _CONTAINERS for container in _objects(spec.get(key))]
     asked = islice((name for name in containers if f"{CONTAINER_ANNOTATION}{name}" in every), MANY_CONTAINERS)
     # Without a class in the status, it follows from what all containers ask for.
     needed = {*_that_ran(status), *asked} if status.get("qosClass") else {*containers}
     short_spec = _pod_spec(spec, needed)
-    kept = [container["name"] for key in _CONTAINERS for container in short_spec.get(key, ())]
+    kept = [_name(container) for key in _CONTAINERS for container in short_spec.get(key, ())]
     origin = _only(raw["metadata"], _ORIGIN) if MIRROR in every else {}
     metadata = _only(raw["metadata"], _METADATA) | origin | _annotations(every, kept, containers)
     if labels := raw["metadata"].get("labels"):
@@ -83,14 +79,14 @@ def _pod(raw: _Object, kept_labels: Callable[[Labels], Labels]) -> dict[str, Any
     return {"metadata": metadata, "spec": short_spec, "status": status}
 
 
-def _annotations(every: Mapping[str, str], kept: Iterable[str], containers: Iterable[str]) -> dict[str, Any]:
+def _annotations(every: _Object, kept: Iterable[str], containers: Iterable[str]) -> dict[str, Any]:
     """Of ours those that may be obeyed, the most important others, and the number of all further ones."""
     obeyed = {MIRROR, POD_ANNOTATION, *(f"{CONTAINER_ANNOTATION}{name}" for name in kept)}
     known = {*obeyed, *(f"{CONTAINER_ANNOTATION}{name}" for name in containers)}
     odd = [key for key in every if key.startswith(PREFIX) and key not in known]
     described = heapq.nsmallest(MAX_REFUSALS, odd, key=importance)
-    short = {key: clip(text, _VALUE) for key, text in every.items() if key in obeyed}
-    short |= {key: clip(every[key], _VALUE) for key in described}
+    short = {key: _clipped(text) for key, text in every.items() if key in obeyed}
+    short |= {key: _clipped(every[key]) for key in described}
     left_out = len(odd) - len(described)
     return ({"annotations": short} if short else {}) | ({LEFT_OUT: left_out} if left_out else {})
 
@@ -99,43 +95,43 @@ def _pod_spec(raw: _Object, needed: set[str]) -> dict[str, Any]:
     short = _only(raw, _POD_SPEC) | _resources(raw)
     if raw.get("overhead"):
         short["overhead"] = _amounts(raw["overhead"])
-    return short | {key: _containers(raw[key], needed) for key in _CONTAINERS if raw.get(key)}
+    return short | {key: _containers(_objects(raw[key]), needed) for key in _CONTAINERS if raw.get(key)}
 
 
 def _containers(raw: list[_Object], needed: set[str]) -> list[dict[str, Any]]:
     """Those that matter: one that never ran has no process and no cgroup."""
-    kept = [each for number, each in enumerate(raw) if number < MANY_CONTAINERS or each["name"] in needed]
+    kept = [each for number, each in enumerate(raw) if number < MANY_CONTAINERS or _name(each) in needed]
     return [_only(each, ("name", "restartPolicy")) | _resources(each) for each in kept]
 
 
 def _resources(raw: _Object) -> dict[str, Any]:
     every = raw.get("resources")
-    if every is None:
-        return {}
+    if not isinstance(every, Mapping):
+        return _only(raw, ("resources",))
     return {"resources": {key: _amounts(every[key]) for key in ("requests", "limits") if every.get(key)}}
 
 
-def _amounts(raw: _Object) -> dict[str, Any]:
+def _amounts(raw: object) -> object:
     """CPU, memory and huge pages. Of extended resources anyone may make up thousands."""
+    if not isinstance(raw, Mapping):
+        return raw
     huge = sorted(name for name in raw if name.startswith("hugepages-"))[:_HUGE_PAGES]
     return _only(raw, ("cpu", "memory", *huge))
 
 
 def _pod_status(raw: _Object) -> dict[str, Any]:
     """Of container statuses those with an id. A container that never ran has none."""
-    statuses = {key: [_container_status(each) for each in raw.get(key) or ()] for key in _STATUSES}
+    statuses = {key: [_container_status(each) for each in _objects(raw.get(key))] for key in _STATUSES}
     ran = {key: [each for each in found if _IDS & set(each)] for key, found in statuses.items()}
     return _only(raw, ("phase", "qosClass")) | {key: found for key, found in ran.items() if found}
 
 
 def _that_ran(short: _Object) -> set[str]:
-    return {each["name"] for key in _STATUSES for each in short.get(key, ())}
+    return {_name(each) for key in _STATUSES for each in short.get(key, ())}
 
 
 def _container_status(raw: _Object) -> dict[str, Any]:
-    last: Any = raw
-    for key in ("lastState", "terminated", "containerID"):
-        last = last.get(key) if isinstance(last, Mapping) else None
+    last = _object(_object(raw.get("lastState")).get("terminated")).get("containerID")
     state = raw.get("state")
     running = isinstance(state, Mapping) and state.get("running") is not None
     return (
@@ -147,3 +143,20 @@ def _container_status(raw: _Object) -> dict[str, Any]:
 
 def _only(raw: _Object, keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: raw[key] for key in keys if raw.get(key) is not None}
+
+
+def _object(value: object) -> _Object:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: object) -> list[_Object]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def _name(raw: _Object) -> str:
+    name = raw.get("name")
+    return name if isinstance(name, str) else ""
+
+
+def _clipped(text: object) -> object:
+    return clip(text, _VALUE) if isinstance(text, str) else text

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +13,7 @@ from oompolicy_agent.slim import slim
 from oompolicy_agent.source import FORMER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from oompolicy.labels import AskedLabels
     from oompolicy_agent.api.wake import Wake
@@ -39,15 +38,10 @@ def keep_as(api_version: str, kind: str, asked: AskedLabels) -> Callable[[dict[s
 
     def keep(raw: dict[str, Any]) -> Slim:
         short = slim({**raw, "apiVersion": api_version, "kind": kind}, asked.kept)
-        finished = kind == "Pod" and _phase(short.get("status")) in FINISHED
+        finished = kind == "Pod" and str(short["status"].get("phase")) in FINISHED
         return Slim(short["metadata"]["name"], json.dumps(short, ensure_ascii=False, separators=(",", ":")), finished)
 
     return keep
-
-
-def _phase(status: object) -> str:
-    phase = status.get("phase") if isinstance(status, Mapping) else None
-    return phase if isinstance(phase, str) else ""
 
 
 class Collected:

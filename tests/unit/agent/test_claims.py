@@ -117,7 +117,7 @@ def test_a_forged_pod_that_is_there_first_lowers_nothing() -> None:
     """Until the kubelet has written the status of the right one, nobody can tell them apart."""
     forged, right = mirror(), mirror("static", created=LATE)
 
-    assert (["x"], 500) == outcome([forged])
+    assert (["x"], 1000) == outcome([forged])
     assert (["x"], 1000) == outcome([forged, right])
     assert (["static"], 1000) == outcome([forged, mirror("static", created=LATE, running=True)])
 
