@@ -40,8 +40,8 @@ char LICENSE[] SEC("license") = "GPL";
 /*
  * Pods and containers are above this level on any node, also on one that is
  * itself a container. A cgroup below it has an entry of its own, or that of
- * its nearest ancestor from this level upwards: whoever nests more cgroups
- * gains nothing by it, and costs no more than these steps.
+ * its nearest ancestor from this level upwards. A container that nests more
+ * cgroups gains nothing by it, and costs no more than these steps.
  */
 #define DEEPEST_INHERITED	31
 #define MAX_THREADS		64
