@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 FIRST, LAST = "a-tenant", "z-tenant"
 APP: Final = "ab" * 32
 REQUESTS: Final = {"memory": "1Mi"}
+CRITICAL: Final = "system-node-critical"
 MIRROR: Final = "kubernetes.io/config.mirror"
 HASHES: Final = ("d41d8cd98f00b204e9800998ecf8427e", "9e107d9d372bb6826bd81d3542a419d6")
 
 
 @pytest.fixture
 def claims(agent: RunningAgent, api: Api, team: str) -> Claims:
-    """Pods of `app: web` have 900, those of a tenant 10."""
+    """Pods of `app: web` have 900 and those of a tenant 10, also those of the class that a policy has to name."""
     for namespace in (FIRST, LAST):
         api.namespace(namespace)
     api.create(policy("web", 900))
     api.create(policy("evil", 10, match={"podSelector": {"matchLabels": {"app": "evil"}}}))
+    for name, label, priority in (("web-static", "web", 900), ("evil-static", "evil", 10)):
+        match = {"podSelector": {"matchLabels": {"app": label}}, "priorityClassNames": [CRITICAL]}
+        api.create(policy(name, priority, match=match))
     agent.start()
     return Claims(agent, api, team)
 
@@ -49,7 +53,7 @@ class Claims:
         node = self.api.get("Node", self.agent.node)
         reference = {"apiVersion": "v1", "kind": "Node", "name": self.agent.node, "controller": True}
         made["metadata"]["ownerReferences"] = [reference | {"uid": node["metadata"]["uid"]}] if owner else []
-        made["spec"]["automountServiceAccountToken"] = False
+        made["spec"] |= {"automountServiceAccountToken": False, "priorityClassName": CRITICAL}
         return self.api.create(made)
 
     def forge(self, namespace: str, name: str, uid: str, *, owner: bool) -> None:
@@ -97,12 +101,12 @@ def test_a_static_pod_keeps_its_cgroup_whoever_names_its_hash(agent: RunningAgen
     claims.forge(FIRST, "bare", HASHES[0], owner=False)
     claims.forge(LAST, "owned", HASHES[0], owner=True)
     claims.mirror(FIRST, "early", HASHES[1], "evil")
-    reaches(agent, after.rpartition("/")[0], 500)
+    reaches(agent, after.rpartition("/")[0], 1000)
     api.run(claims.mirror(claims.team, "after-node-1", HASHES[1], "web"), {"app": APP})
     reaches(agent, after, 900)
 
     assert {900} == set(agent.priorities(before))
-    assert min(agent.priorities(after.rpartition("/")[0])) == 500
+    assert 900 == min(agent.priorities(after.rpartition("/")[0]))
     assert {(claims.team, "before-node-1"), (claims.team, "after-node-1")} == set(map(claims.victim, (before, after)))
 
 
