@@ -39,7 +39,7 @@ def exclusive(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     try:
         taken = until(lambda: _take(folder, held), patience)
     except OSError as error:
-        log.info("%s cannot be locked: %s", folder, error.strerror)
+        log.debug("%s cannot be locked: %s", folder, error.strerror)
         taken = True
     if not taken:
         raise LoaderError(f"another loader is at work: it has held {folder} for {patience:.0f} s")
