@@ -79,14 +79,17 @@ def test_order_of_the_scan_does_not_matter(pod: Pod, policy: Policy) -> None:
 
 
 def test_next_victim_is_the_next_in_order(pod: Pod, policy: Policy) -> None:
-    """OOM after OOM takes the priorities from the lowest upwards."""
+    """OOM after OOM takes the priorities from the lowest upwards.
+
+    The trigger has the host's priority, so it may die with the last, before the memory of that one is free.
+    """
     hogs = [pod.hog(f"c{priority}", 10) for priority in (400, 200, 300)]
     policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, (400, 200, 300), strict=True)})
     died = []
     while pod.hogs:
         died += pod.run_out_of_memory()
 
-    assert [hogs[1], hogs[2], hogs[0]] == died
+    assert [hogs[1], hogs[2], hogs[0]] == died[: len(hogs)]
 
 
 def test_process_in_a_nested_cgroup_has_its_containers_priority(pod: Pod, policy: Policy) -> None:
