@@ -64,7 +64,7 @@ class Victim:
 
 
 def identity(boot_id: str, tgid: int, start_boottime_ns: int) -> str:
-    """16 hex digits: the same for every record of the same process, whoever delivers it."""
+    """16 hex digits: the same for every record of the same process, from any version of the program."""
     return hashlib.sha256(f"{boot_id}:{tgid}:{start_boottime_ns}".encode()).hexdigest()[:16]
 
 

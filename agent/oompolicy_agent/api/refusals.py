@@ -2,8 +2,8 @@
 """Reports to a pod's owner which annotations are refused, and which fields of the pod cannot be read.
 
 There is one Event per change, also across restarts.
-The node's Events go to namespaces in turns: somebody with many refused annotations does not keep the others from
-being told of theirs.
+The node's Events go to namespaces in turns: a namespace with many refused annotations does not delay the Events of
+the others.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _held(assignment: Assignment, before: _Holding | None) -> _Holding:
 
 
 def name_of(assignment: Assignment, refusal: Refusal | Unread) -> str:
-    """The same for the same pod, annotation or field, value and message."""
+    """Name the Event: the same name for the same pod, annotation or field, value and message."""
     where = (refusal.annotation, refusal.value) if isinstance(refusal, Refusal) else (refusal.field,)
     said = "\0".join((assignment.pod_uid, *where, refusal.message))
     return named_for(assignment.pod_name, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16])
