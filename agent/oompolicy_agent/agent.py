@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from oompolicy_agent import attach, status
 from oompolicy_agent.claims import Settled, settle
 from oompolicy_agent.desired import FINISHED, Desired, desired, kept, unclaimed
-from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.index import Index, Owners
 from oompolicy_agent.keeper import Keeper
 from oompolicy_agent.kernel import Kernel
+from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.spool import Spool
 from oompolicy_agent.strays import Strays, sentence
@@ -22,8 +22,8 @@ from oompolicy_agent.treewatch import TreeWatch
 if TYPE_CHECKING:
     from oompolicy.model import Pod
     from oompolicy_agent.cgroups import Tree
-    from oompolicy_agent.loop import Loop
     from oompolicy_agent.outside import Outside
+    from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.tally import Tally

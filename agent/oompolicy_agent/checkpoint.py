@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from oompolicy_agent.files import write_atomic
-from oompolicy_agent.text import utf8
+from oompolicy_agent.plumbing.files import write_atomic
+from oompolicy_agent.plumbing.text import utf8
 
 VERSION: Final = 1
 

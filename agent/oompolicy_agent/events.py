@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.model import API_VERSION
 from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.plumbing.text import clip, clip_start, fit_bytes, printable
 from oompolicy_agent.reasons import EventReason
-from oompolicy_agent.text import clip, clip_start, fit_bytes, printable
 from oompolicy_agent.victimrecord import identity
 from oompolicy_agent.victims import SANDBOX_SCORE_ADJ
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.known import Fingerprint, Known, decide, fingerprint, restored
 from oompolicy_agent.manifestfolder import ManifestFolder
-from oompolicy_agent.memory import give_back
+from oompolicy_agent.plumbing.folderwatch import FolderWatch
+from oompolicy_agent.plumbing.memory import give_back
 from oompolicy_agent.source import Former
 
 if TYPE_CHECKING:

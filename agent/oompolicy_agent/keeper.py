@@ -10,8 +10,8 @@ from oompolicy_agent import checkpoint
 
 if TYPE_CHECKING:
     from oompolicy_agent.index import Index
-    from oompolicy_agent.loop import Loop
     from oompolicy_agent.outside import Outside
+    from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.spool import Spool

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from oompolicy_agent.desired import Value
     from oompolicy_agent.layout import Stat
-    from oompolicy_agent.loop import Loop
+    from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
 

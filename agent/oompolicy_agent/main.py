@@ -17,8 +17,8 @@ from oompolicy_agent import btf, settings, status
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.bpf import libbpf
 from oompolicy_agent.checkpoint import boot_id
-from oompolicy_agent.loop import Loop
 from oompolicy_agent.outside import Folder
+from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.problems import Problems
 from oompolicy_agent.tally import Tally
 

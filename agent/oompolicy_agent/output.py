@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from oompolicy_agent.text import utf8
+from oompolicy_agent.plumbing.text import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

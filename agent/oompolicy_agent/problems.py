@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.text import utf8
+from oompolicy_agent.plumbing.text import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ from oompolicy.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION, PREFIX, 
 from oompolicy.mirror import MIRROR
 from oompolicy.model import MAX_REFUSALS
 from oompolicy.podspec import LEFT_OUT
-from oompolicy_agent.text import clip
+from oompolicy_agent.plumbing.text import clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -23,8 +23,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.files import sync_folder, write_synced
 from oompolicy_agent.losses import Losses
+from oompolicy_agent.plumbing.files import sync_folder, write_synced
 from oompolicy_agent.shares import UNKNOWN, Shares
 from oompolicy_agent.spooled import Spooled, decode, encode, group_of, realtime_offset_ns
 from oompolicy_agent.victimrecord import identity, record_of, says_more

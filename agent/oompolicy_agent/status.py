@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy_agent.attach import ENFORCING
 from oompolicy_agent.desired import FINISHED
-from oompolicy_agent.files import write_atomic
 from oompolicy_agent.layout import Stat
+from oompolicy_agent.plumbing.files import write_atomic
+from oompolicy_agent.plumbing.text import utf8
+from oompolicy_agent.plumbing.turns import in_turns
 from oompolicy_agent.reasons import Reason
 from oompolicy_agent.settings import MODE
-from oompolicy_agent.text import utf8
-from oompolicy_agent.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

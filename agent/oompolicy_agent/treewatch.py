@@ -12,7 +12,7 @@ from oompolicy_agent.layout import CgroupRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oompolicy_agent.loop import Loop
+    from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
 

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 
 from oompolicy_agent.layout import LEVELS, NO_LEVEL, OldVictimRecord, VictimFlag, VictimRecord
-from oompolicy_agent.text import printable
+from oompolicy_agent.plumbing.text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import post
 from oompolicy_agent.events import CONTROLLER, INSTANCE_LENGTH, NOTE_BYTES, micro_time, named_for
+from oompolicy_agent.plumbing.text import clip, fit_bytes, printable
+from oompolicy_agent.plumbing.turns import in_turns
 from oompolicy_agent.reasons import EventReason
-from oompolicy_agent.text import clip, fit_bytes, printable
-from oompolicy_agent.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

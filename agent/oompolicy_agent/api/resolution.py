@@ -11,7 +11,7 @@ from oompolicy.policyhash import policy_hash
 from oompolicy.problems import Problem
 from oompolicy.resolve import Resolver
 from oompolicy_agent.known import Known
-from oompolicy_agent.text import clip
+from oompolicy_agent.plumbing.text import clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

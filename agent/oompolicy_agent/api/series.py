@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.files import write_atomic
+from oompolicy_agent.plumbing.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from oompolicy_agent.api.resolution import Resolution, readable
 from oompolicy_agent.api.silence import Failing, Silence
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.known import Known, restored
-from oompolicy_agent.memory import give_back
+from oompolicy_agent.plumbing.memory import give_back
 from oompolicy_agent.source import Former
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.layout import CgroupChange, CgroupRecord, Stat
-from oompolicy_agent.loop import Loop
 from oompolicy_agent.outside import Folder
+from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.tally import Tally

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy_agent import manifestfolder
-from oompolicy_agent.folder import FolderWatch
 from oompolicy_agent.foldersource import FolderSource
-from oompolicy_agent.inotify import Q_OVERFLOW, Change, Inotify
 from oompolicy_agent.known import decide
 from oompolicy_agent.manifestfolder import ManifestFolder
+from oompolicy_agent.plumbing.folderwatch import FolderWatch
+from oompolicy_agent.plumbing.inotify import Q_OVERFLOW, Change, Inotify
 from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
 from tests.unit.agent.fakes import raw_pod, raw_policy

@@ -10,7 +10,7 @@ import pytest
 
 from oompolicy_agent.announced import Announced
 from oompolicy_agent.layout import CgroupChange, CgroupRecord
-from oompolicy_agent.loop import Loop
+from oompolicy_agent.plumbing.loop import Loop
 from tests.unit.agent.fakes import APP, SYSTEMD, id_of, make, tree_of
 
 if TYPE_CHECKING:

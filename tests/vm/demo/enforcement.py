@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from oompolicy import cli
-from oompolicy_agent import inotify
+from oompolicy_agent.plumbing import inotify
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ import errno
 import select
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent import inotify
-from oompolicy_agent.inotify import Inotify
+from oompolicy_agent.plumbing import inotify
+from oompolicy_agent.plumbing.inotify import Inotify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

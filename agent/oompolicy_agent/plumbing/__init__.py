@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Event loop, file notifications, files and text.
+
+Here belongs code that any long-running Linux program could use.
+Here does not belong anything that knows an OOM, a pod or a cgroup.
+"""
