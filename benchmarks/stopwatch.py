@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from oompolicy_agent.bpf import RingBuffer
+from oompolicy_agent.kernel.maps import RingBuffer
 
 BPFFS: Final = Path("/sys/fs/bpf/benchmark")
 OBJECTS: Final = Path(__file__).parents[1] / "build/benchmarks"

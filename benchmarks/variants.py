@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.samples import Answers
 from benchmarks.stopwatch import load, unload
-from oompolicy_agent.bpf import Map, PerCPUCounters, PriorityMap, libbpf
-from oompolicy_agent.layout import Stat
+from oompolicy_agent.kernel.layout import Stat
+from oompolicy_agent.kernel.maps import Map, PerCPUCounters, PriorityMap, libbpf
 from tests.node import policy
 
 if TYPE_CHECKING:

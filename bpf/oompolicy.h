@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Map values and ring-buffer records: the contract between the BPF program
- * and user space. The only copy: agent/oompolicy_agent/layout.py states the
+ * and user space. The only copy: agent/oompolicy_agent/kernel/layout.py states the
  * same in ctypes and is compared with this file's BTF by a unit test and at
  * the start of loader and agent.
  *

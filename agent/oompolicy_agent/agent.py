@@ -7,12 +7,13 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from oompolicy_agent import attach, status
+from oompolicy_agent import status
 from oompolicy_agent.claims import Settled, settle
 from oompolicy_agent.desired import FINISHED, Desired, desired, kept, unclaimed
 from oompolicy_agent.index import Index, Owners
 from oompolicy_agent.keeper import Keeper
-from oompolicy_agent.kernel import Kernel
+from oompolicy_agent.kernel import attachment
+from oompolicy_agent.mapping.pinnedmap import Kernel
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.spool import Spool
@@ -59,7 +60,7 @@ class Agent:
         self._settled, self._desired = Settled(), Desired()
         self._strays = Strays(settings.strays_after)
         self._not_mapped: tuple[Pod, ...] = ()
-        self._attachment = attach.look(settings.run_dir, settings.bpffs, boot_id)
+        self._attachment = attachment.look(settings.run_dir, settings.bpffs, boot_id)
         self._status: dict[str, Any] = {}
         self._keeper = Keeper(
             settings=settings,
@@ -143,7 +144,7 @@ class Agent:
             self._loop.after(self._settings.settle, "full check", self.full_check)
 
     def _look_at_node(self) -> None:
-        self._attachment = attach.look(self._settings.run_dir, self._settings.bpffs, self._boot_id)
+        self._attachment = attachment.look(self._settings.run_dir, self._settings.bpffs, self._boot_id)
         self.problems.set("attach", self._attachment.problem)
         self.problems.set("kernel", *status.warnings(self._attachment, self._kernel.counters()))
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.layout import CgroupChange
+from oompolicy_agent.kernel.layout import CgroupChange
 
 if TYPE_CHECKING:
     from oompolicy_agent.cgroups import Tree
-    from oompolicy_agent.layout import CgroupRecord
+    from oompolicy_agent.kernel.layout import CgroupRecord
 
 _TRIES: Final = 4
 

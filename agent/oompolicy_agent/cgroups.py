@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.layout import LEVELS
+from oompolicy_agent.kernel.layout import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.model import API_VERSION
-from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.plumbing.text import clip, clip_start, fit_bytes, printable
 from oompolicy_agent.reasons import EventReason
 from oompolicy_agent.victimrecord import identity

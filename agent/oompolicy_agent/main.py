@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent import btf, settings, status
+from oompolicy_agent import settings, status
 from oompolicy_agent.agent import Agent
-from oompolicy_agent.bpf import libbpf
 from oompolicy_agent.checkpoint import boot_id
+from oompolicy_agent.kernel import btf
+from oompolicy_agent.kernel.maps import libbpf
 from oompolicy_agent.outside import Folder
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.problems import Problems

@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import CollectorRegistry
 
 from oompolicy_agent.desired import FINISHED
-from oompolicy_agent.layout import Stat
+from oompolicy_agent.kernel.layout import Stat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.attach import ENFORCING
 from oompolicy_agent.desired import FINISHED
-from oompolicy_agent.layout import Stat
+from oompolicy_agent.kernel.attachment import ENFORCING
+from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.plumbing.files import write_atomic
 from oompolicy_agent.plumbing.text import utf8
 from oompolicy_agent.plumbing.turns import in_turns
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.model import Assignment, Pod, Refusal
-    from oompolicy_agent.attach import Attachment
+    from oompolicy_agent.kernel.attachment import Attachment
     from oompolicy_agent.reasons import Area
 
 LAST_VICTIMS: Final = 10

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from oompolicy_agent.announced import Announced
 from oompolicy_agent.cgroups import NotCgroup2Error, Tree, scan
-from oompolicy_agent.layout import CgroupRecord
+from oompolicy_agent.kernel.layout import CgroupRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

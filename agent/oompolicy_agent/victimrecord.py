@@ -7,7 +7,7 @@ import ctypes
 import hashlib
 from dataclasses import dataclass
 
-from oompolicy_agent.layout import LEVELS, NO_LEVEL, OldVictimRecord, VictimFlag, VictimRecord
+from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, OldVictimRecord, VictimFlag, VictimRecord
 from oompolicy_agent.plumbing.text import printable
 
 

@@ -11,7 +11,7 @@ from oompolicy.model import QOSClass
 from oompolicy_agent.cgroups import parse_outside, parse_path
 from oompolicy_agent.claims import by_cgroup
 from oompolicy_agent.index import Owner, container_owner, pod_owner
-from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.kernel.layout import VictimFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -11,8 +11,8 @@ import yaml
 
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError
-from oompolicy_agent.attach import Attachment
-from oompolicy_agent.layout import Stat
+from oompolicy_agent.kernel.attachment import Attachment
+from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.status import View, build
 from tests.cluster.errors import KubectlError
 from tests.cluster.objects import location

@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.bpf import PriorityMap
+from oompolicy_agent.kernel.maps import PriorityMap
 from tests.node.hog import Hog
 from tests.node.kubelet import Kubelet, Pod
 from tests.node.policy import BPFFS

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.bpf import PerCPUCounters, PriorityMap, RingBuffer
-from oompolicy_agent.layout import Stat, VictimFlag, VictimRecord
+from oompolicy_agent.kernel.layout import Stat, VictimFlag, VictimRecord
+from oompolicy_agent.kernel.maps import PerCPUCounters, PriorityMap, RingBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.layout import Stat
+from oompolicy_agent.kernel.layout import Stat
 from tests.node.hog import Hog, KernelLog, oom_kills
 from tests.node.policy import victims
 from tests.node.running_agent import wait_until

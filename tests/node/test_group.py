@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.kernel.layout import VictimFlag
 from tests.node.policy import flags, victims
 from tests.node.running_agent import wait_until
 from tests.node.test_order import cgroup_of

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.bpf import RingBuffer
-from oompolicy_agent.layout import MAX_ENTRIES, CgroupChange, CgroupRecord, Stat
+from oompolicy_agent.kernel.layout import MAX_ENTRIES, CgroupChange, CgroupRecord, Stat
+from oompolicy_agent.kernel.maps import RingBuffer
 from tests.node.policy import BPFFS
 from tests.node.test_order import cgroup_of
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.kernel.layout import VictimFlag
 from tests.node.hog import KernelLog
 from tests.node.policy import flags
 

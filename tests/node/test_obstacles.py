@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from oompolicy_agent.attach import look
 from oompolicy_agent.checkpoint import boot_id
-from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.kernel.attachment import look
+from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.loader import generation, objectfile
 from oompolicy_agent.spool import Spool
 from oompolicy_agent.victimrecord import record_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.layout import Stat
+from oompolicy_agent.kernel.layout import Stat
 from tests.node.hog import KernelLog, run_out_of_memory
 from tests.node.test_order import cgroup_of
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.layout import NO_LEVEL, Stat, VictimFlag
+from oompolicy_agent.kernel.layout import NO_LEVEL, Stat, VictimFlag
 from tests.node.hog import KernelLog, oom_kills, run_out_of_memory
 from tests.node.policy import STOCK, flags, victims
 from tests.node.running_agent import wait_until

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.kernel.layout import VictimFlag
 from tests.node import policy as attached
 from tests.node.policy import MODULE, STOCK, flags
 from tests.node.test_order import cgroup_of

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.bpf import PriorityMap
+from oompolicy_agent.kernel.maps import PriorityMap
 from tests.cluster.server import Server
 from tests.cluster.waiting import eventually
 from tests.endtoend.wire import Wire, obey

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.attach import bypasses
+from oompolicy_agent.kernel.attachment import bypasses
 from oompolicy_agent.loader import handover, module, objectfile, plan, report
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
 from oompolicy_agent.loader.hook import Hook

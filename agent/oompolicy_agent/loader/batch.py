@@ -8,13 +8,13 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from oompolicy_agent.layout import Entry
+from oompolicy_agent.kernel.layout import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from oompolicy_agent.bpf import PriorityMap
     from oompolicy_agent.desired import Value
+    from oompolicy_agent.kernel.maps import PriorityMap
 
 
 class Batch(Protocol):

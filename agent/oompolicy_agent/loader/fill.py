@@ -16,12 +16,12 @@ from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent import checkpoint
-from oompolicy_agent.bpf import Map, PriorityMap, libbpf
 from oompolicy_agent.cgroups import scan
 from oompolicy_agent.claims import settle
 from oompolicy_agent.desired import desired, kept, unclaimed
 from oompolicy_agent.index import Index
-from oompolicy_agent.layout import Settings
+from oompolicy_agent.kernel.layout import Settings
+from oompolicy_agent.kernel.maps import Map, PriorityMap, libbpf
 from oompolicy_agent.loader import plain
 from oompolicy_agent.loader.errors import LoaderError
 

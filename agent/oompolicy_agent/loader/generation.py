@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.bpf import Map
+from oompolicy_agent.kernel.maps import Map
 from oompolicy_agent.loader import bpftool, pins
 from oompolicy_agent.loader.errors import LoaderError
 

@@ -8,7 +8,7 @@ import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.bpf import libbpf
+from oompolicy_agent.kernel.maps import libbpf
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from oompolicy_agent.btf import ELF, BTFError, section
+from oompolicy_agent.kernel.btf import ELF, BTFError, section
 from oompolicy_agent.loader import kernellog
 from oompolicy_agent.loader.command import run
 from oompolicy_agent.loader.errors import LoaderError

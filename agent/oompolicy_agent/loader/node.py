@@ -10,9 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from oompolicy_agent.attach import ftrace_disabled
 from oompolicy_agent.cgroups import CGROUP2_MAGIC
 from oompolicy_agent.checkpoint import boot_id
+from oompolicy_agent.kernel.attachment import ftrace_disabled
 from oompolicy_agent.loader import hook, module
 from oompolicy_agent.loader.bpftool import Tool, probe
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.bpf import MapInfo, libbpf
-from oompolicy_agent.btf import check_object
+from oompolicy_agent.kernel.btf import check_object
+from oompolicy_agent.kernel.maps import MapInfo, libbpf
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
 from oompolicy_agent.loader.pins import MAPS
 

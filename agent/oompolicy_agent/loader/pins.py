@@ -17,7 +17,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.bpf import Map, MapInfo
+from oompolicy_agent.kernel.maps import Map, MapInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

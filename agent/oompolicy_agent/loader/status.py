@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from oompolicy_agent.bpf import PriorityMap
+from oompolicy_agent.kernel.maps import PriorityMap
 from oompolicy_agent.loader import generation, module, pins, report
 
 if TYPE_CHECKING:

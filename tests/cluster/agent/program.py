@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oompolicy.kube import client
-from oompolicy_agent import cgroups, kernel, main, settings, treewatch
-from oompolicy_agent.layout import Stat, VictimRecord
+from oompolicy_agent import cgroups, main, settings, treewatch
+from oompolicy_agent.kernel.layout import Stat, VictimRecord
+from oompolicy_agent.mapping import pinnedmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +107,7 @@ def run() -> int:
     for name, file in (("SERVICE_TOKEN_FILENAME", "token"), ("SERVICE_CERT_FILENAME", "ca.crt")):
         of_pod[name] = str(FOLDER.parent / "serviceaccount" / file)
     for module, name, stand_in in (
-        (kernel, "Pins", Pins),
+        (pinnedmap, "Pins", Pins),
         (treewatch, "scan", partial(cgroups.scan, check=lambda _: True)),
     ):
         setattr(module, name, stand_in)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.model import Container, Pod, QOSClass
 from oompolicy_agent.cgroups import Tree, scan
-from oompolicy_agent.layout import LEVELS, NAME, NO_LEVEL, VictimFlag, VictimRecord
+from oompolicy_agent.kernel.layout import LEVELS, NAME, NO_LEVEL, VictimFlag, VictimRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

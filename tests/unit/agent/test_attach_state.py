@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.attach import Attachment, bypasses, ftrace_disabled, look
+from oompolicy_agent.kernel.attachment import Attachment, bypasses, ftrace_disabled, look
 from tests.unit.agent.fakes import BOOT
 
 if TYPE_CHECKING:

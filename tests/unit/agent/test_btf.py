@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.btf import BTFError, check_object, structs
-from oompolicy_agent.layout import StructLayout, describe
+from oompolicy_agent.kernel.btf import BTFError, check_object, structs
+from oompolicy_agent.kernel.layout import StructLayout, describe
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import Final
 
 import pytest
 
-from oompolicy_agent import layout
-from oompolicy_agent.layout import StructLayout, check_against_btf, describe
+from oompolicy_agent.kernel import layout
+from oompolicy_agent.kernel.layout import StructLayout, check_against_btf, describe
 
 HEADER: Final = Path(__file__).parents[3] / "bpf" / "oompolicy.h"
 

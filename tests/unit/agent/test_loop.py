@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy_agent.announced import Announced
-from oompolicy_agent.layout import CgroupChange, CgroupRecord
+from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord
 from oompolicy_agent.plumbing.loop import Loop
 from tests.unit.agent.fakes import APP, SYSTEMD, id_of, make, tree_of
 

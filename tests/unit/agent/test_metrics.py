@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.layout import Stat
+from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.metrics import Metrics
 from oompolicy_agent.outside import Following
 from oompolicy_agent.tally import Lags, Tally

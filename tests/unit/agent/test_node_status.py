@@ -14,8 +14,8 @@ import pytest
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Assignment, Refusal
 from oompolicy.resolve import resolve
-from oompolicy_agent.attach import Attachment
-from oompolicy_agent.layout import Stat
+from oompolicy_agent.kernel.attachment import Attachment
+from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.problems import SENTENCES, Problems
 from oompolicy_agent.status import LISTED, MESSAGE_LENGTH, View, build, reasons, write
 from tests.unit.agent.fakes import pod, raw_pod

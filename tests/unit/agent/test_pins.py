@@ -6,11 +6,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
-from oompolicy_agent.layout import Stat
-from oompolicy_agent.pins import Pins
+from oompolicy_agent.kernel.layout import Stat
+from oompolicy_agent.kernel.pins import Pins
 
 if TYPE_CHECKING:
-    from oompolicy_agent.bpf import PerCPUCounters
+    from oompolicy_agent.kernel.maps import PerCPUCounters
 
 
 def test_counters_that_an_older_program_lacks_are_left_out() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oompolicy_agent import spool as module
-from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.report import Report
 from oompolicy_agent.spool import MAX_EACH, MAX_REPORTED, Spool
 from oompolicy_agent.spooled import Spooled, realtime_offset_ns

@@ -16,9 +16,9 @@ from oompolicy.controller import policystatus
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
 from oompolicy.controller.policystatus import Found
 from oompolicy_agent import status
-from oompolicy_agent.attach import Attachment
 from oompolicy_agent.events import note
-from oompolicy_agent.layout import VictimFlag
+from oompolicy_agent.kernel.attachment import Attachment
+from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.loader import build, module, plan
 from oompolicy_agent.loader.bpftool import Tool
 from oompolicy_agent.loader.errors import UnsupportedError

@@ -14,7 +14,7 @@ from oompolicy.model import QOSClass
 from oompolicy_agent.cgroups import CgroupDir, PodCgroup, SliceCgroup, Tree
 from oompolicy_agent.checkpoint import Checkpoint
 from oompolicy_agent.desired import Value
-from oompolicy_agent.layout import Entry
+from oompolicy_agent.kernel.layout import Entry
 from oompolicy_agent.loader.batch import BCC, OneByOne, choose
 from oompolicy_agent.loader.fill import load_checkpoint, missing, wanted
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oompolicy_agent.bpf import MapInfo
+from oompolicy_agent.kernel.maps import MapInfo
 from oompolicy_agent.loader import pins
 from oompolicy_agent.loader.pins import Pins
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from oompolicy_agent.layout import StructLayout, check_against_btf
+from oompolicy_agent.kernel.layout import StructLayout, check_against_btf
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,14 +6,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from oompolicy_agent.kernel.pins import Pins
 from oompolicy_agent.mapsync import MapSync
-from oompolicy_agent.pins import Pins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from oompolicy_agent.desired import Value
-    from oompolicy_agent.layout import Stat
+    from oompolicy_agent.kernel.layout import Stat
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings

@@ -6,8 +6,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.bpf import PerCPUCounters, PriorityMap, RingBuffer
-from oompolicy_agent.layout import Stat
+from oompolicy_agent.kernel.layout import Stat
+from oompolicy_agent.kernel.maps import PerCPUCounters, PriorityMap, RingBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

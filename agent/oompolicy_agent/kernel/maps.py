@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from oompolicy_agent.layout import KEY_SIZE, Entry
+from oompolicy_agent.kernel.layout import KEY_SIZE, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
