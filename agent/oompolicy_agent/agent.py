@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent import status
 from oompolicy_agent.claims import Settled, settle
-from oompolicy_agent.desired import FINISHED, Desired, desired, kept, unclaimed
+from oompolicy_agent.desired import Desired, desired, kept, unclaimed
 from oompolicy_agent.index import Index, Owners
 from oompolicy_agent.keeper import Keeper
 from oompolicy_agent.kernel import attachment
@@ -251,7 +251,7 @@ class Agent:
 
 
 def _live(pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
-    return tuple(pod for pod in pods if pod.phase not in FINISHED)
+    return tuple(pod for pod in pods if not pod.finished)
 
 
 def _log_mapping(pods: tuple[Pod, ...], before: tuple[Pod, ...], now: tuple[Pod, ...], strays: set[str]) -> None:

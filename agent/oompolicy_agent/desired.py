@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.claims import by_cgroup
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from oompolicy.model import Assignment, Defaults, Pod
     from oompolicy_agent.cgroups import PodCgroup, Tree
     from oompolicy_agent.index import Owner
-
-FINISHED: Final = frozenset({"Succeeded", "Failed"})
-"""Phases of pods that have no cgroup any more."""
 
 
 class Value(NamedTuple):
@@ -59,7 +56,7 @@ def desired(assignments: Iterable[Assignment], pods: Iterable[Pod], tree: Tree, 
     for pod, assignment, cgroup in live:
         if cgroup is not None:
             entries.update(_containers(pod, assignment, cgroup))
-    lost = tuple(pod for pod, _, cgroup in live if cgroup is None and pod.phase not in FINISHED)
+    lost = tuple(pod for pod, _, cgroup in live if cgroup is None and not pod.finished)
     return Desired(entries, lost)
 
 

@@ -9,7 +9,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import CollectorRegistry
 
-from oompolicy_agent.desired import FINISHED
 from oompolicy_agent.kernel.layout import Stat
 
 if TYPE_CHECKING:
@@ -17,9 +16,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from oompolicy_agent.outside import Following
     from oompolicy_agent.status import View
-    from oompolicy_agent.tally import Lags, Tally
+    from oompolicy_agent.tally import Following, Lags, Tally
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -49,7 +47,7 @@ class Metrics:
 
 
 def _state(view: View) -> Iterable[Metric]:
-    live = sum(pod.phase not in FINISHED for pod in view.pods)
+    live = sum(not pod.finished for pod in view.pods)
     for name, text, value in (
         ("pods", "Pods of this node that are not finished", live),
         ("pods_not_mapped", "Pods without a cgroup, and so without entries", len(view.not_mapped)),

@@ -7,15 +7,13 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy_agent.plumbing.text import utf8
+from oompolicy_agent.settings import STDOUT, Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-Format = Literal["yaml", "json"]
-STDOUT: Final = "-"
 
 _LAST: Final = 8192
 """Bytes: more than any one Event has."""

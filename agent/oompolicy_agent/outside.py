@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from oompolicy_agent.foldersource import FolderSource
 from oompolicy_agent.output import Output
@@ -17,15 +17,8 @@ if TYPE_CHECKING:
     from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.source import Source
+    from oompolicy_agent.tally import Following
     from oompolicy_agent.target import Target
-
-
-class Following(NamedTuple):
-    """How it goes with following one of the API server's collections; `quiet_seconds` since it was last heard of."""
-
-    synced: bool
-    failing: bool
-    quiet_seconds: float
 
 
 class Outside(Protocol):

@@ -7,13 +7,15 @@ import argparse
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import Defaults
-from oompolicy_agent.output import STDOUT, Format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+Format = Literal["yaml", "json"]
+STDOUT: Final = "-"
 
 MODE: Final = "Enforce"
 AGENT_UID: Final = 41317

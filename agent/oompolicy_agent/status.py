@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.desired import FINISHED
 from oompolicy_agent.kernel.attachment import ENFORCING
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.plumbing.files import write_atomic
@@ -81,7 +80,7 @@ def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, A
     """The status. `previous` gives the conditions that did not change their time of transition."""
     counters = view.counters
     refusals = _refusals(view.assignments)
-    live = sum(pod.phase not in FINISHED for pod in view.pods)
+    live = sum(not pod.finished for pod in view.pods)
     return {
         "mode": MODE,
         "backend": view.attachment.backend or None,

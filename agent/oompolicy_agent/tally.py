@@ -6,7 +6,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from oompolicy.model import QOSClass
@@ -17,6 +17,14 @@ CHANGE_BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Seconds; the goal is 0.25."""
 EVENT_BOUNDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0)
 """Seconds; the goal is 1, and an API server may be away for an hour."""
+
+
+class Following(NamedTuple):
+    """How it goes with following one of the API server's collections; `quiet_seconds` since it was last heard of."""
+
+    synced: bool
+    failing: bool
+    quiet_seconds: float
 
 
 class Lags:

@@ -29,6 +29,9 @@ MIN_PRECEDENCE = 0
 MAX_PRECEDENCE = 1_000_000
 DEFAULT_PRECEDENCE = 0
 
+FINISHED_PHASES = frozenset({"Succeeded", "Failed"})
+"""Phases of pods that have no cgroup any more."""
+
 ContainerKind = Literal["container", "init", "sidecar", "ephemeral"]
 Source = Literal["policy", "annotation", "default"]
 
@@ -260,6 +263,11 @@ class Pod:
     def static(self) -> bool:
         """True for a static pod, as far as its object tells."""
         return self.mirror is not None and self.mirror.static
+
+    @property
+    def finished(self) -> bool:
+        """True in the phases in which a pod has no cgroup any more."""
+        return self.phase in FINISHED_PHASES
 
 
 @dataclass(frozen=True, slots=True)

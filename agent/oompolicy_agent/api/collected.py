@@ -8,7 +8,7 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oompolicy_agent.desired import FINISHED
+from oompolicy.model import FINISHED_PHASES
 from oompolicy_agent.slim import slim
 from oompolicy_agent.source import FORMER
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Slim(NamedTuple):
     """An object's name, and all that we need of it as JSON: what a checkpoint holds, and a fifth of a dict's memory.
 
-    `finished` is true for a pod in one of the phases `FINISHED`.
+    `finished` is true for a pod in one of the phases `FINISHED_PHASES`.
     """
 
     name: str
@@ -38,7 +38,7 @@ def keep_as(api_version: str, kind: str, asked: AskedLabels) -> Callable[[dict[s
 
     def keep(raw: dict[str, Any]) -> Slim:
         short = slim({**raw, "apiVersion": api_version, "kind": kind}, asked.kept)
-        finished = kind == "Pod" and str(short["status"].get("phase")) in FINISHED
+        finished = kind == "Pod" and str(short["status"].get("phase")) in FINISHED_PHASES
         return Slim(short["metadata"]["name"], json.dumps(short, ensure_ascii=False, separators=(",", ":")), finished)
 
     return keep

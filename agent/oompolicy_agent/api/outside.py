@@ -13,7 +13,7 @@ from oompolicy_agent.api.source import ApiSource
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.target import ApiTarget
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.outside import Following
+from oompolicy_agent.tally import Following
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

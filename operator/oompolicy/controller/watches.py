@@ -12,7 +12,7 @@ from oompolicy.controller.matcher import Shape
 from oompolicy.controller.nodetable import Said
 from oompolicy.kube.informer import Informer
 from oompolicy.mirror import read_mirror
-from oompolicy.model import QOSClass
+from oompolicy.model import FINISHED_PHASES, QOSClass
 from oompolicy.parse import read_pod
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OOMNODES: Final = "/apis/oompolicy.dev/v1alpha1/oomnodes"
-FINISHED: Final = frozenset({"Succeeded", "Failed"})
 
 _shared: WeakKeyDictionary[Shape, ref[Shape]] = WeakKeyDictionary()
 """Shapes that some pod has."""
@@ -80,7 +79,7 @@ def _all(labels: Labels) -> Labels:
 def shape_of(raw: dict[str, Any], kept: Callable[[Labels], Labels] = _all) -> Shape | None:
     """What a policy can match a pod by; `None` of one that has finished. `kept` says which labels count."""
     status = raw.get("status") or {}
-    if status.get("phase") in FINISHED:
+    if status.get("phase") in FINISHED_PHASES:
         return None
     metadata = raw["metadata"]
     labels = kept(metadata.get("labels") or {})

@@ -12,8 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.metrics import Metrics
-from oompolicy_agent.outside import Following
-from oompolicy_agent.tally import Lags, Tally
+from oompolicy_agent.tally import Following, Lags, Tally
 from oompolicy_agent.victimrecord import parse_victim
 from oompolicy_agent.victims import qos_class
 from tests.unit.agent.fakes import BOOT, pod, record
