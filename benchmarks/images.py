@@ -35,7 +35,7 @@ IMPORTS: Final = {
         "oompolicy.health",
         "oompolicy_agent.api.outside",
         "oompolicy_agent.main",
-        "oompolicy_agent.metrics",
+        "oompolicy_agent.status.metrics",
     ),
     "loader": ("oompolicy_agent.loader.main",),
 }

@@ -7,7 +7,6 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from oompolicy_agent import status
 from oompolicy_agent.claims import Settled, settle
 from oompolicy_agent.desired import Desired, desired, kept, unclaimed
 from oompolicy_agent.index import Index, Owners
@@ -17,6 +16,7 @@ from oompolicy_agent.mapping.pinnedmap import Kernel
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.spool import Spool
+from oompolicy_agent.status import document
 from oompolicy_agent.strays import Strays, sentence
 from oompolicy_agent.treewatch import TreeWatch
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from oompolicy_agent.cgroups import Tree
     from oompolicy_agent.outside import Outside
     from oompolicy_agent.plumbing.loop import Loop
-    from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.tally import Tally
+    from oompolicy_agent.status.counters import Tally
+    from oompolicy_agent.status.problems import Problems
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Agent:
         before = self.problems.current
         if self._source.look():
             self._source.reload()
-        if any(self.problems.current.get(area) for area in status.SILENCE):
+        if any(self.problems.current.get(area) for area in document.SILENCE):
             self._loop.after(self._settings.tick, "look at source", self._look_at_source)
         if self.problems.current is not before:
             self._touch()
@@ -146,7 +146,7 @@ class Agent:
     def _look_at_node(self) -> None:
         self._attachment = attachment.look(self._settings.run_dir, self._settings.bpffs, self._boot_id)
         self.problems.set("attach", self._attachment.problem)
-        self.problems.set("kernel", *status.warnings(self._attachment, self._kernel.counters()))
+        self.problems.set("kernel", *document.warnings(self._attachment, self._kernel.counters()))
 
     def _tree_changed(self) -> None:
         self._act()
@@ -222,18 +222,18 @@ class Agent:
 
     def _write_status(self) -> None:
         self.view = self._view()
-        self._status = status.build(self.view, self._status, datetime.now(UTC))
+        self._status = document.build(self.view, self._status, datetime.now(UTC))
         self._outside.publish(self._status)
         try:
-            status.write(self._settings.run_dir / "status.json", self._status)
+            document.write(self._settings.run_dir / "status.json", self._status)
         except OSError as error:
             self.problems.set("status", f"the status cannot be written: {error}")
             return
         self.problems.set("status")
 
-    def _view(self) -> status.View:
+    def _view(self) -> document.View:
         known = self._source.known
-        return status.View(
+        return document.View(
             attachment=self._attachment,
             policy_hash=known.policy_hash if known else "",
             pods=(*self._settled.pods, *self._settled.waiting),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from oompolicy.model import Pod
     from oompolicy_agent.checkpoint import Checkpoint
-    from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
+    from oompolicy_agent.status.problems import Problems
 
 
 class FolderSource:

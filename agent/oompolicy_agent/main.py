@@ -13,15 +13,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent import settings, status
+from oompolicy_agent import settings
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.checkpoint import boot_id
 from oompolicy_agent.kernel import btf
 from oompolicy_agent.kernel.maps import libbpf
 from oompolicy_agent.outside import Folder
 from oompolicy_agent.plumbing.loop import Loop
-from oompolicy_agent.problems import Problems
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status import document
+from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.problems import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -152,7 +153,7 @@ def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack)
         still = (f"the loop has not turned for {idle:.0f} s",) if idle > _STUCK else ()
         return (*still, *agent.dead())
 
-    ready = probe(lambda: status.reasons(agent.problems.current))
+    ready = probe(lambda: document.reasons(agent.problems.current))
     try:
         server = serve(address, {"/readyz": ready, "/livez": probe(stuck), **_metrics(agent)})
     except OSError as error:
@@ -164,7 +165,7 @@ def _metrics(agent: Agent) -> dict[str, Page]:
     from oompolicy.health import Answer, rationed  # noqa: PLC0415
 
     try:
-        from oompolicy_agent.metrics import CONTENT_TYPE, Metrics  # noqa: PLC0415 (it costs memory too)
+        from oompolicy_agent.status.metrics import CONTENT_TYPE, Metrics  # noqa: PLC0415 (it costs memory too)
     except ModuleNotFoundError as error:
         log.warning("there will be no /metrics: %s", error)
         return {}

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.model import Assignment
-    from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.source import Source
-    from oompolicy_agent.tally import Following
+    from oompolicy_agent.status.counters import Following
+    from oompolicy_agent.status.problems import Problems
     from oompolicy_agent.target import Target
 
 

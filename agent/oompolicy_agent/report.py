@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from oompolicy_agent.events import event, micro_time
 
 if TYPE_CHECKING:
-    from oompolicy_agent.victims import NamedVictim
+    from oompolicy_agent.victimsnaming import NamedVictim
 
 
 class Report(NamedTuple):

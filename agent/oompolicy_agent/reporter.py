@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy_agent.index import Index
 from oompolicy_agent.report import counted, report_of
-from oompolicy_agent.status import LAST_VICTIMS
+from oompolicy_agent.status.document import LAST_VICTIMS
 from oompolicy_agent.target import PARKED
 from oompolicy_agent.victimrecord import parse_victim
-from oompolicy_agent.victims import name_victim, qos_class
+from oompolicy_agent.victimsnaming import name_victim, qos_class
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.spool import Spool
     from oompolicy_agent.spooled import Spooled
-    from oompolicy_agent.tally import Tally
+    from oompolicy_agent.status.counters import Tally
     from oompolicy_agent.target import Target
-    from oompolicy_agent.victims import NamedVictim
+    from oompolicy_agent.victimsnaming import NamedVictim
 
 BATCH: Final = 100
 """Reports between two looks at everything else."""

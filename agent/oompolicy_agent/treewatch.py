@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oompolicy_agent.plumbing.loop import Loop
-    from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
+    from oompolicy_agent.status.problems import Problems
 
 
 class TreeWatch:

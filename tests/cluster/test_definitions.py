@@ -13,7 +13,7 @@ from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.status import View, build
+from oompolicy_agent.status.document import View, build
 from tests.cluster.errors import KubectlError
 from tests.cluster.objects import location
 from tests.unit.policy.factories import raw_policy

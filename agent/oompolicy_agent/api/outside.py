@@ -13,16 +13,16 @@ from oompolicy_agent.api.source import ApiSource
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.target import ApiTarget
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.tally import Following
+from oompolicy_agent.status.counters import Following
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from oompolicy.model import Assignment
-    from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.source import Source
-    from oompolicy_agent.tally import Tally
+    from oompolicy_agent.status.counters import Tally
+    from oompolicy_agent.status.problems import Problems
     from oompolicy_agent.target import Target
 
 

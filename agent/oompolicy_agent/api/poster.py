@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from oompolicy.kube.connection import Connection
     from oompolicy_agent.api.wake import Wake
-    from oompolicy_agent.tally import Tally
+    from oompolicy_agent.status.counters import Tally
 
 _EVENTS: Final = "/apis/events.k8s.io/v1/namespaces/{}/events"
 _ANYTHING: Final = "/api/v1/namespaces"

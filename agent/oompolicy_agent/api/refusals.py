@@ -22,7 +22,7 @@ from oompolicy_agent.api.poster import post
 from oompolicy_agent.events import CONTROLLER, INSTANCE_LENGTH, NOTE_BYTES, micro_time, named_for
 from oompolicy_agent.plumbing.text import clip, fit_bytes, printable
 from oompolicy_agent.plumbing.turns import in_turns
-from oompolicy_agent.reasons import EventReason
+from oompolicy_agent.status.reasons import EventReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.api.outcome import Outcome
     from oompolicy_agent.api.poster import Poster
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.tally import Tally
+    from oompolicy_agent.status.counters import Tally
 
 _SHORT: Final = 90
 

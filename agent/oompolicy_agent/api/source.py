@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
     from oompolicy.model import Pod
     from oompolicy_agent.checkpoint import Checkpoint
-    from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
+    from oompolicy_agent.status.problems import Problems
 
 POLICIES: Final = f"/apis/{API_VERSION}/oompolicies"
 NAMESPACES: Final = "/api/v1/namespaces"

@@ -14,7 +14,7 @@ from oompolicy_agent.api.poster import patch_series, post
 from oompolicy_agent.api.refused import Refused
 from oompolicy_agent.api.series import Book, key_of
 from oompolicy_agent.events import nanoseconds
-from oompolicy_agent.reasons import EventReason
+from oompolicy_agent.status.reasons import EventReason
 from oompolicy_agent.target import PARKED, Settled
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.api.series import Key, Series
     from oompolicy_agent.api.wake import Wake
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.tally import Tally
+    from oompolicy_agent.status.counters import Tally
 
 log = logging.getLogger(__name__)
 

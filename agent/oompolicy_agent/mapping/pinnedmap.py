@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from oompolicy_agent.desired import Value
     from oompolicy_agent.kernel.layout import Stat
     from oompolicy_agent.plumbing.loop import Loop
-    from oompolicy_agent.problems import Problems
     from oompolicy_agent.settings import Settings
+    from oompolicy_agent.status.problems import Problems
 
 log = logging.getLogger(__name__)
 

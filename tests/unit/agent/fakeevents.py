@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from oompolicy_agent.api.outcome import DONE
 from oompolicy_agent.api.target import ApiTarget
 from oompolicy_agent.settings import EventLimits, Settings
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status.counters import Tally
 from tests.unit.agent.fakeapi import FakePoster, FakeWake, longest
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from oompolicy_agent.agent import Agent
 from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord, Stat
 from oompolicy_agent.outside import Folder
 from oompolicy_agent.plumbing.loop import Loop
-from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.problems import Problems
 from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, id_of, ids_along, make, record
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from oompolicy_agent.outputtarget import OutputTarget
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.spool import Spool
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status.counters import Tally
 from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, ids_along, make, record, tree_of
 
 if TYPE_CHECKING:

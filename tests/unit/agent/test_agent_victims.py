@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.metrics import Metrics
+from oompolicy_agent.status.metrics import Metrics
 from tests.unit.agent.fakenode import CONTAINER
 from tests.unit.agent.fakes import SYSTEMD, UID, ids_along, make, raw_pod, raw_policy, record
 

@@ -10,9 +10,9 @@ import pytest
 
 from oompolicy.kube.informer import Informer
 from oompolicy_agent.api.outside import Api
-from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.problems import Problems
 
 if TYPE_CHECKING:
     from pathlib import Path

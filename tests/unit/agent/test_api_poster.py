@@ -17,7 +17,7 @@ from oompolicy_agent.api.limits import MAX_PODS, Bucket, PodBuckets
 from oompolicy_agent.api.outcome import DONE, Outcome, judge
 from oompolicy_agent.api.poster import Poster, patch_series, post
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status.counters import Tally
 from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
 from tests.unit.kube.server import Answer, serving
 

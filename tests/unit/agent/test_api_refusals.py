@@ -12,7 +12,7 @@ from oompolicy.model import Assignment, Refusal, Unread
 from oompolicy_agent.api import refusals as module
 from oompolicy_agent.api.refusals import Refusals, event_of, name_of
 from oompolicy_agent.settings import EventLimits, Settings
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status.counters import Tally
 from tests.unit.agent.fakeapi import GONE, LATER, FakePoster, longest
 from tests.unit.agent.fakes import UID
 

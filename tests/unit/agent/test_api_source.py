@@ -13,8 +13,8 @@ from oompolicy_agent.api.collected import keep_as
 from oompolicy_agent.api.silence import Failing, Silence
 from oompolicy_agent.api.source import ApiSource, follow
 from oompolicy_agent.checkpoint import Checkpoint
-from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
+from oompolicy_agent.status.problems import Problems
 from tests.unit.agent.fakes import APP, BOOT, UID, raw_pod, raw_policy
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from oompolicy_agent.api.nodestatus import body, path_of, urgent
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.settings import Settings
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status.counters import Tally
 from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
 
 if TYPE_CHECKING:

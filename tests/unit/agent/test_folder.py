@@ -20,8 +20,8 @@ from oompolicy_agent.known import decide
 from oompolicy_agent.manifestfolder import ManifestFolder
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.plumbing.inotify import Q_OVERFLOW, Change, Inotify
-from oompolicy_agent.problems import Problems
 from oompolicy_agent.settings import Settings
+from oompolicy_agent.status.problems import Problems
 from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:

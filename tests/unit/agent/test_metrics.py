@@ -11,15 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.metrics import Metrics
-from oompolicy_agent.tally import Following, Lags, Tally
+from oompolicy_agent.status.counters import Following, Lags, Tally
+from oompolicy_agent.status.metrics import Metrics
 from oompolicy_agent.victimrecord import parse_victim
-from oompolicy_agent.victims import qos_class
+from oompolicy_agent.victimsnaming import qos_class
 from tests.unit.agent.fakes import BOOT, pod, record
 from tests.unit.agent.test_node_status import GOOD
 
 if TYPE_CHECKING:
-    from oompolicy_agent.status import View
+    from oompolicy_agent.status.document import View
 
 
 def samples(tally: Tally | None = None, view: View = GOOD, **followed: Following) -> dict[str, float]:

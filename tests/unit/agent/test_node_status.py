@@ -16,14 +16,14 @@ from oompolicy.model import Assignment, Refusal
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.problems import SENTENCES, Problems
-from oompolicy_agent.status import LISTED, MESSAGE_LENGTH, View, build, reasons, write
+from oompolicy_agent.status.document import LISTED, MESSAGE_LENGTH, View, build, reasons, write
+from oompolicy_agent.status.problems import SENTENCES, Problems
 from tests.unit.agent.fakes import pod, raw_pod
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oompolicy_agent.reasons import Area
+    from oompolicy_agent.status.reasons import Area
 
 NOW = datetime(2026, 11, 22, 20, 31, 47, 5, UTC)
 ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())

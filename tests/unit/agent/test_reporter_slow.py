@@ -10,7 +10,7 @@ import pytest
 from oompolicy_agent.index import Index
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.spool import Spool
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status.counters import Tally
 from oompolicy_agent.target import Settled
 from tests.unit.agent.fakereporting import Node
 from tests.unit.agent.fakes import pod

@@ -16,8 +16,8 @@ import yaml
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
 from oompolicy.model import MAX_PRECEDENCE, MAX_PRIORITY
 from oompolicy_agent.kernel.layout import HOST_PRIORITY
-from oompolicy_agent.metrics import Metrics as AgentMetrics
-from oompolicy_agent.tally import Tally
+from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.metrics import Metrics as AgentMetrics
 from tests.unit.agent.test_node_status import GOOD
 
 if TYPE_CHECKING:

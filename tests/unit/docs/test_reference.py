@@ -15,7 +15,6 @@ import pytest
 from oompolicy.controller import policystatus
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
 from oompolicy.controller.policystatus import Found
-from oompolicy_agent import status
 from oompolicy_agent.events import note
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import VictimFlag
@@ -24,10 +23,11 @@ from oompolicy_agent.loader.bpftool import Tool
 from oompolicy_agent.loader.errors import UnsupportedError
 from oompolicy_agent.loader.hook import MODULE, Hook
 from oompolicy_agent.loader.node import Cgroup
-from oompolicy_agent.metrics import Metrics as AgentMetrics
-from oompolicy_agent.reasons import Area, EventReason, Reason
-from oompolicy_agent.tally import Tally
-from oompolicy_agent.victims import HOST, Scope
+from oompolicy_agent.status import document
+from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.metrics import Metrics as AgentMetrics
+from oompolicy_agent.status.reasons import Area, EventReason, Reason
+from oompolicy_agent.victimsnaming import HOST, Scope
 from tests.unit.agent.fakes import pod
 from tests.unit.agent.test_btf import elf
 from tests.unit.agent.test_events import APP_OWNER, CHANGED, named
@@ -85,7 +85,7 @@ def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
         )
     ]
     for view in views:
-        for each in status.build(view, {}, NOW)["conditions"]:
+        for each in document.build(view, {}, NOW)["conditions"]:
             yield each["type"], each["status"], str(each["reason"])
 
 
@@ -144,12 +144,12 @@ def test_the_page_explains_every_part_of_a_note() -> None:
 def test_the_page_has_every_area_of_problems_and_which_make_a_node_red() -> None:
     found = {code: cells[1] for cells in rows(section(PAGE, "Problems")) for code in codes(cells[0])}
 
-    assert {area: "yes" if area in status.READINESS else "no" for area in AREAS} == found
+    assert {area: "yes" if area in document.READINESS else "no" for area in AREAS} == found
 
 
 def test_the_page_has_every_field_of_the_status() -> None:
     """And every count."""
-    built = status.build(GOOD, {}, NOW)
+    built = document.build(GOOD, {}, NOW)
     found = [code for cells in rows(section(PAGE, "status.json")) for code in codes(cells[0])]
 
     assert sorted([*built, *built["counts"], "counts"]) == sorted([*found, "counts"])

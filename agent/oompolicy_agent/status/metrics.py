@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from oompolicy_agent.status import View
-    from oompolicy_agent.tally import Following, Lags, Tally
+    from oompolicy_agent.status.counters import Following, Lags, Tally
+    from oompolicy_agent.status.document import View
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 

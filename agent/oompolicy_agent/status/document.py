@@ -13,8 +13,8 @@ from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.plumbing.files import write_atomic
 from oompolicy_agent.plumbing.text import utf8
 from oompolicy_agent.plumbing.turns import in_turns
-from oompolicy_agent.reasons import Reason
 from oompolicy_agent.settings import MODE
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from oompolicy.model import Assignment, Pod, Refusal
     from oompolicy_agent.kernel.attachment import Attachment
-    from oompolicy_agent.reasons import Area
+    from oompolicy_agent.status.reasons import Area
 
 LAST_VICTIMS: Final = 10
 LISTED: Final = 100

@@ -11,7 +11,7 @@ from oompolicy_agent.plumbing.text import utf8
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from oompolicy_agent.reasons import Area
+    from oompolicy_agent.status.reasons import Area
 
 SENTENCES: Final = 20
 """Of one area that are told: somebody with a thousand wrong objects makes no log of a megabyte at each change."""
