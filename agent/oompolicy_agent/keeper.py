@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oompolicy_agent import checkpoint
+from oompolicy_agent.objects import checkpoint
 
 if TYPE_CHECKING:
     from oompolicy_agent.index import Index

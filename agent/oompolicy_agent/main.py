@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent import settings
 from oompolicy_agent.agent import Agent
-from oompolicy_agent.checkpoint import boot_id
 from oompolicy_agent.kernel import btf
 from oompolicy_agent.kernel.maps import libbpf
+from oompolicy_agent.objects.checkpoint import boot_id
 from oompolicy_agent.outside import Folder
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.status import document

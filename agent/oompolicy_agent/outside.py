@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from oompolicy_agent.foldersource import FolderSource
+from oompolicy_agent.objects.foldersource import FolderSource
 from oompolicy_agent.output import Output
 from oompolicy_agent.outputtarget import OutputTarget
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.model import Assignment
+    from oompolicy_agent.objects.source import Source
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.source import Source
     from oompolicy_agent.status.counters import Following
     from oompolicy_agent.status.problems import Problems
     from oompolicy_agent.target import Target

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from oompolicy_agent.checkpoint import boot_id
 from oompolicy_agent.kernel.attachment import look
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.loader import generation, objectfile
+from oompolicy_agent.objects.checkpoint import boot_id
 from oompolicy_agent.spool import Spool
 from oompolicy_agent.victimrecord import record_of
 from tests.node import policy as attached

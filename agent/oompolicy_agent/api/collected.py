@@ -9,8 +9,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oompolicy.model import FINISHED_PHASES
-from oompolicy_agent.slim import slim
-from oompolicy_agent.source import FORMER
+from oompolicy_agent.objects.source import FORMER
+from oompolicy_agent.objects.trim import slim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

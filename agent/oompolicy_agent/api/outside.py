@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from oompolicy.model import Assignment
+    from oompolicy_agent.objects.source import Source
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.source import Source
     from oompolicy_agent.status.counters import Tally
     from oompolicy_agent.status.problems import Problems
     from oompolicy_agent.target import Target

@@ -10,7 +10,7 @@ from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, parse_pol
 from oompolicy.policyhash import policy_hash
 from oompolicy.problems import Problem
 from oompolicy.resolve import Resolver
-from oompolicy_agent.known import Known
+from oompolicy_agent.objects.known import Known
 from oompolicy_agent.plumbing.text import clip
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ from oompolicy_agent.api.collected import Collected, Slim, keep_as
 from oompolicy_agent.api.resolution import Resolution, readable
 from oompolicy_agent.api.silence import Failing, Silence
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.known import Known, restored
+from oompolicy_agent.objects.known import Known, restored
+from oompolicy_agent.objects.source import Former
 from oompolicy_agent.plumbing.memory import give_back
-from oompolicy_agent.source import Former
 
 if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
     from oompolicy.model import Pod
-    from oompolicy_agent.checkpoint import Checkpoint
+    from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent import checkpoint
 from oompolicy_agent.cgroups import scan
 from oompolicy_agent.claims import settle
 from oompolicy_agent.desired import desired, kept, unclaimed
@@ -24,15 +23,16 @@ from oompolicy_agent.kernel.layout import Settings
 from oompolicy_agent.kernel.maps import Map, PriorityMap, libbpf
 from oompolicy_agent.loader import plain
 from oompolicy_agent.loader.errors import LoaderError
+from oompolicy_agent.objects import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from oompolicy_agent.cgroups import Tree
-    from oompolicy_agent.checkpoint import Checkpoint
     from oompolicy_agent.desired import Value
     from oompolicy_agent.loader.batch import Batch
+    from oompolicy_agent.objects.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oompolicy_agent.checkpoint import boot_id
+from oompolicy_agent.objects.checkpoint import boot_id
 from oompolicy_agent.spool import Spool
 from tests.cluster.ports import reserved_port
 from tests.cluster.waiting import eventually

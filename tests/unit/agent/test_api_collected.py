@@ -13,7 +13,7 @@ from oompolicy.labels import AskedLabels
 from oompolicy.parse import parse_namespace, parse_pod, parse_policy
 from oompolicy_agent.api.collected import Collected, Slim, keep_as
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.source import FORMER
+from oompolicy_agent.objects.source import FORMER
 from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from oompolicy.labels import AskedLabels
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults, Unread
 from oompolicy.parse import parse_pod
-from oompolicy_agent import checkpoint
 from oompolicy_agent.api import resolution as module
 from oompolicy_agent.api.collected import Slim, keep_as
 from oompolicy_agent.api.resolution import Resolution
-from oompolicy_agent.checkpoint import Checkpoint
-from oompolicy_agent.known import decide, restored
+from oompolicy_agent.objects import checkpoint
+from oompolicy_agent.objects.checkpoint import Checkpoint
+from oompolicy_agent.objects.known import decide, restored
 from tests.unit.agent.fakes import BOOT, raw_pod, raw_policy
 
 if TYPE_CHECKING:

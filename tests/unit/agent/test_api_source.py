@@ -12,7 +12,7 @@ from oompolicy.labels import AskedLabels
 from oompolicy_agent.api.collected import keep_as
 from oompolicy_agent.api.silence import Failing, Silence
 from oompolicy_agent.api.source import ApiSource, follow
-from oompolicy_agent.checkpoint import Checkpoint
+from oompolicy_agent.objects.checkpoint import Checkpoint
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.problems import Problems
 from tests.unit.agent.fakes import APP, BOOT, UID, raw_pod, raw_policy

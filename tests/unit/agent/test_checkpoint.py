@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy_agent import checkpoint
-from oompolicy_agent.checkpoint import Checkpoint, boot_id, load, parse, save
+from oompolicy_agent.objects import checkpoint
+from oompolicy_agent.objects.checkpoint import Checkpoint, boot_id, load, parse, save
 from tests.unit.agent.fakes import BOOT, raw_pod
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from oompolicy_agent.claims import (
 )
 from oompolicy_agent.desired import desired
 from oompolicy_agent.index import Owner, pod_owner
-from oompolicy_agent.source import Former
+from oompolicy_agent.objects.source import Former
 from tests.unit.agent.fakes import APP, STATIC_UID, UID, pod
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent import manifestfolder
-from oompolicy_agent.foldersource import FolderSource
-from oompolicy_agent.known import decide
-from oompolicy_agent.manifestfolder import ManifestFolder
+from oompolicy_agent.objects import manifestfolder
+from oompolicy_agent.objects.foldersource import FolderSource
+from oompolicy_agent.objects.known import decide
+from oompolicy_agent.objects.manifestfolder import ManifestFolder
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.plumbing.inotify import Q_OVERFLOW, Change, Inotify
 from oompolicy_agent.settings import Settings

@@ -12,10 +12,10 @@ import pytest
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent import checkpoint
-from oompolicy_agent.known import decide, fingerprint, restored
-from oompolicy_agent.manifestfolder import ManifestFolder
-from oompolicy_agent.slim import MANY_CONTAINERS, slim
+from oompolicy_agent.objects import checkpoint
+from oompolicy_agent.objects.known import decide, fingerprint, restored
+from oompolicy_agent.objects.manifestfolder import ManifestFolder
+from oompolicy_agent.objects.trim import MANY_CONTAINERS, slim
 from tests.unit.agent.fakes import APP, BOOT, PAUSE, raw_pod, raw_policy
 
 if TYPE_CHECKING:

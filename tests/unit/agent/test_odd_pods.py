@@ -17,7 +17,7 @@ from tests.unit.agent.fakes import UID
 
 if TYPE_CHECKING:
     from oompolicy.model import Assignment
-    from oompolicy_agent.known import Known
+    from oompolicy_agent.objects.known import Known
 
 QUANTITIES = st.sampled_from(["1", "250m", "1e000", "1e400", "64Mi", "8Ei", "0"])
 AMOUNTS = st.none() | st.dictionaries(st.sampled_from(["cpu", "memory", "example.com/gpu"]), QUANTITIES)

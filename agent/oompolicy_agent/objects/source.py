@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from oompolicy.model import Pod
-    from oompolicy_agent.checkpoint import Checkpoint
-    from oompolicy_agent.known import Known
+    from oompolicy_agent.objects.checkpoint import Checkpoint
+    from oompolicy_agent.objects.known import Known
 
 FORMER: Final = 512
 """Pods remembered after their object went: until their last victim is reported."""

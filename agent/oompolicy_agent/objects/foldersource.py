@@ -10,17 +10,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.known import Fingerprint, Known, decide, fingerprint, restored
-from oompolicy_agent.manifestfolder import ManifestFolder
+from oompolicy_agent.objects.known import Fingerprint, Known, decide, fingerprint, restored
+from oompolicy_agent.objects.manifestfolder import ManifestFolder
+from oompolicy_agent.objects.source import Former
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.plumbing.memory import give_back
-from oompolicy_agent.source import Former
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.model import Pod
-    from oompolicy_agent.checkpoint import Checkpoint
+    from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from oompolicy.policyhash import policy_hash
 from oompolicy.resolve import resolve
-from oompolicy_agent.slim import slim
+from oompolicy_agent.objects.trim import slim
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.manifests import Manifests
     from oompolicy.model import Assignment, Defaults, Pod
-    from oompolicy_agent.checkpoint import Checkpoint
+    from oompolicy_agent.objects.checkpoint import Checkpoint
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.slim import slim
+from oompolicy_agent.objects.trim import slim
 
 if TYPE_CHECKING:
     from pathlib import Path
