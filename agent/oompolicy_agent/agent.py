@@ -7,22 +7,22 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from oompolicy_agent.claims import Settled, settle
-from oompolicy_agent.desired import Desired, desired, kept, unclaimed
-from oompolicy_agent.index import Index, Owners
 from oompolicy_agent.keeper import Keeper
 from oompolicy_agent.kernel import attachment
+from oompolicy_agent.mapping.claims import Settled, settle
+from oompolicy_agent.mapping.desired import Desired, desired, kept, unclaimed
+from oompolicy_agent.mapping.owners import Index, Owners
 from oompolicy_agent.mapping.pinnedmap import Kernel
+from oompolicy_agent.mapping.strays import Strays, sentence
+from oompolicy_agent.mapping.treewatch import TreeWatch
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.spool import Spool
 from oompolicy_agent.status import document
-from oompolicy_agent.strays import Strays, sentence
-from oompolicy_agent.treewatch import TreeWatch
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
-    from oompolicy_agent.cgroups import Tree
+    from oompolicy_agent.mapping.cgroups import Tree
     from oompolicy_agent.outside import Outside
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings

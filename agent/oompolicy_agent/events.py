@@ -18,7 +18,7 @@ from oompolicy_agent.victimrecord import identity
 from oompolicy_agent.victimsnaming import SANDBOX_SCORE_ADJ
 
 if TYPE_CHECKING:
-    from oompolicy_agent.index import Owner
+    from oompolicy_agent.mapping.owners import Owner
     from oompolicy_agent.victimrecord import Process, Victim
     from oompolicy_agent.victimsnaming import NamedVictim
 

@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from oompolicy_agent.index import Index
+from oompolicy_agent.mapping.owners import Index
 from oompolicy_agent.report import counted, report_of
 from oompolicy_agent.status.document import LAST_VICTIMS
 from oompolicy_agent.target import PARKED

@@ -8,16 +8,16 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Final, Literal, overload
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.cgroups import parse_outside, parse_path
-from oompolicy_agent.claims import by_cgroup
-from oompolicy_agent.index import Owner, container_owner, pod_owner
 from oompolicy_agent.kernel.layout import VictimFlag
+from oompolicy_agent.mapping.cgroups import parse_outside, parse_path
+from oompolicy_agent.mapping.claims import by_cgroup
+from oompolicy_agent.mapping.owners import Owner, container_owner, pod_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from oompolicy.model import Pod
-    from oompolicy_agent.index import Index
+    from oompolicy_agent.mapping.owners import Index
     from oompolicy_agent.victimrecord import Process, Victim
 
 Scope = Literal["Node", "Kubepods", "Pod", "Container", "Other", "Unknown"]

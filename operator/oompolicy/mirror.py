@@ -9,7 +9,7 @@ Everybody who may create pods may set the annotation: the API server demands `sp
 token, and the kubelet never runs such a pod (kubernetes/kubernetes#53467).
 Everybody may write the owner as well, where the admission plugin OwnerReferencesPermissionEnforcement is off.
 So the owner is a hint, and only the status of a pod, which the kubelet alone writes, is a proof: the agent asks for one
-before it gives a mirror pod the cgroup that another pod claims too (`oompolicy_agent.claims`).
+before it gives a mirror pod the cgroup that another pod claims too (`oompolicy_agent.mapping.claims`).
 """
 
 from collections.abc import Mapping

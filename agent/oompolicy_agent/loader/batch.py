@@ -13,8 +13,8 @@ from oompolicy_agent.kernel.layout import Entry
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from oompolicy_agent.desired import Value
     from oompolicy_agent.kernel.maps import PriorityMap
+    from oompolicy_agent.mapping.desired import Value
 
 
 class Batch(Protocol):

@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Final
 from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.cgroups import scan
-from oompolicy_agent.claims import settle
-from oompolicy_agent.desired import desired, kept, unclaimed
-from oompolicy_agent.index import Index
 from oompolicy_agent.kernel.layout import Settings
 from oompolicy_agent.kernel.maps import Map, PriorityMap, libbpf
 from oompolicy_agent.loader import plain
 from oompolicy_agent.loader.errors import LoaderError
+from oompolicy_agent.mapping.cgroups import scan
+from oompolicy_agent.mapping.claims import settle
+from oompolicy_agent.mapping.desired import desired, kept, unclaimed
+from oompolicy_agent.mapping.owners import Index
 from oompolicy_agent.objects import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from oompolicy_agent.cgroups import Tree
-    from oompolicy_agent.desired import Value
     from oompolicy_agent.loader.batch import Batch
+    from oompolicy_agent.mapping.cgroups import Tree
+    from oompolicy_agent.mapping.desired import Value
     from oompolicy_agent.objects.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)

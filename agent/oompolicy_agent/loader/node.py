@@ -10,10 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from oompolicy_agent.cgroups import CGROUP2_MAGIC
 from oompolicy_agent.kernel.attachment import ftrace_disabled
 from oompolicy_agent.loader import hook, module
 from oompolicy_agent.loader.bpftool import Tool, probe
+from oompolicy_agent.mapping.cgroups import CGROUP2_MAGIC
 from oompolicy_agent.objects.checkpoint import boot_id
 
 BPF_FS_MAGIC: Final = 0xCAFE4A11

@@ -7,13 +7,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.kernel.pins import Pins
-from oompolicy_agent.mapsync import MapSync
+from oompolicy_agent.mapping.mapsync import MapSync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from oompolicy_agent.desired import Value
     from oompolicy_agent.kernel.layout import Stat
+    from oompolicy_agent.mapping.desired import Value
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oompolicy.kube import client
-from oompolicy_agent import cgroups, main, settings, treewatch
+from oompolicy_agent import main, settings
 from oompolicy_agent.kernel.layout import Stat, VictimRecord
-from oompolicy_agent.mapping import pinnedmap
+from oompolicy_agent.mapping import cgroups, pinnedmap, treewatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

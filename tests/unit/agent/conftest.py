@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent import treewatch
-from oompolicy_agent.cgroups import scan
 from oompolicy_agent.mapping import pinnedmap as kernel_module
+from oompolicy_agent.mapping import treewatch
+from oompolicy_agent.mapping.cgroups import scan
 from tests.unit.agent.fakeevents import Api
 from tests.unit.agent.fakenode import FakePins, Node
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.index import Index, Owners
+from oompolicy_agent.mapping.owners import Index, Owners
 from oompolicy_agent.outputtarget import OutputTarget
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.settings import Settings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.model import Pod
-    from oompolicy_agent.cgroups import Tree
+    from oompolicy_agent.mapping.cgroups import Tree
 
 
 CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"

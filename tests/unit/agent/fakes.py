@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.model import Container, Pod, QOSClass
-from oompolicy_agent.cgroups import Tree, scan
 from oompolicy_agent.kernel.layout import LEVELS, NAME, NO_LEVEL, VictimFlag, VictimRecord
+from oompolicy_agent.mapping.cgroups import Tree, scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

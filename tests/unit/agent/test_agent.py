@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy.mirror import MIRROR
-from oompolicy_agent import treewatch
-from oompolicy_agent.cgroups import scan
+from oompolicy_agent.mapping import treewatch
+from oompolicy_agent.mapping.cgroups import scan
 from tests.unit.agent.fakenode import CONTAINER
 from tests.unit.agent.fakes import SYSTEMD, UID, make, raw_pod, raw_policy
 

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.cgroups import Name, NotCgroup2Error, is_cgroup2, parse_name, parse_outside, parse_path, scan
+from oompolicy_agent.mapping.cgroups import (
+    Name,
+    NotCgroup2Error,
+    is_cgroup2,
+    parse_name,
+    parse_outside,
+    parse_path,
+    scan,
+)
 from tests.unit.agent.fakes import APP, PAUSE, STATIC_UID, SYSTEMD, UID, id_of, make, tree_of
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 
 from oompolicy.model import Defaults, Mirror, QOSClass
 from oompolicy.resolve import resolve
-from oompolicy_agent.cgroups import CgroupDir, PodCgroup, Tree
-from oompolicy_agent.claims import (
+from oompolicy_agent.mapping.cgroups import CgroupDir, PodCgroup, Tree
+from oompolicy_agent.mapping.claims import (
     NOT_DECIDED,
     NOT_FIRST,
     NOT_ITS_OWN,
@@ -22,8 +22,8 @@ from oompolicy_agent.claims import (
     by_cgroup,
     settle,
 )
-from oompolicy_agent.desired import desired
-from oompolicy_agent.index import Owner, pod_owner
+from oompolicy_agent.mapping.desired import desired
+from oompolicy_agent.mapping.owners import Owner, pod_owner
 from oompolicy_agent.objects.source import Former
 from tests.unit.agent.fakes import APP, STATIC_UID, UID, pod
 

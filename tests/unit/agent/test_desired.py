@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from oompolicy.model import Assignment, ContainerAssignment, Defaults, QOSClass
 from oompolicy.resolve import resolve
-from oompolicy_agent.cgroups import CgroupDir, PodCgroup, SliceCgroup, Tree
-from oompolicy_agent.desired import Desired, Value, desired, diff
-from oompolicy_agent.mapsync import MapSync, Synced
+from oompolicy_agent.mapping.cgroups import CgroupDir, PodCgroup, SliceCgroup, Tree
+from oompolicy_agent.mapping.desired import Desired, Value, desired, diff
+from oompolicy_agent.mapping.mapsync import MapSync, Synced
 from tests.unit.agent.fakes import APP, PAUSE, STATIC_UID, UID, pod
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oompolicy_agent.events import event, event_name, micro_time, note
-from oompolicy_agent.index import Owner
 from oompolicy_agent.kernel.layout import VictimFlag
+from oompolicy_agent.mapping.owners import Owner
 from oompolicy_agent.output import as_json_line, as_yaml
 from oompolicy_agent.plumbing.text import clip, clip_start, fit_bytes, printable
 from oompolicy_agent.victimrecord import parse_victim

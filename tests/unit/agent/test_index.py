@@ -11,13 +11,13 @@ import pytest
 
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.index import TOMBSTONE_SECONDS, TOMBSTONES, Index, Owner, Owners
+from oompolicy_agent.mapping.owners import TOMBSTONE_SECONDS, TOMBSTONES, Index, Owner, Owners
 from tests.unit.agent.fakes import APP, PAUSE, SYSTEMD, UID, id_of, make, pod, tree_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oompolicy_agent.cgroups import Tree
+    from oompolicy_agent.mapping.cgroups import Tree
 
 CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"
 SANDBOX = f"{SYSTEMD}/cri-containerd-{PAUSE}.scope"

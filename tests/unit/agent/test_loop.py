@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.announced import Announced
 from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord
+from oompolicy_agent.mapping.announced import Announced
 from oompolicy_agent.plumbing.loop import Loop
 from tests.unit.agent.fakes import APP, SYSTEMD, id_of, make, tree_of
 

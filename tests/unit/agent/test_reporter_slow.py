@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.index import Index
+from oompolicy_agent.mapping.owners import Index
 from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.spool import Spool
 from oompolicy_agent.status.counters import Tally

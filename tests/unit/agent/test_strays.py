@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.strays import Found, Strays, sentence
+from oompolicy_agent.mapping.strays import Found, Strays, sentence
 from tests.unit.agent.fakenode import CONTAINER
 from tests.unit.agent.fakes import SYSTEMD, make, pod, raw_pod, tree_of
 

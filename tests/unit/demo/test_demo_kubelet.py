@@ -8,7 +8,7 @@ import pytest
 
 from oompolicy.manifests import load_manifests
 from oompolicy.model import QOSClass
-from oompolicy_agent.cgroups import parse_name
+from oompolicy_agent.mapping.cgroups import parse_name
 from tests.vm.demo.kubelet import oom_score_adj, pod_slice
 from tests.vm.demo.shortage import victims
 

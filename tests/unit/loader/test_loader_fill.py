@@ -11,11 +11,11 @@ from typing import Any, Final
 import pytest
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.cgroups import CgroupDir, PodCgroup, SliceCgroup, Tree
-from oompolicy_agent.desired import Value
 from oompolicy_agent.kernel.layout import Entry
 from oompolicy_agent.loader.batch import BCC, OneByOne, choose
 from oompolicy_agent.loader.fill import load_checkpoint, missing, wanted
+from oompolicy_agent.mapping.cgroups import CgroupDir, PodCgroup, SliceCgroup, Tree
+from oompolicy_agent.mapping.desired import Value
 from oompolicy_agent.objects.checkpoint import Checkpoint
 
 UID: Final = "0a1b2c3d-0000-4000-8000-000000000001"

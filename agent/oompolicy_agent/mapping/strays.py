@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from oompolicy.model import Pod
-    from oompolicy_agent.cgroups import Tree
+    from oompolicy_agent.mapping.cgroups import Tree
 
 
 class Found(NamedTuple):

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.claims import by_cgroup
+from oompolicy_agent.mapping.claims import by_cgroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from oompolicy.model import Assignment, Defaults, Pod
-    from oompolicy_agent.cgroups import PodCgroup, Tree
-    from oompolicy_agent.index import Owner
+    from oompolicy_agent.mapping.cgroups import PodCgroup, Tree
+    from oompolicy_agent.mapping.owners import Owner
 
 
 class Value(NamedTuple):

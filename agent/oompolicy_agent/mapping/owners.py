@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from oompolicy.model import Assignment, Defaults, Pod
-    from oompolicy_agent.cgroups import PodCgroup, SliceCgroup, Tree
+    from oompolicy_agent.mapping.cgroups import PodCgroup, SliceCgroup, Tree
 
 TOMBSTONES: Final = 4096
 """Gone cgroups remembered: at 100 pods a minute, each with three cgroups, well over ten minutes."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from oompolicy_agent.kernel.layout import CgroupChange
 
 if TYPE_CHECKING:
-    from oompolicy_agent.cgroups import Tree
     from oompolicy_agent.kernel.layout import CgroupRecord
+    from oompolicy_agent.mapping.cgroups import Tree
 
 _TRIES: Final = 4
 

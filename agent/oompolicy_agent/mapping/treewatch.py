@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.announced import Announced
-from oompolicy_agent.cgroups import NotCgroup2Error, Tree, scan
 from oompolicy_agent.kernel.layout import CgroupRecord
+from oompolicy_agent.mapping.announced import Announced
+from oompolicy_agent.mapping.cgroups import NotCgroup2Error, Tree, scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

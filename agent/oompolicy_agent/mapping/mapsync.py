@@ -7,7 +7,7 @@ import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from oompolicy_agent.desired import Value, diff
+from oompolicy_agent.mapping.desired import Value, diff
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from oompolicy.model import Assignment, Defaults, Pod
-    from oompolicy_agent.cgroups import PodCgroup, Tree
-    from oompolicy_agent.index import Owner
+    from oompolicy_agent.mapping.cgroups import PodCgroup, Tree
+    from oompolicy_agent.mapping.owners import Owner
 
 NOT_ITS_OWN: Final = "the uid is that of another pod, and this pod is no static pod's"
 NOT_THE_NODES: Final = "the kubelet did not make this mirror pod: its controlling owner is not the Node it is on"
