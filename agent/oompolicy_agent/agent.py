@@ -16,9 +16,9 @@ from oompolicy_agent.mapping.pinnedmap import Kernel
 from oompolicy_agent.mapping.strays import Strays, sentence
 from oompolicy_agent.mapping.treewatch import TreeWatch
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
-from oompolicy_agent.reporter import Reporter
-from oompolicy_agent.spool import Spool
 from oompolicy_agent.status import document
+from oompolicy_agent.victims.reporter import Reporter
+from oompolicy_agent.victims.spool import Spool
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from oompolicy_agent.outside import Outside
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.spool import Spool
     from oompolicy_agent.status.problems import Problems
+    from oompolicy_agent.victims.spool import Spool
 
 
 @dataclass(slots=True, kw_only=True)

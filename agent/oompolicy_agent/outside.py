@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from oompolicy_agent.objects.foldersource import FolderSource
-from oompolicy_agent.output import Output
-from oompolicy_agent.outputtarget import OutputTarget
+from oompolicy_agent.victims.filesink import OutputTarget
+from oompolicy_agent.victims.manifestfile import Output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.counters import Following
     from oompolicy_agent.status.problems import Problems
-    from oompolicy_agent.target import Target
+    from oompolicy_agent.victims.sink import Target
 
 
 class Outside(Protocol):

@@ -16,8 +16,8 @@ from oompolicy_agent.kernel.attachment import look
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.loader import generation, objectfile
 from oompolicy_agent.objects.checkpoint import boot_id
-from oompolicy_agent.spool import Spool
-from oompolicy_agent.victimrecord import record_of
+from oompolicy_agent.victims.record import record_of
+from oompolicy_agent.victims.spool import Spool
 from tests.node import policy as attached
 from tests.node.policy import BPFFS, BUILD, MODULE, STOCK, Policy, flags
 from tests.node.running_agent import SETPRIV, UID

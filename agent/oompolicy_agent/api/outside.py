@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.counters import Tally
     from oompolicy_agent.status.problems import Problems
-    from oompolicy_agent.target import Target
+    from oompolicy_agent.victims.sink import Target
 
 
 class Api:

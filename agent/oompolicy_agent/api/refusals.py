@@ -19,10 +19,10 @@ from oompolicy.model import API_VERSION, Refusal
 from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import post
-from oompolicy_agent.events import CONTROLLER, INSTANCE_LENGTH, NOTE_BYTES, micro_time, named_for
 from oompolicy_agent.plumbing.text import clip, fit_bytes, printable
 from oompolicy_agent.plumbing.turns import in_turns
 from oompolicy_agent.status.reasons import EventReason
+from oompolicy_agent.victims.event import CONTROLLER, INSTANCE_LENGTH, NOTE_BYTES, micro_time, named_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,9 +13,9 @@ from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import patch_series, post
 from oompolicy_agent.api.refused import Refused
 from oompolicy_agent.api.series import Book, key_of
-from oompolicy_agent.events import nanoseconds
 from oompolicy_agent.status.reasons import EventReason
-from oompolicy_agent.target import PARKED, Settled
+from oompolicy_agent.victims.event import nanoseconds
+from oompolicy_agent.victims.sink import PARKED, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

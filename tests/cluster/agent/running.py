@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.objects.checkpoint import boot_id
-from oompolicy_agent.spool import Spool
+from oompolicy_agent.victims.spool import Spool
 from tests.cluster.ports import reserved_port
 from tests.cluster.waiting import eventually
 from tests.unit.agent.fakes import id_of, ids_along, make, record

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.events import nanoseconds
+from oompolicy_agent.victims.event import nanoseconds
 from tests.cluster.agent.objects import policy
 from tests.cluster.waiting import eventually
 

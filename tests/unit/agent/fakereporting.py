@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent.mapping.owners import Index, Owners
-from oompolicy_agent.outputtarget import OutputTarget
-from oompolicy_agent.reporter import Reporter
 from oompolicy_agent.settings import Settings
-from oompolicy_agent.spool import Spool
 from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.victims.filesink import OutputTarget
+from oompolicy_agent.victims.reporter import Reporter
+from oompolicy_agent.victims.spool import Spool
 from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, ids_along, make, record, tree_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from oompolicy_agent.api.limits import Bucket
 from oompolicy_agent.api.refused import MAX_REFUSED, Refused
-from oompolicy_agent.target import PARKED
+from oompolicy_agent.victims.sink import PARKED
 from tests.unit.agent.fakeapi import GONE, LATER, longest
 from tests.unit.agent.fakeevents import LIMITS, Api, event
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oompolicy_agent.api.outcome import DONE
-from oompolicy_agent.target import PARKED
+from oompolicy_agent.victims.sink import PARKED
 from tests.unit.agent.fakeapi import LATER
 from tests.unit.agent.fakeevents import LIMITS, Api, event
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.losses import Losses
-from oompolicy_agent.spool import MAX_HELD, MAX_HELD_EACH, Spool
+from oompolicy_agent.victims.losses import Losses
+from oompolicy_agent.victims.spool import MAX_HELD, MAX_HELD_EACH, Spool
 from tests.unit.agent.fakes import BOOT, record
 from tests.unit.agent.test_main import AGENT, POLICY, flags
 

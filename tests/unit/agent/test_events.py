@@ -13,13 +13,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy_agent.events import event, event_name, micro_time, note
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.mapping.owners import Owner
-from oompolicy_agent.output import as_json_line, as_yaml
 from oompolicy_agent.plumbing.text import clip, clip_start, fit_bytes, printable
-from oompolicy_agent.victimrecord import parse_victim
-from oompolicy_agent.victimsnaming import HOST, UNKNOWN_POD, NamedVictim, Scope
+from oompolicy_agent.victims.event import event, event_name, micro_time, note
+from oompolicy_agent.victims.manifestfile import as_json_line, as_yaml
+from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim, Scope
+from oompolicy_agent.victims.record import parse_victim
 from tests.unit.agent.fakes import APP, BOOT, UID, record
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

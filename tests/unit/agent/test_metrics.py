@@ -13,8 +13,8 @@ from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.status.counters import Following, Lags, Tally
 from oompolicy_agent.status.metrics import Metrics
-from oompolicy_agent.victimrecord import parse_victim
-from oompolicy_agent.victimsnaming import qos_class
+from oompolicy_agent.victims.naming import qos_class
+from oompolicy_agent.victims.record import parse_victim
 from tests.unit.agent.fakes import BOOT, pod, record
 from tests.unit.agent.test_node_status import GOOD
 

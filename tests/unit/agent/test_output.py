@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from oompolicy_agent.output import Output, as_json_line, as_yaml
+from oompolicy_agent.victims.manifestfile import Output, as_json_line, as_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.model import Defaults
-from oompolicy_agent import reporter as module
 from oompolicy_agent.mapping.owners import Owners
-from oompolicy_agent.spool import MAX_EACH, Spool
+from oompolicy_agent.victims import reporter as module
+from oompolicy_agent.victims.spool import MAX_EACH, Spool
 from tests.unit.agent.fakereporting import CONTAINER, Node
 from tests.unit.agent.fakes import APP, BOOT, ids_along, old_record, pod, record
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy_agent.mapping.owners import Index
-from oompolicy_agent.reporter import Reporter
-from oompolicy_agent.spool import Spool
 from oompolicy_agent.status.counters import Tally
-from oompolicy_agent.target import Settled
+from oompolicy_agent.victims.reporter import Reporter
+from oompolicy_agent.victims.sink import Settled
+from oompolicy_agent.victims.spool import Spool
 from tests.unit.agent.fakereporting import Node
 from tests.unit.agent.fakes import pod
 

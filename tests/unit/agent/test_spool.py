@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oompolicy_agent import spool as module
 from oompolicy_agent.kernel.layout import VictimFlag
-from oompolicy_agent.report import Report
-from oompolicy_agent.spool import MAX_EACH, MAX_REPORTED, Spool
-from oompolicy_agent.spooled import Spooled, realtime_offset_ns
-from oompolicy_agent.victimrecord import record_of
+from oompolicy_agent.victims import spool as module
+from oompolicy_agent.victims.record import record_of
+from oompolicy_agent.victims.report import Report
+from oompolicy_agent.victims.spool import MAX_EACH, MAX_REPORTED, Spool
+from oompolicy_agent.victims.spooled import Spooled, realtime_offset_ns
 from tests.unit.agent.fakes import BOOT, old_record, record
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, VictimFlag
 from oompolicy_agent.mapping.owners import Index, Owner, Owners
-from oompolicy_agent.victimrecord import identity, parse_victim
-from oompolicy_agent.victimsnaming import HOST, UNKNOWN_POD, NamedVictim, name_victim
+from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim, name_victim
+from oompolicy_agent.victims.record import identity, parse_victim
 from tests.unit.agent.fakes import APP, BOOT, PAUSE, SYSTEMD, UID, ids_along, make, old_record, pod, record, tree_of
 
 if TYPE_CHECKING:

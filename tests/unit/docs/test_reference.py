@@ -15,7 +15,6 @@ import pytest
 from oompolicy.controller import policystatus
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
 from oompolicy.controller.policystatus import Found
-from oompolicy_agent.events import note
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.loader import build, module, plan
@@ -27,7 +26,8 @@ from oompolicy_agent.status import document
 from oompolicy_agent.status.counters import Tally
 from oompolicy_agent.status.metrics import Metrics as AgentMetrics
 from oompolicy_agent.status.reasons import Area, EventReason, Reason
-from oompolicy_agent.victimsnaming import HOST, Scope
+from oompolicy_agent.victims.event import note
+from oompolicy_agent.victims.naming import HOST, Scope
 from tests.unit.agent.fakes import pod
 from tests.unit.agent.test_btf import elf
 from tests.unit.agent.test_events import APP_OWNER, CHANGED, named

@@ -23,17 +23,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.losses import Losses
 from oompolicy_agent.plumbing.files import sync_folder, write_synced
-from oompolicy_agent.shares import UNKNOWN, Shares
-from oompolicy_agent.spooled import Spooled, decode, encode, group_of, realtime_offset_ns
-from oompolicy_agent.victimrecord import identity, record_of, says_more
+from oompolicy_agent.victims.losses import Losses
+from oompolicy_agent.victims.record import identity, record_of, says_more
+from oompolicy_agent.victims.shares import UNKNOWN, Shares
+from oompolicy_agent.victims.spooled import Spooled, decode, encode, group_of, realtime_offset_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from oompolicy_agent.report import Report
+    from oompolicy_agent.victims.report import Report
 
 MAX_FILES: Final = 10_000
 MAX_BYTES: Final = 16 * 1024 * 1024

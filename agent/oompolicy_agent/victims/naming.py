@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from oompolicy.model import Pod
     from oompolicy_agent.mapping.owners import Index
-    from oompolicy_agent.victimrecord import Process, Victim
+    from oompolicy_agent.victims.record import Process, Victim
 
 Scope = Literal["Node", "Kubepods", "Pod", "Container", "Other", "Unknown"]
 

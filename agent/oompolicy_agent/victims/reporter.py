@@ -8,21 +8,21 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy_agent.mapping.owners import Index
-from oompolicy_agent.report import counted, report_of
 from oompolicy_agent.status.document import LAST_VICTIMS
-from oompolicy_agent.target import PARKED
-from oompolicy_agent.victimrecord import parse_victim
-from oompolicy_agent.victimsnaming import name_victim, qos_class
+from oompolicy_agent.victims.naming import name_victim, qos_class
+from oompolicy_agent.victims.record import parse_victim
+from oompolicy_agent.victims.report import counted, report_of
+from oompolicy_agent.victims.sink import PARKED
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
-    from oompolicy_agent.report import Report
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.spool import Spool
-    from oompolicy_agent.spooled import Spooled
     from oompolicy_agent.status.counters import Tally
-    from oompolicy_agent.target import Target
-    from oompolicy_agent.victimsnaming import NamedVictim
+    from oompolicy_agent.victims.naming import NamedVictim
+    from oompolicy_agent.victims.report import Report
+    from oompolicy_agent.victims.sink import Target
+    from oompolicy_agent.victims.spool import Spool
+    from oompolicy_agent.victims.spooled import Spooled
 
 BATCH: Final = 100
 """Reports between two looks at everything else."""

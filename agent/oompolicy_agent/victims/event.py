@@ -14,13 +14,13 @@ from oompolicy.model import API_VERSION
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.plumbing.text import clip, clip_start, fit_bytes, printable
 from oompolicy_agent.status.reasons import EventReason
-from oompolicy_agent.victimrecord import identity
-from oompolicy_agent.victimsnaming import SANDBOX_SCORE_ADJ
+from oompolicy_agent.victims.naming import SANDBOX_SCORE_ADJ
+from oompolicy_agent.victims.record import identity
 
 if TYPE_CHECKING:
     from oompolicy_agent.mapping.owners import Owner
-    from oompolicy_agent.victimrecord import Process, Victim
-    from oompolicy_agent.victimsnaming import NamedVictim
+    from oompolicy_agent.victims.naming import NamedVictim
+    from oompolicy_agent.victims.record import Process, Victim
 
 NOTE_BYTES: Final = 1024
 NAME_LENGTH: Final = 253

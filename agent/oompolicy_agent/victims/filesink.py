@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from oompolicy_agent.target import Settled
+from oompolicy_agent.victims.sink import Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oompolicy_agent.events import micro_time, nanoseconds
-from oompolicy_agent.report import Report
-from oompolicy_agent.victimrecord import parse_victim, record_of
-from oompolicy_agent.victimsnaming import owner_by_names
+from oompolicy_agent.victims.event import micro_time, nanoseconds
+from oompolicy_agent.victims.naming import owner_by_names
+from oompolicy_agent.victims.record import parse_victim, record_of
+from oompolicy_agent.victims.report import Report
 
 _HOST_LEVELS: Final = 3
 """Of the path of a cgroup that is no pod's: whose processes they are, such as `system.slice/ssh.service`."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oompolicy_agent.events import event, micro_time
+from oompolicy_agent.victims.event import event, micro_time
 
 if TYPE_CHECKING:
-    from oompolicy_agent.victimsnaming import NamedVictim
+    from oompolicy_agent.victims.naming import NamedVictim
 
 
 class Report(NamedTuple):
