@@ -33,7 +33,7 @@ IMPORTS: Final = {
     "operator": ("oompolicy.controller.leader", "oompolicy.controller.main"),
     "agent": (
         "oompolicy.health",
-        "oompolicy_agent.api.outside",
+        "oompolicy_agent.api.environment",
         "oompolicy_agent.main",
         "oompolicy_agent.status.metrics",
     ),

@@ -22,8 +22,8 @@ from oompolicy_agent.victims.spool import Spool
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
+    from oompolicy_agent.environment import Outside
     from oompolicy_agent.mapping.cgroups import Tree
-    from oompolicy_agent.outside import Outside
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.counters import Tally

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from oompolicy_agent.objects import checkpoint
 
 if TYPE_CHECKING:
+    from oompolicy_agent.environment import Outside
     from oompolicy_agent.mapping.owners import Index
-    from oompolicy_agent.outside import Outside
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems

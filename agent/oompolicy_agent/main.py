@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent import settings
 from oompolicy_agent.agent import Agent
+from oompolicy_agent.environment import Folder
 from oompolicy_agent.kernel import btf
 from oompolicy_agent.kernel.maps import libbpf
 from oompolicy_agent.objects.checkpoint import boot_id
-from oompolicy_agent.outside import Folder
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.status import document
 from oompolicy_agent.status.counters import Tally
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from oompolicy.health import Page
-    from oompolicy_agent.outside import Outside
+    from oompolicy_agent.environment import Outside
     from oompolicy_agent.settings import Settings
 
 _OBJECT: Final = Path(__file__).with_name("bpf") / "oompolicy.bpf.o"
@@ -87,7 +87,7 @@ def run(chosen: Settings, stack: ExitStack) -> None:
 def _outside(chosen: Settings, problems: Problems, tally: Tally) -> Outside:
     if chosen.manifests:
         return Folder(chosen.manifests, chosen, problems)
-    from oompolicy_agent.api.outside import Api  # noqa: PLC0415 (the HTTP client costs memory)
+    from oompolicy_agent.api.environment import Api  # noqa: PLC0415 (the HTTP client costs memory)
 
     return Api(chosen, problems, tally)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.api.outcome import DONE
-from oompolicy_agent.api.target import ApiTarget
+from oompolicy_agent.api.sink import ApiTarget
 from oompolicy_agent.settings import EventLimits, Settings
 from oompolicy_agent.status.counters import Tally
 from tests.unit.agent.fakeapi import FakePoster, FakeWake, longest

@@ -8,8 +8,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.agent import Agent
+from oompolicy_agent.environment import Folder
 from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord, Stat
-from oompolicy_agent.outside import Folder
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.counters import Tally

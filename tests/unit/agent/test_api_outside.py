@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy.kube.informer import Informer
-from oompolicy_agent.api.outside import Api
+from oompolicy_agent.api.environment import Api
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.counters import Tally
 from oompolicy_agent.status.problems import Problems

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from oompolicy.kube.connection import connect
 from oompolicy_agent.api.poster import Poster
 from oompolicy_agent.api.refusals import Refusals
+from oompolicy_agent.api.sink import ApiTarget
 from oompolicy_agent.api.source import ApiSource
 from oompolicy_agent.api.statuswriter import StatusWriter
-from oompolicy_agent.api.target import ApiTarget
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.status.counters import Following
 
