@@ -18,7 +18,7 @@ from oompolicy.model import MAX_PRECEDENCE, MAX_PRIORITY
 from oompolicy_agent.kernel.layout import HOST_PRIORITY
 from oompolicy_agent.status.counters import Tally
 from oompolicy_agent.status.metrics import Metrics as AgentMetrics
-from tests.unit.agent.test_node_status import GOOD
+from tests.unit.agent.status.test_document import GOOD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

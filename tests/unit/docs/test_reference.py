@@ -29,13 +29,13 @@ from oompolicy_agent.status.reasons import Area, EventReason, Reason
 from oompolicy_agent.victims.event import note
 from oompolicy_agent.victims.naming import HOST, Scope
 from tests.unit.agent.fakes import pod
-from tests.unit.agent.test_btf import elf
-from tests.unit.agent.test_events import APP_OWNER, CHANGED, named
-from tests.unit.agent.test_node_status import ATTACHED, GOOD
+from tests.unit.agent.kernel.test_btf import elf
+from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
+from tests.unit.agent.loader.test_plan import obstacle
+from tests.unit.agent.status.test_document import ATTACHED, GOOD
+from tests.unit.agent.victims.test_event import APP_OWNER, CHANGED, named
 from tests.unit.controller.test_policystatus import known
 from tests.unit.docs.page import codes, rows, section
-from tests.unit.loader.test_loader_plan import GOOD as GOOD_NODE
-from tests.unit.loader.test_loader_plan import obstacle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import pytest
 
 from oompolicy_agent.loader import kernellog, module
 from oompolicy_agent.loader.command import Result
-from tests.unit.agent.test_btf import elf
+from tests.unit.agent.kernel.test_btf import elf
 
 NONE, INTEGRITY = "", "integrity"
 

@@ -15,7 +15,7 @@ import pytest
 from oompolicy_agent.kernel import layout
 from oompolicy_agent.kernel.layout import StructLayout, check_against_btf, describe
 
-HEADER: Final = Path(__file__).parents[3] / "bpf" / "oompolicy.h"
+HEADER: Final = Path(__file__).parents[4] / "bpf" / "oompolicy.h"
 
 
 @pytest.fixture(scope="module")

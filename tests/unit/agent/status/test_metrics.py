@@ -16,7 +16,7 @@ from oompolicy_agent.status.metrics import Metrics
 from oompolicy_agent.victims.naming import qos_class
 from oompolicy_agent.victims.record import parse_victim
 from tests.unit.agent.fakes import BOOT, pod, record
-from tests.unit.agent.test_node_status import GOOD
+from tests.unit.agent.status.test_document import GOOD
 
 if TYPE_CHECKING:
     from oompolicy_agent.status.document import View

@@ -11,7 +11,7 @@ from oompolicy_agent.loader import build, module
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.main import main
 from oompolicy_agent.loader.options import parse
-from tests.unit.agent.test_btf import elf
+from tests.unit.agent.kernel.test_btf import elf
 
 GOOD = "modules:\n\tcp $(M)/oompolicy_hook.c $(M)/oompolicy_hook.ko\n"
 BAD = 'modules:\n\techo "hook.c:7:1: error: unknown type" >&2; false\n'
