@@ -27,11 +27,11 @@ setup: ## install what is missing on this machine, and the virtual environment
 
 demo: ## two OOMs in a guest, without and with a policy: who dies, and why
 	@scripts/setup --system-only
-	@python3 -m tests.vm.demo
-	@python3 -m tests.endtoend.demo
+	@python3 -m demo.node
+	@python3 -m demo.cluster
 
 demo-cluster: setup ## the same on a cluster, with kubectl; builds the API server first, once
-	@python3 -m tests.endtoend.demo --build
+	@python3 -m demo.cluster --build
 
 check: lint test-unit ## style, types and unit tests, within two minutes: the first command after a change
 
@@ -43,7 +43,7 @@ test-more: setup ## what CI runs beside `make test`: the images, the newest kern
 
 lint: setup ## style, types, import contracts, shell scripts
 	(.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && .venv/bin/lint-imports) $(SHOW)
-	shellcheck kernel/build scripts/setup scripts/kubeconfig tests/vm/guest/init .ci/run $(SHOW)
+	shellcheck kernel/build scripts/setup scripts/kubeconfig vmtest/guest/init .ci/run $(SHOW)
 	shellcheck image/build image/install image/pip image/sbom image/trim image/wheel $(SHOW)
 
 # The variable keeps out the theme's advertisement of its successor.
@@ -65,7 +65,7 @@ cluster-binaries: setup ## kube-apiserver, kubectl, etcd: built and fetched once
 test-node: test-node-trixie ## real OOMs in a guest, on Debian 13's kernel; test-node-KERNEL is another's
 
 test-node-%: setup
-	$(PYTHON) -m tests.vm.run --kernel $* --deadline 2700 -- \
+	$(PYTHON) -m vmtest.run --kernel $* --deadline 2700 -- \
 		env OOMPOLICY_RANDOM_OOMS=$(RANDOM_OOMS) \
 		python3 -m pytest -p no:cacheprovider --durations=5 $(NODE_TESTS) $(SHOW)
 
@@ -74,17 +74,17 @@ test-page: test-node-trixie ## the page for a node (docs/node.md) is followed on
 
 # On one node what the tests ask for is a cpuset for all of it.
 test-numa: setup ## who can die where memory has nodes: a guest with two of them
-	$(PYTHON) -m tests.vm.run --nodes 2 --deadline 900 -- \
+	$(PYTHON) -m vmtest.run --nodes 2 --deadline 900 -- \
 		python3 -m pytest -p no:cacheprovider tests/node/test_numa.py $(SHOW)
 
 test-more-kernels: setup ## the node tests on the newest stock kernel, and on one with the hook in it
-	$(PYTHON) -m tests.vm.suite --jobs 1 --ooms 100 $(MORE_KERNELS) $(SHOW)
+	$(PYTHON) -m vmtest.suite --jobs 1 --ooms 100 $(MORE_KERNELS) $(SHOW)
 
 LINES := $(notdir $(wildcard kernel/patches/*))
 test-kernels: setup ## the patches' style, builds and selftest, and the node tests on each kernel with the hook
 	kernel/build --check $(LINES:%=patched-%)
-	$(PYTHON) -m tests.vm.patched.selftest $(LINES:%=patched-%)
-	$(PYTHON) -m tests.vm.suite --write $(LINES:%=patched-%) $(LINES:%=as-posted-%)
+	$(PYTHON) -m vmtest.patched.selftest $(LINES:%=patched-%)
+	$(PYTHON) -m vmtest.suite --write $(LINES:%=patched-%) $(LINES:%=as-posted-%)
 
 # First by itself, as for test-cluster. -raP shows the times that were measured.
 test-endtoend: setup ## from kubectl apply to kubectl get events: a cluster here, its node in a guest

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long the OOM killer's selection takes, with and without the policy: `python3 -m benchmarks`.
 
-Here: the host's side (`__main__`, `build`, `report`), which boots one guest through `tests.vm` and writes
+Here: the host's side (`__main__`, `build`, `report`), which boots one guest through `vmtest` and writes
 `docs/benchmarks.md`; the guest's side (`guest`, `crowd`, `scopes`, `stopwatch`, `variants`); the measuring program,
 the RFC's sample policy written anew (`bpf/`) and the processes to choose from (`workload/`).
 Not here: what the policy decides (`tests/node`).

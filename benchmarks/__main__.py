@@ -13,13 +13,13 @@ from benchmarks import machine, report
 from benchmarks.build import build
 from benchmarks.clocks import CLOCKS, Clock
 from benchmarks.samples import Run
-from tests.vm.build import ensure_artifacts
-from tests.vm.document import replace
-from tests.vm.errors import HarnessError
-from tests.vm.image import Image, ensure_image
-from tests.vm.packages import KERNELS
-from tests.vm.progress import say
-from tests.vm.vm import run_guest
+from vmtest.build import ensure_artifacts
+from vmtest.document import replace
+from vmtest.errors import HarnessError
+from vmtest.image import Image, ensure_image
+from vmtest.packages import KERNELS
+from vmtest.progress import say
+from vmtest.vm import run_guest
 
 DOCUMENT = Path(__file__).parents[1] / "docs/benchmarks.md"
 MEMORY_MIB = 3072

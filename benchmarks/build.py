@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.vm.chroot import chroot_run
+from vmtest.chroot import chroot_run
 
 if TYPE_CHECKING:
-    from tests.vm.image import Image
+    from vmtest.image import Image
 
 SOURCES: Final = Path(__file__).parent
 

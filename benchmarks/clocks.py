@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from tests.vm.errors import QemuError
-from tests.vm.qemu import QEMU
+from vmtest.errors import QemuError
+from vmtest.qemu import QEMU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from tests.image.build import NAMES, ensure_images
 from tests.image.docker import running_docker
-from tests.vm.document import replace
-from tests.vm.errors import HarnessError
-from tests.vm.progress import say, step
+from vmtest.document import replace
+from vmtest.errors import HarnessError
+from vmtest.progress import say, step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm.qemu import QEMU
+from vmtest.qemu import QEMU
 
 
 @dataclass(frozen=True)

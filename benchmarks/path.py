@@ -17,9 +17,9 @@ from tests.endtoend import measure
 from tests.endtoend.guest import CPUS, MEMORY_MIB, booted
 from tests.endtoend.installation import installation
 from tests.endtoend.scene import Scene
-from tests.vm.document import replace
-from tests.vm.errors import HarnessError
-from tests.vm.progress import say, step
+from vmtest.document import replace
+from vmtest.errors import HarnessError
+from vmtest.progress import say, step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

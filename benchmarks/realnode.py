@@ -19,9 +19,9 @@ from tests.realnode.disk import PAUSE_IMAGE
 from tests.realnode.realcluster import AGENTS, NAMESPACE, real_cluster
 from tests.realnode.settings import NODE_NAME
 from tests.realnode.usage import python_seconds
-from tests.vm.document import replace
-from tests.vm.errors import HarnessError
-from tests.vm.progress import say, step
+from vmtest.document import replace
+from vmtest.errors import HarnessError
+from vmtest.progress import say, step
 
 if TYPE_CHECKING:
     from typing import Any

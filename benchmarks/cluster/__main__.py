@@ -25,9 +25,9 @@ from tests.cluster.binaries import ensure_binaries
 from tests.cluster.cluster import running_cluster
 from tests.cluster.deployment import Deployment
 from tests.cluster.ports import reserved_port
-from tests.vm.document import replace
-from tests.vm.errors import HarnessError
-from tests.vm.progress import say
+from vmtest.document import replace
+from vmtest.errors import HarnessError
+from vmtest.progress import say
 
 if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster

@@ -14,8 +14,8 @@ from pathlib import Path
 from tests.cluster.errors import BinariesError
 from tests.cluster.etcd import ensure_etcd, etcd_folder
 from tests.cluster.kubernetes import kubernetes
-from tests.vm.errors import HarnessError
-from tests.vm.progress import say
+from vmtest.errors import HarnessError
+from vmtest.progress import say
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.pki import client_cert, make_pki, write_pair
 from tests.cluster.ports import reserved_port
 from tests.cluster.server import Server
-from tests.vm.cache import CHECKOUT
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

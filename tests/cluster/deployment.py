@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from oompolicy.kube.errors import ApiError
 from tests.cluster.waiting import eventually
-from tests.vm.cache import CHECKOUT
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

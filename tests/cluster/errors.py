@@ -9,7 +9,7 @@ HarnessError
     └── HelmError       helm did
 """
 
-from tests.vm.errors import HarnessError
+from vmtest.errors import HarnessError
 
 
 class ClusterError(HarnessError):

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster.errors import BinariesError
-from tests.vm import mirror, packages
-from tests.vm.cache import cache_dir, digest, locked, publishing
-from tests.vm.errors import ImageError
-from tests.vm.progress import run_logged, say, step
+from vmtest import mirror, packages
+from vmtest.cache import cache_dir, digest, locked, publishing
+from vmtest.errors import ImageError
+from vmtest.progress import run_logged, say, step
 
 if TYPE_CHECKING:
     from tests.cluster.pki import Pki

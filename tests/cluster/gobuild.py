@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from tests.cluster.errors import BinariesError
 from tests.cluster.golang import find_go, oldest_go
-from tests.vm.cache import cache_dir, digest, locked, publishing
-from tests.vm.progress import run_logged, say, step
+from vmtest.cache import cache_dir, digest, locked, publishing
+from vmtest.progress import run_logged, say, step
 
 if TYPE_CHECKING:
     from pathlib import Path

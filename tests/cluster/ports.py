@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from tests.cluster.errors import ServerError
-from tests.vm.cache import cache_dir
+from vmtest.cache import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

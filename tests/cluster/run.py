@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.cluster import running_cluster
 from tests.cluster.deployment import Deployment
-from tests.vm.errors import HarnessError
-from tests.vm.progress import say
+from vmtest.errors import HarnessError
+from vmtest.progress import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable

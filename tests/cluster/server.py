@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from tests.cluster.errors import ServerError
-from tests.vm.progress import last_lines
+from vmtest.progress import last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

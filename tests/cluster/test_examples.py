@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy.manifests import Manifests, load_manifests
-from tests.vm.cache import CHECKOUT
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.endtoend.wire import Wire
-from tests.vm.build import ensure_artifacts
-from tests.vm.errors import HarnessError
-from tests.vm.image import ensure_image
-from tests.vm.libraries import PLACE, ensure_libraries
-from tests.vm.progress import last_lines
-from tests.vm.vm import run_guest
+from vmtest.build import ensure_artifacts
+from vmtest.errors import HarnessError
+from vmtest.image import ensure_image
+from vmtest.libraries import PLACE, ensure_libraries
+from vmtest.progress import last_lines
+from vmtest.vm import run_guest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from tests.vm.image import Image
-    from tests.vm.qemu import Accel
-    from tests.vm.vm import GuestResult
+    from vmtest.image import Image
+    from vmtest.qemu import Accel
+    from vmtest.vm import GuestResult
 
 KERNEL: Final = "trixie"
 HOST: Final = "10.0.2.2"

@@ -15,8 +15,8 @@ from tests.cluster.waiting import eventually
 from tests.endtoend.eventlog import EventLog
 from tests.endtoend.guest import HOST
 from tests.node.kubelet import NODE_NAME, RESOURCES, Pod
-from tests.vm.errors import HarnessError
-from tests.vm.progress import last_lines
+from vmtest.errors import HarnessError
+from vmtest.progress import last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

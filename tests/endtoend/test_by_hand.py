@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.ports import reserved_port
 from tests.endtoend.guest import HOST
 from tests.endtoend.shell import Shell
-from tests.vm.cache import CHECKOUT
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

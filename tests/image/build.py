@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Final
 from tests.image import base, docker, engine, outside
 from tests.image.archive import Archive
 from tests.image.errors import DockerError
-from tests.vm.cache import CHECKOUT, cache_dir, digest, file_parts, forget_old, locked, publishing
-from tests.vm.checkout import checkout_files
-from tests.vm.errors import HarnessError
-from tests.vm.progress import last_lines, say, step
+from vmtest.cache import CHECKOUT, cache_dir, digest, file_parts, forget_old, locked, publishing
+from vmtest.checkout import checkout_files
+from vmtest.errors import HarnessError
+from vmtest.progress import last_lines, say, step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -28,9 +28,9 @@ from tests.cluster.conftest import (  # noqa: F401 - fixtures
 )
 from tests.image.build import NAMES, Images, ensure_images
 from tests.image.docker import Docker, running_docker
-from tests.vm.cache import CHECKOUT
-from tests.vm.errors import HarnessError
-from tests.vm.image import ensure_image
+from vmtest.cache import CHECKOUT
+from vmtest.errors import HarnessError
+from vmtest.image import ensure_image
 
 if TYPE_CHECKING:
     import subprocess

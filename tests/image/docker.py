@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from tests.image.engine import engine_folder, ensure_engine
 from tests.image.errors import DockerError
-from tests.vm.cache import locked
-from tests.vm.chroot import pairs, private_command
-from tests.vm.progress import SHOWN_LINES, last_lines, step
+from vmtest.cache import locked
+from vmtest.chroot import pairs, private_command
+from vmtest.progress import SHOWN_LINES, last_lines, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

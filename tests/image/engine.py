@@ -12,9 +12,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from tests.image.errors import DockerError
-from tests.vm import mirror
-from tests.vm.cache import cache_dir, digest, locked, publishing
-from tests.vm.progress import run_logged, say, step
+from vmtest import mirror
+from vmtest.cache import cache_dir, digest, locked, publishing
+from vmtest.progress import run_logged, say, step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ HarnessError
 └── DockerError   Docker could not be made, did not start, or refused
 """
 
-from tests.vm.errors import HarnessError
+from vmtest.errors import HarnessError
 
 
 class DockerError(HarnessError):

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from tests.image import base, build, docker
 from tests.image.errors import DockerError
-from tests.vm.cache import CHECKOUT
-from tests.vm.errors import HarnessError
-from tests.vm.progress import run_logged, step
+from vmtest.cache import CHECKOUT
+from vmtest.errors import HarnessError
+from vmtest.progress import run_logged, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

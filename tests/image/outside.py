@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.vm import mirror
+from vmtest import mirror
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,7 +13,7 @@ import pytest
 
 from tests.image import outside
 from tests.image.build import NAMES, ensure_second_build
-from tests.vm.cache import CHECKOUT
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.image.container import USER
-from tests.vm.image import ensure_image
-from tests.vm.packages import KERNELS
+from vmtest.image import ensure_image
+from vmtest.packages import KERNELS
 
 if TYPE_CHECKING:
     import subprocess

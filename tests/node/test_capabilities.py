@@ -12,7 +12,7 @@ import pytest
 
 from tests.node.policy import BPFFS, BUILD, MODULE, STOCK
 from tests.node.test_loader import modules, report
-from tests.vm.cache import CHECKOUT
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from tests.cluster.binaries import ensure_binaries
 from tests.cluster.chart.helm import ensure_helm
 from tests.cluster.run import until_told
 from tests.realnode.realcluster import real_cluster
-from tests.vm.progress import say
+from vmtest.progress import say
 
 if TYPE_CHECKING:
     from tests.realnode.realcluster import RealCluster

@@ -17,11 +17,11 @@ from tests.cluster.kubernetes import kubernetes
 from tests.image.build import NAMES, ensure_images
 from tests.realnode import dockerarchive
 from tests.realnode.containerd import COMMANDS, containerd
-from tests.vm.cache import cache_dir, digest, forget_old, locked, publishing
-from tests.vm.chroot import MOUNTS, chroot_run, private_command
-from tests.vm.errors import HarnessError, ImageError
-from tests.vm.image import Image, ensure_image
-from tests.vm.progress import run_logged, say, step
+from vmtest.cache import cache_dir, digest, forget_old, locked, publishing
+from vmtest.chroot import MOUNTS, chroot_run, private_command
+from vmtest.errors import HarnessError, ImageError
+from vmtest.image import Image, ensure_image
+from vmtest.progress import run_logged, say, step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

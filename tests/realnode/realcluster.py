@@ -17,8 +17,8 @@ from tests.realnode import tunnel
 from tests.realnode.control import running_control_plane
 from tests.realnode.disk import PAUSE_IMAGE, ensure_disk
 from tests.realnode.settings import NODE_NAME, files
-from tests.vm.errors import HarnessError
-from tests.vm.progress import step
+from vmtest.errors import HarnessError
+from vmtest.progress import step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.cluster.binaries import Binaries
     from tests.cluster.cluster import Cluster
     from tests.endtoend.guest import Guest
-    from tests.vm.image import Image
+    from vmtest.image import Image
 
 NAMESPACE: Final = "oompolicy-system"
 AGENTS: Final = "app.kubernetes.io/component=agent"

@@ -12,7 +12,7 @@ from tests.cluster.waiting import eventually
 from tests.realnode.__main__ import environment
 from tests.realnode.realcluster import SLOW_SECONDS
 from tests.realnode.stage import DEMO, KILLED, PRIORITIES, REPORT
-from tests.vm.cache import CHECKOUT
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

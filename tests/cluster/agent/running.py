@@ -19,7 +19,7 @@ from oompolicy_agent.victims.spool import Spool
 from tests.cluster.ports import reserved_port
 from tests.cluster.waiting import eventually
 from tests.unit.agent.fakes import id_of, ids_along, make, record
-from tests.vm.cache import CHECKOUT
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from contextlib import ExitStack

@@ -21,9 +21,9 @@ from typing import Any
 import yaml
 
 from tests.cluster.errors import BinariesError, HelmError
-from tests.vm.cache import CHECKOUT, cache_dir, digest, locked, publishing
-from tests.vm.errors import HarnessError
-from tests.vm.progress import run_logged, say, step
+from vmtest.cache import CHECKOUT, cache_dir, digest, locked, publishing
+from vmtest.errors import HarnessError
+from vmtest.progress import run_logged, say, step
 
 CHART = CHECKOUT / "charts/oompolicy"
 # helm 4.3.1

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster.chart.helm import CHART
 from tests.cluster.errors import HelmError
-from tests.vm.cache import CHECKOUT
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

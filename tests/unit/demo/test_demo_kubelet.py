@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from demo.node.kubelet import oom_score_adj, pod_slice
+from demo.node.shortage import victims
 from oompolicy.manifests import load_manifests
 from oompolicy.model import QOSClass
 from oompolicy_agent.mapping.cgroups import parse_name
-from tests.vm.demo.kubelet import oom_score_adj, pod_slice
-from tests.vm.demo.shortage import victims
 
 EXAMPLES = Path(__file__).parents[3] / "examples/demo"
 GIB = 1 << 30

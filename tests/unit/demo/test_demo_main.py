@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from tests.vm.demo import __main__ as demo
-from tests.vm.demo.sudo import KEPT, as_root
-from tests.vm.errors import HarnessError, LostVMError
+from demo.node import __main__ as demo
+from demo.node.sudo import KEPT, as_root
+from vmtest.errors import HarnessError, LostVMError
 
 
 def test_sudo_keeps_what_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +16,7 @@ def test_sudo_keeps_what_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("XDG_CACHE_HOME", "/big disk")
 
     expected = ["sudo", "env", "PYTHONDONTWRITEBYTECODE=1", "XDG_CACHE_HOME=/big disk", sys.executable]
-    assert [*expected, "-m", "tests.vm.demo", "--colour"] == as_root("tests.vm.demo", "--colour")
+    assert [*expected, "-m", "demo.node", "--colour"] == as_root("demo.node", "--colour")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import time
 import pytest
 import yaml
 
-from tests.vm.demo.page import WIDTH, Page, folded, table, wants_colour
+from demo.node.page import WIDTH, Page, folded, table, wants_colour
 
 
 @pytest.mark.parametrize(

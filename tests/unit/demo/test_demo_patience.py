@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.vm.demo.patience import patiently
+from demo.node.patience import patiently
 
 
 def test_silence_is_broken_again_and_again() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from demo.node import story
+from demo.node.story import Ending
 from oompolicy.manifests import load_manifests
 from oompolicy.resolve import resolve
-from tests.vm.demo import story
-from tests.vm.demo.story import Ending
 
 EXAMPLES = Path(__file__).parents[3] / "examples/demo"
 PODS = {"postgres": "postgres-0", "web": "web-1", "report": "report-1"}

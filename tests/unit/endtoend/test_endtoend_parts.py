@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from demo.cluster.story import DATABASE, REPORT, flaws
 from oompolicy.manifests import load_manifests
 from oompolicy.resolve import resolve
-from tests.endtoend.demo.story import DATABASE, REPORT, flaws
 from tests.endtoend.eventlog import Seen
 from tests.endtoend.measure import percentile
 from tests.endtoend.wire import Wire

@@ -12,8 +12,8 @@ import pytest
 from tests.image import docker, lock, outside
 from tests.image.build import INPUT_FOLDERS, INPUTS, inputs
 from tests.image.errors import DockerError
-from tests.vm.cache import CHECKOUT
-from tests.vm.mirror import Source
+from vmtest.cache import CHECKOUT
+from vmtest.mirror import Source
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make demo`: one node runs out of memory twice, without and with a policy.
+
+`node` shows it in a guest, with the loader and the agent alone.
+`cluster` shows the same decision with kubectl and a real API server.
+Here do not belong tests: those are in `tests`.
+"""

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo's second half, in the guest: both acts, and whether they ended as they should."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from demo.node import enforcement, kubelet, shortage, story
+from demo.node.page import Page
+from oompolicy.manifests import load_manifests
+from tests.node.machine import pin_this_process
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+    from demo.node.kubelet import Running
+    from oompolicy.model import Pod
+
+
+class Demo:
+    """One run; the guest ends after it, so only the first act tidies up."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.capacity = shortage.meminfo_mib("MemTotal") << 20
+        self.pods = self._pods()
+
+    def run(self) -> int:
+        """Both acts and the verdict."""
+        self.page.step(f"the node is up: kernel {os.uname().release}, {self.capacity >> 20} MiB of memory")
+        without = self.act_without_policy()
+        with_policy = self.act_with_policy()
+        return self.judge(without, with_policy)
+
+    def act_without_policy(self) -> story.Ending:
+        self.page.heading("Act 1: without policy")
+        containers = self._start_pods()
+        self._show_processes(containers)
+        ending = self._run_out_of_memory(containers)
+        self._show_ending(ending, containers, story.WITHOUT, "bad")
+        kubelet.stop(containers)
+        return ending
+
+    def act_with_policy(self) -> story.Ending:
+        self.page.heading("Act 2: the same with policy")
+        agent = self._enforce()
+        containers = self._start_pods()
+        self._show_priorities()
+        self.page.step("waiting until the agent has each pod's priority in the kernel")
+        status = enforcement.wait_until_synced(agent, len(self.pods))
+        who = enforcement.identity(agent)
+        self.page.step(f"synced: {status['counts']['mapEntries']} cgroups have a priority; the agent has {who}")
+        self._show_processes(containers)
+        ending = self._run_out_of_memory(containers)
+        self._show_ending(ending, containers, story.WITH, "good")
+        self.page.step("the agent's Event; in a cluster it goes to the API server:")
+        event = enforcement.wait_for_event(agent)
+        self.page.text(*event.strip().splitlines())
+        return replace(self._ending(containers, ending.log), event=enforcement.parse_event(event))
+
+    def judge(self, without: story.Ending, with_policy: story.Ending) -> int:
+        self.page.heading("The difference")
+        flaws = list(story.flaws(without, with_policy))
+        names = {container.name: pod.name for pod in self.pods for container in pod.containers}
+        self.page.text(story.summary(without, with_policy, names), style="bad" if flaws else "good")
+        for flaw in flaws:
+            self.page.marked("wrong", flaw, "bad")
+        return 1 if flaws else 0
+
+    def _pods(self) -> tuple[Pod, ...]:
+        found = load_manifests([enforcement.EXAMPLES])
+        if found.problems:
+            raise enforcement.EnforcementError("\n".join(map(str, found.problems)))
+        return tuple(pod for pod in found.pods if pod.node_name == enforcement.NODE)
+
+    def _start_pods(self) -> list[Running]:
+        self.page.step("starting the pods of examples/demo/pods.yaml, in the cgroups and with the weights of kubelet")
+        return kubelet.start(self.pods, self.capacity)
+
+    def _enforce(self) -> Popen[bytes]:
+        self.page.step("oompolicy-loader attach: the hook's module and the policy program go into the running kernel")
+        report = enforcement.attach()
+        self.page.step(f"attached: backend {report['backend']}, hook {report['hook']}; the loader has ended")
+        self.page.step("oompolicy-agent --manifests examples/demo: as user 41317, without any capability")
+        return enforcement.start_agent()
+
+    def _show_priorities(self) -> None:
+        self.page.step(f"oompolicy resolve -f examples/demo --node {enforcement.NODE}:")
+        rows = [
+            (f"{pod['namespace']}/{pod['pod']}", container["name"], container["priority"], container["reason"])
+            for pod in enforcement.resolved()
+            for container in pod["containers"]
+        ]
+        self.page.table([("POD", "CONTAINER", "PRIORITY", "REASON"), *rows])
+
+    def _show_processes(self, containers: list[Running]) -> None:
+        self.page.step("what the kernel goes by on its own, the highest oom_score first:")
+        rows = [
+            (running.place, running.name, running.hog.pid, f"{running.hog.mib} MiB", running.adj, score)
+            for score, running in sorted(
+                ((shortage.oom_score(running.hog.pid), running) for running in containers),
+                key=lambda pair: -pair[0],
+            )
+        ]
+        self.page.table([("POD", "CONTAINER", "PID", "HOLDS", "OOM_SCORE_ADJ", "OOM_SCORE"), *rows])
+
+    def _run_out_of_memory(self, containers: list[Running]) -> story.Ending:
+        (report,) = (running for running in containers if running.name == story.GROWS)
+        self.page.step(f"{report.place} grows until the node has no memory left")
+        log = shortage.grow_until_oom(report.hog, lambda mib: self.page.step(f"it holds {mib} MiB"))
+        held = ", ".join(f"{running.name} {running.hog.mib} MiB" for running in containers)
+        self.page.step(f"out of memory; until then the node held {held}")
+        return self._ending(containers, log)
+
+    def _ending(self, containers: list[Running], log: tuple[str, ...]) -> story.Ending:
+        """The dead of the kernel's log, and whoever else is gone."""
+        killed = shortage.victims(log, {running.hog.pid: running.name for running in containers})
+        gone = tuple(running.name for running in containers if not running.hog.alive and running.name not in killed)
+        return story.Ending(killed + gone, log)
+
+    def _show_ending(self, ending: story.Ending, containers: list[Running], act: story.Act, style: str) -> None:
+        by_name = {running.name: running for running in containers}
+        for name in ending.dead:
+            running = by_name.get(name)
+            self.page.marked("killed", f"{running.place} (pid {running.hog.pid})" if running else name, style)
+        if ending.dead == act.dead:
+            self.page.marked("why", act.why, style)
+        for line in story.told(ending.log):
+            self.page.marked("kernel", line, "name" if line == story.POLICY_LINE else "dim")
+
+
+def main() -> int:
+    """0 where the story went as told."""
+    words = argparse.ArgumentParser(prog="python3 -m demo.node.guest")
+    words.add_argument("--started", type=float, required=True, metavar="SECONDS", help="time of day of the start")
+    words.add_argument("--colour", action="store_true")
+    arguments = words.parse_args()
+    pin_this_process()
+    try:
+        return Demo(Page(arguments.colour, arguments.started)).run()
+    except (enforcement.EnforcementError, shortage.NoShortageError) as error:
+        print(f"demo: {error}", flush=True)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

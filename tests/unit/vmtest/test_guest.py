@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command's way into the guest, and how its end is told."""
+
+import io
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from vmtest.boot import Boot, read_status, stream
+from vmtest.errors import HarnessError, LostVMError, QemuError
+from vmtest.qemu import Machine
+from vmtest.vm import script, unpack
+
+
+@pytest.fixture
+def boot(tmp_path: Path) -> Boot:
+    """A boot that has ended and left nothing yet."""
+    here = Path("/nowhere")
+    return Boot(machine=Machine("tcg"), vmlinuz=here, initrd=here, root=here, work=here, folder=tmp_path)
+
+
+def test_words_reach_the_guest_as_they_were_given(tmp_path: Path) -> None:
+    words = ["printf", "%s|", "two words", "$HOME", "it's", "", "*"]
+
+    text = script(words, "trixie", {"EXTRA": "a b"}).replace("cd /checkout", f"cd {tmp_path}")
+
+    assert subprocess.check_output(["sh", "-c", text], text=True) == "two words|$HOME|it's||*|"
+
+
+def test_the_command_knows_that_it_is_in_a_guest() -> None:
+    text = script(["true"], "trixie-backports", {"EXTRA": "a b"})
+
+    assert "export OOMPOLICY_GUEST=1\n" in text
+    assert "export OOMPOLICY_KERNEL=trixie-backports\n" in text
+    assert "export PYTHONPATH=/checkout/operator:/checkout/agent:/checkout\n" in text
+    assert "export EXTRA='a b'\n" in text
+
+
+def test_a_status_is_believed_whatever_qemu_says(boot: Boot) -> None:
+    boot.status.write_text("37\n")
+
+    assert read_status(boot, 0, boot.folder / "qemu.log") == 37
+
+
+def test_no_status_is_a_lost_guest_with_the_end_of_its_console(boot: Boot) -> None:
+    boot.console.write_text("".join(f"line {number}\n" for number in range(500)))
+
+    with pytest.raises(LostVMError) as lost:
+        read_status(boot, 0, boot.folder / "qemu.log")
+
+    assert lost.value.console.splitlines()[-1] == "line 499"
+    assert len(lost.value.console.splitlines()) == 150
+
+
+def test_qemus_own_refusal_is_not_a_lost_guest(boot: Boot) -> None:
+    (boot.folder / "qemu.log").write_text("qemu-system-x86_64: -m x: invalid\n")
+
+    with pytest.raises(QemuError, match="-m x: invalid"):
+        read_status(boot, 1, boot.folder / "qemu.log")
+
+
+def test_a_qemu_killed_after_the_kernel_began_is_a_lost_guest(boot: Boot) -> None:
+    boot.console.write_text("booting\n")
+
+    with pytest.raises(LostVMError, match="status -9"):
+        read_status(boot, -9, boot.folder / "qemu.log")
+
+
+def test_output_is_passed_on_until_the_guest_ends() -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"all of it")
+    os.close(write_end)
+    output = io.BytesIO()
+
+    assert stream(read_end, output, 5.0)
+    os.close(read_end)
+    assert output.getvalue() == b"all of it"
+
+
+def test_a_guest_that_goes_on_past_its_deadline_is_noticed() -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"so far")
+    output = io.BytesIO()
+
+    assert not stream(read_end, output, 0.05)
+    os.close(write_end)
+    os.close(read_end)
+    assert output.getvalue() == b"so far"
+
+
+def test_artifacts_are_unpacked_into_a_new_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with tarfile.open(tmp_path / "artifacts.tar", "w") as tar:
+        tar.add(tmp_path / "file", "./below/file")
+
+    unpack(tmp_path / "artifacts.tar", tmp_path / "new/target")
+
+    assert (tmp_path / "new/target/below/file").read_text() == "kept"
+
+
+def test_a_tar_that_would_leave_its_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("evil")
+    with tarfile.open(tmp_path / "artifacts.tar", "w") as tar:
+        tar.add(tmp_path / "file", "../escaped")
+
+    with pytest.raises(HarnessError, match="artifacts"):
+        unpack(tmp_path / "artifacts.tar", tmp_path / "target")
+
+    assert not (tmp_path / "escaped").exists()

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start QEMU, stream the command's output, and tell how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from vmtest import qemu
+from vmtest.errors import LostVMError, QemuError
+from vmtest.progress import last_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONSOLE_LINES = 150
+
+
+@dataclass(frozen=True)
+class Boot:
+    """Everything one boot needs; `folder` is empty and takes what comes out of the guest."""
+
+    machine: qemu.Machine
+    vmlinuz: Path
+    initrd: Path
+    root: Path
+    work: Path
+    folder: Path
+
+    @property
+    def console(self) -> Path:
+        """What the kernel wrote to its serial line."""
+        return self.folder / "console"
+
+    @property
+    def log(self) -> Path:
+        """The kernel's log since the command began, if the guest lived to write it."""
+        return self.folder / "log"
+
+    @property
+    def status(self) -> Path:
+        """The command's exit status, if the guest lived to write it."""
+        return self.folder / "status"
+
+    @property
+    def artifacts(self) -> Path:
+        """A tar of the guest's /artifacts."""
+        return self.folder / "artifacts.tar"
+
+
+def boot(what: Boot, output: BinaryIO, deadline: float | None) -> int:
+    """Run the guest to its end and return the command's exit status."""
+    qemu.check_version()
+    errors = what.folder / "qemu.log"
+    with running(what, errors) as (process, pipe):
+        in_time = stream(pipe, output, deadline)
+        if not in_time:
+            process.kill()
+        code = process.wait()
+    if not in_time:
+        raise LostVMError(f"the guest did not end within {deadline:.0f} s", console_end(what))
+    return read_status(what, code, errors)
+
+
+@contextlib.contextmanager
+def running(what: Boot, errors: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start QEMU so that it dies with us, however we end, and give the pipe that its command writes to."""
+    read_end, write_end = os.pipe()
+    try:
+        ports = {"status": what.status, "log": what.log, "artifacts": what.artifacts}
+        files = qemu.Files(
+            vmlinuz=what.vmlinuz,
+            initrd=what.initrd,
+            root=what.root,
+            work=what.work,
+            console=what.console,
+            ports={"output": Path(f"/dev/fd/{write_end}"), **ports},
+        )
+        argv = ["setpriv", "--pdeathsig", "KILL", "--", *qemu.command_line(what.machine, files)]
+        with errors.open("wb") as stderr:
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, pass_fds=[write_end]
+            )
+        os.close(write_end)
+        try:
+            yield process, read_end
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        os.close(read_end)
+
+
+def stream(pipe: int, output: BinaryIO, deadline: float | None) -> bool:
+    """Copy until QEMU ends; return whether it did so in time."""
+    end = None if deadline is None else time.monotonic() + deadline
+    while True:
+        left = None if end is None else max(0.0, end - time.monotonic())
+        if not select.select([pipe], [], [], left)[0]:
+            return False
+        chunk = os.read(pipe, 65536)
+        if not chunk:
+            return True
+        output.write(chunk)
+        output.flush()
+
+
+def read_status(what: Boot, code: int, errors: Path) -> int:
+    """Tell an exit status from a lost guest, and that from a QEMU that never began."""
+    text = what.status.read_text().strip() if what.status.exists() else ""
+    if text:
+        return int(text)
+    said = last_lines(errors, 20).strip()
+    if code and not last_lines(what.console, 1):
+        raise QemuError(f"QEMU ended with status {code}: {said}")
+    raise LostVMError(f"the guest vanished (QEMU's status {code}{': ' if said else ''}{said})", console_end(what))
+
+
+def console_end(what: Boot) -> str:
+    """Return the last lines of the console."""
+    return last_lines(what.console, CONSOLE_LINES)

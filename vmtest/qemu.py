@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write QEMU's command line, in small named pieces."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from vmtest.errors import QemuError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+QEMU = "qemu-system-x86_64"
+
+# QEMU 7.2 (Debian 12) corrupts EFLAGS under software emulation, and stock kernels crash at random in it.
+# 10.0 is what bookworm-backports and Debian 13 have, and the oldest we have tried.
+OLDEST_QEMU = (10, 0)
+
+THROWN_AWAY = "snapshot=on,cache=unsafe"
+"""Of what is written to a disk."""
+
+EMULATED = "max,erms=off,fsrm=off,fsrs=off,fzrm=off"
+"""A guest that is told that string instructions are fast clears its pages by them, and QEMU carries out each byte by
+itself. Without the hint node tests take a quarter less of the processor."""
+
+Accel = Literal["kvm", "tcg"]
+
+KERNEL_WORDS = [
+    "console=ttyS0",
+    # The log stays readable by dmesg; an OOM's dump on an emulated serial line takes seconds.
+    "loglevel=4",
+    # With -no-reboot a panic ends the run at once.
+    "panic=-1",
+    "oops=panic",
+    # An emulated processor that the host keeps waiting misses the ticks by which the kernel checks its timer.
+    "no_timer_check",
+    # A kernel that writes its log as fast as tests make it must not drop the tests' own marks.
+    "printk.devkmsg=on",
+]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the guest is given."""
+
+    accel: Accel
+    memory: int = 1024  # MiB
+    cpus: int = 2
+    nodes: int = 1
+    """NUMA nodes, with the same share of the memory each; the first has all processors."""
+    append: str = ""
+    network: bool = False
+    forwards: Mapping[int, int] = field(default_factory=dict)
+    """A port of this machine's 127.0.0.1 -> the guest's, where it has a network."""
+    disks: Mapping[str, Path] = field(default_factory=dict)
+    """Further file systems, by their serial. What is written to them is gone afterwards."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What QEMU reads and writes on the host."""
+
+    vmlinuz: Path
+    initrd: Path
+    root: Path
+    work: Path
+    console: Path
+    ports: dict[str, Path]
+
+
+def command_line(machine: Machine, files: Files) -> list[str]:
+    """Put the pieces together."""
+    return [
+        QEMU,
+        *base(),
+        *processor(machine),
+        *numa(machine),
+        *direct_kernel(machine, files),
+        *disk("root", files.root, THROWN_AWAY),
+        *disk("work", files.work, "readonly=on"),
+        *(word for serial, path in machine.disks.items() for word in disk(serial, path, THROWN_AWAY)),
+        *console(files.console),
+        *ports(files.ports),
+        *(network(machine.forwards) if machine.network else []),
+    ]
+
+
+def base() -> list[str]:
+    """No devices, windows or configuration but what is named here."""
+    return ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+
+
+def processor(machine: Machine) -> list[str]:
+    """Processor, accelerator and memory."""
+    cpu = "host" if machine.accel == "kvm" else EMULATED
+    return ["-accel", machine.accel, "-cpu", cpu, "-smp", str(machine.cpus), "-m", str(machine.memory)]
+
+
+def numa(machine: Machine) -> list[str]:
+    """The memory's nodes; without a word there is one."""
+    words = []
+    for node in range(machine.nodes if machine.nodes > 1 else 0):
+        words += ["-object", f"memory-backend-ram,id=node{node},size={machine.memory // machine.nodes}M"]
+        cpus = f",cpus=0-{machine.cpus - 1}" if node == 0 else ""
+        words += ["-numa", f"node,nodeid={node},memdev=node{node}{cpus}"]
+    return words
+
+
+def direct_kernel(machine: Machine, files: Files) -> list[str]:
+    """Kernel, initrd and the kernel's command line."""
+    words = " ".join([*KERNEL_WORDS, *machine.append.split()])
+    return ["-kernel", str(files.vmlinuz), "-initrd", str(files.initrd), "-append", words]
+
+
+def disk(serial: str, path: Path, options: str) -> list[str]:
+    """Add a raw disk that the guest finds by its serial."""
+    drive = f"if=none,id={serial},format=raw,file={escape(path)},{options}"
+    return ["-drive", drive, "-device", f"virtio-blk-pci,drive={serial},serial={serial}"]
+
+
+def console(path: Path) -> list[str]:
+    """Write the kernel's console to a file."""
+    return ["-chardev", f"file,id=console,path={escape(path)}", "-serial", "chardev:console"]
+
+
+def ports(paths: dict[str, Path]) -> list[str]:
+    """Add a named port for each thing that comes out of the guest."""
+    words = ["-device", "virtio-serial-pci"]
+    for name, path in paths.items():
+        words += ["-chardev", f"file,id={name},path={escape(path)}"]
+        words += ["-device", f"virtserialport,chardev={name},name=oompolicy.{name}"]
+    return words
+
+
+def network(forwards: Mapping[int, int]) -> list[str]:
+    """Add a network in which the host's loopback is 10.0.2.2, and nothing but forwarded ports reaches the guest."""
+    rules = "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in forwards.items())
+    return ["-netdev", f"user,id=network,ipv6=off{rules}", "-device", "virtio-net-pci,netdev=network"]
+
+
+def escape(path: Path) -> str:
+    """Double the commas, which otherwise end an option of QEMU's."""
+    return str(path).replace(",", ",,")
+
+
+def check_version() -> None:
+    """Refuse a QEMU that is known to corrupt what it emulates."""
+    if shutil.which(QEMU) is None:
+        raise QemuError(f"{QEMU} is not installed; scripts/setup installs it")
+    text = subprocess.run([QEMU, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    if parse_version(text.stdout) < OLDEST_QEMU:
+        raise QemuError(f"{text.stdout.splitlines()[0]} is too old: scripts/setup installs 10.0 or newer")
+
+
+def parse_version(text: str) -> tuple[int, int]:
+    """Read major and minor version out of what `--version` prints."""
+    match = re.search(r"version (\d+)\.(\d+)", text)
+    if match is None:
+        raise QemuError(f"{QEMU} --version says {text!r}")
+    return int(match[1]), int(match[2])

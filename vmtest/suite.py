@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the node tests on several kernels, two at a time: `python3 -m vmtest.suite [--write] NAME...`.
+
+Nearly all of the time one of a guest's processors waits for the other, so two guests take two cores hardly longer than
+one. What they need is built before, one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from vmtest import kernels
+from vmtest.build import ensure_artifacts
+from vmtest.cache import CHECKOUT
+from vmtest.document import replace
+from vmtest.errors import HarnessError
+from vmtest.image import ensure_image
+from vmtest.progress import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DOCUMENT = CHECKOUT / "docs/kernel-hook.md"
+PLACE = "kernels"
+
+# A guest that is still busy then is lost. Under emulation a kernel's tests take about ten minutes.
+DEADLINE = 2700
+
+# What a program must see to by itself where SELECT is obeyed without a check, dying tasks are asked about, and points
+# are garbage. The rest of the suite does not depend on where the hook stands.
+RULES = ("order", "protected", "group", "dying", "random")
+
+PAGE = "tests/node/test_docs.py"
+"""Follows docs/node.md as somebody would on Debian 13, and compiles all there is: minutes under emulation."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one kernel's tests. `status` is that of the guest's pytest, or of a harness that failed."""
+
+    name: str
+    release: str
+    status: int
+    passed: int
+    others: int
+    minutes: float
+
+
+def main() -> int:
+    """Run them all, also after a failure, and write the table if asked to."""
+    words = argparse.ArgumentParser(prog="python3 -m vmtest.suite", description=__doc__)
+    words.add_argument("--write", action="store_true", help=f"the table in {DOCUMENT.relative_to(CHECKOUT)}")
+    words.add_argument("--ooms", type=int, default=200, help="random ones, on each kernel; default: %(default)s")
+    words.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="default: %(default)s")
+    words.add_argument("name", nargs="+", choices=kernels.names(), metavar="NAME", help=", ".join(kernels.names()))
+    arguments = words.parse_args()
+    try:
+        image = ensure_image()
+        ensure_artifacts(image)
+        releases = {name: kernels.find(image, name).release for name in arguments.name}
+    except HarnessError as error:
+        say(str(error))
+        return 1
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        results = list(pool.map(functools.partial(run, arguments.ooms), releases, releases.values()))
+    print(table(results))
+    if arguments.write:
+        DOCUMENT.write_text(replace(DOCUMENT.read_text(), PLACE, f"{table(results)}\n"))
+    return 1 if any(result.status for result in results) else 0
+
+
+def run(ooms: int, name: str, release: str) -> Result:
+    """One kernel's tests, in a process of their own: Ctrl-C ends that too, and its guest with it."""
+    started = datetime.datetime.now(datetime.UTC)
+    with tempfile.TemporaryDirectory(prefix="oompolicy-suite-") as folder:
+        status = show(name, [*guest(name, folder), *pytest(ooms), *selection(name)])
+        report = Path(folder, "junit.xml")
+        passed, others = counts(report.read_text()) if report.exists() else (0, 0)
+    minutes = (datetime.datetime.now(datetime.UTC) - started).total_seconds() / 60
+    return Result(name, release, status, passed, others, minutes)
+
+
+def guest(name: str, artifacts: str) -> list[str]:
+    """The command that runs another one in a guest."""
+    options = ["--kernel", name, "--deadline", str(DEADLINE), "--artifacts", artifacts]
+    return [sys.executable, "-m", "vmtest.run", *options, "--"]
+
+
+def pytest(ooms: int) -> list[str]:
+    """In the guest, whose root disk is thrown away; a report for us, and the slowest."""
+    words = ["-p", "no:cacheprovider", "--durations=5", "--junitxml=/artifacts/junit.xml"]
+    return ["env", f"OOMPOLICY_RANDOM_OOMS={ooms}", "python3", "-m", "pytest", *words]
+
+
+def selection(name: str) -> list[str]:
+    """All of them, the page on its own kernel alone; or the rules where the hook stands elsewhere."""
+    if name.startswith("as-posted"):
+        return [f"tests/node/test_{rule}.py" for rule in RULES]
+    return ["tests/node"] if name == "trixie" else ["tests/node", f"--ignore={PAGE}"]
+
+
+def show(name: str, command: Sequence[str]) -> int:
+    """Run a command with its name before each line of its output."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            print(f"{name}: {line}", end="", flush=True)
+    return process.returncode
+
+
+def counts(junit: str) -> tuple[int, int]:
+    """How many passed and how many did not, from pytest's report; what was skipped has not passed."""
+    # Our own guest wrote it.
+    suites = ElementTree.fromstring(junit).iter("testsuite")  # noqa: S314
+    numbers = [{key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")} for suite in suites]
+    others = sum(each["failures"] + each["errors"] + each["skipped"] for each in numbers)
+    return sum(each["tests"] for each in numbers) - others, others
+
+
+def table(results: Sequence[Result]) -> str:
+    """What a document says of a run of today."""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    head = "| kernel | release | hook | date | passed | did not | minutes |\n|---|---|---|---|---|---|---|"
+    return "\n".join([head, *(row(each, today) for each in results)])
+
+
+def row(result: Result, date: str) -> str:
+    """One line of it."""
+    cells = (f"`{result.name}`", result.release, hook(result.name), date, result.passed, result.others)
+    return f"| {' | '.join(map(str, cells))} | {result.minutes:.0f} |"
+
+
+def hook(name: str) -> str:
+    """Where the hook comes from."""
+    if name.startswith("patched"):
+        return "`kernel/patches`"
+    return "the RFC's place" if name.startswith("as-posted") else "`kernel/module`"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
