@@ -7,12 +7,12 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from oompolicy_agent.keeper import Keeper
+from oompolicy_agent.keeper import CheckpointKeeper
 from oompolicy_agent.kernel import attachment
 from oompolicy_agent.mapping.claims import Settled, settle
 from oompolicy_agent.mapping.desired import Desired, desired, kept, unclaimed
-from oompolicy_agent.mapping.owners import Index, Owners
-from oompolicy_agent.mapping.pinnedmap import Kernel
+from oompolicy_agent.mapping.owners import CgroupOwners, OwnerFinder
+from oompolicy_agent.mapping.pinnedmap import PinnedMap
 from oompolicy_agent.mapping.strays import Strays, sentence
 from oompolicy_agent.mapping.treewatch import TreeWatch
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
@@ -22,11 +22,11 @@ from oompolicy_agent.victims.spool import Spool
 
 if TYPE_CHECKING:
     from oompolicy.model import Pod
-    from oompolicy_agent.environment import Outside
+    from oompolicy_agent.environment import Environment
     from oompolicy_agent.mapping.cgroups import Tree
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.status.counters import Tally
+    from oompolicy_agent.status.counters import Counters
     from oompolicy_agent.status.problems import Problems
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Agent:
     """Everything that goes on in the loop's thread. What has no underscore, others may read from another one."""
 
     def __init__(
-        self, settings: Settings, loop: Loop, boot_id: str, outside: Outside, *, problems: Problems, tally: Tally
+        self, settings: Settings, loop: Loop, boot_id: str, outside: Environment, *, problems: Problems, tally: Counters
     ) -> None:
         """Open what needs no loader. A state directory that cannot be used is a problem, and no error."""
         self._settings, self._loop, self._boot_id = settings, loop, boot_id
@@ -45,11 +45,11 @@ class Agent:
         self._outside, self._source = outside, outside.source
         self._reports = FolderWatch(settings.run_dir, only="loader.json")
         self._spool = Spool(settings.spool, boot_id)
-        self._index = Index()
-        self._owners = Owners()
+        self._index = CgroupOwners()
+        self._owners = OwnerFinder()
         self._reporter = Reporter(settings, boot_id, self._spool, self._index, outside.target, tally=tally)
         self._tree = TreeWatch(settings, loop, problems, self._tree_changed)
-        self._kernel = Kernel(
+        self._kernel = PinnedMap(
             settings,
             loop,
             self.problems,
@@ -60,9 +60,9 @@ class Agent:
         self._settled, self._desired = Settled(), Desired()
         self._strays = Strays(settings.strays_after)
         self._not_mapped: tuple[Pod, ...] = ()
-        self._attachment = attachment.look(settings.run_dir, settings.bpffs, boot_id)
+        self._attachment = attachment.read_attachment(settings.run_dir, settings.bpffs, boot_id)
         self._status: dict[str, Any] = {}
-        self._keeper = Keeper(
+        self._keeper = CheckpointKeeper(
             settings=settings,
             loop=loop,
             problems=problems,
@@ -144,7 +144,7 @@ class Agent:
             self._loop.after(self._settings.settle, "full check", self.full_check)
 
     def _look_at_node(self) -> None:
-        self._attachment = attachment.look(self._settings.run_dir, self._settings.bpffs, self._boot_id)
+        self._attachment = attachment.read_attachment(self._settings.run_dir, self._settings.bpffs, self._boot_id)
         self.problems.set("attach", self._attachment.problem)
         self.problems.set("kernel", *document.warnings(self._attachment, self._kernel.counters()))
 

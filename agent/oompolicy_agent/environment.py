@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.model import Assignment
-    from oompolicy_agent.objects.source import Source
+    from oompolicy_agent.objects.source import ObjectSource
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.status.counters import Following
+    from oompolicy_agent.status.counters import CollectionState
     from oompolicy_agent.status.problems import Problems
-    from oompolicy_agent.victims.sink import Target
+    from oompolicy_agent.victims.sink import EventSink
 
 
-class Outside(Protocol):
+class Environment(Protocol):
     """All but `followed` and `dead` is called from the loop's thread, and nothing waits."""
 
-    source: Source
-    target: Target
+    source: ObjectSource
+    target: EventSink
 
     @property
     def problem(self) -> str:
@@ -44,7 +44,7 @@ class Outside(Protocol):
     def publish(self, status: Mapping[str, Any]) -> None:
         """Tell the cluster what the node says of itself."""
 
-    def followed(self) -> Mapping[str, Following]:
+    def followed(self) -> Mapping[str, CollectionState]:
         """The API server's collections by name."""
 
     def dead(self) -> tuple[str, ...]:
@@ -54,16 +54,16 @@ class Outside(Protocol):
         """End everything, the source's following too."""
 
 
-class Folder:
-    """The `Outside` of a node without API server: status.json and the output are all that is told."""
+class FolderEnvironment:
+    """The `Environment` of a node without API server: status.json and the output are all that is told."""
 
     problem = ""
     told = ()
 
     def __init__(self, manifests: Path, settings: Settings, problems: Problems) -> None:
         """OSError where the folder cannot be watched."""
-        self.source: Source = FolderSource(manifests, settings, problems)
-        self.target: Target = OutputTarget(Output(settings.output, settings.output_format), settings.retry_max)
+        self.source: ObjectSource = FolderSource(manifests, settings, problems)
+        self.target: EventSink = OutputTarget(Output(settings.output, settings.output_format), settings.retry_max)
 
     def remember(self, told: Iterable[str]) -> None:
         """Nothing was."""
@@ -74,7 +74,7 @@ class Folder:
     def publish(self, status: Mapping[str, Any]) -> None:
         """status.json is all there is."""
 
-    def followed(self) -> Mapping[str, Following]:
+    def followed(self) -> Mapping[str, CollectionState]:
         """There are none."""
         return {}
 

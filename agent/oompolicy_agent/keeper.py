@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from oompolicy_agent.objects import checkpoint
 
 if TYPE_CHECKING:
-    from oompolicy_agent.environment import Outside
-    from oompolicy_agent.mapping.owners import Index
+    from oompolicy_agent.environment import Environment
+    from oompolicy_agent.mapping.owners import CgroupOwners
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, kw_only=True)
-class Keeper:
+class CheckpointKeeper:
     """Of whose parts the checkpoint is made. `unsaved`: whether it is older than they are."""
 
     settings: Settings
     loop: Loop
     problems: Problems
     boot_id: str
-    outside: Outside
+    outside: Environment
     spool: Spool
-    index: Index
+    index: CgroupOwners
     unsaved: bool = True
 
     def restore(self) -> None:

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent import settings
 from oompolicy_agent.agent import Agent
-from oompolicy_agent.environment import Folder
+from oompolicy_agent.environment import FolderEnvironment
 from oompolicy_agent.kernel import btf
 from oompolicy_agent.kernel.maps import libbpf
 from oompolicy_agent.objects.checkpoint import boot_id
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.status import document
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.problems import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from oompolicy.health import Page
-    from oompolicy_agent.environment import Outside
+    from oompolicy_agent.environment import Environment
     from oompolicy_agent.settings import Settings
 
 _OBJECT: Final = Path(__file__).with_name("bpf") / "oompolicy.bpf.o"
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(chosen: Settings, stack: ExitStack) -> None:
     """Until SIGTERM or SIGINT."""
-    loop, problems, tally = Loop(), Problems(), Tally()
+    loop, problems, tally = Loop(), Problems(), Counters()
     stack.callback(loop.close)
     if chosen.state_dir.is_file():
         raise StartError(f"the state directory cannot be used: {chosen.state_dir} is a file")
@@ -84,16 +84,16 @@ def run(chosen: Settings, stack: ExitStack) -> None:
     log.info("ended by a signal")
 
 
-def _outside(chosen: Settings, problems: Problems, tally: Tally) -> Outside:
+def _outside(chosen: Settings, problems: Problems, tally: Counters) -> Environment:
     if chosen.manifests:
-        return Folder(chosen.manifests, chosen, problems)
-    from oompolicy_agent.api.environment import Api  # noqa: PLC0415 (the HTTP client costs memory)
+        return FolderEnvironment(chosen.manifests, chosen, problems)
+    from oompolicy_agent.api.environment import ApiEnvironment  # noqa: PLC0415 (the HTTP client costs memory)
 
-    return Api(chosen, problems, tally)
+    return ApiEnvironment(chosen, problems, tally)
 
 
 @contextmanager
-def _closed_on_failure(outside: Outside) -> Iterator[None]:
+def _closed_on_failure(outside: Environment) -> Iterator[None]:
     """From its start on, the agent closes it."""
     try:
         yield

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from oompolicy_agent.kernel.attachment import look
+from oompolicy_agent.kernel.attachment import read_attachment
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.loader import generation, objectfile
 from oompolicy_agent.objects.checkpoint import boot_id
@@ -50,7 +50,7 @@ run.chmod(0o700)
 
 
 def look_at_attachment() -> Any:  # noqa: ANN401 (an Attachment)
-    return look(RUN, BPFFS, boot_id())
+    return read_attachment(RUN, BPFFS, boot_id())
 
 
 def ftrace_goes_off(node: Node) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oompolicy.model import FINISHED_PHASES
 from oompolicy_agent.objects.source import FORMER
-from oompolicy_agent.objects.trim import slim
+from oompolicy_agent.objects.trim import trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,14 +37,14 @@ def keep_as(api_version: str, kind: str, asked: AskedLabels) -> Callable[[dict[s
     """
 
     def keep(raw: dict[str, Any]) -> Slim:
-        short = slim({**raw, "apiVersion": api_version, "kind": kind}, asked.kept)
+        short = trim({**raw, "apiVersion": api_version, "kind": kind}, asked.kept)
         finished = kind == "Pod" and str(short["status"].get("phase")) in FINISHED_PHASES
         return Slim(short["metadata"]["name"], json.dumps(short, ensure_ascii=False, separators=(",", ":")), finished)
 
     return keep
 
 
-class Collected:
+class WatchedObjects:
     """An informer's handler. Wakes the loop only for changes of what is kept: a pod's status changes all the time.
 
     A finished pod has no process left. Until somebody deletes it, which may take weeks, it is no longer among the

@@ -13,23 +13,23 @@ from oompolicy_agent.api.sink import ApiTarget
 from oompolicy_agent.api.source import ApiSource
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.status.counters import Following
+from oompolicy_agent.status.counters import CollectionState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from oompolicy.model import Assignment
-    from oompolicy_agent.objects.source import Source
+    from oompolicy_agent.objects.source import ObjectSource
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.status.counters import Tally
+    from oompolicy_agent.status.counters import Counters
     from oompolicy_agent.status.problems import Problems
-    from oompolicy_agent.victims.sink import Target
+    from oompolicy_agent.victims.sink import EventSink
 
 
-class Api:
+class ApiEnvironment:
     """An `Outside`. The connection is one, its sockets are one per thread."""
 
-    def __init__(self, settings: Settings, problems: Problems, tally: Tally) -> None:
+    def __init__(self, settings: Settings, problems: Problems, tally: Counters) -> None:
         """Read the credentials; ask nothing yet. FileNotFoundError, ValueError: a sentence."""
         connection = connect(settings.kubeconfig)
         self._wake = Wake()
@@ -38,8 +38,8 @@ class Api:
         self._refusals = Refusals(settings, self._poster, tally)
         self._publish_at = time.monotonic() + settings.status_first
         self._followed = ApiSource(connection, settings, problems)
-        self.source: Source = self._followed
-        self.target: Target = ApiTarget(settings, self._poster, tally, self._wake)
+        self.source: ObjectSource = self._followed
+        self.target: EventSink = ApiTarget(settings, self._poster, tally, self._wake)
 
     @property
     def problem(self) -> str:
@@ -64,11 +64,11 @@ class Api:
         if not self._followed.expecting or time.monotonic() >= self._publish_at:
             self._writer.offer(status)
 
-    def followed(self) -> Mapping[str, Following]:
+    def followed(self) -> Mapping[str, CollectionState]:
         """Policies, namespaces, pods."""
         now = time.monotonic()
         return {
-            name: Following(each.heard.synced, bool(each.informer.failing), now - each.informer.last_heard)
+            name: CollectionState(each.heard.synced, bool(each.informer.failing), now - each.informer.last_heard)
             for name, each in self._followed.followed.items()
         }
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from oompolicy.kube.connection import Connection
     from oompolicy_agent.api.wake import Wake
-    from oompolicy_agent.status.counters import Tally
+    from oompolicy_agent.status.counters import Counters
 
 _EVENTS: Final = "/apis/events.k8s.io/v1/namespaces/{}/events"
 _ANYTHING: Final = "/api/v1/namespaces"
@@ -77,7 +77,7 @@ def patch_series(namespace: str, name: str, count: int, last_observed: str, sett
 class Poster:
     """`failing` is a sentence while the API server takes nothing, or empty."""
 
-    def __init__(self, connection: Connection, tally: Tally, wake: Wake, backoff: Backoff | None = None) -> None:
+    def __init__(self, connection: Connection, tally: Counters, wake: Wake, backoff: Backoff | None = None) -> None:
         """Begin to wait for jobs; `wake` is set when there is something to `settle`, or `failing` changed."""
         self._connection, self._tally = connection, tally
         self._backoff = backoff or Backoff()

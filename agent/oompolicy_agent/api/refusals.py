@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.api.outcome import Outcome
     from oompolicy_agent.api.poster import Poster
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.status.counters import Tally
+    from oompolicy_agent.status.counters import Counters
 
 _SHORT: Final = 90
 
@@ -52,7 +52,7 @@ class Refusals:
         self,
         settings: Settings,
         poster: Poster,
-        tally: Tally,
+        tally: Counters,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Nothing was told yet. `uniform` draws how long to wait after a refusal."""

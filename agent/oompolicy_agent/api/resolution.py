@@ -10,7 +10,7 @@ from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, parse_pol
 from oompolicy.policyhash import policy_hash
 from oompolicy.problems import Problem
 from oompolicy.resolve import Resolver
-from oompolicy_agent.objects.known import Known
+from oompolicy_agent.objects.known import ResolvedPods
 from oompolicy_agent.plumbing.text import clip
 
 if TYPE_CHECKING:
@@ -147,7 +147,9 @@ class Resolution:
         """What is wrong with pods: each is resolved without what cannot be read."""
         return self._pods.problems
 
-    def decide(self, policies: Mapping[str, Slim], namespaces: Mapping[str, Slim], pods: Mapping[str, Slim]) -> Known:
+    def decide(
+        self, policies: Mapping[str, Slim], namespaces: Mapping[str, Slim], pods: Mapping[str, Slim]
+    ) -> ResolvedPods:
         """From all there are, by uid. Of namespaces only those count that a pod is in: a cluster may have thousands."""
         found = self._pods.records(pods)
         names = {pod.namespace for pod in found}
@@ -157,7 +159,7 @@ class Resolution:
         ordered = sorted(found, key=lambda pod: (pod.namespace, pod.name, pod.uid))
         texts = (*self._policies.texts, *self._namespaces.texts, *self._pods.texts)
         assignments = tuple(self._assigned[pod.uid][1] for pod in ordered)
-        return Known(found, assignments, self._hash, f"[{','.join(texts)}]")
+        return ResolvedPods(found, assignments, self._hash, f"[{','.join(texts)}]")
 
     def _rely_on(self, policies: tuple[OOMPolicy, ...], namespaces: tuple[Namespace, ...]) -> None:
         """Forget all assignments where policies or namespaces changed."""

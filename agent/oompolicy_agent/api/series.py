@@ -69,7 +69,7 @@ def key_of(event: Mapping[str, Any]) -> Key:
     return regarding["uid"], regarding.get("fieldPath", ""), related.get("name", "")
 
 
-class Book:
+class SeriesStore:
     """All series that may still grow."""
 
     def __init__(self, path: Path, limits: EventLimits) -> None:

@@ -17,7 +17,7 @@ class Failing(NamedTuple):
     quiet: float
 
 
-class Silence:
+class OutageNotice:
     """Asked now and then."""
 
     def __init__(self, after: float) -> None:

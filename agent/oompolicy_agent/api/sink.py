@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import patch_series, post
 from oompolicy_agent.api.refused import Refused
-from oompolicy_agent.api.series import Book, key_of
+from oompolicy_agent.api.series import SeriesStore, key_of
 from oompolicy_agent.status.reasons import EventReason
 from oompolicy_agent.victims.event import nanoseconds
 from oompolicy_agent.victims.sink import PARKED, Settled
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.api.series import Key, Series
     from oompolicy_agent.api.wake import Wake
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.status.counters import Tally
+    from oompolicy_agent.status.counters import Counters
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class ApiTarget:
         self,
         settings: Settings,
         poster: Poster,
-        tally: Tally,
+        tally: Counters,
         wake: Wake,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -78,7 +78,7 @@ class ApiTarget:
         self._wake, self.fd = wake, wake.fd
         self._limits = settings.event_limits
         self._poster, self._tally = poster, tally
-        self._book = Book(settings.series, self._limits)
+        self._book = SeriesStore(settings.series, self._limits)
         limits = self._limits
         self._node = Bucket(limits.node_burst, limits.node_rate, limits.node_burst, 0.0)
         self._pods = PodBuckets(limits.pod_burst, limits.pod_rate)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from oompolicy.kube.informer import Informer
 from oompolicy.labels import AskedLabels
 from oompolicy.model import API_VERSION
-from oompolicy_agent.api.collected import Collected, Slim, keep_as
+from oompolicy_agent.api.collected import Slim, WatchedObjects, keep_as
 from oompolicy_agent.api.resolution import Resolution, readable
-from oompolicy_agent.api.silence import Failing, Silence
+from oompolicy_agent.api.silence import Failing, OutageNotice
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.objects.known import Known, restored
+from oompolicy_agent.objects.known import ResolvedPods, restored
 from oompolicy_agent.objects.source import Former
 from oompolicy_agent.plumbing.memory import give_back
 
@@ -39,7 +39,7 @@ class Followed(NamedTuple):
     """One collection: who follows it, and what was heard."""
 
     informer: Informer[Slim]
-    heard: Collected
+    heard: WatchedObjects
 
 
 class ApiSource:
@@ -53,14 +53,14 @@ class ApiSource:
         self._wake = Wake()
         self._resolution = Resolution(settings.defaults)
         self._former = Former()
-        self._silence = Silence(settings.deaf_after)
+        self._silence = OutageNotice(settings.deaf_after)
         self._told = False
         self._asked = AskedLabels()
         self.followed = follow(connection, settings, self._wake, self._asked)
         self._asked.again = self.followed["pods"].informer.relist
         self.fd = self._wake.fd
         self.settle = settings.api_settle
-        self.known: Known | None = None
+        self.known: ResolvedPods | None = None
 
     @property
     def expecting(self) -> bool:
@@ -143,7 +143,7 @@ def follow(connection: Connection, settings: Settings, wake: Wake, asked: AskedL
     """Who follows what; policies, namespaces, pods. `asked` says which labels of pods are kept."""
 
     def followed(path: str, api_version: str, kind: str, **options: Any) -> Followed:  # noqa: ANN401 (Informer's)
-        heard = Collected(wake)
+        heard = WatchedObjects(wake)
         return Followed(
             Informer(connection, path, keep=keep_as(api_version, kind, asked), handler=heard, **options), heard
         )

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
     from oompolicy_agent.api.wake import Wake
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.status.counters import Tally
+    from oompolicy_agent.status.counters import Counters
 
 
 class StatusWriter:
     """`problem` is a sentence while the status cannot be written, or empty."""
 
     def __init__(
-        self, connection: Connection, settings: Settings, tally: Tally, wake: Wake, backoff: Backoff | None = None
+        self, connection: Connection, settings: Settings, tally: Counters, wake: Wake, backoff: Backoff | None = None
     ) -> None:
         """Nothing to write yet; `wake` is set when `problem` changes."""
         self._connection, self._node, self._every = connection, settings.node, settings.status_every

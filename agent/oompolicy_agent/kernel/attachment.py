@@ -49,7 +49,7 @@ class Attachment:
         return not self.problem and not self.disabled and self.backend == ENFORCING
 
 
-def look(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SYSCTLS) -> Attachment:
+def read_attachment(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SYSCTLS) -> Attachment:
     """The state right now. `sysctls` is the folder of all sysctls."""
     report, problem = _report(run_dir / "loader.json", boot_id)
     problem = problem or _links(bpffs / "links", report)
@@ -90,7 +90,7 @@ def _value(sysctls: Path, name: str) -> str:
 
 
 def _loader_warnings(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """Without those of sysctls, which may have been set since; we look for ourselves."""
+    """Without those of sysctls, which may have been set since; we read_attachment for ourselves."""
     warnings = report.get("warnings")
     found = warnings if isinstance(warnings, list) else []
     return tuple(text for text in found if isinstance(text, str) and not text.startswith("vm."))

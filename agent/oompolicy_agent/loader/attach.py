@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attach: look, decide, put in place, report.
+"""Attach: inspect_node, decide, put in place, report.
 
 A loader may be killed at any point. Then the old generation enforces, or the new one, and the next attach repairs:
 it trusts only a generation that it has checked, and removes what is old after what is new is in place.
@@ -16,7 +16,7 @@ from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
 from oompolicy_agent.loader.hook import Hook
 from oompolicy_agent.loader.install import install
 from oompolicy_agent.loader.lock import exclusive
-from oompolicy_agent.loader.node import look
+from oompolicy_agent.loader.node import inspect_node
 from oompolicy_agent.loader.pins import Pins
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _give_folders(options: Options) -> None:
 
 
 def _look(options: Options) -> Node:
-    return look(options.bpffs, options.cgroup_root)
+    return inspect_node(options.bpffs, options.cgroup_root)
 
 
 def _require(node: Node, options: Options) -> None:

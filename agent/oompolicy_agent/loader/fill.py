@@ -22,7 +22,7 @@ from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.mapping.cgroups import scan
 from oompolicy_agent.mapping.claims import settle
 from oompolicy_agent.mapping.desired import desired, kept, unclaimed
-from oompolicy_agent.mapping.owners import Index
+from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.objects import checkpoint
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def wanted(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, 
     """
     known = manifests_from_checkpoint(last.manifests if last else ())
     defaults = Defaults()
-    index = Index()
+    index = CgroupOwners()
     if last and last.boot_id == boot:
         index.restore(last.index, 0.0)
     assignments = resolve(known.policies, known.namespaces, known.pods, defaults)

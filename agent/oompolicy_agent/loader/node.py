@@ -49,7 +49,7 @@ class Node:
     capabilities: frozenset[str]
 
 
-def look(bpffs: Path, cgroup_root: Path, btf: Path = Path("/sys/kernel/btf")) -> Node:
+def inspect_node(bpffs: Path, cgroup_root: Path, btf: Path = Path("/sys/kernel/btf")) -> Node:
     """The node as it is now; `bpffs` is where the pins go and need not exist."""
     return Node(
         kernel_version=os.uname().release,

@@ -23,7 +23,7 @@ class _Waiting:
     tries: int = 0
 
 
-class Announced:
+class PendingCgroups:
     """Cgroups that were announced and not yet seen in a scan.
 
     cgroup_mkdir() in kernel/cgroup/cgroup.c has its tracepoint before kernfs_activate(), which makes the

@@ -48,7 +48,7 @@ class Owner:
 _FIELDS: Final = tuple(field.name for field in fields(Owner))
 
 
-class Index:
+class CgroupOwners:
     """cgroup id -> Owner, of what is there and of what is gone."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class _PodOwners(NamedTuple):
     owners: dict[int, Owner]
 
 
-class Owners:
+class OwnerFinder:
     """Finds whose a cgroup is, at the cost of what changed: a pod of which nothing did keeps the owners it had."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Kernel:
+class PinnedMap:
     """Pins that may be absent, replaced or closed to us: that is a problem with a name, never an exception."""
 
     def __init__(

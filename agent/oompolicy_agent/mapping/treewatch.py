@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.kernel.layout import CgroupRecord
-from oompolicy_agent.mapping.announced import Announced
+from oompolicy_agent.mapping.announced import PendingCgroups
 from oompolicy_agent.mapping.cgroups import NotCgroup2Error, Tree, scan
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class TreeWatch:
     def __init__(self, settings: Settings, loop: Loop, problems: Problems, on_scan: Callable[[], None]) -> None:
         """`on_scan` is called after each scan that an announcement asked for."""
         self._settings, self._loop, self._problems, self._on_scan = settings, loop, problems, on_scan
-        self._announced = Announced()
+        self._announced = PendingCgroups()
         self._scanned_at = 0.0
         self.tree: Tree | None = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.objects.known import Fingerprint, Known, decide, fingerprint, restored
+from oompolicy_agent.objects.known import Fingerprint, ResolvedPods, decide, fingerprint, restored
 from oompolicy_agent.objects.manifestfolder import ManifestFolder
 from oompolicy_agent.objects.source import Former
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
@@ -39,7 +39,7 @@ class FolderSource:
         self._former = Former()
         self.fd = self._watch.fd
         self.settle = settings.settle
-        self.known: Known | None = None
+        self.known: ResolvedPods | None = None
         self.since: float | None = None
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from oompolicy.policyhash import policy_hash
 from oompolicy.resolve import resolve
-from oompolicy_agent.objects.trim import slim
+from oompolicy_agent.objects.trim import trim
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ResolvedPods:
     """One good state. `objects_json` is for the checkpoint: raw objects are not kept in memory."""
 
     pods: tuple[Pod, ...]
@@ -31,12 +31,12 @@ class Known:
     objects_json: str
 
 
-def decide(manifests: Manifests, node: str, defaults: Defaults) -> Known:
+def decide(manifests: Manifests, node: str, defaults: Defaults) -> ResolvedPods:
     """Resolve the pods of `node`. Pure."""
     pods = tuple(pod for pod in manifests.pods if pod.node_name == node)
     uids = {pod.uid for pod in pods}
-    kept = [slim(raw) for _, raw in manifests.objects if raw["kind"] != "Pod" or raw["metadata"]["uid"] in uids]
-    return Known(
+    kept = [trim(raw) for _, raw in manifests.objects if raw["kind"] != "Pod" or raw["metadata"]["uid"] in uids]
+    return ResolvedPods(
         pods,
         resolve(manifests.policies, manifests.namespaces, pods, defaults),
         policy_hash(manifests.policies),
@@ -44,7 +44,7 @@ def decide(manifests: Manifests, node: str, defaults: Defaults) -> Known:
     )
 
 
-def restored(checkpoint: Checkpoint, node: str, defaults: Defaults) -> Known | None:
+def restored(checkpoint: Checkpoint, node: str, defaults: Defaults) -> ResolvedPods | None:
     """What an earlier agent knew; None where its manifests are not valid any more."""
     from oompolicy.manifests import manifests_from_checkpoint  # noqa: PLC0415
 

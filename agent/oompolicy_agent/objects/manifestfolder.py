@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.objects.trim import slim
+from oompolicy_agent.objects.trim import trim
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,7 @@ class ManifestFolder:
         if known is None or known[0] != stamp:
             found = _fresh(file)
             problems += found.problems
-            known = stamp, json.dumps([slim(raw) for _, raw in found.objects], ensure_ascii=False)
+            known = stamp, json.dumps([trim(raw) for _, raw in found.objects], ensure_ascii=False)
             if not found.problems and now - stamp[1] > _RECENT_NS:
                 self._read[file] = known
         return [(str(file), raw) for raw in json.loads(known[1])]

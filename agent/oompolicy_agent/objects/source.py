@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
     from oompolicy.model import Pod
     from oompolicy_agent.objects.checkpoint import Checkpoint
-    from oompolicy_agent.objects.known import Known
+    from oompolicy_agent.objects.known import ResolvedPods
 
 FORMER: Final = 512
 """Pods remembered after their object went: until their last victim is reported."""
 
 
-class Source(Protocol):
+class ObjectSource(Protocol):
     """`known` is the last good state, None before the first; only `reload` and `restore` change it.
 
     `settle`: seconds from a change to `reload`, for changes that come together.
@@ -24,7 +24,7 @@ class Source(Protocol):
 
     fd: int
     settle: float
-    known: Known | None
+    known: ResolvedPods | None
 
     @property
     def unwatched(self) -> str:
@@ -68,7 +68,7 @@ class Former:
         """None."""
         self._pods: dict[str, Pod] = {}
 
-    def beside(self, known: Known | None) -> tuple[Pod, ...]:
+    def beside(self, known: ResolvedPods | None) -> tuple[Pod, ...]:
         """Those that went last, and then the known ones."""
         return (*self._pods.values(), *(known.pods if known else ()))
 

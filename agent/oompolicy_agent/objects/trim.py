@@ -49,7 +49,7 @@ def _all(labels: Labels) -> Labels:
     return labels
 
 
-def slim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[str, Any]:
+def trim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[str, Any]:
     """What is needed of one OOMPolicy, Namespace or Pod; `kept_labels` says which labels of a pod.
 
     A value of the wrong type is left out, or kept so that parsing reports it.

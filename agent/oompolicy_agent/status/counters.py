@@ -19,7 +19,7 @@ EVENT_BOUNDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3
 """Seconds; the goal is 1, and an API server may be away for an hour."""
 
 
-class Following(NamedTuple):
+class CollectionState(NamedTuple):
     """How it goes with following one of the API server's collections; `quiet_seconds` since it was last heard of."""
 
     synced: bool
@@ -27,7 +27,7 @@ class Following(NamedTuple):
     quiet_seconds: float
 
 
-class Lags:
+class Histogram:
     """A histogram. `counts` has one more member than `bounds`: what is above them all."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
@@ -42,7 +42,7 @@ class Lags:
         self.sum += seconds
 
 
-class Tally:
+class Counters:
     """All counters start at zero with the agent."""
 
     def __init__(self) -> None:
@@ -51,8 +51,8 @@ class Tally:
         self.victims: Counter[tuple[str, str]] = Counter()
         self.events: Counter[tuple[str, str]] = Counter()
         self.errors: Counter[tuple[str, str]] = Counter()
-        self.change_lag = Lags(CHANGE_BOUNDS)
-        self.event_lag = Lags(EVENT_BOUNDS)
+        self.change_lag = Histogram(CHANGE_BOUNDS)
+        self.event_lag = Histogram(EVENT_BOUNDS)
 
     def victim(self, scope: str, qos_class: QOSClass | None) -> None:
         """The kernel killed somebody; no class: a process of the host."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from oompolicy_agent.status.counters import Following, Lags, Tally
+    from oompolicy_agent.status.counters import CollectionState, Counters, Histogram
     from oompolicy_agent.status.document import View
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -27,7 +27,9 @@ _DROPS: Final = {"events": Stat.VICTIMS_DROPPED, "cgroups": Stat.CGROUPS_DROPPED
 class Metrics:
     """A collector, asked from the server's thread: `view` and `followed` give what never changes under its hands."""
 
-    def __init__(self, tally: Tally, view: Callable[[], View], followed: Callable[[], Mapping[str, Following]]) -> None:
+    def __init__(
+        self, tally: Counters, view: Callable[[], View], followed: Callable[[], Mapping[str, CollectionState]]
+    ) -> None:
         """`followed` tells of the API server's collections by name."""
         self._tally, self._view, self._followed = tally, view, followed
         self._registry = CollectorRegistry(auto_describe=False)
@@ -88,7 +90,7 @@ def _kernel(view: View) -> Iterable[Metric]:
         yield CounterMetricFamily(f"oompolicy_agent_{name}", text, float(view.counters.get(stat, 0)))
 
 
-def _counted(tally: Tally) -> Iterable[Metric]:
+def _counted(tally: Counters) -> Iterable[Metric]:
     for name, text, labels, counter in (
         ("victims", "Processes killed that this agent named", ["scope", "qos_class"], tally.victims),
         ("events", "Events by what became of them", ["reason", "outcome"], tally.events),
@@ -102,7 +104,7 @@ def _counted(tally: Tally) -> Iterable[Metric]:
     yield _histogram("kill_to_event_seconds", "From a kill to its Event at the API server", tally.event_lag)
 
 
-def _histogram(name: str, text: str, lags: Lags) -> Metric:
+def _histogram(name: str, text: str, lags: Histogram) -> Metric:
     below, buckets = 0, []
     for bound, count in zip((*map(str, lags.bounds), "+Inf"), tuple(lags.counts), strict=True):
         below += count
@@ -110,7 +112,7 @@ def _histogram(name: str, text: str, lags: Lags) -> Metric:
     return HistogramMetricFamily(f"oompolicy_agent_{name}", text, buckets=buckets, sum_value=lags.sum)
 
 
-def _following(followed: Mapping[str, Following]) -> Iterable[Metric]:
+def _following(followed: Mapping[str, CollectionState]) -> Iterable[Metric]:
     for name, text in (
         ("synced", "Whether all objects were told once"),
         ("failing", "Whether they cannot be followed right now"),

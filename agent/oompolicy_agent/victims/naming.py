@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from oompolicy.model import Pod
-    from oompolicy_agent.mapping.owners import Index
+    from oompolicy_agent.mapping.owners import CgroupOwners
     from oompolicy_agent.victims.record import Process, Victim
 
 Scope = Literal["Node", "Kubepods", "Pod", "Container", "Other", "Unknown"]
@@ -66,7 +66,7 @@ def qos_class(victim: Victim) -> QOSClass | None:
     return None
 
 
-def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVictim:
+def name_victim(victim: Victim, index: CgroupOwners, pods: Iterable[Pod]) -> NamedVictim:
     """The victim with all owners: of the nearest ancestor that the index knows, else by the names in the record."""
     known = by_cgroup(pods)
     return NamedVictim(
@@ -80,7 +80,7 @@ def name_victim(victim: Victim, index: Index, pods: Iterable[Pod]) -> NamedVicti
     )
 
 
-def _owner(ids: Sequence[int], names: Sequence[str], index: Index, pods: Mapping[str, Pod]) -> Owner | None:
+def _owner(ids: Sequence[int], names: Sequence[str], index: CgroupOwners, pods: Mapping[str, Pod]) -> Owner | None:
     """The owner of a process in the last of the cgroups `ids`, of which the first have the `names`."""
     by_id = next(filter(None, map(index.get, reversed(ids))), None)
     # A user of the host may give cgroups any name. Those in the tree of the pods are kubelet's.
@@ -95,7 +95,7 @@ def _owner(ids: Sequence[int], names: Sequence[str], index: Index, pods: Mapping
     return by_name or _outside(names, index, pods) or by_id or _without_pod(ids, names, index)
 
 
-def _without_pod(ids: Sequence[int], names: Sequence[str], index: Index) -> Owner | None:
+def _without_pod(ids: Sequence[int], names: Sequence[str], index: CgroupOwners) -> Owner | None:
     """HOST only where the ancestors say so: anyone may nest cgroups, and must not thereby pass for the host."""
     if ids and not index.blank:
         return HOST
@@ -104,13 +104,13 @@ def _without_pod(ids: Sequence[int], names: Sequence[str], index: Index) -> Owne
     return HOST if ids and len(ids) == len(names) else None
 
 
-def _victim_owner(victim: Victim, index: Index, pods: dict[str, Pod]) -> Owner:
+def _victim_owner(victim: Victim, index: CgroupOwners, pods: dict[str, Pod]) -> Owner:
     owner = _completed(_owner(victim.cgroup_ids, victim.names, index, pods) or HOST, pods)
     # Only cgroups from a kubepods root downwards have entries. The index may not know that root yet.
     return UNKNOWN_POD if owner == HOST and not victim.host_priority else owner
 
 
-def _process_owner(process: Process, victim: Victim, index: Index, pods: dict[str, Pod]) -> Owner | None:
+def _process_owner(process: Process, victim: Victim, index: CgroupOwners, pods: dict[str, Pod]) -> Owner | None:
     if not process.cgroup_ids:
         return _completed(index.get(process.cgroup_id), pods)
     return _completed(_owner(process.cgroup_ids, _shared_names(process, victim), index, pods), pods)
@@ -122,7 +122,7 @@ def _shared_names(process: Process, victim: Victim) -> tuple[str, ...]:
     return tuple(name for _, _, name in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def _spared_owner(victim: Victim, index: Index, pods: dict[str, Pod]) -> Owner | None:
+def _spared_owner(victim: Victim, index: CgroupOwners, pods: dict[str, Pod]) -> Owner | None:
     if victim.spared is None:
         return None
     owner = _process_owner(victim.spared, victim, index, pods)
@@ -138,7 +138,7 @@ def owner_by_names(names: Sequence[str]) -> Owner | None:
     return Owner(kind, "/".join(names), values["pod"], values.get("container", ""))
 
 
-def _outside(names: Sequence[str], index: Index, pods: Mapping[str, Pod]) -> Owner | None:
+def _outside(names: Sequence[str], index: CgroupOwners, pods: Mapping[str, Pod]) -> Owner | None:
     """The container of a node whose kubelet and runtime use different cgroup drivers, by the ids in the names.
 
     A user of the host may copy the names of a container. So a name counts only if the kubelet reports the id for this
@@ -166,7 +166,7 @@ def _completed(owner: Owner | None, pods: dict[str, Pod]) -> Owner | None:
     return owner if owner.container or not owner.container_id else container_owner(owner, pod)
 
 
-def _scope(victim: Victim, index: Index) -> Scope:
+def _scope(victim: Victim, index: CgroupOwners) -> Scope:
     if victim.flags & VictimFlag.NO_SCOPE:
         return "Unknown"
     if victim.scope_cgroup_id == 0:

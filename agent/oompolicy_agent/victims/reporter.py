@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from oompolicy_agent.mapping.owners import Index
+from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.status.document import LAST_VICTIMS
 from oompolicy_agent.victims.naming import name_victim, qos_class
 from oompolicy_agent.victims.record import parse_victim
@@ -17,10 +17,10 @@ from oompolicy_agent.victims.sink import PARKED
 if TYPE_CHECKING:
     from oompolicy.model import Pod
     from oompolicy_agent.settings import Settings
-    from oompolicy_agent.status.counters import Tally
+    from oompolicy_agent.status.counters import Counters
     from oompolicy_agent.victims.naming import NamedVictim
     from oompolicy_agent.victims.report import Report
-    from oompolicy_agent.victims.sink import Target
+    from oompolicy_agent.victims.sink import EventSink
     from oompolicy_agent.victims.spool import Spool
     from oompolicy_agent.victims.spooled import Spooled
 
@@ -39,7 +39,7 @@ class Reporter:
     """From spool to target."""
 
     def __init__(
-        self, settings: Settings, boot_id: str, spool: Spool, index: Index, target: Target, *, tally: Tally
+        self, settings: Settings, boot_id: str, spool: Spool, index: CgroupOwners, target: EventSink, *, tally: Counters
     ) -> None:
         """Nothing is handed over yet."""
         self._settings, self._boot_id = settings, boot_id
@@ -177,4 +177,4 @@ class Reporter:
     def _name(self, spooled: Spooled, pods: tuple[Pod, ...]) -> NamedVictim:
         victim = parse_victim(spooled.raw, spooled.boot_id)
         # Cgroup ids of another boot are other cgroups' now.
-        return name_victim(victim, self._index if spooled.boot_id == self._boot_id else Index(), pods)
+        return name_victim(victim, self._index if spooled.boot_id == self._boot_id else CgroupOwners(), pods)

@@ -24,7 +24,7 @@ class Settled(NamedTuple):
     again: tuple[tuple[str, float], ...] = ()
 
 
-class Target(Protocol):
+class EventSink(Protocol):
     """Called from the loop's thread only, and never waits for anyone. A report has its victim's identity for a name."""
 
     fd: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from oompolicy_agent.api.outcome import DONE
 from oompolicy_agent.api.sink import ApiTarget
 from oompolicy_agent.settings import EventLimits, Settings
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from tests.unit.agent.fakeapi import FakePoster, FakeWake, longest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Api:
         self.boot()
 
     def boot(self) -> None:
-        self.poster, self.tally = FakePoster(), Tally()
+        self.poster, self.tally = FakePoster(), Counters()
         self.target = ApiTarget(self.settings, self.poster, self.tally, FakeWake(), longest)  # type: ignore[arg-type]
 
     def offer(self, *events: Mapping[str, Any], now: float = 0.0) -> list[bool]:

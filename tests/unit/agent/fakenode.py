@@ -8,11 +8,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.agent import Agent
-from oompolicy_agent.environment import Folder
+from oompolicy_agent.environment import FolderEnvironment
 from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord, Stat
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.settings import Settings
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.problems import Problems
 from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, id_of, ids_along, make, record
 
@@ -112,8 +112,8 @@ class Node:
 
     def boot(self) -> None:
         self.loop = Loop()
-        problems, tally = Problems(), Tally()
-        outside = Folder(self.folder / "manifests", self.settings, problems)
+        problems, tally = Problems(), Counters()
+        outside = FolderEnvironment(self.folder / "manifests", self.settings, problems)
         self.agent = Agent(self.settings, self.loop, BOOT, outside, problems=problems, tally=tally)
 
     def restart(self) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.mapping.owners import Index, Owners
+from oompolicy_agent.mapping.owners import CgroupOwners, OwnerFinder
 from oompolicy_agent.settings import Settings
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.victims.filesink import OutputTarget
 from oompolicy_agent.victims.reporter import Reporter
 from oompolicy_agent.victims.spool import Spool
@@ -34,7 +34,7 @@ class Node:
         make(self.root, f"{CONTAINER}/nested", "system.slice")
         self.written: list[Mapping[str, Any]] = []
         self.error: OSError | None = None
-        self.index = Index()
+        self.index = CgroupOwners()
         self.spool = Spool(folder / "spool", boot_id)
         settings = Settings(manifests=folder, node="node-1", naming_grace=5.0, retry_max=4.0)
         self.before = b""
@@ -43,7 +43,7 @@ class Node:
 
     def boot(self) -> None:
         self.target = OutputTarget(self, self.settings.retry_max)
-        self.tally = Tally()
+        self.tally = Counters()
         self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.target, tally=self.tally)
 
     def last(self) -> bytes:
@@ -54,7 +54,7 @@ class Node:
         return tree_of(self.root)
 
     def know(self, *pods: Pod) -> None:
-        self.index.update(Owners().of(self.tree, pods, resolve((), (), pods), Defaults()), now=0)
+        self.index.update(OwnerFinder().of(self.tree, pods, resolve((), (), pods), Defaults()), now=0)
 
     def kill(self, path: str = CONTAINER, tgid: int = 1, now: float = 0.0, **fields: Any) -> None:  # noqa: ANN401
         name = self.spool.add(bytes(record(path, ids_along(self.root, path), victim_tgid=tgid, **fields)))

@@ -16,7 +16,7 @@ import yaml
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
 from oompolicy.model import MAX_PRECEDENCE, MAX_PRIORITY
 from oompolicy_agent.kernel.layout import HOST_PRIORITY
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.metrics import Metrics as AgentMetrics
 from tests.unit.agent.status.test_document import GOOD
 
@@ -118,7 +118,7 @@ def test_what_is_written_elsewhere_is_linked_and_not_copied() -> None:
 def test_the_dashboard_shows_metrics_that_there_are() -> None:
     """By the registries of operator and agent."""
     operator = {each.name for each in OperatorMetrics().registry.collect()}
-    agent = {each.name for each in AgentMetrics(Tally(), lambda: GOOD, dict).collect()}
+    agent = {each.name for each in AgentMetrics(Counters(), lambda: GOOD, dict).collect()}
     dashboard = json.loads((CHART / "files/dashboard.json").read_text())
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
     shown = {name for each in expressions for name in re.findall(r"oompolicy_[a-z_]+", each)}

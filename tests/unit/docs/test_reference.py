@@ -23,7 +23,7 @@ from oompolicy_agent.loader.errors import UnsupportedError
 from oompolicy_agent.loader.hook import MODULE, Hook
 from oompolicy_agent.loader.node import Cgroup
 from oompolicy_agent.status import document
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.metrics import Metrics as AgentMetrics
 from oompolicy_agent.status.reasons import Area, EventReason, Reason
 from oompolicy_agent.victims.event import note
@@ -166,7 +166,7 @@ def exposed(name: str, kind: str) -> str:
 
 def test_the_page_has_every_metric_of_the_agent() -> None:
     """With its labels."""
-    families = AgentMetrics(Tally(), lambda: GOOD, dict).collect()
+    families = AgentMetrics(Counters(), lambda: GOOD, dict).collect()
 
     assert {
         exposed(each.name, each.type): list(getattr(each, "_labelnames", ())) for each in families

@@ -11,7 +11,7 @@ import pytest
 
 from oompolicy.labels import AskedLabels
 from oompolicy.parse import parse_namespace, parse_pod, parse_policy
-from oompolicy_agent.api.collected import Collected, Slim, keep_as
+from oompolicy_agent.api.collected import Slim, WatchedObjects, keep_as
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.objects.source import FORMER
 from tests.unit.agent.fakes import raw_pod, raw_policy
@@ -46,7 +46,7 @@ def test_a_wake_lasts_until_it_is_taken(wake: Wake) -> None:
 
 def test_the_first_list_wakes_even_if_it_is_empty(wake: Wake) -> None:
     """That there are no policies is news, too, to a node that waits for them."""
-    heard = Collected(wake)
+    heard = WatchedObjects(wake)
     assert not heard.synced
     heard.replaced({})
 
@@ -55,7 +55,7 @@ def test_the_first_list_wakes_even_if_it_is_empty(wake: Wake) -> None:
 
 def test_only_changes_wake(wake: Wake) -> None:
     """The same again, from an event or a new list, and a deletion of what was never there, are none."""
-    heard = Collected(wake)
+    heard = WatchedObjects(wake)
     one, other = Slim("a", "1"), Slim("a", "2")
     heard.replaced({"u": one})
     wake.take()
@@ -71,7 +71,7 @@ def test_only_changes_wake(wake: Wake) -> None:
 
 def test_what_is_looked_at_changes_no_more(wake: Wake) -> None:
     """The loop may take its time."""
-    heard = Collected(wake)
+    heard = WatchedObjects(wake)
     heard.replaced({"u": Slim("a", "1")})
     looked_at = heard.take()
     heard.deleted("u")
@@ -81,7 +81,7 @@ def test_what_is_looked_at_changes_no_more(wake: Wake) -> None:
 
 def test_a_pod_that_finished_is_told_once_and_not_kept(wake: Wake) -> None:
     """It wakes the loop, which takes its last state; a list that has it anyway does not bring it back."""
-    heard = Collected(wake)
+    heard = WatchedObjects(wake)
     heard.replaced({"u": Slim("a", "1"), "v": Slim("b", "1")})
     wake.take()
     heard.changed("u", Slim("a", "2", finished=True))
@@ -96,7 +96,7 @@ def test_a_pod_that_finished_is_told_once_and_not_kept(wake: Wake) -> None:
 
 def test_of_many_finished_pods_the_last_ones_are_remembered(wake: Wake) -> None:
     """While nobody takes them, because another collection has no list yet, they do not pile up."""
-    heard = Collected(wake)
+    heard = WatchedObjects(wake)
     for number in range(FORMER + 10):
         heard.changed(str(number), Slim(str(number), "", finished=True))
     names = [slim.name for slim in heard.take_finished()]
@@ -106,7 +106,7 @@ def test_of_many_finished_pods_the_last_ones_are_remembered(wake: Wake) -> None:
 
 def test_the_oldest_change_counts(wake: Wake) -> None:
     """For the lag: until it is taken, newer ones do not make it younger."""
-    heard = Collected(wake)
+    heard = WatchedObjects(wake)
     assert heard.since is None
     heard.changed("u", Slim("a", "1"))
     first = heard.since

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy.kube.informer import Informer
-from oompolicy_agent.api.environment import Api
+from oompolicy_agent.api.environment import ApiEnvironment
 from oompolicy_agent.settings import Settings
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.problems import Problems
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def test_each_watch_that_has_ended_is_named(tmp_path: Path, monkeypatch: pytest.
         raise SystemExit
 
     monkeypatch.setattr(Informer, "_turn", end)
-    api = Api(Settings(kubeconfig=tmp_path / "config", node="node-1", state_dir=tmp_path), Problems(), Tally())
+    api = ApiEnvironment(
+        Settings(kubeconfig=tmp_path / "config", node="node-1", state_dir=tmp_path), Problems(), Counters()
+    )
     before = api.dead()
     api.source.start()
     for _ in range(3):

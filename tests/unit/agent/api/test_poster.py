@@ -17,7 +17,7 @@ from oompolicy_agent.api.limits import MAX_PODS, Bucket, PodBuckets
 from oompolicy_agent.api.outcome import DONE, Outcome, judge
 from oompolicy_agent.api.poster import Poster, patch_series, post
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
 from tests.unit.kube.server import Answer, serving
 
@@ -88,7 +88,7 @@ class Posted:
     """A poster, and what it told."""
 
     def __init__(self, *answers: Exception | None, backoff: Backoff | None = None) -> None:
-        self.connection, self.tally = FakeConnection(*answers), Tally()
+        self.connection, self.tally = FakeConnection(*answers), Counters()
         self.wake = Wake()
         self.poster = Poster(self.connection, self.tally, self.wake, backoff or at_once())  # type: ignore[arg-type]
         self.outcomes: list[Outcome] = []
@@ -142,7 +142,7 @@ def test_no_answer_of_a_proxy_ends_it(odd: Answer) -> None:
     outcomes: list[Outcome] = []
     with serving(odd, Answer(201, {})) as server:
         wake = Wake()
-        poster = Poster(Connection(server.configuration), Tally(), wake, at_once())
+        poster = Poster(Connection(server.configuration), Counters(), wake, at_once())
         poster.submit(post(EVENT, outcomes.append))
         while not outcomes:
             assert select.select([wake.fd], [], [], 10)[0], "the poster never spoke"

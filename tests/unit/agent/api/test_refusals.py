@@ -12,7 +12,7 @@ from oompolicy.model import Assignment, Refusal, Unread
 from oompolicy_agent.api import refusals as module
 from oompolicy_agent.api.refusals import Refusals, event_of, name_of
 from oompolicy_agent.settings import EventLimits, Settings
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from tests.unit.agent.fakeapi import GONE, LATER, FakePoster, longest
 from tests.unit.agent.fakes import UID
 
@@ -26,7 +26,7 @@ class Pods:
     """What was posted on them."""
 
     def __init__(self) -> None:
-        self.poster, self.tally = FakePoster(), Tally()
+        self.poster, self.tally = FakePoster(), Counters()
         settings = Settings(in_cluster=True, node="node-1", event_limits=LIMITS)
         self.refusals = Refusals(settings, self.poster, self.tally, longest)  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ import pytest
 
 from oompolicy.labels import AskedLabels
 from oompolicy_agent.api.collected import keep_as
-from oompolicy_agent.api.silence import Failing, Silence
+from oompolicy_agent.api.silence import Failing, OutageNotice
 from oompolicy_agent.api.source import ApiSource, follow
 from oompolicy_agent.objects.checkpoint import Checkpoint
 from oompolicy_agent.settings import Settings
@@ -203,7 +203,7 @@ def test_only_pods_are_read_as_the_node(impersonate: bool, headers: dict[str, st
 
 def test_a_moment_of_failing_is_no_news() -> None:
     """An API server that restarts is back in a few seconds."""
-    silence = Silence(30.0)
+    silence = OutageNotice(30.0)
     said = [silence.look([Failing("refused", 1.0)], 100.0, 1_000.0), silence.look([], 110.0, 1_010.0)]
 
     assert ["", ""] == said
@@ -211,7 +211,7 @@ def test_a_moment_of_failing_is_no_news() -> None:
 
 def test_what_lasts_is_said_with_its_beginning() -> None:
     """That is when something was last heard; the sentence stays the same as long as it lasts."""
-    silence, failing = Silence(30.0), [Failing("pods: refused", 45.0), Failing("namespaces: reset", 3.0)]
+    silence, failing = OutageNotice(30.0), [Failing("pods: refused", 45.0), Failing("namespaces: reset", 3.0)]
     said = [silence.look(failing, now, now + 1_000_000.0) for now in (100.0, 129.0)]
     quieter = [Failing("pods: refused", 85.0), Failing("namespaces: reset", 43.0)]
     said += [silence.look(quieter, now, now + 1_000_000.0) for now in (140.0, 141.0)]
@@ -223,7 +223,7 @@ def test_what_lasts_is_said_with_its_beginning() -> None:
 
 def test_what_was_heard_in_between_begins_anew() -> None:
     """Two short failures are no long one."""
-    silence = Silence(30.0)
+    silence = OutageNotice(30.0)
     silence.look([Failing("refused", 5.0)], 100.0, 1_000.0)
 
     assert not silence.look([Failing("refused", 2.0)], 140.0, 1_040.0)

@@ -15,7 +15,7 @@ from oompolicy_agent.api.nodestatus import body, path_of, urgent
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.settings import Settings
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.status.counters import Counters
 from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Written:
     """A writer, and what it wrote."""
 
     def __init__(self, *answers: Exception | None, every: float = 300.0) -> None:
-        self.connection, self.tally = FakeConnection(*answers), Tally()
+        self.connection, self.tally = FakeConnection(*answers), Counters()
         settings, self.wake = Settings(in_cluster=True, node="node-1", status_every=every), Wake()
         self.writer = StatusWriter(self.connection, settings, self.tally, self.wake, at_once())  # type: ignore[arg-type]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.kernel.attachment import Attachment, bypasses, ftrace_disabled, look
+from oompolicy_agent.kernel.attachment import Attachment, bypasses, ftrace_disabled, read_attachment
 from tests.unit.agent.fakes import BOOT
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def node(tmp_path: Path) -> Path:
 
 def seen(node: Path, **changes: object) -> Attachment:
     (node / "run/loader.json").write_text(json.dumps({**GOOD, **changes}))
-    return look(node / "run", node / "bpffs", BOOT, node / "sys")
+    return read_attachment(node / "run", node / "bpffs", BOOT, node / "sys")
 
 
 def test_a_good_node_enforces(node: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_report_that_cannot_be_read_is_a_problem(node: Path, content: bytes | 
     """As is none at all; the kernel's version is known all the same."""
     if content is not None:
         (node / "run/loader.json").write_bytes(content)
-    found = look(node / "run", node / "bpffs", BOOT, node / "sys")
+    found = read_attachment(node / "run", node / "bpffs", BOOT, node / "sys")
 
     assert str(node / "run/loader.json") in found.problem
     assert found.kernel_version

@@ -10,7 +10,7 @@ import pytest
 
 from oompolicy_agent.loader import attach
 from oompolicy_agent.loader.main import main
-from oompolicy_agent.loader.node import look
+from oompolicy_agent.loader.node import inspect_node
 
 
 @pytest.mark.parametrize(("capabilities", "given"), [({"CHOWN"}, True), (set(), False)])
@@ -18,8 +18,8 @@ def test_an_agent_can_run_where_nothing_can_be_attached(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capabilities: set[str], given: bool
 ) -> None:
     """It has its folders, if the loader may give them, and the reason, which it tells the cluster."""
-    node = replace(look(tmp_path / "pins", tmp_path), capabilities=frozenset(capabilities))
-    monkeypatch.setattr(attach, "look", lambda *_: node)
+    node = replace(inspect_node(tmp_path / "pins", tmp_path), capabilities=frozenset(capabilities))
+    monkeypatch.setattr(attach, "inspect_node", lambda *_: node)
     run, state = tmp_path / "run", tmp_path / "state"
     flags = [f"--run-dir={run}", f"--state-dir={state}", f"--bpffs={tmp_path}/pins", f"--cgroup-root={tmp_path}"]
     # Its own folders need not change hands, so this is no matter of who runs the test.

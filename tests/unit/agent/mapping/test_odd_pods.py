@@ -17,7 +17,7 @@ from tests.unit.agent.fakes import UID
 
 if TYPE_CHECKING:
     from oompolicy.model import Assignment
-    from oompolicy_agent.objects.known import Known
+    from oompolicy_agent.objects.known import ResolvedPods
 
 QUANTITIES = st.sampled_from(["1", "250m", "1e000", "1e400", "64Mi", "8Ei", "0"])
 AMOUNTS = st.none() | st.dictionaries(st.sampled_from(["cpu", "memory", "example.com/gpu"]), QUANTITIES)
@@ -84,7 +84,7 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
     return {"metadata": {"name": "p", "uid": "p"}, "spec": spec}
 
 
-def decided(policy: dict[str, Any], pod: dict[str, Any]) -> Known:
+def decided(policy: dict[str, Any], pod: dict[str, Any]) -> ResolvedPods:
     asked = AskedLabels()
     kept = keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", asked)(policy)
     return Resolution(Defaults()).decide({"p": kept}, {}, {UID: keep_as("v1", "Pod", asked)(pod)})

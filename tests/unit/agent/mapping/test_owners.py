@@ -11,7 +11,7 @@ import pytest
 
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.mapping.owners import TOMBSTONE_SECONDS, TOMBSTONES, Index, Owner, Owners
+from oompolicy_agent.mapping.owners import TOMBSTONE_SECONDS, TOMBSTONES, CgroupOwners, Owner, OwnerFinder
 from tests.unit.agent.fakes import APP, PAUSE, SYSTEMD, UID, id_of, make, pod, tree_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def tree(tmp_path: Path) -> Tree:
 
 def named(tree: Tree, *, known: bool = True) -> dict[int, Owner]:
     pods = [pod()] if known else []
-    return Owners().of(tree, pods, resolve((), (), pods), Defaults())
+    return OwnerFinder().of(tree, pods, resolve((), (), pods), Defaults())
 
 
 def test_everything_in_the_tree_has_an_owner(tmp_path: Path, tree: Tree) -> None:
@@ -51,7 +51,7 @@ def test_everything_in_the_tree_has_an_owner(tmp_path: Path, tree: Tree) -> None
 
 def test_a_gone_cgroup_is_remembered(tmp_path: Path, tree: Tree) -> None:
     """With its names, though tree and pods know nothing of it any more."""
-    index = Index()
+    index = CgroupOwners()
     index.update(named(tree), now=0)
     index.update({}, now=1)
     owner = index.get(id_of(tmp_path, CONTAINER))
@@ -62,7 +62,7 @@ def test_a_gone_cgroup_is_remembered(tmp_path: Path, tree: Tree) -> None:
 
 def test_names_stay_when_the_pod_object_goes_first(tmp_path: Path, tree: Tree) -> None:
     """The cgroup outlives it for a moment."""
-    index = Index()
+    index = CgroupOwners()
     index.update(named(tree), now=0)
     index.update(named(tree, known=False), now=1)
     owner = index.get(id_of(tmp_path, CONTAINER))
@@ -73,7 +73,7 @@ def test_names_stay_when_the_pod_object_goes_first(tmp_path: Path, tree: Tree) -
 
 def test_a_change_is_told() -> None:
     """So that the checkpoint is written for a reason."""
-    index, owner = Index(), Owner("pod", "/x", UID)
+    index, owner = CgroupOwners(), Owner("pod", "/x", UID)
 
     assert index.update({1: owner}, now=0)
     assert not index.update({1: owner}, now=1)
@@ -82,7 +82,7 @@ def test_a_change_is_told() -> None:
 
 def test_a_restart_forgets_nothing(tmp_path: Path, tree: Tree) -> None:
     """Through the checkpoint's JSON; what the first scan does not show was removed meanwhile."""
-    before, after = Index(), Index()
+    before, after = CgroupOwners(), CgroupOwners()
     before.update(named(tree), now=0)
     after.restore(json.loads(before.dump()), now=0)
     after.update({}, now=1)
@@ -93,7 +93,7 @@ def test_a_restart_forgets_nothing(tmp_path: Path, tree: Tree) -> None:
 @pytest.mark.parametrize("item", [{}, {"id": "x", "kind": "pod", "path": "/"}, {"id": 1}, {"id": 1, "kind": "pod"}])
 def test_what_a_checkpoint_says_wrongly_is_left_out(item: dict[str, object]) -> None:
     """One bad item does not cost the others."""
-    index = Index()
+    index = CgroupOwners()
     index.restore([item, {"id": 2, "kind": "pod", "path": "/x", "of the future": True}], now=0)
 
     assert index.get(1) is None
@@ -102,7 +102,7 @@ def test_what_a_checkpoint_says_wrongly_is_left_out(item: dict[str, object]) -> 
 
 def test_tombstones_are_bounded() -> None:
     """The oldest go first; and in half an hour all do."""
-    index = Index()
+    index = CgroupOwners()
     index.update({each: Owner("pod", "/x") for each in range(TOMBSTONES + 10)}, now=0)
     index.update({}, now=1)
     known = [each for each in range(TOMBSTONES + 10) if index.get(each)]
@@ -114,7 +114,7 @@ def test_tombstones_are_bounded() -> None:
 
 def test_old_tombstones_go_and_the_bound_holds_at_once() -> None:
     """Both rules, whichever comes first."""
-    index = Index()
+    index = CgroupOwners()
     index.update({each: Owner("pod", "/x") for each in range(5)}, now=0)
     index.update({each: Owner("pod", "/x") for each in range(10, TOMBSTONES + 20)}, now=1)
     index.update({}, now=TOMBSTONE_SECONDS + 2)
@@ -124,7 +124,7 @@ def test_old_tombstones_go_and_the_bound_holds_at_once() -> None:
 
 def test_a_pod_of_which_nothing_changed_is_not_looked_at_again(tree: Tree) -> None:
     """One of 110 pods changes at a time, and the kernel waits for nobody."""
-    pods, owners = [pod()], Owners()
+    pods, owners = [pod()], OwnerFinder()
     assignments = resolve((), (), pods)
     before = owners.of(tree, pods, assignments, Defaults())
     after = owners.of(tree, pods, assignments, Defaults())
@@ -136,7 +136,7 @@ def test_a_pod_of_which_nothing_changed_is_not_looked_at_again(tree: Tree) -> No
 
 def test_every_change_of_a_pod_changes_its_owners(tmp_path: Path, tree: Tree) -> None:
     """Its priority, its object, its cgroups."""
-    pods, owners = [pod()], Owners()
+    pods, owners = [pod()], OwnerFinder()
     found = [owners.of(tree, pods, resolve((), (), pods), Defaults())]
     dear = [replace(each, priority=900, containers=()) for each in resolve((), (), pods)]
     found.append(owners.of(tree, pods, dear, Defaults()))

@@ -15,7 +15,7 @@ from oompolicy.resolve import resolve
 from oompolicy_agent.objects import checkpoint
 from oompolicy_agent.objects.known import decide, fingerprint, restored
 from oompolicy_agent.objects.manifestfolder import ManifestFolder
-from oompolicy_agent.objects.trim import MANY_CONTAINERS, slim
+from oompolicy_agent.objects.trim import MANY_CONTAINERS, trim
 from tests.unit.agent.fakes import APP, BOOT, PAUSE, raw_pod, raw_policy
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test_the_short_object_says_the_same(raw: dict[str, Any]) -> None:
     """Parsing it gives the same record, but for the annotations of others."""
     raw = deepcopy(raw)
     raw["metadata"].get("annotations", {}).pop("vault.example/token", None)
-    whole, short = (manifests_from_objects([(None, each)]) for each in (raw, slim(raw)))
+    whole, short = (manifests_from_objects([(None, each)]) for each in (raw, trim(raw)))
 
     assert not whole.problems
     assert (whole.policies, whole.namespaces, whole.pods) == (short.policies, short.namespaces, short.pods)
@@ -92,7 +92,7 @@ def test_of_annotations_that_are_refused_anyway_some_are_kept() -> None:
     long = {"oompolicy.dev/priority": "9" * 200_000, "kubernetes.io/config.mirror": "m" * 200_000}
     raw = raw_pod()
     raw["metadata"]["annotations"] = {**odd, **long, "oompolicy.dev/container.app": "650"}
-    short = slim(raw)
+    short = trim(raw)
     whole, cut = (resolve((), (), manifests_from_objects([(None, each)]).pods)[0] for each in (raw, short))
 
     assert len(json.dumps(short)) < 5_000
@@ -112,13 +112,13 @@ def test_of_thousands_of_containers_those_that_ran_are_kept(key: str) -> None:
         {"name": "c19998", "lastState": {"terminated": {"containerID": f"containerd://{PAUSE}"}}},
         {"name": "c19997", "state": {"waiting": {"reason": "PodInitializing"}}},
     ]
-    short = slim(raw)
+    short = trim(raw)
     kept = [each["name"] for each in short["spec"][key]]
 
     assert MANY_CONTAINERS + 2 == len(kept)
     assert {"c0", "c19998", "c19999"} < {*kept}
     del raw["status"]["qosClass"]
-    assert 20_000 == len(slim(raw)["spec"][key])
+    assert 20_000 == len(trim(raw)["spec"][key])
 
 
 def test_of_thousands_of_annotated_containers_some_are_kept() -> None:
@@ -127,9 +127,9 @@ def test_of_thousands_of_annotated_containers_some_are_kept() -> None:
     names = [f"c{number}" for number in range(5_000)]
     raw["spec"]["containers"] = [{"name": name} for name in names]
     raw["metadata"]["annotations"] = {f"oompolicy.dev/container.{name}": "400" for name in reversed(names)}
-    (assignment,) = resolve((), (), manifests_from_objects([(None, slim(raw))]).pods)
+    (assignment,) = resolve((), (), manifests_from_objects([(None, trim(raw))]).pods)
 
-    assert len(json.dumps(slim(raw))) < 20_000
+    assert len(json.dumps(trim(raw))) < 20_000
     assert MANY_CONTAINERS == len(assignment.refusals) + assignment.more_refusals
     assert not any("has no container" in refusal.message for refusal in assignment.refusals)
 
@@ -141,7 +141,7 @@ def test_made_up_resources_are_left_out() -> None:
     counted = {"cpu": "1", "memory": "1Gi", "hugepages-2Mi": "4Mi"}
     raw["spec"]["containers"][0]["resources"] = {"requests": {**made_up, **counted}, "claims": [{"name": "gpu"}]}
     raw["spec"]["overhead"] = {**made_up, "memory": "1Mi"}
-    short = slim(raw)
+    short = trim(raw)
 
     assert {"requests": counted} == short["spec"]["containers"][0]["resources"]
     assert {"memory": "1Mi"} == short["spec"]["overhead"]
@@ -149,7 +149,7 @@ def test_made_up_resources_are_left_out() -> None:
 
 def test_secrets_stay_out_of_the_checkpoint() -> None:
     """A pod's environment is nothing of ours, nor are the annotations of others."""
-    text = json.dumps(slim(FULL_POD))
+    text = json.dumps(trim(FULL_POD))
 
     assert "geheim" not in text
     assert "managedFields" not in text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord
-from oompolicy_agent.mapping.announced import Announced
+from oompolicy_agent.mapping.announced import PendingCgroups
 from oompolicy_agent.plumbing.loop import Loop
 from tests.unit.agent.fakes import APP, SYSTEMD, id_of, make, tree_of
 
@@ -88,13 +88,13 @@ def announcement(cgroup: int, parent: int, change: CgroupChange = CgroupChange.M
 
 def test_before_the_first_scan_everything_counts() -> None:
     """kubepods itself may be what was made."""
-    assert Announced().heard(announcement(5, 1))
+    assert PendingCgroups().heard(announcement(5, 1))
 
 
 def test_only_what_concerns_pods_asks_for_a_scan(tmp_path: Path) -> None:
     """A node starts services and sessions all day."""
     pod, service = make(tmp_path, SYSTEMD, "system.slice")
-    announced = Announced()
+    announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
 
     assert announced.heard(announcement(1000, pod))
@@ -106,7 +106,7 @@ def test_only_what_concerns_pods_asks_for_a_scan(tmp_path: Path) -> None:
 def test_what_is_made_in_a_container_asks_for_no_scan(tmp_path: Path) -> None:
     """A container that may make cgroups makes as many as it likes, one in the other too."""
     container, pod = make(tmp_path, f"{SYSTEMD}/cri-containerd-{APP}.scope", SYSTEMD)
-    announced = Announced()
+    announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
     new = [announced.heard(announcement(each, parent)) for each, parent in [(7, pod), (8, 7), (9, 8), (10, 9)]]
 
@@ -119,7 +119,7 @@ def test_what_is_made_in_a_container_asks_for_no_scan(tmp_path: Path) -> None:
 def test_a_new_pod_is_followed_down_to_its_containers(tmp_path: Path) -> None:
     """They are announced before a scan shows their pod."""
     (qos,) = make(tmp_path, SYSTEMD.rpartition("/")[0])
-    announced = Announced()
+    announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
 
     assert announced.heard(announcement(1000, qos))
@@ -129,7 +129,7 @@ def test_a_new_pod_is_followed_down_to_its_containers(tmp_path: Path) -> None:
 def test_what_was_not_visible_yet_is_looked_for_again(tmp_path: Path) -> None:
     """The kernel announces a cgroup before it shows it: a few times, later and later."""
     (pod,) = make(tmp_path, SYSTEMD)
-    announced = Announced()
+    announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
     announced.heard(announcement(1 << 60, pod))
     waits = [announced.scanned(tree_of(tmp_path), 1) for _ in range(6)]
@@ -140,7 +140,7 @@ def test_what_was_not_visible_yet_is_looked_for_again(tmp_path: Path) -> None:
 def test_what_is_seen_is_not_looked_for(tmp_path: Path) -> None:
     """Nor what is gone again."""
     (pod,) = make(tmp_path, SYSTEMD)
-    announced = Announced()
+    announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
     container = f"{SYSTEMD}/cri-containerd-{APP}.scope"
     make(tmp_path, container)

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.status.counters import Following, Lags, Tally
+from oompolicy_agent.status.counters import CollectionState, Counters, Histogram
 from oompolicy_agent.status.metrics import Metrics
 from oompolicy_agent.victims.naming import qos_class
 from oompolicy_agent.victims.record import parse_victim
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from oompolicy_agent.status.document import View
 
 
-def samples(tally: Tally | None = None, view: View = GOOD, **followed: Following) -> dict[str, float]:
-    text = Metrics(tally or Tally(), lambda: view, lambda: followed).text().decode()
+def samples(tally: Counters | None = None, view: View = GOOD, **followed: CollectionState) -> dict[str, float]:
+    text = Metrics(tally or Counters(), lambda: view, lambda: followed).text().decode()
     return {
         f"{each.name.removeprefix('oompolicy_agent_')}{list(each.labels.values()) or ''}": each.value
         for family in text_string_to_metric_families(text)
@@ -63,7 +63,7 @@ def test_a_node_that_does_not_enforce_shows() -> None:
 
 def test_what_happens_is_counted() -> None:
     """Labels are bounded: five scopes and four classes, what the API server can answer, what can become of an Event."""
-    tally = Tally()
+    tally = Counters()
     tally.victim("Node", QOSClass.BURSTABLE)
     tally.victim("Node", QOSClass.BURSTABLE)
     tally.victim("Other", None)
@@ -84,7 +84,7 @@ def test_what_happens_is_counted() -> None:
 
 def test_lags_are_histograms() -> None:
     """Each bucket has all that is below it."""
-    tally = Tally()
+    tally = Counters()
     for seconds in (0.005, 0.25, 0.3, 11.0):
         tally.change_lag.add(seconds)
     found = samples(tally)
@@ -97,7 +97,7 @@ def test_lags_are_histograms() -> None:
 
 def test_a_bound_belongs_to_what_is_below_it() -> None:
     """As Prometheus' `le` has it."""
-    lags = Lags((1.0, 2.0))
+    lags = Histogram((1.0, 2.0))
     for seconds in (1.0, 1.5, 2.5):
         lags.add(seconds)
 
@@ -106,7 +106,7 @@ def test_a_bound_belongs_to_what_is_below_it() -> None:
 
 def test_informers_show() -> None:
     """Whether each was told everything, fails now, and how long it has been quiet."""
-    found = samples(pods=Following(synced=True, failing=False, quiet_seconds=2.5))
+    found = samples(pods=CollectionState(synced=True, failing=False, quiet_seconds=2.5))
 
     assert (1, 0, 2.5) == tuple(found[f"informer_{name}['pods']"] for name in ("synced", "failing", "quiet_seconds"))
 

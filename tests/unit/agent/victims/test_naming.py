@@ -11,7 +11,7 @@ import pytest
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, VictimFlag
-from oompolicy_agent.mapping.owners import Index, Owner, Owners
+from oompolicy_agent.mapping.owners import CgroupOwners, Owner, OwnerFinder
 from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim, name_victim
 from oompolicy_agent.victims.record import identity, parse_victim
 from tests.unit.agent.fakes import APP, BOOT, PAUSE, SYSTEMD, UID, ids_along, make, old_record, pod, record, tree_of
@@ -32,15 +32,21 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def index(root: Path) -> Index:
-    known = Index()
-    known.update(Owners().of(tree_of(root), [pod()], resolve((), (), [pod()]), Defaults()), now=0)
+def index(root: Path) -> CgroupOwners:
+    known = CgroupOwners()
+    known.update(OwnerFinder().of(tree_of(root), [pod()], resolve((), (), [pod()]), Defaults()), now=0)
     return known
 
 
-def named(root: Path, path: str, index: Index | None = None, pods: tuple[Pod, ...] = (), **fields: Any) -> NamedVictim:  # noqa: ANN401
+def named(
+    root: Path,
+    path: str,
+    index: CgroupOwners | None = None,
+    pods: tuple[Pod, ...] = (),
+    **fields: Any,  # noqa: ANN401
+) -> NamedVictim:
     raw = bytes(record(path, ids_along(root, path), **fields))
-    return name_victim(parse_victim(raw, BOOT), index or Index(), pods)
+    return name_victim(parse_victim(raw, BOOT), index or CgroupOwners(), pods)
 
 
 def whose(victim: NamedVictim) -> tuple[str, str] | None:
@@ -52,12 +58,12 @@ def whom(owner: Owner | None) -> tuple[str, str] | None:
 
 
 @pytest.mark.parametrize("path", [CONTAINER, f"{CONTAINER}/nested/deep"])
-def test_a_victim_is_named_by_its_nearest_known_cgroup(root: Path, index: Index, path: str) -> None:
+def test_a_victim_is_named_by_its_nearest_known_cgroup(root: Path, index: CgroupOwners, path: str) -> None:
     """In the container's own cgroup or below it."""
     assert ("web-0", "app") == whose(named(root, path, index))
 
 
-def test_a_gone_cgroup_still_has_its_name(root: Path, index: Index) -> None:
+def test_a_gone_cgroup_still_has_its_name(root: Path, index: CgroupOwners) -> None:
     """Nothing is left of the pod but what the index remembers."""
     index.update({}, now=1)
 
@@ -73,7 +79,7 @@ def test_the_kernels_names_do_where_the_index_knows_nothing(root: Path, path: st
 
 
 @pytest.mark.parametrize("place", ["user.slice/user-1000.slice/x", "system.slice/x.service"])
-def test_names_in_a_tree_of_somebody_else_are_nobodys(root: Path, index: Index, place: str) -> None:
+def test_names_in_a_tree_of_somebody_else_are_nobodys(root: Path, index: CgroupOwners, place: str) -> None:
     """A user of the host makes cgroups with the names of a pod."""
     path = f"{place}/{SYSTEMD}/cri-containerd-{PAUSE}.scope"
     make(root, path)
@@ -91,7 +97,7 @@ OUTSIDE = "ef" * 32
         f"system.slice/docker.service/{SYSTEMD.rpartition('/')[2]}/{OUTSIDE}",
     ],
 )
-def test_a_container_outside_of_its_pod_is_named_by_both_ids(root: Path, index: Index, path: str) -> None:
+def test_a_container_outside_of_its_pod_is_named_by_both_ids(root: Path, index: CgroupOwners, path: str) -> None:
     """If the kubelet reports it: with different cgroup drivers that is where the runtime puts it."""
     make(root, path)
     other, reported = pod(), pod(containers={"app": (OUTSIDE,)})
@@ -100,7 +106,7 @@ def test_a_container_outside_of_its_pod_is_named_by_both_ids(root: Path, index: 
     assert HOST == named(root, path, index, (other,)).owner
 
 
-def test_the_names_of_a_container_in_its_place_are_not_believed_elsewhere(root: Path, index: Index) -> None:
+def test_the_names_of_a_container_in_its_place_are_not_believed_elsewhere(root: Path, index: CgroupOwners) -> None:
     """Everybody on the host can read and copy them."""
     path = f"user.slice/{SYSTEMD.rpartition('/')[2]}:cri-containerd:{APP}"
     make(root, path)
@@ -126,7 +132,7 @@ def test_a_forged_mirror_pod_has_no_victims(root: Path) -> None:
     assert ("web-0", "app") == whose(named(root, CONTAINER, pods=(pod(), forged)))
 
 
-def test_a_container_between_two_scans_is_named_by_its_id(root: Path, index: Index) -> None:
+def test_a_container_between_two_scans_is_named_by_its_id(root: Path, index: CgroupOwners) -> None:
     """The index has only the pod; the pod object has the container's id meanwhile."""
     new = "ef" * 32
     path = f"{SYSTEMD}/cri-containerd-{new}.scope"
@@ -146,7 +152,7 @@ def test_a_pod_nobody_knows_has_at_least_its_uid(root: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["system.slice/sshd.service", "", f"system.slice/docker-{APP}.scope"])
-def test_a_host_process_is_nobodys(root: Path, index: Index, path: str) -> None:
+def test_a_host_process_is_nobodys(root: Path, index: CgroupOwners, path: str) -> None:
     """A container that is no pod's is the host's too."""
     for victim in (named(root, path, index, (pod(),)), named(root, path)):
         assert HOST == victim.owner
@@ -154,7 +160,7 @@ def test_a_host_process_is_nobodys(root: Path, index: Index, path: str) -> None:
 
 
 @pytest.mark.parametrize(("adj", "complete"), [(-998, True), (500, False)])
-def test_a_sandbox_has_no_container_to_wait_for(root: Path, index: Index, adj: int, complete: bool) -> None:
+def test_a_sandbox_has_no_container_to_wait_for(root: Path, index: CgroupOwners, adj: int, complete: bool) -> None:
     """kubelet protects it by its oom_score_adj, and no status ever names its id."""
     assert complete == named(root, SANDBOX, index, oom_score_adj=adj).complete
 
@@ -164,7 +170,9 @@ def test_a_sandbox_has_no_container_to_wait_for(root: Path, index: Index, adj: i
     [(0, "Other"), (1, "Kubepods"), (2, "Kubepods"), (3, "Pod"), (4, "Container"), (5, "Other")],
 )
 @pytest.mark.parametrize("known", [True, False])
-def test_the_scope_is_whose_limit_was_reached(root: Path, index: Index, depth: int, scope: str, known: bool) -> None:
+def test_the_scope_is_whose_limit_was_reached(
+    root: Path, index: CgroupOwners, depth: int, scope: str, known: bool
+) -> None:
     """By the index, and by the names where it knows nothing."""
     path = f"{CONTAINER}/nested/deep"
     ids = ids_along(root, path)
@@ -174,7 +182,7 @@ def test_the_scope_is_whose_limit_was_reached(root: Path, index: Index, depth: i
     assert "/".join(["", *path.split("/")][: depth + 1]) or "/" == victim.scope_path
 
 
-def test_no_scope_cgroup_is_the_node(root: Path, index: Index) -> None:
+def test_no_scope_cgroup_is_the_node(root: Path, index: CgroupOwners) -> None:
     """The kernel had no memory cgroup to blame."""
     assert "Node" == named(root, CONTAINER, index).scope
 
@@ -187,14 +195,14 @@ def test_names_out_of_place_are_no_scope_of_ours(root: Path, path: str) -> None:
     assert "Other" == named(root, path, scope_cgroup_id=ids_along(root, path)[-1]).scope
 
 
-def test_an_unknown_scope_is_another_cgroup(root: Path, index: Index) -> None:
+def test_an_unknown_scope_is_another_cgroup(root: Path, index: CgroupOwners) -> None:
     """Not among the victim's ancestors: nothing is said of it but its id."""
     victim = named(root, CONTAINER, index, scope_cgroup_id=1 << 60)
 
     assert ("Other", "") == (victim.scope, victim.scope_path)
 
 
-def test_who_decided_is_where_the_entry_stands(root: Path, index: Index) -> None:
+def test_who_decided_is_where_the_entry_stands(root: Path, index: CgroupOwners) -> None:
     """The container's own entry, its pod's, its class's; or none: host priority."""
     levels = {level: named(root, CONTAINER, index, priority_level=level).decided_by for level in (2, 3, 4)}
     host = named(root, CONTAINER, index, priority_level=NO_LEVEL)
@@ -216,7 +224,7 @@ def below(root: Path, path: str, depth: int = 1) -> list[int]:
 
 
 @pytest.mark.parametrize("depth", [0, 1, 14, 300])
-def test_spared_and_trigger_are_named_by_their_recorded_ancestors(root: Path, index: Index, depth: int) -> None:
+def test_spared_and_trigger_are_named_by_their_recorded_ancestors(root: Path, index: CgroupOwners, depth: int) -> None:
     """However deep they nest their cgroups: those who do it must not pass for the host."""
     ids = below(root, CONTAINER, depth)
     victim = named(root, "", index, flags=CHANGED, trigger_cgroup_ids=ids, spared_cgroup_ids=ids, spared_tgid=7)
@@ -228,7 +236,9 @@ def test_spared_and_trigger_are_named_by_their_recorded_ancestors(root: Path, in
 
 @pytest.mark.parametrize("path", ["", "system.slice/sshd.service"])
 @pytest.mark.parametrize("depth", [0, 1, 14])
-def test_who_is_not_below_the_kubepods_root_is_the_hosts(root: Path, index: Index, path: str, depth: int) -> None:
+def test_who_is_not_below_the_kubepods_root_is_the_hosts(
+    root: Path, index: CgroupOwners, path: str, depth: int
+) -> None:
     """The recorded ancestors say so."""
     ids = below(root, path, depth)
     victim = named(root, CONTAINER, index, flags=CHANGED, trigger_cgroup_ids=ids, spared_cgroup_ids=ids)
@@ -237,7 +247,7 @@ def test_who_is_not_below_the_kubepods_root_is_the_hosts(root: Path, index: Inde
 
 
 @pytest.mark.parametrize("path", ["kubepods.slice", "kubepods.slice/kubepods-burstable.slice"])
-def test_who_is_below_the_kubepods_root_is_in_a_pod(root: Path, index: Index, path: str) -> None:
+def test_who_is_below_the_kubepods_root_is_in_a_pod(root: Path, index: CgroupOwners, path: str) -> None:
     """Even where the agent has not seen that pod."""
     victim = named(root, "system.slice/sshd.service", index, trigger_cgroup_ids=below(root, path, 14))
 
@@ -245,7 +255,7 @@ def test_who_is_below_the_kubepods_root_is_in_a_pod(root: Path, index: Index, pa
     assert victim.trigger_owner.kind in {"kubepods", "qos"}
 
 
-def test_who_has_an_entry_is_in_a_pod(root: Path, index: Index) -> None:
+def test_who_has_an_entry_is_in_a_pod(root: Path, index: CgroupOwners) -> None:
     """Also below a kubepods root that was made a moment ago, and that the index does not know."""
     make(root, "new/kubepods.slice/deep")
     victim = named(root, "new/kubepods.slice/deep", index, priority_level=2)
@@ -255,7 +265,7 @@ def test_who_has_an_entry_is_in_a_pod(root: Path, index: Index) -> None:
     assert ("web-0", "app") == whose(nested)
 
 
-def test_without_recorded_ancestors_nobody_is_taken_for_the_host(root: Path, index: Index) -> None:
+def test_without_recorded_ancestors_nobody_is_taken_for_the_host(root: Path, index: CgroupOwners) -> None:
     """The task had exited, or an older program made the record."""
     unknown = named(root, CONTAINER, index, flags=CHANGED, trigger_cgroup_id=CGROUP, spared_cgroup_id=CGROUP)
     container = ids_along(root, CONTAINER)[-1]
@@ -267,7 +277,7 @@ def test_without_recorded_ancestors_nobody_is_taken_for_the_host(root: Path, ind
     assert UNKNOWN_POD == entry.spared_owner
 
 
-def test_a_gap_in_the_recorded_ancestors_makes_them_useless(root: Path, index: Index) -> None:
+def test_a_gap_in_the_recorded_ancestors_makes_them_useless(root: Path, index: CgroupOwners) -> None:
     """The pod could be in the gap."""
     ids = [ids_along(root, "")[0], 0, 0]
 
@@ -285,7 +295,7 @@ def test_the_victims_names_do_for_ancestors_that_it_shares(root: Path) -> None:
     assert (UNKNOWN_POD, None, HOST) == (pods.trigger_owner, other.trigger_owner, host.trigger_owner)
 
 
-def test_the_record_of_a_group_does_not_spare_its_own_process(root: Path, index: Index) -> None:
+def test_the_record_of_a_group_does_not_spare_its_own_process(root: Path, index: CgroupOwners) -> None:
     """The kernel alone would have chosen it, and memory.oom.group killed it with the other that was."""
     flags = CHANGED | VictimFlag.GROUP
     victim = named(root, CONTAINER, index, flags=flags, spared_tgid=4711, spared_cgroup_ids=ids_along(root, CONTAINER))
@@ -293,7 +303,7 @@ def test_the_record_of_a_group_does_not_spare_its_own_process(root: Path, index:
     assert (None, None) == (victim.victim.spared, victim.spared_owner)
 
 
-def test_an_unseen_start_of_an_oom_has_no_known_scope(root: Path, index: Index) -> None:
+def test_an_unseen_start_of_an_oom_has_no_known_scope(root: Path, index: CgroupOwners) -> None:
     """What stands in the record's scope is not the node's sign then."""
     assert "Unknown" == named(root, CONTAINER, index, flags=VictimFlag.NO_SCOPE).scope
 
@@ -331,7 +341,7 @@ def test_a_record_of_another_size_is_refused(size: int) -> None:
         parse_victim(bytes(size), BOOT)
 
 
-def test_a_record_of_the_version_before_says_the_same(root: Path, index: Index) -> None:
+def test_a_record_of_the_version_before_says_the_same(root: Path, index: CgroupOwners) -> None:
     """All but the ancestors of trigger and spared, which it has not."""
     made = record(CONTAINER, ids_along(root, CONTAINER), flags=CHANGED, priority_level=4, spared_tgid=7, candidates=3,
                   badness=-5, oom_score_adj=-500, trigger_cgroup_id=8, spared_cgroup_id=9)  # fmt: skip
@@ -351,7 +361,7 @@ def test_the_identity_is_the_process() -> None:
     assert 16 == len(mine)
 
 
-def test_the_owner_of_a_slice_is_no_pod(root: Path, index: Index) -> None:
+def test_the_owner_of_a_slice_is_no_pod(root: Path, index: CgroupOwners) -> None:
     """A process directly in a slice is in no pod that is known, and not the host's."""
     for victim in (named(root, "kubepods.slice", index), named(root, "kubepods.slice")):
         assert ("kubepods", "") == (victim.owner.kind, victim.owner.cgroup_uid)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.model import Defaults
-from oompolicy_agent.mapping.owners import Owners
+from oompolicy_agent.mapping.owners import OwnerFinder
 from oompolicy_agent.victims import reporter as module
 from oompolicy_agent.victims.spool import MAX_EACH, Spool
 from tests.unit.agent.fakereporting import CONTAINER, Node
@@ -112,7 +112,7 @@ def test_a_victim_of_another_boot_is_named_by_names_alone(tmp_path: Path) -> Non
     before.kill("system.slice", tgid=2)
     after = Node(tmp_path, "another boot")
     after.index.update(
-        {each: next(iter(Owners().of(after.tree, [], [], Defaults()).values())) for each in range(1000)}, now=0
+        {each: next(iter(OwnerFinder().of(after.tree, [], [], Defaults()).values())) for each in range(1000)}, now=0
     )
     after.run(pod())
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.mapping.owners import Index
-from oompolicy_agent.status.counters import Tally
+from oompolicy_agent.mapping.owners import CgroupOwners
+from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.victims.reporter import Reporter
 from oompolicy_agent.victims.sink import Settled
 from oompolicy_agent.victims.spool import Spool
@@ -52,7 +52,7 @@ class SlowTarget:
 
 class SlowNode(Node):
     def boot(self) -> None:
-        self.slow, self.tally = SlowTarget(), Tally()
+        self.slow, self.tally = SlowTarget(), Counters()
         self.spool = Spool(self.root.parent / "spool", self.boot_id)
         self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.slow, tally=self.tally)
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_reported_soon_is_named_now(slow: SlowNode) -> None:
     slow.kill(tgid=2)
     slow.run(pod())
     names = slow.spool.pending
-    slow.index = Index()
+    slow.index = CgroupOwners()
     slow.boot()
     slow.run()
 
