@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+import tempfile
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from demo.node import picture, record
 from demo.node.page import Page, wants_colour
 from demo.node.patience import patiently
 from demo.node.story import NODE_CPUS, NODE_MIB, PROLOGUE
@@ -16,12 +21,15 @@ from vmtest.errors import HarnessError
 from vmtest.image import ensure_image
 from vmtest.vm import run_guest
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 # A whole demo takes a tenth of this under emulation; a guest that is still busy then hangs.
 DEADLINE = 600.0
 
 
-def play(page: Page) -> int:
-    """Return what the guest's half returns: 0 where the story went as told."""
+def play(page: Page, drawing: Path | None) -> int:
+    """Play both acts, draw them into the file `drawing`, and return 0 if both ended as they should."""
     page.heading("Who dies when a node runs out of memory?")
     page.text(*PROLOGUE)
     page.heading("A node to run out of memory")
@@ -31,21 +39,34 @@ def play(page: Page) -> int:
     page.step(f"booting it: one CPU, {NODE_MIB} MiB of memory, no swap; its first words come after 5 to 30 s")
     command = ["python3", "-m", "demo.node.guest", "--started", str(page.started)]
     command += ["--colour"] if page.colour else []
-    with patiently(page.step) as output:
+    with patiently(page.step) as output, tempfile.TemporaryDirectory() as found:
         result = run_guest(
-            image, command, memory=NODE_MIB, cpus=NODE_CPUS, extra={"build": build}, output=output, deadline=DEADLINE
+            image,
+            command,
+            memory=NODE_MIB,
+            cpus=NODE_CPUS,
+            extra={"build": build},
+            artifacts=Path(found),
+            output=output,
+            deadline=DEADLINE,
         )
+        if drawing and not result.status:
+            drawing.write_text(picture.draw(record.load(Path(found) / record.ARTIFACT.name)))
+            page.step(f"the picture of both acts is in {drawing}")
     page.step(f"done; the guest ran {'with KVM' if result.accel == 'kvm' else 'emulated, without KVM'}")
     return result.status
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Return 0, or 1 where the story went otherwise or could not be played."""
+    words = argparse.ArgumentParser(prog="python3 -m demo.node", description="The demo's first part.")
+    words.add_argument("--picture", type=Path, metavar="FILE", help="draw both acts side by side into this SVG file")
+    arguments = words.parse_args(argv)
     if os.geteuid() != 0:
-        return through_sudo("demo.node")
+        return through_sudo("demo.node", *(sys.argv[1:] if argv is None else argv))
     page = Page(wants_colour(os.environ, terminal=sys.stdout.isatty()), time.time())
     try:
-        return 1 if play(page) else 0
+        return 1 if play(page, arguments.picture) else 0
     except KeyboardInterrupt:
         return 130
     except HarnessError as error:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from demo.node import enforcement, kubelet, shortage, story
+from demo.node import enforcement, kubelet, record, shortage, story
 from demo.node.page import Page
 from oompolicy.manifests import load_manifests
 from tests.node.machine import pin_this_process
@@ -28,12 +28,15 @@ class Demo:
         self.page = page
         self.capacity = shortage.meminfo_mib("MemTotal") << 20
         self.pods = self._pods()
+        self.scores: dict[str, int] = {}
+        self.priorities: dict[str, int] = {}
 
     def run(self) -> int:
         """Both acts and the verdict."""
         self.page.step(f"the node is up: kernel {os.uname().release}, {self.capacity >> 20} MiB of memory")
         without = self.act_without_policy()
         with_policy = self.act_with_policy()
+        record.save(record.Record(os.uname().release, without.pods, with_policy.pods))
         return self.judge(without, with_policy)
 
     def act_without_policy(self) -> story.Ending:
@@ -95,16 +98,16 @@ class Demo:
             for pod in enforcement.resolved()
             for container in pod["containers"]
         ]
+        self.priorities = {name: priority for _, name, priority, _ in rows}
         self.page.table([("POD", "CONTAINER", "PRIORITY", "REASON"), *rows])
 
     def _show_processes(self, containers: list[Running]) -> None:
         self.page.step("what the kernel goes by on its own, the highest oom_score first:")
+        self.scores = {running.place: shortage.oom_score(running.hog.pid) for running in containers}
         rows = [
             (running.place, running.name, running.hog.pid, f"{running.hog.mib} MiB", running.adj, score)
-            for score, running in sorted(
-                ((shortage.oom_score(running.hog.pid), running) for running in containers),
-                key=lambda pair: -pair[0],
-            )
+            for running in sorted(containers, key=lambda running: -self.scores[running.place])
+            for score in [self.scores[running.place]]
         ]
         self.page.table([("POD", "CONTAINER", "PID", "HOLDS", "OOM_SCORE_ADJ", "OOM_SCORE"), *rows])
 
@@ -120,7 +123,18 @@ class Demo:
         """The dead of the kernel's log, and whoever else is gone."""
         killed = shortage.victims(log, {running.hog.pid: running.name for running in containers})
         gone = tuple(running.name for running in containers if not running.hog.alive and running.name not in killed)
-        return story.Ending(killed + gone, log)
+        dead = killed + gone
+        pods = [
+            record.Pod(
+                running.place,
+                running.hog.mib,
+                self.scores[running.place],
+                self.priorities.get(running.name),
+                running.name in dead,
+            )
+            for running in containers
+        ]
+        return story.Ending(dead, log, pods=tuple(pods))
 
     def _show_ending(self, ending: story.Ending, containers: list[Running], act: story.Act, style: str) -> None:
         by_name = {running.name: running for running in containers}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from demo.node.record import Pod
+
 NODE_CPUS: Final = 1
 """Hardly anything here runs side by side, and emulating a second CPU costs a fifth more time of the host's."""
 
@@ -54,11 +56,16 @@ WITH: Final = Act(
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How one act ended. `dead`: container names in the kernel's order; `log`: the kernel's lines about it."""
+    """The end of one act.
+
+    `dead` has container names in the kernel's order, `log` the kernel's lines about them, and `pods` the figures for
+    the picture.
+    """
 
     dead: tuple[str, ...]
     log: tuple[str, ...]
     event: Mapping[str, Any] | None = None
+    pods: tuple[Pod, ...] = ()
 
 
 def told(log: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from oompolicy.gaps import gaps_of
-from oompolicy.lint import problems_of
 from oompolicy.manifests import Manifests, load_manifests
+from oompolicy.manifests.lint import problems_of
 from oompolicy.output import formatted
-from oompolicy.problems import Problem
+from oompolicy.parse.problems import Problem
 from oompolicy.resolve import resolve
 
 _FILES: Final = "a file, a directory of manifests (*.yaml, *.yml, *.json; not below it), or - for standard input"

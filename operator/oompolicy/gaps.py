@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from oompolicy.manifests import Manifests
 from oompolicy.model import NAMESPACE_NAME, OOMPolicy, Pod
-from oompolicy.problems import Problem
+from oompolicy.parse.problems import Problem
 
 
 def gaps_of(manifests: Manifests, pods: Sequence[Pod], node: str | None) -> tuple[Problem, ...]:

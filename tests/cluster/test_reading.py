@@ -12,8 +12,8 @@ from fractions import Fraction
 import pytest
 import yaml
 
-from oompolicy.dialect import parse_documents
-from oompolicy.quantity import MAX_QUANTITY, read_quantity
+from oompolicy.manifests.dialect import parse_documents
+from oompolicy.parse.quantity import MAX_QUANTITY, read_quantity
 from tests.cluster.errors import BinariesError
 from tests.cluster.reading import PROGRAM, Readings, read_by_kubernetes
 from tests.cluster.readings import quantities, texts

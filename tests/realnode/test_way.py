@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.endtoend.eventlog import EventLog
     from tests.realnode.realcluster import RealCluster
 
-SECTION = "## On a cluster"
+SECTION = "## Try it on a cluster of one node"
 
 
 def test_the_readmes_way_ends_with_an_event(node: RealCluster, events: EventLog, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, parse_policy, read_pod
+from oompolicy.parse.problems import Problem
 from oompolicy.policyhash import policy_hash
-from oompolicy.problems import Problem
 from oompolicy.resolve import Resolver
 from oompolicy_agent.objects.known import ResolvedPods
 from oompolicy_agent.plumbing.text import clip

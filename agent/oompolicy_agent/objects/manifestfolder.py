@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.manifests import Manifests
-    from oompolicy.problems import Problem
+    from oompolicy.parse.problems import Problem
 
 _RECENT_NS: Final = 100_000_000
 """A file younger than this may change again without its time showing it: that clock ticks every few milliseconds."""
@@ -48,7 +48,7 @@ class ManifestFolder:
 
     def _files(self) -> list[Path] | None:
         """None if the folder cannot be read; then `load_manifests` says why."""
-        from oompolicy.documents import files_of  # noqa: PLC0415
+        from oompolicy.manifests.documents import files_of  # noqa: PLC0415
 
         try:
             return files_of(self._folder) if self._folder.is_dir() else None

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION, PREFIX, importance
 from oompolicy.mirror import MIRROR
 from oompolicy.model import MAX_REFUSALS
-from oompolicy.podspec import LEFT_OUT
+from oompolicy.parse.pod import LEFT_OUT
+from oompolicy.resolve.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION, PREFIX, importance
 from oompolicy_agent.plumbing.text import clip
 
 if TYPE_CHECKING:

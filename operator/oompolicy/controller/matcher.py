@@ -12,8 +12,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from oompolicy.matching import matches_pod, selects
 from oompolicy.model import Operator
+from oompolicy.resolve.matching import matches_pod, selects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from oompolicy.model import OOMPolicy
-    from oompolicy.problems import Problem
+    from oompolicy.parse.problems import Problem
 
 _SETS: Final = 10_000
 """Sets remembered: a node that applies an older one than that has not been heard of for weeks."""

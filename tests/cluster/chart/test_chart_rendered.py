@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from oompolicy.kube.errors import ApiError
-from oompolicy.matching import matches_pod
 from oompolicy.parse import parse_pod, parse_policy
+from oompolicy.resolve.matching import matches_pod
 from tests.cluster.chart.scenarios import Scenario, containers, named, pod_templates
 from tests.cluster.deployment import DEPLOY
 

@@ -25,7 +25,7 @@ def test_sudo_keeps_what_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None
 def test_anything_but_the_told_story_fails(
     end: int | HarnessError, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def play(_: object) -> int:
+    def play(*_: object) -> int:
         if isinstance(end, HarnessError):
             raise end
         return end
@@ -33,12 +33,12 @@ def test_anything_but_the_told_story_fails(
     monkeypatch.setattr(demo, "play", play)
     monkeypatch.setattr("os.geteuid", lambda: 0)
 
-    assert expected == demo.main()
+    assert expected == demo.main([])
 
 
 def test_without_root_and_sudo_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("PATH", "")
 
-    assert demo.main() == 1
+    assert demo.main([]) == 1
     assert capsys.readouterr().err.startswith("demo: not root, and there is no sudo")

@@ -17,7 +17,8 @@ PICTURES = sorted((CHECKOUT / "docs/pictures").iterdir())
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 
 NAMED = re.compile(
-    r"`((?:agent|benchmarks|bpf|charts|crds|deploy|docs|examples|image|kernel|operator|scripts|tests)/[\w./-]*)`"
+    r"`((?:agent|benchmarks|bpf|charts|crds|demo|deploy|docs|examples|image|kernel|operator|scripts|tests|vmtest)"
+    r"/[\w./-]*)`"
 )
 FETCHED = re.compile(r"""(?:<(?:script|img|iframe|source)\b[^>]*\bsrc|<link\b[^>]*\bhref)=["'](?:https?:)?//[^"']*""")
 IMPORTED = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])(?:https?:)?//[^)"']*""")
@@ -100,7 +101,7 @@ def test_a_picture_stands_by_itself(picture: Path) -> None:
     assert {"title", "desc"} <= tags
     assert tags.isdisjoint({"script", "image", "use", "foreignObject"})
     assert "@media (prefers-color-scheme:dark)" in text
-    assert any(f"(pictures/{picture.name})" in page.read_text() for page in (CHECKOUT / "docs").glob("*.md"))
+    assert any(f"pictures/{picture.name})" in page.read_text() for page in PAGES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from oompolicy.cli import main
-from oompolicy.dialect import parse_documents
+from oompolicy.manifests.dialect import parse_documents
 from tests.unit.policy.factories import raw_pod, raw_policy
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from oompolicy.lint import problems_of
 from oompolicy.manifests import Manifests, load_manifests
+from oompolicy.manifests.lint import problems_of
 from oompolicy.model import Assignment, Namespace, Pod, QOSClass
 from oompolicy.resolve import Resolver, resolve
 from tests.unit.policy.factories import pod

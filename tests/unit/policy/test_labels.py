@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oompolicy.labels import FEW, AskedLabels
-from oompolicy.matching import matches_pod
 from oompolicy.model import LabelSelector, Match, OOMPolicy, Operator, Requirement
+from oompolicy.resolve.matching import matches_pod
 from tests.unit.policy.factories import pod, policy
 
 MANY = {f"example.com/l{number}": "x" for number in range(9_000)}

@@ -8,8 +8,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION
-from oompolicy.matching import matches_pod, selects
 from oompolicy.model import (
     MAX_PRECEDENCE,
     MAX_PRIORITY,
@@ -34,6 +32,8 @@ from oompolicy.model import (
 from oompolicy.parse import InvalidObject, parse_policy
 from oompolicy.policyhash import policy_hash
 from oompolicy.resolve import Resolver, resolve
+from oompolicy.resolve.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION
+from oompolicy.resolve.matching import matches_pod, selects
 from tests.unit.policy.factories import raw_policy
 
 # Few names and values, so that policies and pods often meet.

@@ -8,7 +8,7 @@ import pytest
 
 from oompolicy.model import Pod, QOSClass
 from oompolicy.parse import parse_pod
-from oompolicy.quantity import parse_quantity
+from oompolicy.parse.quantity import parse_quantity
 from tests.unit.policy.factories import raw_container, raw_pod
 
 FULL = {"cpu": "1", "memory": "1Gi"}

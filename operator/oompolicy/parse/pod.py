@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from oompolicy.fields import Field
 from oompolicy.mirror import MIRROR, read_mirror
 from oompolicy.model import Container, ContainerKind, Namespace, Pod, QOSClass, Unread
-from oompolicy.problems import Report
-from oompolicy.resources import (
+from oompolicy.parse.fields import Field
+from oompolicy.parse.problems import Report
+from oompolicy.parse.resources import (
     Demand,
     Resources,
     memory_request,

@@ -2,14 +2,14 @@
 """Give every pod and container its priority: a pure function of policies, namespaces, pods and defaults.
 
 The matching policy of the highest precedence wins, of several with the same the first by name. It names the pod's
-priority; an annotation it allows names another (`oompolicy.assign`).
+priority; an annotation it allows names another (`oompolicy.resolve.assign`).
 """
 
 from collections.abc import Iterable, Sequence
 
-from oompolicy.assign import assign_by, assign_default
-from oompolicy.matching import matches_pod, selects
 from oompolicy.model import NAMESPACE_NAME, Assignment, Defaults, Namespace, OOMPolicy, Pod
+from oompolicy.resolve.assign import assign_by, assign_default
+from oompolicy.resolve.matching import matches_pod, selects
 
 _BUILT_IN = Defaults()
 

@@ -10,8 +10,6 @@ the bound of the range is used and the container's reason says so.
 
 from collections.abc import Iterable, Sequence
 
-from oompolicy.annotations import Ask, importance, read_annotations
-from oompolicy.matching import is_node_critical
 from oompolicy.model import (
     MAX_PRIORITY,
     MAX_REFUSALS,
@@ -26,7 +24,9 @@ from oompolicy.model import (
     Refusal,
     within_priorities,
 )
-from oompolicy.priority import default_priority, named_priority
+from oompolicy.resolve.annotations import Ask, importance, read_annotations
+from oompolicy.resolve.matching import is_node_critical
+from oompolicy.resolve.priority import default_priority, named_priority
 
 
 def assign_default(pod: Pod, defaults: Defaults) -> Assignment:

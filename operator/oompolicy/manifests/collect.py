@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from oompolicy.documents import files_of, read_documents
-from oompolicy.fields import kind_of
+from oompolicy.manifests.documents import files_of, read_documents
 from oompolicy.model import API_VERSION, Namespace, OOMPolicy, Pod
 from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy, read_pod
+from oompolicy.parse.fields import kind_of
 
 _API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "Namespace": "v1", "Pod": "v1"}
 _Record = OOMPolicy | Namespace | Pod

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read off a policy which priority it names for a pod, and why; and what a pod has without one."""
 
-from oompolicy.matching import is_node_critical
 from oompolicy.model import (
     CLUSTER_CRITICAL_CLASS,
     NODE_CRITICAL_CLASS,
@@ -13,6 +12,7 @@ from oompolicy.model import (
     Pod,
     QOSClass,
 )
+from oompolicy.resolve.matching import is_node_critical
 
 
 def default_priority(pod: Pod, defaults: Defaults) -> tuple[int, str]:

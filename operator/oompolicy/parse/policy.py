@@ -9,8 +9,6 @@ applied. Then refusing it would drop all policies at once.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from oompolicy import names
-from oompolicy.fields import Field
 from oompolicy.model import (
     DEFAULT_PRECEDENCE,
     MAX_OFFSET,
@@ -30,8 +28,10 @@ from oompolicy.model import (
     QOSClass,
     within_priorities,
 )
-from oompolicy.problems import Problem, Report
-from oompolicy.selectors import read_selector
+from oompolicy.parse import names
+from oompolicy.parse.fields import Field
+from oompolicy.parse.problems import Problem, Report
+from oompolicy.parse.selectors import read_selector
 
 _MAX_GENERATION = 2**63 - 1
 _QOS_KEYS = ("guaranteed", "burstable", "bestEffort")

@@ -12,9 +12,9 @@ from fractions import Fraction
 from math import ceil
 from typing import Final
 
-from oompolicy.fields import Field
 from oompolicy.model import QOSClass
-from oompolicy.quantity import MAX_QUANTITY, read_quantity
+from oompolicy.parse.fields import Field
+from oompolicy.parse.quantity import MAX_QUANTITY, read_quantity
 
 _COUNTED: Final = ("cpu", "memory")
 _HUGE_PAGES: Final = "hugepages-"

@@ -3,10 +3,10 @@
 
 from collections.abc import Iterator
 
-from oompolicy.annotations import read_annotations
 from oompolicy.manifests import Manifests
 from oompolicy.model import Pod
-from oompolicy.problems import Problem
+from oompolicy.parse.problems import Problem
+from oompolicy.resolve.annotations import read_annotations
 
 
 def problems_of(manifests: Manifests) -> tuple[Problem, ...]:

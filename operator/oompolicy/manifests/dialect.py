@@ -16,7 +16,7 @@ import yaml
 from yaml.constructor import ConstructorError
 from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 
-from oompolicy.scalars import Scalar, go_value, json_value, key_of
+from oompolicy.manifests.scalars import Scalar, go_value, json_value, key_of
 
 if TYPE_CHECKING:
     from yaml import SafeLoader as _Base

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read a Kubernetes label selector, refusing what the API server would refuse."""
 
-from oompolicy import names
-from oompolicy.fields import Field
 from oompolicy.model import LabelSelector, Operator, Requirement
+from oompolicy.parse import names
+from oompolicy.parse.fields import Field
 
 
 def read_selector(selector: Field) -> LabelSelector:

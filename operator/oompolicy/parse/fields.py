@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from oompolicy.problems import Report
+from oompolicy.parse.problems import Report
 
 _NAMES: Final = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", type(None): "null"}
 
@@ -104,7 +104,7 @@ class Field:
         return ""
 
     def name(self, wrong: Callable[[str], str | None]) -> str:
-        """A string that `wrong`, of `oompolicy.names`, says nothing against."""
+        """A string that `wrong`, of `oompolicy.parse.names`, says nothing against."""
         text = self.text()
         if isinstance(self.value, str) and (message := wrong(text)):
             self.problem(message)

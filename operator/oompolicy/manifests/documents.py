@@ -7,8 +7,8 @@ from typing import Final
 
 import yaml
 
-from oompolicy.dialect import parse_documents
-from oompolicy.problems import Problem
+from oompolicy.manifests.dialect import parse_documents
+from oompolicy.parse.problems import Problem
 
 STANDARD_INPUT: Final = Path("-")
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manifests in files and folders: found, read as kubectl reads them, sorted by kind, and checked.
+
+Here belong the YAML dialect and the problems that a reader of files can have.
+Here does not belong what a field means: that is `parse`.
+"""
+
+from oompolicy.manifests.collect import (
+    Manifests,
+    load_manifests,
+    manifests_from_checkpoint,
+    manifests_from_objects,
+)
+
+__all__ = ["Manifests", "load_manifests", "manifests_from_checkpoint", "manifests_from_objects"]
