@@ -61,7 +61,7 @@ def assign(subject: Pod, *policies: OOMPolicy, defaults: Defaults | None = None)
     ],
 )
 def test_critical_pods_have_defaults_of_their_own(subject: Pod, priority: int, reason: str) -> None:
-    """The QoS class does not matter, and the reason names the policy field that would change this. A forged annotation does not."""
+    """The reason names the policy field that would change the default. A forged annotation does not change it."""
     assignment = assign(subject)
 
     assert (priority, reason, "default") == (assignment.priority, assignment.reason, assignment.source)
