@@ -111,13 +111,17 @@ def numbered(pod: dict[str, dict[str, object]], number: int) -> dict[str, object
 
 
 MEASURED = """
-import resource, sys
+import sys
+from pathlib import Path
 from oompolicy.cli import main
 status = main(sys.argv[1:])
-sys.stderr.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+sys.stderr.write(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 sys.exit(status)
 """
-"""The command, and behind it the KiB of memory that it had at most."""
+"""The command, and behind it the KiB of memory that it had at most.
+
+ru_maxrss would count the memory of the process that started it: the kernel keeps that number over execve().
+"""
 
 
 class _NoAliases(yaml.CSafeDumper):
