@@ -2,6 +2,10 @@
 /*
  * Strict priorities for the OOM killer, and a record of every victim.
  *
+ * The programs stand in the order of an OOM: it begins, the kernel marks a
+ * victim, it ends. The answers to the hook, between the first two, are in
+ * policy.bpf.h. The last two programs follow the cgroups of the node.
+ *
  * This file is compiled twice. With OOMPOLICY_OBSERVE_ONLY the object records
  * victims and leaves the choice to the kernel.
  */
@@ -56,23 +60,6 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	return 0;
 }
 
-SEC("fexit/out_of_memory")
-int BPF_PROG(oom_ends, struct oom_control *oc)
-{
-	u32 asked = candidates();
-
-	oom.oc = 0;
-	oom.scope_cgroup_id = 0;
-	if (!asked)
-		return 0;
-	count(OOMPOLICY_STAT_SELECTIONS);
-	add(OOMPOLICY_STAT_EVALUATIONS, asked);
-	add(OOMPOLICY_STAT_SELECT, oom.answers[BPF_EVAL_SELECT]);
-	add(OOMPOLICY_STAT_NEXT, oom.answers[BPF_EVAL_NEXT]);
-	add(OOMPOLICY_STAT_NO_POLICY, oom.answers[NO_BPF_POLICY]);
-	return 0;
-}
-
 /*
  * The argument is a task since Linux kernel commit 72ba14deb40a ("mm: update
  * mark_victim tracepoints fields") in v6.9. In older kernels it is a pid.
@@ -93,6 +80,23 @@ int victim_marked(u64 *ctx)
 	return 0;
 }
 
+SEC("fexit/out_of_memory")
+int BPF_PROG(oom_ends, struct oom_control *oc)
+{
+	u32 asked = candidates();
+
+	oom.oc = 0;
+	oom.scope_cgroup_id = 0;
+	if (!asked)
+		return 0;
+	count(OOMPOLICY_STAT_SELECTIONS);
+	add(OOMPOLICY_STAT_EVALUATIONS, asked);
+	add(OOMPOLICY_STAT_SELECT, oom.answers[BPF_EVAL_SELECT]);
+	add(OOMPOLICY_STAT_NEXT, oom.answers[BPF_EVAL_NEXT]);
+	add(OOMPOLICY_STAT_NO_POLICY, oom.answers[NO_BPF_POLICY]);
+	return 0;
+}
+
 static __always_inline void announce(struct cgroup *cgrp, u32 change)
 {
 	struct cgroup_subsys_state *parent = cgrp->self.parent;
@@ -110,7 +114,7 @@ static __always_inline void announce(struct cgroup *cgrp, u32 change)
 	bpf_ringbuf_submit(record, 0);
 }
 
-/* An id is unique within one hierarchy only, and each hierarchy of cgroup v1 has its own ids. */
+/* Each hierarchy of cgroup v1 numbers its cgroups on its own, so its ids are also those of other cgroups. */
 static __always_inline bool is_v2(struct cgroup *cgrp)
 {
 	return cgrp->root->hierarchy_id == 0;
