@@ -18,7 +18,7 @@ from oompolicy.parse.problems import Problem
 from oompolicy.resolve import resolve
 
 _FILES: Final = "a file, a directory of manifests (*.yaml, *.yml, *.json; not below it), or - for standard input"
-_EPILOG: Final = "Exit status: 0 done, 1 something is wrong with the manifests, 2 usage."
+_EPILOG: Final = "Exit status: 0 success, 1 a problem with the manifests, 2 wrong usage."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,28 +29,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="oompolicy", description="Which pod does the kernel's OOM killer take?", epilog=_EPILOG
+        prog="oompolicy", description="Show which pods the kernel's OOM killer kills first.", epilog=_EPILOG
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
-    command = commands.add_parser("resolve", help="print each pod's and container's priority, and why", epilog=_EPILOG)
+    command = commands.add_parser(
+        "resolve", help="print the priority of each pod and container, with its reason", epilog=_EPILOG
+    )
     command.add_argument(
         "-f", "--filename", action="extend", nargs="+", type=Path, required=True, metavar="FILE", help=_FILES
     )
     command.add_argument("--node", metavar="NAME", help="only the pods of this node (spec.nodeName)")
     command.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table")
 
-    command = commands.add_parser("lint", help="say what is wrong: file, object and field", epilog=_EPILOG)
+    command = commands.add_parser("lint", help="print each mistake with its file, object and field", epilog=_EPILOG)
     command.add_argument("filename", nargs="+", type=Path, metavar="FILE", help=_FILES)
     return parser
 
 
 def _load(paths: Sequence[Path]) -> Manifests:
-    """What is there; nothing at all is a problem, because somebody meant another directory."""
+    """Load manifests. An input without any object is a problem, because the user meant another directory."""
     manifests = load_manifests(paths, stand_in_uids=True)
     if manifests.objects or manifests.problems:
         return manifests
-    nothing = Problem(", ".join(map(str, paths)), "", "", "there are no manifests here")
+    nothing = Problem(", ".join(map(str, paths)), "", "", "no OOMPolicy, Namespace or Pod is in this input")
     return replace(manifests, problems=(nothing,))
 
 
@@ -71,9 +73,9 @@ def _lint(arguments: argparse.Namespace) -> int:
 
 
 def _print(text: str) -> None:
-    """Write all of it, unless the reader has seen enough, such as `head`."""
+    """Write the text. A reader that closes early, such as `head`, is no error."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may hold bytes that are no text.
+        # A file name may contain bytes that are not valid text.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.stdout.write(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what the input of `resolve` lacks, so that its answer may not be the cluster's."""
+"""Find objects that are missing in the input of `resolve`, so that its result may differ from the cluster's."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ from oompolicy.parse.problems import Problem
 
 
 def gaps_of(manifests: Manifests, pods: Sequence[Pod], node: str | None) -> tuple[Problem, ...]:
-    """What is missing for `pods`, those of `manifests` that are on `node`, or all."""
+    """Return a problem for each object that `pods` need. `pods` are the pods of `manifests` that are on `node`."""
     return (*_node(manifests, pods, node), *_namespaces(manifests, pods))
 
 
@@ -21,7 +21,7 @@ def _node(manifests: Manifests, pods: Sequence[Pod], node: str | None) -> Iterat
 
 
 def _namespaces(manifests: Manifests, pods: Sequence[Pod]) -> Iterator[Problem]:
-    """The name of a namespace is known without its object, its other labels are not."""
+    """Yield a problem for each namespace whose labels are needed and unknown. Its name is known from its pods."""
     asking = [policy.name for policy in manifests.policies if _asks_for_labels(policy)]
     missing = {pod.namespace for pod in pods} - {namespace.name for namespace in manifests.namespaces}
     for name in sorted(missing if asking else ()):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keep of a pod's labels as much as policies can ask for.
+"""Keep the labels of a pod that policies can select by.
 
-The owner of a pod may give it 1.5 MB of labels. A program that follows many pods keeps all labels of those that have
-few. Of the others it keeps the labels whose keys a policy asks for, and that is all that can change a priority. When a
-policy asks for another key, such pods have to be read again.
+The owner of a pod may give it 1.5 MB of labels. A program that follows many pods keeps all labels of a pod that has
+few. Of other pods it keeps only the labels whose keys a policy uses, because no other label can change a priority. If a
+policy uses a new key, the program reads such pods again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,27 +12,26 @@ from typing import Final
 from oompolicy.model import OOMPolicy
 
 FEW: Final = 64
-"""Labels of a pod that are kept whatever they are: about three times as many as one has that several tools label."""
+"""A pod with at most so many labels keeps all of them. Pods that several tools label have about a third of it."""
 FEW_CHARACTERS: Final = 4096
-"""The same for the lengths of their keys and values together."""
+"""The same limit for the number of characters of all keys and values together."""
 
 Labels = Mapping[str, str]
 
 
 class AskedLabels:
-    """The keys that policies ask for. One thread may call `ask` and others `kept`.
+    """The label keys that policies use. One thread may call `ask`, and other threads may call `kept`.
 
-    `again` is called when labels are asked for that were left out before.
+    `again` is called if a policy uses a key whose labels were left out before.
     """
 
     def __init__(self) -> None:
-        """Nothing is asked for."""
         self.again: Callable[[], None] = _nothing
         self._keys: frozenset[str] = frozenset()
         self._cut = False
 
     def kept(self, labels: Labels) -> Labels:
-        """What is kept of a pod's labels."""
+        """Return the labels of a pod that have to be kept."""
         if len(labels) <= FEW and sum(len(key) + len(value) for key, value in labels.items()) <= FEW_CHARACTERS:
             return labels
         # In the opposite order of `ask`: either new keys are seen here, or this pod is seen there.
@@ -41,7 +40,7 @@ class AskedLabels:
         return {key: labels[key] for key in keys if key in labels}
 
     def ask(self, policies: Iterable[OOMPolicy]) -> None:
-        """These are all policies now."""
+        """Replace the set of policies."""
         selectors = (policy.match.pod_selector for policy in policies)
         keys = frozenset(each.key for selector in selectors if selector for each in selector.requirements)
         new = not keys <= self._keys

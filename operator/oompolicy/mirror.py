@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tell the kubelet's own mirror pods from pods that only say that they are mirror pods.
+"""Distinguish the kubelet's own mirror pods from pods that only claim to be mirror pods.
 
 The kubelet runs a static pod from a file or a URL, and shows it at the API server as a mirror pod: an object with the
 annotation `kubernetes.io/config.mirror`, whose value is the uid of the static pod.
 The kubelet makes its Node the controlling owner of the object (pkg/kubelet/pod/mirror_client.go).
 
-Everybody who may create pods may set the annotation: the API server demands `spec.nodeName` and no service account
-token, and the kubelet never runs such a pod (kubernetes/kubernetes#53467).
-Everybody may write the owner as well, where the admission plugin OwnerReferencesPermissionEnforcement is off.
-So the owner is a hint, and only the status of a pod, which the kubelet alone writes, is a proof: the agent asks for one
-before it gives a mirror pod the cgroup that another pod claims too (`oompolicy_agent.mapping.claims`).
+Every user who may create pods may set the annotation. The API server then requires `spec.nodeName` and forbids a
+service account token, and the kubelet never runs such a pod (kubernetes/kubernetes#53467).
+If the admission plugin OwnerReferencesPermissionEnforcement is off, every such user may set the owner as well.
+So the owner is a hint. Only the status of a pod is a proof, because the kubelet alone writes it. The agent requires
+this proof before it gives a mirror pod the cgroup that another pod claims too (`oompolicy_agent.mapping.claims`).
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ MIRROR: Final = "kubernetes.io/config.mirror"
 
 
 def is_static(pod: Pod) -> bool:
-    """True for a static pod, as far as its object tells: the node owns it, or somebody wrote it by hand in a file."""
+    """Return `pod.static`, as a function for places that need one."""
     return pod.static
 
 
 def read_mirror(raw: Mapping[str, Any]) -> Mirror | None:
-    """The mirror that the raw Pod `raw` says it is; None for other pods.
+    """Return the origin of the mirror pod `raw`, or None for a pod without the annotation.
 
-    What has the wrong type is read as if it were not there. Pure, and raises nothing.
+    A field of the wrong type counts as missing. Pure, and raises nothing.
     """
     metadata = _object(raw.get("metadata"))
     if not _text(_object(metadata.get("annotations")).get(MIRROR)):

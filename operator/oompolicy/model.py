@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records: what a policy says, what is known of a pod, and what the pod gets.
+"""The records of the policy model: a policy, a pod, and the assignment that the pod gets.
 
 All are frozen, compare by value and hold only values that were checked (`oompolicy.parse`).
 A constructor raises `ValueError` for a priority, offset or range that no parsed policy could have.
@@ -30,17 +30,17 @@ MAX_PRECEDENCE = 1_000_000
 DEFAULT_PRECEDENCE = 0
 
 FINISHED_PHASES = frozenset({"Succeeded", "Failed"})
-"""Phases of pods that have no cgroup any more."""
+"""The phases in which a pod no longer has a cgroup."""
 
 ContainerKind = Literal["container", "init", "sidecar", "ephemeral"]
 Source = Literal["policy", "annotation", "default"]
 
 MAX_REFUSALS = 10
-"""Refused annotations of one pod that are described: its owner can write 13,000 of them, and nobody reads those."""
+"""The number of refused annotations of one pod that are described. A pod can have 13,000 of them."""
 
 
 def within_priorities(value: int) -> bool:
-    """Whether `value` is a priority."""
+    """Return True if `value` is a priority."""
     return MIN_PRIORITY <= value <= MAX_PRIORITY
 
 
@@ -78,14 +78,17 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class LabelSelector:
-    """All requirements must hold; none at all selects everything. `matchLabels` are `In` with one value."""
+    """A label selector. All requirements must hold, and no requirement at all selects everything.
+
+    An entry of `matchLabels` is a requirement `In` with one value.
+    """
 
     requirements: tuple[Requirement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which pods a policy is for: all parts must hold, `None` always does."""
+    """The pods that a policy selects. All parts must hold. A part that is `None` always holds."""
 
     namespace_selector: LabelSelector | None = None
     pod_selector: LabelSelector | None = None
@@ -95,7 +98,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class FixedPriority:
-    """`priority.value`: the same for every pod."""
+    """The priority of `priority.value`, the same for every pod."""
 
     value: int
 
@@ -105,7 +108,7 @@ class FixedPriority:
 
 @dataclass(frozen=True, slots=True)
 class ByQOSClass:
-    """`priority.byQOSClass`: a class without a value has the built-in default."""
+    """The priorities of `priority.byQOSClass`. A class without a value has the built-in default."""
 
     guaranteed: int | None = None
     burstable: int | None = None
@@ -117,9 +120,9 @@ class ByQOSClass:
 
 @dataclass(frozen=True, slots=True)
 class ByPriorityClass:
-    """`priority.byPriorityClass`: PriorityClass name -> priority.
+    """The priorities of `priority.byPriorityClass`, by the name of the PriorityClass.
 
-    `default` is for all other pods; where it is `None`, these have the built-in default of their QoS class.
+    `default` is for all other pods. If it is `None`, they have the built-in default of their QoS class.
     """
 
     values: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -134,7 +137,7 @@ Priority = FixedPriority | ByQOSClass | ByPriorityClass
 
 @dataclass(frozen=True, slots=True)
 class ContainerOffset:
-    """What is added to the pod's priority for the container of this name, of whatever kind."""
+    """A number that is added to the pod's priority for the container of this name, of any kind."""
 
     name: str
     offset: int
@@ -146,7 +149,7 @@ class ContainerOffset:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """The range, ends included, a pod's annotations may ask for."""
+    """The range that a pod's annotations may ask for, both ends included."""
 
     min: int
     max: int
@@ -157,7 +160,7 @@ class Override:
             raise ValueError(f"override: min {self.min} is above max {self.max}")
 
     def allows(self, value: int) -> bool:
-        """Whether an annotation may ask for `value`."""
+        """Return True if an annotation may ask for `value`."""
         return self.min <= value <= self.max
 
     def __str__(self) -> str:
@@ -166,7 +169,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class OOMPolicy:
-    """One OOMPolicy object. `generation` is 0 and `uid` is `None` where it comes from a hand-written file."""
+    """One OOMPolicy object. A policy from a hand-written file has `generation` 0 and `uid` `None`."""
 
     name: str
     generation: int
@@ -190,10 +193,10 @@ class Namespace:
 class Container:
     """One container of a pod.
 
-    `container_ids` are the runtime's ids without `containerd://`, the current one first, then that of the last
-    run; empty before the first start.
-    `memory_request` is in bytes, 0 where there is none.
-    `running`: the kubelet says that the container with the first of these ids runs.
+    `container_ids` are the runtime's ids without `containerd://`: the current one, then the id of the last run.
+    The tuple is empty before the first start.
+    `memory_request` is in bytes, and 0 if the container has none.
+    `running` is true if the kubelet reports that the container with the first of these ids runs.
     """
 
     name: str
@@ -205,7 +208,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A field of a pod, such as `spec.overhead`, that cannot be read, and why: `message` is for the pod's owner."""
+    """A field of a pod, such as `spec.overhead`, that cannot be read. `message` is a sentence for the pod's owner."""
 
     field: str
     message: str
@@ -213,11 +216,11 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """What the object of a mirror pod says of its origin (`oompolicy.mirror`).
+    """The origin of a mirror pod, as far as its object shows it (`oompolicy.mirror`).
 
-    `by_node`: its controlling owner is the Node that it is on.
-    `created` is `metadata.creationTimestamp`, an RFC 3339 time in UTC with whole seconds, so that the order of the
-    texts is that of the times. The API server gives one to each object, so it is empty only in a file made by hand.
+    `by_node` is true if the controlling owner of the pod is the Node that the pod is on.
+    `created` is `metadata.creationTimestamp`, an RFC 3339 time in UTC with whole seconds, so the texts sort as the
+    times do. The API server sets it on each object. It is empty only in a hand-written file.
     """
 
     by_node: bool
@@ -225,22 +228,22 @@ class Mirror:
 
     @property
     def static(self) -> bool:
-        """True where the node owns the pod, or somebody wrote it by hand in a file."""
+        """True if the node owns the pod, or if the pod comes from a hand-written file."""
         return self.by_node or not self.created
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """What resolution and the agent need of a pod; `None` where the object does not say.
+    """The parts of a pod that resolution and the agent need. A field that the object does not have is `None`.
 
-    `cgroup_uid` is the uid in the name of the pod's cgroup: for a static pod that of its manifest
-    (annotation `kubernetes.io/config.mirror`), not that of the mirror object.
+    `cgroup_uid` is the uid in the name of the pod's cgroup. For a static pod this is the uid of its manifest
+    (annotation `kubernetes.io/config.mirror`), not the uid of the mirror object.
     `containers` are in the order of starting: init and sidecar, then regular, then ephemeral.
     `memory_request` is in bytes, as the scheduler counts it, overhead included.
     `mirror` is None for a pod that is no mirror pod.
-    `annotations_left_out` is the number of annotations of ours that the object had and `annotations` has not, because
-    they cannot be obeyed and others are described already.
-    `unread` is what was left out of a pod of the API server.
+    `annotations_left_out` is the number of oompolicy annotations that the object has and `annotations` does not have:
+    they are refused, and enough refusals are described already.
+    `unread` has the fields of a pod of the API server that cannot be read.
     """
 
     uid: str
@@ -261,18 +264,18 @@ class Pod:
 
     @property
     def static(self) -> bool:
-        """True for a static pod, as far as its object tells."""
+        """True for a static pod, as far as its object shows it."""
         return self.mirror is not None and self.mirror.static
 
     @property
     def finished(self) -> bool:
-        """True in the phases in which a pod has no cgroup any more."""
+        """True if the pod is in a phase in which it no longer has a cgroup."""
         return self.phase in FINISHED_PHASES
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An annotation that was not obeyed, and why: `message` is a sentence for the pod's owner."""
+    """An annotation that is refused. `message` is a sentence for the pod's owner that gives the reason."""
 
     annotation: str
     value: str
@@ -293,11 +296,11 @@ class ContainerAssignment:
 class Assignment:
     """The priority of one pod and its containers.
 
-    `source` says who named the pod's priority. It is `policy` as soon as a policy matches, even where that
-    policy leaves the pod's class to the built-in default; the reason tells.
-    `overlapping` are the other policies that matched with the winner's precedence, sorted.
-    `refusals` are the `MAX_REFUSALS` annotations at most that are described, and `more_refusals` the number of others.
-    `refusals` and `unread` are what the pod's owner is told of it.
+    `source` is the origin of the pod's priority. It is `policy` if a policy matches, even if that policy has no value
+    for the pod's class, so that the built-in default applies. `reason` shows the difference.
+    `overlapping` has the names of the other policies that match with the winner's precedence, sorted.
+    `refusals` describes at most `MAX_REFUSALS` annotations, and `more_refusals` is the number of the others.
+    The pod's owner receives `refusals` and `unread` as Events.
     """
 
     pod_uid: str
@@ -318,10 +321,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The built-in priorities, for pods that no policy applies to: by QoS class, but for critical pods.
+    """The built-in priorities of pods that no policy applies to: by QoS class, except for critical pods.
 
     `node_critical` is for static pods and PriorityClass system-node-critical, `cluster_critical` for
-    PriorityClass system-cluster-critical, whatever their QoS class.
+    PriorityClass system-cluster-critical. Both ignore the QoS class.
     """
 
     guaranteed: int = 800
@@ -335,7 +338,7 @@ class Defaults:
         _require_priorities("defaults", *by_qos_class, self.node_critical, self.cluster_critical)
 
     def of(self, qos_class: QOSClass) -> int:
-        """The default of one QoS class, which a pod that is not critical has."""
+        """Return the default of one QoS class, for a pod that is not critical."""
         return {
             QOSClass.GUARANTEED: self.guaranteed,
             QOSClass.BURSTABLE: self.burstable,

@@ -15,7 +15,7 @@ _Row = tuple[str, str, str, str, str]
 
 
 def formatted(assignments: Sequence[Assignment], output: Format) -> str:
-    """The text to print, with its last newline."""
+    """Return the text to print, with its last newline."""
     if output == "table":
         return _table([_HEADER, *(row for assignment in assignments for row in _rows(assignment))])
     plain = [_plain(assignment) for assignment in assignments]
@@ -25,7 +25,7 @@ def formatted(assignments: Sequence[Assignment], output: Format) -> str:
 
 
 def _rows(assignment: Assignment) -> Iterator[_Row]:
-    """The pod has a dash for a container; what was refused comes last, with a dash for a priority."""
+    """Yield the row of the pod, of each container, and of each refusal. A dash stands for a missing value."""
     pod = (assignment.namespace, assignment.pod_name)
     overlap = f"; overlaps {', '.join(assignment.overlapping)}" if assignment.overlapping else ""
     yield *pod, "-", str(assignment.priority), assignment.reason + overlap

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Name a set of policies by a short hash, so that a node can say which set it applies."""
+"""Compute a short hash of a set of policies, by which a node reports the set that it applies."""
 
 import hashlib
 import json
@@ -10,9 +10,9 @@ from oompolicy.model import OOMPolicy
 
 
 def policy_hash(policies: Iterable[OOMPolicy]) -> str:
-    """16 hex digits over name, uid and generation of all policies, in whatever order they come.
+    """Return 16 hex digits over name, uid and generation of all policies. Their order does not matter.
 
-    A hand-written policy has no generation (0), so its content stands in for one.
+    The content of a hand-written policy takes the place of its generation, which is 0.
     """
     versions = sorted((policy.name, policy.generation, _identity(policy)) for policy in policies)
     return hashlib.sha256(json.dumps(versions).encode()).hexdigest()[:16]
@@ -20,6 +20,6 @@ def policy_hash(policies: Iterable[OOMPolicy]) -> str:
 
 def _identity(policy: OOMPolicy) -> str:
     if policy.generation:
-        # One that is deleted and made anew begins with generation 1 again.
+        # A policy that is deleted and created again begins with generation 1.
         return policy.uid or ""
     return json.dumps(asdict(policy), default=sorted, sort_keys=True)

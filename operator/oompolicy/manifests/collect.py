@@ -21,9 +21,9 @@ _PodParser = Callable[[Mapping[str, Any]], Pod]
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """All valid objects, in the order they were read, and what was wrong with the others.
+    """All valid objects in the order of reading, and the problems of the others.
 
-    `objects` are the valid ones raw, each with the file it came from; reading them again gives the same.
+    `objects` has the raw form of each valid object with its file. Reading them again gives the same result.
     """
 
     policies: tuple[OOMPolicy, ...]
@@ -34,7 +34,7 @@ class Manifests:
 
 
 def load_manifests(paths: Sequence[Path], *, stand_in_uids: bool = False) -> Manifests:
-    """Read files and directories; `-` is standard input. Never raises for what it finds there.
+    """Read files and directories. `-` is standard input. No content of a file raises an error.
 
     `stand_in_uids` is for hand-written pods, see `parse_pod`.
     """
@@ -61,15 +61,15 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
 
 
 def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = False) -> Manifests:
-    """The same from raw objects, each with the name of its file or `None`."""
+    """Return the manifests of raw objects, each given with the name of its file or `None`."""
     return _collected(objects, parse_policy, partial(parse_pod, stand_in_uid=stand_in_uids))
 
 
 def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
-    """The same from objects that were taken over once.
+    """Return the manifests of raw objects that were accepted before.
 
-    An odd pod among them is read as far as it can be, and a policy without the fields that are not known.
-    What came from a folder was read strictly before it was saved.
+    A pod is read as far as possible, and a policy is read without its unknown fields.
+    Objects that came from a folder were read strictly before they were saved.
     """
     return _collected(objects, lambda raw: parse_policy(raw, unknown=[]), read_pod)
 
@@ -105,7 +105,7 @@ class _Collection:
         )
 
     def add(self, file: str | None, raw: Mapping[str, Any]) -> None:
-        """Add one object, or all of a list."""
+        """Add one object, or all objects of a list."""
         kind = raw.get("kind")
         if not isinstance(kind, str) or not kind.endswith("List"):
             self._add_object(file, raw)
@@ -139,13 +139,13 @@ class _Collection:
         self._keep(file, raw, record)
 
     def _keep(self, file: str | None, raw: Mapping[str, Any], record: _Record) -> None:
-        """Keep a valid object, unless there is one of this name, or a pod of this uid."""
+        """Keep a valid object. A second object of the same name, or a second pod of the same uid, is a problem."""
         name, *others = identities = _identities(record)
         for identity in identities:
             if identity in self._origins:
                 first = self._origins[identity]
                 what = f"{identity} is" if identity in others else "is"
-                self._problem(file, name, "", f"{what} there already{f', in {first}' if first else ''}")
+                self._problem(file, name, "", f"{what} defined twice{f', first in {first}' if first else ''}")
                 return
         self._origins |= dict.fromkeys(identities, file)
         self._records.append(record)

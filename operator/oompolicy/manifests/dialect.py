@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read the text of a file into documents, as kubectl does: YAML, or JSON objects one after another, or both.
 
-The model is YAMLOrJSONDecoder of k8s.io/apimachinery/pkg/util/yaml. `tests/cluster/test_reading.py` holds this module
-to it, and lists the differences: a key given twice, for example, is an error here, and to kubectl the last one counts.
+The model is YAMLOrJSONDecoder of k8s.io/apimachinery/pkg/util/yaml. `tests/cluster/test_reading.py` compares both
+and lists the differences. For example, a repeated key is an error here, and kubectl takes the last one.
 
-PyYAML's own reading is another dialect, so only its parser is used here. ruamel.yaml's YAML 1.2 is a third one.
+PyYAML's own rules for scalars are another dialect, so only its parser is used. ruamel.yaml reads YAML 1.2, a third one.
 """
 
 import json
@@ -16,6 +16,7 @@ import yaml
 from yaml.constructor import ConstructorError
 from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 
+from oompolicy.manifests.plain import UNREAD, read_plain
 from oompolicy.manifests.scalars import Scalar, go_value, json_value, key_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = f"{_TAG}plain"  # of our own: a scalar without quotes and without a tag
 _MERGE: Final = f"{_TAG}merge"
 _SEPARATOR: Final = "---"
+_SEPARATOR_LINE: Final = re.compile(rf"^{_SEPARATOR}(.*)(?:\n|\Z)", re.MULTILINE)
 # libyaml builds the document by recursion in C: some 10,000 levels end the process. Objects have about 20.
 _MAX_DEPTH: Final = 200
 # Ten lines of aliases to aliases are a billion values.
@@ -39,7 +41,7 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 def parse_documents(text: str) -> list[object]:
-    """The documents of `text` without empty ones, of what JSON has; `YAMLError` or `ValueError` if any is wrong."""
+    """Return the documents of `text` as JSON values, without empty ones. Raise `YAMLError` or `ValueError`."""
     documents, position = _json_documents(text) if text.lstrip().startswith("{") else ([], 0)
     rest = text[position:].removeprefix(_BYTE_ORDER_MARK)
     for line, chunk in _chunks(rest, text.count("\n", 0, position)):
@@ -51,9 +53,9 @@ def parse_documents(text: str) -> list[object]:
 
 
 def _json_documents(text: str) -> tuple[list[object], int]:
-    """The JSON values that `text` begins with, and where YAML goes on; the end if all is JSON.
+    """Return the JSON values at the beginning of `text`, and the position where YAML begins, or the end.
 
-    Two values make it JSON for good, and what follows has to be JSON too.
+    After two JSON values the rest has to be JSON too.
     """
     documents: list[object] = []
     end = 0
@@ -88,7 +90,7 @@ def _no_constant(name: str) -> None:
 
 
 def _integer(text: str) -> Scalar:
-    # No text so long that int() would take its time: 64 bits are at most 20 characters.
+    # int() is slow for long texts, and 64 bits have at most 20 characters.
     return json_value(int(text) if len(text) <= 20 else float(text))
 
 
@@ -102,7 +104,7 @@ _JSON: Final = json.JSONDecoder(
 
 
 def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Half of a surrogate pair is no character; Go's reader puts this one in its place."""
+    """Replace half of a surrogate pair, which is no character, by the one that Go's reader uses."""
     if isinstance(value, dict):
         return {_without_surrogates(key): _without_surrogates(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -111,21 +113,23 @@ def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def _chunks(text: str, first_line: int) -> Iterator[tuple[int, str]]:
-    """Each document's text, and the number of lines above it. Beside a separator only a comment may stand."""
-    begin, lines = first_line, list[str]()
-    for line, content in enumerate(text.removesuffix("\n").split("\n"), first_line):
-        if not content.startswith(_SEPARATOR):
-            lines.append(f"{content}\n")
-            continue
-        beside = content.removeprefix(_SEPARATOR).strip()
+    """Yield the text of each document and the number of lines above it. Only a comment may follow a separator."""
+    begin, line = 0, first_line
+    for separator in _SEPARATOR_LINE.finditer(text):
+        above = line + text.count("\n", begin, separator.start())
+        beside = separator[1].strip()
         if beside and not beside.startswith("#"):
-            raise yaml.YAMLError(f"line {line + 1}: only a comment may follow {_SEPARATOR!r}, not {beside[:20]!r}")
-        yield begin, "".join(lines)
-        begin, lines = line + 1, []
-    yield begin, "".join(lines)
+            raise yaml.YAMLError(f"line {above + 1}: only a comment may follow {_SEPARATOR!r}, not {beside[:20]!r}")
+        yield line, text[begin : separator.start()]
+        begin, line = separator.end(), above + 1
+    rest = text[begin:]
+    yield line, rest if rest.endswith("\n") else f"{rest}\n"
 
 
 def _yaml_documents(text: str) -> list[object]:
+    document = read_plain(text, _Base, _MAX_DEPTH)
+    if document is not UNREAD:
+        return [document]
     _check_size(text)
     documents = list(yaml.load_all(text, _Loader))
     if len(documents) > 1:
@@ -163,17 +167,17 @@ def _check_size(text: str) -> None:
 
 
 class _Loader(_Base):
-    """Builds what kubectl would; a key given twice is an error, and so is a tag that JSON has no word for."""
+    """A loader that builds the same values as kubectl. A repeated key and a tag that JSON cannot express are errors."""
 
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool] | bool) -> str:
-        """The tag of a node that has none."""
+        """Return the tag of a node without an explicit tag."""
         if kind is yaml.ScalarNode:
             plain = isinstance(implicit, tuple) and implicit[0]
             return (_MERGE if value == "<<" else _PLAIN) if plain else f"{_TAG}str"
         return f"{_TAG}map" if kind is yaml.MappingNode else f"{_TAG}seq"
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """A JSON object. A merge below a key that it gives too is refused: to kubectl the merge wins, to YAML the key.
+        """Return a JSON object. Refuse a merge after a key that it contains too: kubectl takes the merge, YAML the key.
 
         PyYAML's own way to merge depends on its version.
         """
@@ -210,7 +214,7 @@ def _pairs(node: yaml.Node) -> Iterator[tuple[yaml.Node, yaml.Node, bool]]:
 
 
 def _scalar(kind: type | tuple[type, ...] | None) -> Callable[[_Loader, yaml.Node], Scalar]:
-    """What constructs a scalar that has to be of a kind; `None` for any."""
+    """Return a constructor for scalars of the type `kind`, or of any type if `kind` is None."""
 
     def construct(loader: _Loader, node: yaml.Node) -> Scalar:
         text = loader.construct_scalar(node)  # type: ignore[arg-type] # checked there

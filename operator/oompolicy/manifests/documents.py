@@ -15,7 +15,7 @@ _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 
 
 def files_of(path: Path) -> list[Path]:
-    """`path` itself, or of a directory the manifests in it: not hidden, not below it, sorted. May raise `OSError`."""
+    """Return `path` itself, or the visible manifests directly in the directory `path`, sorted. May raise `OSError`."""
     if path == STANDARD_INPUT or not path.is_dir():
         return [path]
     found = (file for file in path.iterdir() if file.suffix in _SUFFIXES and not file.name.startswith("."))
@@ -23,7 +23,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def read_documents(file: Path) -> tuple[list[object], list[Problem]]:
-    """The documents of a file, without empty ones. If any cannot be read, none is used."""
+    """Return the documents of a file without empty ones. If one cannot be read, return none of them and the problem."""
     try:
         data = sys.stdin.buffer.read() if file == STANDARD_INPUT else file.read_bytes()
         return parse_documents(data.decode("utf-8")), []

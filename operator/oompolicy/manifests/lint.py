@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what is wrong with manifests, beyond what keeps them from being read."""
+"""Find mistakes in manifests, including annotations that no policy can allow."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,9 @@ from oompolicy.resolve.annotations import read_annotations
 
 
 def problems_of(manifests: Manifests) -> tuple[Problem, ...]:
-    """All problems: of reading, then annotations that no policy whatever could allow.
+    """Return all problems of reading, then all annotations that no policy could allow.
 
-    Whether a policy allows the others is not asked, since the policies may well be in another file.
+    The other annotations are not checked against the policies, because those can be in another file.
     """
     files = [file for file, raw in manifests.objects if raw.get("kind") == "Pod"]
     annotations = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say which value a plain scalar or a key of YAML has to kubectl, which PyYAML often takes for another one.
+"""Read the value of a plain scalar or key as kubectl does. PyYAML reads many of them differently.
 
 kubectl reads YAML 1.1 as go.yaml.in/yaml/v2 does (resolve.go): `22:30` is no number, `1e3`, `08` and `0o17` are
 numbers, `y` is true. The result goes through JSON (sigs.k8s.io/yaml), so that a whole number is an integer however
@@ -35,7 +35,7 @@ _NUMBER_BEGINS: Final = frozenset("+-0123456789")
 
 
 def go_value(text: str) -> Scalar:
-    """The value of a scalar without quotes and without a tag, before JSON."""
+    """Return the value of a scalar without quotes and without a tag, before JSON."""
     if text in _NAMED:
         return _NAMED[text]
     number: int | float | None = None
@@ -48,9 +48,9 @@ def go_value(text: str) -> Scalar:
 
 
 def json_value(value: Scalar) -> Scalar:
-    """The value that Kubernetes has after JSON: an integer where a number is whole and has 64 bits.
+    """Return the value that Kubernetes has after JSON: an integer where a number is whole and has 64 bits.
 
-    `ValueError` for infinity and NaN.
+    Raise `ValueError` for infinity and NaN.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -62,9 +62,9 @@ def json_value(value: Scalar) -> Scalar:
 
 
 def key_of(text: str) -> str:
-    """The name that a key without quotes has in JSON: that of 0x10 is 16.
+    """Return the name that a key without quotes has in JSON. For 0x10 this is 16.
 
-    `ValueError` for null, which JSON does not have there, and for a float, which kubectl writes in other digits.
+    Raise `ValueError` for null, which is no JSON key, and for a float, which kubectl writes with other digits.
     """
     value = go_value(text)
     if isinstance(value, bool):

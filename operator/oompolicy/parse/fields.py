@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read raw values by type, remembering for each where it stands.
+"""Read raw values by type, each with its path in the object.
 
-A value of the wrong kind is reported and replaced by a stand-in of the right one, so that reading goes on and
-finds the next problem. No stand-in is ever seen outside: `Report.refuse_if_any` comes before the object is built.
+A value of the wrong type is reported and replaced by a placeholder of the right type, so that reading goes on and
+finds the next problem. No placeholder leaves this package: `Report.refuse_if_any` comes before the object is built.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ _NAMES: Final = {bool: "a boolean", int: "an integer", float: "a number", str: "
 
 
 class _Absent:
-    """The value of a field that is not there."""
+    """The value of a field that is missing."""
 
 
 ABSENT: Final = _Absent()
 
 
 def kind_of(value: object) -> str:
-    """What a raw value is, in the words of a message."""
+    """Return the type of a raw value, in the words of a message."""
     if isinstance(value, Mapping):
         return "an object"
     return "a list" if isinstance(value, list) else _NAMES.get(type(value), type(value).__name__)
@@ -30,14 +30,14 @@ def kind_of(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A raw value, its path from the top of the object, and the report its problems go to."""
+    """A raw value, its path from the top of the object, and the report that collects its problems."""
 
     value: object
     path: str
     report: Report
 
     def __bool__(self) -> bool:
-        """Whether the field is there, if only as null."""
+        """Return True if the object has the field. Its value may be null."""
         return self.value is not ABSENT
 
     def problem(self, message: str) -> None:
@@ -45,7 +45,7 @@ class Field:
         self.report.add(self.path, message)
 
     def child(self, name: str) -> "Field":
-        """The field `name` of this object, absent too where this is no object."""
+        """Return the field `name` of this object. It is absent if this value is no object."""
         value = self.value.get(name, ABSENT) if isinstance(self.value, Mapping) else ABSENT
         return Field(value, self._path_of(name), self.report)
 
@@ -56,7 +56,7 @@ class Field:
         return f"{self.path}.{name}" if self.path else name
 
     def members(self) -> dict[str, "Field"]:
-        """The fields of this object by name; reported if it is none."""
+        """Return the fields of this object by name. Report a value that is no object."""
         if not isinstance(self.value, Mapping):
             self.problem(f"must be an object, not {kind_of(self.value)}")
             return {}
@@ -66,7 +66,7 @@ class Field:
         return {key: self.child(key) for key in self.value if isinstance(key, str)}
 
     def known(self, *names: str, required: tuple[str, ...] = ()) -> None:
-        """Report whatever is not an object, an unknown field or a required field that is missing."""
+        """Report a value that is no object, each unknown field, and each required field that is missing."""
         members = self.members()
         for name, member in members.items():
             if name not in names:
@@ -76,7 +76,7 @@ class Field:
                 self.child(name).problem("is required")
 
     def items(self) -> list["Field"]:
-        """The members of a list that must not be empty."""
+        """Return the members of a list that must not be empty."""
         if not isinstance(self.value, list):
             self.problem(f"must be a list, not {kind_of(self.value)}")
             return []
@@ -85,7 +85,7 @@ class Field:
         return [Field(value, f"{self.path}[{index}]", self.report) for index, value in enumerate(self.value)]
 
     def integer(self, low: int, high: int) -> int:
-        """An integer from `low` to `high`, both included."""
+        """Return an integer from `low` to `high`, both included."""
         # bool is an int to Python, not to the API server.
         if isinstance(self.value, bool) or not isinstance(self.value, int):
             self.problem(f"must be an integer from {low} to {high}, not {kind_of(self.value)}")
@@ -96,7 +96,7 @@ class Field:
         return self.value
 
     def text(self) -> str:
-        """A string."""
+        """Return a string."""
         if isinstance(self.value, str):
             return self.value
         quotes = "; put it in quotes" if isinstance(self.value, bool | int | float) else ""
@@ -104,7 +104,7 @@ class Field:
         return ""
 
     def name(self, wrong: Callable[[str], str | None]) -> str:
-        """A string that `wrong`, of `oompolicy.parse.names`, says nothing against."""
+        """Return a string. Report the message that `wrong`, of `oompolicy.parse.names`, returns for it."""
         text = self.text()
         if isinstance(self.value, str) and (message := wrong(text)):
             self.problem(message)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what is wrong with a name, a label key or a label value, by the rules of Kubernetes.
+"""Check names, label keys and label values by the rules of Kubernetes.
 
-They are those of k8s.io/apimachinery/pkg/util/validation. Each function returns a message, or `None` if all is well.
+The rules are in k8s.io/apimachinery/pkg/util/validation. Each function returns a message, or `None` for valid text.
 """
 
 import re
@@ -12,31 +12,31 @@ _DNS_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
 
 
 def dns_label(text: str) -> str | None:
-    """A container's name."""
+    """Check the name of a container."""
     if len(text) <= 63 and _DNS_LABEL.fullmatch(text):
         return None
     return f"{text!r} must be 1 to 63 lower-case letters, digits and '-', with a letter or digit at both ends"
 
 
 def dns_subdomain(text: str) -> str | None:
-    """The name of an OOMPolicy or a PriorityClass."""
+    """Check the name of an OOMPolicy or of a PriorityClass."""
     if len(text) <= 253 and _DNS_SUBDOMAIN.fullmatch(text):
         return None
     return f"{text!r} must be 1 to 253 lower-case letters, digits, '-' and '.', a letter or digit around each '.'"
 
 
 def label_value(text: str) -> str | None:
-    """A label's value, which may be empty."""
+    """Check the value of a label. It may be empty."""
     if len(text) <= 63 and _LABEL_VALUE.fullmatch(text):
         return None
     return f"{text!r} is no label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends"
 
 
 def label_key(text: str) -> str | None:
-    """A label's key, with or without a prefix."""
+    """Check the key of a label, with or without a prefix."""
     prefix, slash, name = text.rpartition("/")
     if slash and dns_subdomain(prefix):
-        return f"{text!r} is no label key: what stands before the '/' must be a DNS name"
+        return f"{text!r} is no label key: the part before the '/' must be a DNS name"
     if not name or label_value(name):
         return f"{text!r} is no label key: a name has 1 to 63 letters, digits, '-', '_' and '.'"
     return None

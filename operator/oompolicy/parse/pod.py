@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read Pods and Namespaces as the API server gives them: only what is needed, whatever else is there.
+"""Read the needed fields of Pods and Namespaces.
 
-A pod of the API server is read as far as it can be (`read_pod`): its priority follows from its labels, its
-namespace, its QoS class, its PriorityClass and its annotations, and no other field of it, however odd, gives it
-another. A pod of a file is read whole or not at all (`parse_pod`).
+`read_pod` reads a pod of the API server as far as possible. The priority of the pod depends on its labels, its
+namespace, its QoS class, its PriorityClass and its annotations. No other field can change it, even if it is invalid.
+`parse_pod` reads a pod of a file completely or not at all.
 """
 
 import uuid
@@ -26,7 +26,7 @@ from oompolicy.parse.resources import (
 )
 
 LEFT_OUT: Final = "annotationsLeftOut"
-"""A field of the metadata of pods that were cut down, never of an object of the API: `Pod.annotations_left_out`."""
+"""The field in the metadata of a trimmed pod that holds `Pod.annotations_left_out`. No object of the API has it."""
 _MAX_LEFT_OUT: Final = 1_000_000
 _STAND_IN: Final = uuid.UUID("6f6f6d70-6f6c-4963-b973-74616e64696e")
 _MOST_UNREAD: Final = 10
@@ -47,7 +47,7 @@ class _Part(NamedTuple):
 
 
 def parse_namespace(raw: Mapping[str, Any]) -> Namespace:
-    """The namespace `raw` states; `InvalidObject` if it has no name or its labels are no strings."""
+    """Return the namespace `raw`. Raise `InvalidObject` if it has no name, or if a label is no string."""
     report = Report(_called(raw, "Namespace"))
     metadata = Field(raw, "", report).child("metadata")
     namespace = Namespace(_required(metadata.child("name")), _strings(metadata.child("labels")))
@@ -56,11 +56,11 @@ def parse_namespace(raw: Mapping[str, Any]) -> Namespace:
 
 
 def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
-    """The pod `raw` states; `InvalidObject` if what is needed of it is missing or of the wrong type.
+    """Return the pod `raw`. Raise `InvalidObject` if a needed field is missing or has the wrong type.
 
-    Without a uid there is no cgroup to find, so that is an error too. With `stand_in_uid`, a hand-written pod
-    gets one made of its namespace and name, always the same. A missing namespace is `default`; the QoS class is
-    computed where the status does not give it.
+    A pod without a uid is an error, because its cgroup cannot be found. With `stand_in_uid`, a hand-written pod gets a
+    uid computed from its namespace and name. A missing namespace is `default`. The QoS class is computed if the status
+    does not have it.
     """
     report = Report(_called(raw, "Pod"))
     pod = _pod(raw, report, stand_in_uid=stand_in_uid)
@@ -69,9 +69,9 @@ def parse_pod(raw: Mapping[str, Any], *, stand_in_uid: bool = False) -> Pod:
 
 
 def read_pod(raw: Mapping[str, Any]) -> Pod:
-    """The pod `raw` states, with each field that cannot be read left out; the first ten are named in `unread`.
+    """Return the pod `raw` without the fields that cannot be read. `unread` names the first ten of them.
 
-    `InvalidObject` where one of the fields that its priority follows from cannot be read, or name or uid.
+    Raise `InvalidObject` if name, uid or a field that decides the priority cannot be read.
     """
     report = Report(_called(raw, "Pod"))
     pod = _pod(raw, report, stand_in_uid=False)
@@ -119,7 +119,7 @@ def _called(raw: Mapping[str, Any], kind: str) -> str:
 
 
 def _given(field: Field) -> bool:
-    """The API server leaves out what is empty; other writers say null."""
+    """Return True if the field has a value. The API server leaves out empty fields, others set null."""
     return bool(field) and field.value is not None
 
 
@@ -157,7 +157,7 @@ def _qos_class(field: Field) -> QOSClass | None:
 
 
 def _parts(spec: Field) -> list[_Part]:
-    """All containers in the order of starting."""
+    """Return all containers in the order of starting."""
     kinds: list[tuple[ContainerKind, Field]] = [
         *(("sidecar" if _is_sidecar(item) else "init", item) for item in _list(spec.child("initContainers"))),
         *(("container", item) for item in _list(spec.child("containers"))),
@@ -191,14 +191,14 @@ def _container_ids(status: Field) -> dict[str, tuple[str, ...]]:
 
 
 def _running(status: Field) -> frozenset[str]:
-    """The names of the containers that run and have an id."""
+    """Return the names of the containers that run and have an id."""
     entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
     running = [entry for entry in entries if _given(entry.child("state").child("running")) and _ids_of(entry)]
     return frozenset(_required(entry.child("name")) for entry in running)
 
 
 def _ids_of(entry: Field) -> list[str]:
-    """The current id, then that of the last run, which dies and is reported after the next has begun."""
+    """Return the current id and the id of the last run, whose end can be reported after the next run has begun."""
     last = entry.child("lastState").child("terminated")
     found = [_text(holder.child("containerID")) for holder in (entry, last)]
     return list(dict.fromkeys(found_id.rpartition("://")[2] for found_id in found if found_id))

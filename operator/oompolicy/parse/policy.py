@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read an OOMPolicy object, strictly: what is not known, not in range or not consistent is refused.
+"""Read an OOMPolicy object strictly: an unknown field, and a value that is out of range or inconsistent, is refused.
 
-One exception: an API server has removed each field that its definition of OOMPolicy does not know, so a field that is
-left is of a newer version than this program. It may be a default that stands in every policy since that definition was
-applied. Then refusing it would drop all policies at once.
+There is one exception. The API server removes each field that its definition of OOMPolicy does not have, so an unknown
+field belongs to a newer version than this program. It may be a default that every policy has since that definition was
+applied. To refuse it would drop all policies at once.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,10 +38,10 @@ _QOS_KEYS = ("guaranteed", "burstable", "bestEffort")
 
 
 def parse_policy(raw: Mapping[str, Any], *, unknown: list[Problem] | None = None) -> OOMPolicy:
-    """The policy `raw` states; `InvalidObject` with all its problems if it is not valid.
+    """Return the policy `raw`. Raise `InvalidObject` with all its problems if it is not valid.
 
-    `unknown` is for an object from an API server: it gets the unknown fields, and the policy is read without them.
-    A missing `precedence` is 0, a missing `match` an empty one.
+    `unknown` is for an object from an API server: the unknown fields are added to it, and the policy is read without
+    them. A missing `precedence` is 0, and a missing `match` is empty.
     """
     metadata = raw.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: `object` is like `OOMPolicy/databases`, `field` like `spec.priority.value`.
+    """One mistake in a manifest. `object` is like `OOMPolicy/databases`, and `field` like `spec.priority.value`.
 
-    `object` and `field` are empty where the problem is not with one.
+    Both are empty if the problem has no object or no field.
     """
 
     file: str | None

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Final
 
 MAX_QUANTITY: Final = 2**63 - 1
-"""Beyond it a quantity is this one: a request of more bytes than any node has stays the largest."""
+"""The largest quantity. A larger text counts as this number, so a request beyond every node stays the largest."""
 
 _QUANTITY: Final = re.compile(
     r"(?P<number>[+-]?\d*(?:\.\d*)?)(?P<suffix>[eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)?", re.ASCII
@@ -30,12 +30,12 @@ _SPACES: Final = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u200
 
 
 def read_quantity(text: str | None) -> Fraction:
-    """The number that a string or number of JSON stands for, null for 0; `ValueError` if none."""
+    """Return the number of a JSON string or number, and 0 for null. Raise `ValueError` if it is no quantity."""
     return Fraction(0) if text is None else parse_quantity(text.strip(_SPACES))
 
 
 def parse_quantity(text: str) -> Fraction:
-    """The number that `text` stands for, at most 2^63-1 in magnitude, rounded up to nano; `ValueError` if none."""
+    """Return the number of `text`, at most 2^63-1 in magnitude, rounded up to nano. Raise `ValueError`."""
     match = _QUANTITY.fullmatch(text)
     suffix = (match["suffix"] or "") if match else ""
     exponent = _exponent(suffix)
@@ -49,7 +49,7 @@ def parse_quantity(text: str) -> Fraction:
 
 
 def _exponent(suffix: str) -> int | None:
-    """The power of ten; `None` beyond an int64. Go parses it as such and keeps the lower 32 bits."""
+    """Return the power of ten, or `None` beyond an int64. Go parses an int64 and keeps its lower 32 bits."""
     if suffix in _BINARY or suffix == "":
         return 0
     if suffix in _DECIMAL:
@@ -60,7 +60,7 @@ def _exponent(suffix: str) -> int | None:
 
 
 def _bounded(number: str, exponent: int, factor: int, size: int) -> Fraction:
-    """`number` x 10^`exponent` x `factor`. A Decimal, because 10^2147483647 has no place in a Fraction."""
+    """Return `number` x 10^`exponent` x `factor`, computed as Decimal: a Fraction cannot hold 10^2147483647."""
     exact = Context(prec=size + 40, rounding=ROUND_UP, Emin=MIN_EMIN, Emax=MAX_EMAX)
     value = exact.multiply(exact.scaleb(Decimal(number), exponent), Decimal(factor))
     if value.copy_abs() >= MAX_QUANTITY:

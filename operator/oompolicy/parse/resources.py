@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compute a pod's QoS class and memory request from what its spec asks for.
+"""Compute a pod's QoS class and memory request from its spec.
 
-Only what the spec says counts: a resize in place that is still under way (`status.resources`) is not looked at.
+Only the spec counts. A resize in place that is still in progress (`status.resources`) is ignored.
 A hand-written pod is first completed as the API server completes it (pkg/apis/core/v1/defaults.go), which changes
 nothing in a pod that comes from there.
 """
@@ -24,7 +24,7 @@ _MILLI: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Requests and limits of cpu, memory and huge pages, by name, in cores and bytes; what is not given is missing."""
+    """Requests and limits of cpu, memory and huge pages, by name, in cores and bytes."""
 
     requests: Mapping[str, Fraction] = field(default_factory=dict, hash=False)
     limits: Mapping[str, Fraction] = field(default_factory=dict, hash=False)
@@ -32,7 +32,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What the parts of a pod ask for. `init` are (is a sidecar, resources) in their order."""
+    """The resources of all parts of a pod. `init` has pairs (is a sidecar, resources), in order."""
 
     init: Sequence[tuple[bool, Resources]]
     containers: Sequence[Resources]
@@ -46,24 +46,24 @@ class Demand:
 
 
 def read_resources(resources: Field) -> Resources:
-    """`resources` of a container. A limit without a request is the request too.
+    """Return the `resources` of a container. A limit without a request is the request too.
 
-    The API server does so before anybody sees the pod (pkg/apis/core/v1/defaults.go SetDefaults_Pod); a
-    hand-written pod has not been there.
+    The API server completes each pod in this way (pkg/apis/core/v1/defaults.go SetDefaults_Pod), and a hand-written pod
+    has not passed it.
     """
     limits = read_amounts(resources.child("limits"))
     return Resources({**limits, **read_amounts(resources.child("requests"))}, limits)
 
 
 def read_pod_resources(resources: Field) -> Resources | None:
-    """`spec.resources` of a pod, as written."""
+    """Return `spec.resources` of a pod as written, or None."""
     if not resources or resources.value is None:
         return None
     return Resources(read_amounts(resources.child("requests")), read_amounts(resources.child("limits")))
 
 
 def read_amounts(amounts: Field) -> dict[str, Fraction]:
-    """A mapping of resource name to quantity, of which cpu, memory and huge pages are kept."""
+    """Return the quantities of cpu, memory and huge pages by resource name."""
     if not amounts or amounts.value is None:
         return {}
     return {
@@ -74,7 +74,7 @@ def read_amounts(amounts: Field) -> dict[str, Fraction]:
 
 
 def _amount(item: Field) -> Fraction:
-    """The quantity; one that cannot be read or is negative is reported, and counts as none."""
+    """Return the quantity. Report one that is negative or cannot be read, and count it as 0."""
     # Hand-written manifests say `cpu: 1` and `cpu: 0.5`.
     is_number = isinstance(item.value, int | float) and not isinstance(item.value, bool)
     if not is_number and not isinstance(item.value, str | None):
@@ -91,7 +91,7 @@ def _amount(item: Field) -> Fraction:
 
 
 def qos_class(demand: Demand) -> QOSClass:
-    """The class as the kubelet computes it: pkg/apis/core/v1/helper/qos/qos.go ComputePodQOS.
+    """Return the class as the kubelet computes it: pkg/apis/core/v1/helper/qos/qos.go ComputePodQOS.
 
     Pod-level resources alone decide where there are any (KEP-2837). Ephemeral containers have no resources.
     """
@@ -110,10 +110,12 @@ def _positive_sums(amounts: Sequence[Mapping[str, Fraction]]) -> dict[str, Fract
 
 
 def memory_request(demand: Demand) -> int:
-    """Bytes, as the scheduler counts them: k8s.io/component-helpers/resource/helpers.go PodRequests.
+    """Return the memory request in bytes, as the scheduler counts it (PodRequests).
 
-    A pod-level request stands for those of the containers; the overhead of the RuntimeClass comes on top. At most
-    2^63-1.
+    The rules are in k8s.io/component-helpers/resource/helpers.go.
+
+    A pod-level request replaces the requests of the containers. The overhead of the RuntimeClass is added. The
+    result is at most 2^63-1.
     """
     stored = _as_stored(demand)
     request = _of_containers(stored, "memory")
@@ -123,7 +125,10 @@ def memory_request(demand: Demand) -> int:
 
 
 def _of_containers(demand: Demand, name: str) -> Fraction:
-    """Init containers run one by one, each beside the sidecars started before it; then all others at once."""
+    """Return the peak request.
+
+    Init containers run one by one, each beside the sidecars started before it. Then all other containers run together.
+    """
     running = sum((each.requests.get(name, _NONE) for each in demand.containers), _NONE)
     sidecars = peak = _NONE
     for is_sidecar, resources in demand.init:
@@ -134,7 +139,7 @@ def _of_containers(demand: Demand, name: str) -> Fraction:
 
 
 def _as_stored(demand: Demand) -> Demand:
-    """The demand as the API server stores it: completed, then rounded up to milli (SetDefaults_ResourceList)."""
+    """Return the demand as the API server stores it: completed, then rounded up to milli."""
     pod = _defaulted(demand)
     return Demand(
         [(is_sidecar, _rounded(each)) for is_sidecar, each in demand.init],
@@ -153,7 +158,7 @@ def _to_milli(amounts: Mapping[str, Fraction]) -> dict[str, Fraction]:
 
 
 def _defaulted(demand: Demand) -> Resources | None:
-    """Pod-level requests that are missing (defaultPodRequests), if the pod has any limit.
+    """Return the pod-level resources with missing requests filled in (defaultPodRequests), if the pod has any limit.
 
     Limits of huge pages count as the pod's where only containers have them (defaultHugePagePodLimits).
     """
@@ -171,5 +176,5 @@ def _defaulted(demand: Demand) -> Resources | None:
 
 def _huge_pages(demand: Demand, pod: Resources) -> dict[str, Fraction]:
     names = {name for each in demand.parts for name in each.limits if name.startswith(_HUGE_PAGES)}
-    # The amount is of no use here: only that there is a limit.
+    # Only the existence of a limit matters here, not its amount.
     return dict.fromkeys(names - pod.requests.keys(), _NONE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read a Kubernetes label selector, refusing what the API server would refuse."""
+"""Read a Kubernetes label selector, and refuse the same selectors as the API server."""
 
 from oompolicy.model import LabelSelector, Operator, Requirement
 from oompolicy.parse import names
@@ -7,7 +7,7 @@ from oompolicy.parse.fields import Field
 
 
 def read_selector(selector: Field) -> LabelSelector:
-    """`matchLabels` and `matchExpressions`; both may be missing, which selects everything."""
+    """Return the selector of `matchLabels` and `matchExpressions`. Without both it selects everything."""
     selector.known("matchLabels", "matchExpressions")
     labels, expressions = selector.child("matchLabels"), selector.child("matchExpressions")
     requirements = [_match_label(key, value) for key, value in labels.members().items()] if labels else []

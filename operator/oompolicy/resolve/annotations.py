@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read what a pod's annotations ask for, before any policy is asked whether it allows that.
+"""Read the priorities that a pod's annotations ask for. No policy is checked yet.
 
-`oompolicy.dev/priority` is for the pod, `oompolicy.dev/container.<name>` for one container.
-The name of an annotation has at most 63 characters after the slash, so a container whose name is longer than 53
-cannot be named; an offset in a policy can.
+`oompolicy.dev/priority` is for the pod, and `oompolicy.dev/container.<name>` is for one container.
+The name of an annotation has at most 63 characters after the slash, so an annotation cannot name a container whose name
+is longer than 53 characters. An offset in a policy can.
 """
 
 import re
@@ -24,7 +24,7 @@ _UNKNOWN: Final = f"unknown annotation; known are {POD_ANNOTATION} and {CONTAINE
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A well-formed annotation; `container` is `None` where it is about the pod."""
+    """A well-formed annotation. `container` is `None` for the annotation of the pod itself."""
 
     annotation: str
     value: str
@@ -32,25 +32,25 @@ class Ask:
     container: str | None
 
     def refused(self, message: str) -> Refusal:
-        """This annotation, refused."""
+        """Return the refusal of this annotation."""
         return Refusal(self.annotation, self.value, message)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """What a pod asks for, and what cannot be understood, both sorted by annotation."""
+    """The well-formed and the malformed annotations of a pod, both sorted by annotation."""
 
     asks: tuple[Ask, ...]
     malformed: tuple[Refusal, ...]
 
 
 def importance(annotation: str) -> tuple[bool, bool, str]:
-    """A key that sorts annotations of ours by how likely the pod's owner meant us, most likely first."""
+    """Return a sort key that puts the annotations first that most likely are meant for oompolicy."""
     return annotation != POD_ANNOTATION, not annotation.startswith(CONTAINER_ANNOTATION), annotation
 
 
 def read_annotations(pod: Pod) -> Annotations:
-    """Our annotations of a pod; those of others are none of our business."""
+    """Return the annotations of a pod that have the prefix of oompolicy."""
     containers = frozenset(each.name for each in pod.containers)
     ours = sorted((key, value) for key, value in pod.annotations.items() if key.startswith(PREFIX))
     read = [_read(key, value, containers) for key, value in ours]

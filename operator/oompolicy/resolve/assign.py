@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Assign the priorities of one pod and its containers by the policy that won, or by the built-in default.
+"""Assign priorities to one pod and its containers, by the policy that won or by the built-in default.
 
-A container has the pod's priority plus the policy's offset for it, or what its own annotation says.
+A container has the pod's priority plus the policy's offset for it, or the priority of its own annotation.
 
-Every priority is within the range. Parsing refuses a policy whose own values and offsets leave it; an annotation of
-the pod that would take a container out of it is refused here; where an offset comes on top of a built-in default,
-the bound of the range is used and the container's reason says so.
+Every priority is within the range. Parsing refuses a policy whose own values and offsets leave the range. This module
+refuses an annotation of the pod that would take a container out of the range. If an offset is added to a built-in
+default, the priority ends at the bound of the range, and the container's reason says so.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ from oompolicy.resolve.priority import default_priority, named_priority
 
 
 def assign_default(pod: Pod, defaults: Defaults) -> Assignment:
-    """The assignment of a pod that no policy matches."""
+    """Return the assignment of a pod that no policy matches."""
     priority, reason = default_priority(pod, defaults)
     none = _no_policy(pod)
     if is_node_critical(pod):
@@ -63,7 +63,7 @@ def _no_policy(pod: Pod) -> str:
 
 
 def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: tuple[str, ...]) -> Assignment:
-    """The assignment of a pod for which `policy` won, over `overlapping` by its name only."""
+    """Return the assignment of a pod by the policy that won. `overlapping` lost to it by the order of names only."""
     annotations = read_annotations(pod)
     allowed, refused = _judge(annotations.asks, policy, pod)
     refusals, more = _described((*annotations.malformed, *refused), pod)
@@ -95,10 +95,10 @@ def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: t
 
 
 def _judge(asks: Sequence[Ask], policy: OOMPolicy, pod: Pod) -> tuple[dict[str | None, Ask], list[Refusal]]:
-    """The allowed ones by container name, `None` for the pod; and the others."""
+    """Return the allowed annotations by container name, with `None` for the pod, and the refusals of the others."""
     allowed: dict[str | None, Ask] = {}
     refused: list[Refusal] = []
-    # The pod's own comes last: an offset counts against it only where a container has no annotation instead.
+    # The pod's annotation comes last: an offset counts against it only if the container has no annotation of its own.
     for ask in sorted(asks, key=lambda ask: ask.container is None):
         offset = [each for each in pod.containers if each.name not in allowed] if ask.container is None else []
         objection = _outside_override(ask, policy) or _outside_range(ask, policy, offset)
@@ -151,7 +151,7 @@ def _permission(ask: Ask, policy: OOMPolicy) -> str:
 
 
 def _described(refusals: Sequence[Refusal], pod: Pod) -> tuple[tuple[Refusal, ...], int]:
-    """The most important refusals, sorted by annotation, and the number of others."""
+    """Return the most important refusals, sorted by annotation, and the number of others."""
     kept = sorted(refusals, key=lambda refusal: importance(refusal.annotation))[:MAX_REFUSALS]
     more = len(refusals) - len(kept) + pod.annotations_left_out
     return tuple(sorted(kept, key=lambda refusal: refusal.annotation)), more

@@ -21,17 +21,17 @@ class Matchable(Protocol):
 
 
 def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
-    """Whether all requirements hold for `labels`; no selector at all selects everything."""
+    """Return True if all requirements hold for `labels`. No selector selects everything."""
     return selector is None or all(_holds(requirement, labels) for requirement in selector.requirements)
 
 
 def is_node_critical(pod: Matchable) -> bool:
-    """Whether the node itself depends on the pod, so that a policy has to name its class to be for it."""
+    """Return True if the node depends on the pod. A policy must name its class to apply to it."""
     return pod.static or pod.priority_class_name == NODE_CRITICAL_CLASS
 
 
 def matches_pod(match: Match, pod: Matchable) -> bool:
-    """Whether all parts of `match` that are about the pod itself hold; its namespace's labels are not looked at.
+    """Return True if all parts of `match` except the namespace selector hold for the pod.
 
     No policy is for a node-critical pod by accident: `match.priorityClassNames` has to name system-node-critical.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read off a policy which priority it names for a pod, and why; and what a pod has without one."""
+"""Find the priority that a policy gives to a pod, or the built-in default, each with its reason."""
 
 from oompolicy.model import (
     CLUSTER_CRITICAL_CLASS,
@@ -16,10 +16,10 @@ from oompolicy.resolve.matching import is_node_critical
 
 
 def default_priority(pod: Pod, defaults: Defaults) -> tuple[int, str]:
-    """The priority of a pod that no policy names one for, and the reason.
+    """Return the built-in default of a pod, and the reason.
 
-    The QoS class says nothing of critical pods: kube-proxy has no requests. The kubelet keeps node-critical pods as
-    Guaranteed ones (pkg/kubelet/qos/policy.go GetContainerOOMScoreAdjust).
+    The QoS class does not show that a pod is critical: kube-proxy has no requests. The kubelet protects node-critical
+    pods like Guaranteed pods (pkg/kubelet/qos/policy.go GetContainerOOMScoreAdjust).
     """
     if is_node_critical(pod):
         kind = "static pods" if pod.static else f"PriorityClass {NODE_CRITICAL_CLASS}"
@@ -30,7 +30,10 @@ def default_priority(pod: Pod, defaults: Defaults) -> tuple[int, str]:
 
 
 def named_priority(policy: OOMPolicy, pod: Pod, defaults: Defaults) -> tuple[int, str]:
-    """The pod's priority without its annotations, and the reason; a pod the policy has no value for has the default."""
+    """Return the pod's priority without its annotations, and the reason.
+
+    If the policy has no value for the pod, this is the built-in default.
+    """
     value, why = _value(policy, pod)
     if value is None:
         value, reason = default_priority(pod, defaults)

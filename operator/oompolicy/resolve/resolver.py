@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Give every pod and container its priority: a pure function of policies, namespaces, pods and defaults.
+"""Resolve the priority of every pod and container from policies, namespaces, pods and defaults. Pure.
 
-The matching policy of the highest precedence wins, of several with the same the first by name. It names the pod's
-priority; an annotation it allows names another (`oompolicy.resolve.assign`).
+The matching policy with the highest precedence wins. Of several with the same precedence, the alphabetically first one
+wins. It sets the pod's priority, and an annotation that it allows can change this (`oompolicy.resolve.assign`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,18 +20,18 @@ def resolve(
     pods: Iterable[Pod],
     defaults: Defaults = _BUILT_IN,
 ) -> tuple[Assignment, ...]:
-    """One assignment per pod, by namespace, name and uid; the order of the arguments' items does not matter."""
+    """Return one assignment per pod, sorted by namespace, name and uid, for any order of the arguments."""
     resolver = Resolver(policies, namespaces, defaults)
     return tuple(resolver.assign(pod) for pod in sorted(pods, key=lambda pod: (pod.namespace, pod.name, pod.uid)))
 
 
 class Resolver:
-    """Policies and namespaces, made ready once for any number of pods."""
+    """Policies and namespaces, prepared once for any number of pods."""
 
     def __init__(
         self, policies: Iterable[OOMPolicy], namespaces: Iterable[Namespace], defaults: Defaults = _BUILT_IN
     ) -> None:
-        """`ValueError` for two policies or two namespaces of one name: which of them counts would be chance."""
+        """Raise `ValueError` for two policies or two namespaces of one name, because the choice would be random."""
         self._policies = sorted(policies, key=lambda policy: (-policy.precedence, policy.name))
         spaces = list(namespaces)
         _require_unique("policies", [policy.name for policy in self._policies])
@@ -41,7 +41,7 @@ class Resolver:
         self._by_namespace: dict[str, tuple[OOMPolicy, ...]] = {}
 
     def assign(self, pod: Pod) -> Assignment:
-        """The pod's assignment."""
+        """Return the pod's assignment."""
         matching = self._matching(pod)
         if not matching:
             return assign_default(pod, self._defaults)
@@ -49,7 +49,7 @@ class Resolver:
         return assign_by(winner, pod, self._defaults, overlapping=tuple(policy.name for policy in others))
 
     def _matching(self, pod: Pod) -> list[OOMPolicy]:
-        """All matching policies of the highest precedence that has any, the winner first."""
+        """Return all matching policies with the highest precedence, the winner first."""
         matching: list[OOMPolicy] = []
         for policy in self._candidates(pod.namespace):
             if matching and policy.precedence < matching[0].precedence:
@@ -59,9 +59,9 @@ class Resolver:
         return matching
 
     def _candidates(self, namespace: str) -> tuple[OOMPolicy, ...]:
-        """The policies whose namespace selector holds, kept because a namespace has many pods."""
+        """Return the policies whose namespace selector holds, cached because a namespace has many pods."""
         if namespace not in self._by_namespace:
-            # Every namespace has this label of its name; one that is not known yet has no other for us.
+            # Every namespace has a label with its name. A namespace that is not known yet has no other label here.
             labels = {**self._labels.get(namespace, {}), NAMESPACE_NAME: namespace}
             self._by_namespace[namespace] = tuple(
                 policy for policy in self._policies if selects(policy.match.namespace_selector, labels)

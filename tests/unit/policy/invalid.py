@@ -15,9 +15,9 @@ class Invalid(NamedTuple):
 
     spec: Mapping[str, Any]
     parser: str
-    """How its one problem begins."""
+    """The beginning of its only problem."""
     api: str | None
-    """A part of the API server's message; `None` where it makes a valid object of it."""
+    """A part of the API server's message, or `None` if the API server makes a valid object of it."""
 
 
 def matching(match: object) -> dict[str, Any]:
@@ -251,7 +251,7 @@ WRONG_REQUIREMENTS = [
     ),
     Invalid(
         requiring({"key": "A_/b", "operator": "Exists"}),
-        "spec.match.podSelector.matchExpressions[0].key: 'A_/b' is no label key: what stands before the '/'",
+        "spec.match.podSelector.matchExpressions[0].key: 'A_/b' is no label key: the part before the '/'",
         "\"A_/b\": must be a label key: 1 to 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
     ),
 ]

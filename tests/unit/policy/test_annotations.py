@@ -25,7 +25,7 @@ def priorities(assignment: Assignment) -> dict[str, int]:
 
 @pytest.mark.parametrize("asked", ["300", "650", "700"])
 def test_a_pod_gets_what_it_asks_for_within_the_override(asked: str) -> None:
-    """The bounds are included, and the reason names the annotation and who allows it."""
+    """The bounds are included, and the reason names the annotation and the policy that allows it."""
     assignment = assign({PRIORITY: asked}, tenants())
 
     reason = f"annotation {PRIORITY}, allowed by OOMPolicy tenants (300..700)"
@@ -48,7 +48,7 @@ def test_what_is_outside_the_override_is_refused(asked: str) -> None:
     "asked", ["", "abc", "0400", "+400", "-1", "4e2", "400.0", " 400", "400\n", "1_0", "1001", "9" * 5000, "\u0664"]
 )
 def test_what_is_no_plain_integer_is_refused(asked: str) -> None:
-    """One spelling for each number; a long value is not repeated in full."""
+    """Each number has one spelling, and the message shortens a long value."""
     (refusal,) = assign({PRIORITY: asked}, tenants()).refusals
 
     assert refusal.message.endswith("is not a plain integer from 0 to 1000")
@@ -56,7 +56,7 @@ def test_what_is_no_plain_integer_is_refused(asked: str) -> None:
 
 
 def test_without_an_override_annotations_are_refused() -> None:
-    """The message says which policy would have to allow them."""
+    """The message names the policy that would have to allow them."""
     assignment = assign({PRIORITY: "500", f"{CONTAINER}app": "500"}, tenants(override=None))
 
     message = "OOMPolicy tenants has no override, so it allows no annotations"
@@ -88,12 +88,12 @@ def test_only_the_winner_can_allow() -> None:
     ],
 )
 def test_an_annotation_for_nothing_is_refused(annotation: str, message: str) -> None:
-    """A typing error is told, not passed over."""
+    """A typing error is reported."""
     assert (Refusal(annotation, "400", message),) == assign({annotation: "400"}, tenants()).refusals
 
 
 def test_of_many_refusals_the_most_important_are_described() -> None:
-    """Those of annotations that we know, before any that somebody made up; all others are counted."""
+    """Known annotations come before unknown ones. All others are only counted."""
     odd = {f"oompolicy.dev/a{number:x}": "" for number in range(13_000)}
     mistyped = {f"{CONTAINER}prxy": "400", PRIORITY: "9999"}
     assignment = assign({**odd, **mistyped}, tenants())
@@ -107,7 +107,7 @@ def test_of_many_refusals_the_most_important_are_described() -> None:
 
 @pytest.mark.parametrize("policies", [(), (tenants(override=None),)])
 def test_of_many_containers_annotations_some_refusals_are_described(policies: tuple[OOMPolicy, ...]) -> None:
-    """The pod's own is among them. Each is well-formed, and no policy allows any."""
+    """The pod's own annotation is among them. Each is well-formed, and no policy allows any of them."""
     names = tuple(f"c{number}" for number in range(200))
     asked = {PRIORITY: "400", **{f"{CONTAINER}{name}": "400" for name in names}}
     assignment = assign(asked, *policies, containers=names)
@@ -117,7 +117,7 @@ def test_of_many_containers_annotations_some_refusals_are_described(policies: tu
 
 
 def test_annotations_of_others_are_left_alone() -> None:
-    """Only the prefix oompolicy.dev/ is ours."""
+    """Only annotations with the prefix oompolicy.dev/ are read."""
     assert () == assign({"example.com/priority": "x", "oompolicy.development/a": "b"}, tenants()).refusals
 
 
@@ -150,7 +150,7 @@ def test_an_annotation_that_takes_a_container_out_of_the_range_is_refused() -> N
 
 
 def test_an_offset_does_not_count_where_the_container_has_an_annotation() -> None:
-    """It would not be applied, so it cannot leave the range."""
+    """The offset would not be applied, so it cannot leave the range."""
     asked = {PRIORITY: "980", f"{CONTAINER}proxy": "990"}
     assignment = assign(asked, tenants((0, 1000), proxy=50), containers=("app", "proxy"))
 

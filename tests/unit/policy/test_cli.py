@@ -31,7 +31,7 @@ def manifests(tmp_path: Path) -> Path:
 
 
 def test_resolve_prints_a_table(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line for each pod, each container and each refusal."""
+    """The table has a line for each pod, each container and each refusal."""
     status = main(["resolve", "-f", str(manifests)])
 
     allowed = "annotation oompolicy.dev/priority, allowed by OOMPolicy tenants (300..700)"
@@ -49,7 +49,7 @@ shop        postgres-0   -                 -          refused: annotation oompol
 
 @pytest.mark.parametrize("output", ["json", "yaml"])
 def test_resolve_prints_for_programs(manifests: Path, output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """JSON and YAML say the same."""
+    """JSON and YAML hold the same data."""
     assert 0 == main(["resolve", "-f", str(manifests), "--node", "node-1", "-o", output])
 
     text = capsys.readouterr().out
@@ -101,7 +101,7 @@ def test_resolve_prints_what_it_could_resolve(
 
 
 def test_resolve_reads_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """So that kubectl can be piped into it."""
+    """You can pipe the output of kubectl into the command."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(raw_pod()).encode())))
 
     assert 0 == main(["resolve", "-f", "-"])
@@ -136,7 +136,7 @@ def test_half_a_surrogate_pair_is_no_traceback(output: str, tmp_path: Path) -> N
 
     assert (1, "\ufffd" in run.stdout) == (run.returncode, True)
     assert "Traceback" not in run.stderr
-    assert "Pod/shop/postgres-0: is there already" in run.stderr
+    assert "Pod/shop/postgres-0: is defined twice" in run.stderr
 
 
 LABELLED = {"match": {"namespaceSelector": {"matchLabels": {"tier": "prod"}}}, "priority": {"value": 900}}
@@ -152,7 +152,7 @@ def resolved(tmp_path: Path, *objects: dict[str, Any], node: str | None = None) 
 
 
 def test_resolve_says_which_namespace_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where a policy asks for its labels; its name is known without the object."""
+    """A policy asks for labels of the namespace. Its name is known without the object."""
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"tier": "prod"}}}
 
     assert 1 == resolved(tmp_path, raw_policy(LABELLED, "b"), raw_policy(LABELLED, "a"), raw_pod())
@@ -167,7 +167,7 @@ def test_resolve_says_which_namespace_is_missing(tmp_path: Path, capsys: pytest.
 
 
 def test_resolve_says_that_a_node_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A misspelt one would look like a node without pods."""
+    """A misspelt name would look like a node without pods."""
     assert 1 == resolved(tmp_path, raw_pod(nodeName="node-1"), node="node1")
     assert (
         "node node1: no pod of the input is on this node; the nodes named there are node-1\n" == capsys.readouterr().err
@@ -177,13 +177,13 @@ def test_resolve_says_that_a_node_is_not_there(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_lint_says_nothing_of_what_is_right(manifests: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whether an annotation is within an override is not its question."""
+    """The command does not check annotations against an override."""
     assert 0 == main(["lint", str(manifests)])
     assert ("", "") == tuple(capsys.readouterr())
 
 
 def test_lint_names_file_object_and_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line for each problem, annotations that nothing could allow included."""
+    """Each problem has one line, and so has each annotation that no policy could allow."""
     file = tmp_path / "a.yaml"
     asking = {"annotations": {"oompolicy.dev/priority": "high", "example.com/other": "x"}}
     file.write_text(yaml.safe_dump_all([raw_policy({**TENANTS, "precedense": 1}), raw_pod(metadata=asking)]))
@@ -202,9 +202,9 @@ def test_lint_names_file_object_and_field(tmp_path: Path, capsys: pytest.Capture
 def test_an_empty_directory_is_a_problem(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever lints the wrong directory must not be told that all is well."""
+    """A user who lints the wrong directory gets a problem."""
     assert 1 == main([*command, str(tmp_path)])
-    assert f"{tmp_path}: there are no manifests here\n" in "".join(capsys.readouterr())
+    assert f"{tmp_path}: no OOMPolicy, Namespace or Pod is in this input\n" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("arguments", [[], ["resolve"], ["lint"], ["resolve", "-f", "a", "-o", "xml"], ["guess"]])

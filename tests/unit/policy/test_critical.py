@@ -61,7 +61,7 @@ def assign(subject: Pod, *policies: OOMPolicy, defaults: Defaults | None = None)
     ],
 )
 def test_critical_pods_have_defaults_of_their_own(subject: Pod, priority: int, reason: str) -> None:
-    """Whatever their QoS class; the reason says what it takes to change that. A forged annotation is none."""
+    """The reason names the policy field that would change the default. A forged annotation does not change it."""
     assignment = assign(subject)
 
     assert (priority, reason, "default") == (assignment.priority, assignment.reason, assignment.source)
@@ -70,7 +70,7 @@ def test_critical_pods_have_defaults_of_their_own(subject: Pod, priority: int, r
 
 @pytest.mark.parametrize("subject", [PROXY, ETCD])
 def test_a_policy_for_every_pod_leaves_node_critical_ones_alone(subject: Pod) -> None:
-    """And so does one by QoS class; their annotations are refused with the same reason."""
+    """A policy by QoS class leaves them too, and their annotations are refused with the same reason."""
     by_class = policy("classes", priority=ByQOSClass(900, 200, 100), match=Match(qos_classes=frozenset(QOSClass)))
     asking = replace(subject, annotations={"oompolicy.dev/priority": "5"})
     assignment = assign(asking, EVERY_POD, by_class)
@@ -82,7 +82,7 @@ def test_a_policy_for_every_pod_leaves_node_critical_ones_alone(subject: Pod) ->
 
 
 def test_a_policy_that_names_the_class_applies() -> None:
-    """To a static pod only by its own class too, and never to one without a class."""
+    """For a static pod the policy must name its own class too. No policy applies to a static pod without a class."""
     both = replace(NAMING, match=Match(priority_class_names=frozenset({NODE_CRITICAL, "batch"})))
 
     assert (300, "naming") == (assign(PROXY, EVERY_POD, NAMING).priority, assign(PROXY, NAMING).policy)
@@ -93,7 +93,7 @@ def test_a_policy_that_names_the_class_applies() -> None:
 
 
 def test_a_policy_that_names_the_class_without_a_value_leaves_the_default() -> None:
-    """Not that of the QoS class."""
+    """The default of the QoS class does not apply."""
     silent = replace(NAMING, priority=ByPriorityClass({"batch": 5}))
     assignment = assign(PROXY, silent)
 
@@ -107,7 +107,7 @@ def test_a_cluster_critical_pod_follows_every_policy() -> None:
 
 
 def test_the_defaults_can_be_others() -> None:
-    """Within the range."""
+    """Each default is within the range."""
     defaults = Defaults(node_critical=990, cluster_critical=940)
 
     assert 990 == assign(ETCD, defaults=defaults).priority
@@ -127,7 +127,7 @@ RULES = st.sampled_from([FixedPriority(0), ByQOSClass(1, 2, 3), ByPriorityClass(
 def test_nothing_but_its_class_in_a_match_moves_a_node_critical_pod(
     matches: list[Match], rule: ByQOSClass, static: bool, name: str | None
 ) -> None:
-    """Whatever policies there are."""
+    """This holds for every set of policies."""
     subject = replace(pod(priority_class_name=name), mirror=STATIC if static or name != NODE_CRITICAL else None)
     policies = [policy(f"p{n}", match=each, priority=rule, override=(0, 9)) for n, each in enumerate(matches)]
 

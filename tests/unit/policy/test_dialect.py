@@ -41,7 +41,7 @@ from tests.unit.policy.factories import raw_pod, raw_policy
     ],
 )
 def test_a_scalar_has_kubectls_value(scalar: str, expected: object) -> None:
-    """With its type."""
+    """Each scalar has the type that kubectl gives it."""
     (document,) = parse_documents(f"a: {scalar}\n")
     assert isinstance(document, dict)
     assert (type(expected), expected) == (type(document["a"]), document["a"])
@@ -67,7 +67,7 @@ def test_a_scalar_has_kubectls_value(scalar: str, expected: object) -> None:
     ],
 )
 def test_documents_are_those_of_kubectl(text: str, expected: list[object]) -> None:
-    """JSON objects one after another, YAML, or both; keys are strings; a merge is below what is written."""
+    """A text has JSON objects, YAML, or both. Keys are strings, and a written key wins over a merged one."""
     assert expected == parse_documents(text)
 
 
@@ -91,7 +91,7 @@ def test_documents_are_those_of_kubectl(text: str, expected: list[object]) -> No
     ],
 )
 def test_what_kubectl_refuses_or_drops_is_refused(text: str, message: str) -> None:
-    """With its line, counted from the beginning of the file."""
+    """The message has the line, counted from the beginning of the file."""
     with pytest.raises((yaml.YAMLError, ValueError)) as caught:
         parse_documents(text)
 

@@ -29,7 +29,7 @@ def assign(example: str, pod: Pod, **namespace_labels: str) -> Assignment:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(EXAMPLES)))
 def test_every_example_is_valid(file: Path) -> None:
-    """For the agent too: no pod needs a stand-in for its uid, but for those that are there to try policies on."""
+    """The agent can read them too. Only the pods for trying policies need a stand-in for their uid."""
     manifests = load_manifests([file], stand_in_uids=file.parent.name == "pods")
 
     assert () == problems_of(manifests)
@@ -53,7 +53,7 @@ def test_all_policies_can_be_applied_together() -> None:
 
 
 def test_the_demo_ranks_the_report_first_and_the_database_last(demo: Manifests) -> None:
-    """Lowest priority dies first."""
+    """The lowest priority dies first."""
     assignments = resolve(demo.policies, demo.namespaces, demo.pods)
 
     expected = {
@@ -70,7 +70,7 @@ def test_the_kernel_could_not_tell_the_demo_pods_apart(demo: Manifests) -> None:
 
 
 def test_the_demo_pods_look_like_real_ones(demo: Manifests) -> None:
-    """On one node, with uids and container ids of their usual form."""
+    """The pods are on one node and have uids and container ids of the usual form."""
     for each in demo.pods:
         ids = [container_id for container in each.containers for container_id in container.container_ids]
         assert UUID.fullmatch(each.uid)
@@ -96,7 +96,7 @@ def test_sidecars_are_ranked_within_their_pod() -> None:
     ],
 )
 def test_tenants_rank_their_pods_within_bounds(asked: str, qos_class: QOSClass, expected: int, refusals: int) -> None:
-    """And those that are Guaranteed not at all."""
+    """Guaranteed pods are not changed."""
     subject = pod(annotations={"oompolicy.dev/priority": asked}, qos_class=qos_class)
 
     assignment = assign("multi-tenant-override.yaml", subject, **{"example.com/tenant": "blue"})

@@ -16,13 +16,13 @@ MANY = {f"example.com/l{number}": "x" for number in range(9_000)}
 
 
 def asking(*keys: str) -> OOMPolicy:
-    """Each way of asking counts."""
+    """Each kind of requirement asks for a key."""
     requirements = tuple(Requirement(key, Operator.DOES_NOT_EXIST) for key in keys)
     return policy("p", match=Match(pod_selector=LabelSelector(requirements)))
 
 
 class Reader:
-    """Counts how often everything has to be read again."""
+    """A counter of the times that everything has to be read again."""
 
     def __init__(self, *asked: str) -> None:
         self.asked = AskedLabels()
@@ -36,7 +36,7 @@ class Reader:
 
 @pytest.mark.parametrize("labels", [{}, {"app": "web"}, {f"l{number}": "" for number in range(FEW)}])
 def test_few_labels_are_all_kept(labels: dict[str, str]) -> None:
-    """Whatever policies ask: nothing has to be read again for the usual pod."""
+    """The policies do not matter: the usual pod is never read again."""
     reader = Reader()
     kept = reader.asked.kept(labels)
     reader.asked.ask([asking("app")])
@@ -46,7 +46,7 @@ def test_few_labels_are_all_kept(labels: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("labels", [MANY, {f"example.com/{'l' * 60}{number}": "x" * 63 for number in range(FEW)}])
 def test_of_many_or_long_labels_those_are_kept_that_are_asked_for(labels: dict[str, str]) -> None:
-    """A pod does not escape its policy by having more."""
+    """More labels do not take a pod out of its policy."""
     reader = Reader("app", "tier")
 
     assert {"app": "web"} == reader.asked.kept({**labels, "app": "web"})
@@ -66,7 +66,7 @@ REQUIREMENTS = st.builds(
 
 @given(st.lists(st.lists(REQUIREMENTS, max_size=3), max_size=3), st.dictionaries(KEYS, TEXTS))
 def test_what_is_kept_is_matched_as_the_whole(asked: list[list[Requirement]], labels: dict[str, str]) -> None:
-    """Whatever the selectors: more labels give a pod no other place."""
+    """More labels never change a pod's priority, for any selectors."""
     policies = [policy("p", match=Match(pod_selector=LabelSelector(tuple(each)))) for each in asked]
     reader = AskedLabels()
     reader.ask(policies)
@@ -76,7 +76,7 @@ def test_what_is_kept_is_matched_as_the_whole(asked: list[list[Requirement]], la
 
 
 def test_another_key_makes_everything_be_read_again() -> None:
-    """Only if labels were left out, and not when policies ask for less."""
+    """This happens only if labels were left out, and not if policies use fewer keys."""
     reader = Reader("app", "tier")
     reader.asked.ask([asking("app", "other")])
     assert 0 == reader.times

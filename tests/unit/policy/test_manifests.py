@@ -31,7 +31,7 @@ def names(manifests: Manifests) -> list[str]:
 
 
 def test_a_file_may_have_many_documents(file: Path) -> None:
-    """Empty ones are passed over."""
+    """Empty documents are skipped."""
     file.write_text("---\n---\n" + yaml.safe_dump_all([POLICY, NAMESPACE, POD]) + "---\n# nothing\n")
 
     manifests = load_manifests([file])
@@ -49,7 +49,7 @@ def test_a_file_may_have_many_documents(file: Path) -> None:
 )
 @pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps])
 def test_lists_are_taken_apart(file: Path, document: object, dump: object) -> None:
-    """As kubectl prints them, and as the API server sends them, without the kind of each item."""
+    """kubectl prints the kind of each item, and the API server leaves it out. Both forms are read."""
     assert callable(dump)
     file.write_text(dump(document))
 
@@ -98,14 +98,14 @@ def test_a_directory_is_read_without_hidden_and_nested_files(tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_be_read_is_a_problem(file: Path, content: bytes, expected: str) -> None:
-    """With its file, and with its line where there is one."""
+    """The problem has the file, and the line if there is one."""
     file.write_bytes(content)
 
     assert [f"{file}: {expected}"] == problems_of(file)
 
 
 def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
-    """The others are read all the same."""
+    """The other files are read."""
     (tmp_path / "a.yaml").write_text(json.dumps(NAMESPACE))
 
     manifests = load_manifests([tmp_path / "none", tmp_path / "a.yaml"])
@@ -130,7 +130,7 @@ def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_object_is_a_problem(file: Path, document: object, expected: str) -> None:
-    """With file, object and field; what is not ours is not passed over in silence."""
+    """The problem has file, object and field. An object of a foreign kind is a problem too."""
     file.write_text(yaml.safe_dump(document))
 
     (problem,) = problems_of(file)
@@ -138,7 +138,7 @@ def test_a_wrong_object_is_a_problem(file: Path, document: object, expected: str
 
 
 def test_a_wrong_object_does_not_take_the_others_along(file: Path) -> None:
-    """The good ones of a file are used."""
+    """The valid objects of a file are used."""
     file.write_text(yaml.safe_dump_all([{**POLICY, "spec": {}}, NAMESPACE]))
 
     manifests = load_manifests([file])
@@ -146,11 +146,11 @@ def test_a_wrong_object_does_not_take_the_others_along(file: Path) -> None:
 
 
 def test_the_second_object_of_a_name_is_refused(tmp_path: Path) -> None:
-    """Which of them would count would be chance, so the first is kept and the second told of."""
+    """The first object is kept, and the second is a problem, because the choice would be random."""
     for name, value in (("a.yaml", 1), ("b.yaml", 2)):
         (tmp_path / name).write_text(json.dumps(raw_policy({"priority": {"value": value}})))
 
-    expected = f"{tmp_path}/b.yaml: OOMPolicy/databases: is there already, in {tmp_path}/a.yaml"
+    expected = f"{tmp_path}/b.yaml: OOMPolicy/databases: is defined twice, first in {tmp_path}/a.yaml"
     assert [expected] == problems_of(tmp_path)
 
 
@@ -166,11 +166,11 @@ def test_half_of_a_surrogate_pair_is_read_as_kubernetes_does(tmp_path: Path) -> 
 
 
 def test_two_pods_cannot_have_one_uid() -> None:
-    """They would have one cgroup."""
+    """Two pods of one uid would have the same cgroup."""
     other = raw_pod(metadata={"name": "postgres-1"})
 
     (problem,) = manifests_from_objects([(None, POD), (None, other)]).problems
-    assert f"Pod/shop/postgres-1: uid {UID} is there already" == str(problem)
+    assert f"Pod/shop/postgres-1: uid {UID} is defined twice" == str(problem)
 
 
 def test_pods_of_one_name_live_in_different_namespaces() -> None:

@@ -21,7 +21,7 @@ def raw_mirror(**metadata: object) -> dict[str, Any]:
 
 
 def test_the_kubelets_mirror_pod_is_owned_by_its_node() -> None:
-    """As pkg/kubelet/pod/mirror_client.go makes it."""
+    """A mirror pod as pkg/kubelet/pod/mirror_client.go makes it."""
     pod = parse_pod(raw_mirror(ownerReferences=[OWNER]))
 
     assert Mirror(by_node=True, created=CREATED) == pod.mirror
@@ -45,7 +45,7 @@ def test_the_kubelets_mirror_pod_is_owned_by_its_node() -> None:
     ],
 )
 def test_a_pod_without_its_node_as_controlling_owner_is_not_static(owners: object) -> None:
-    """Whatever stands in the place of the owners."""
+    """Owners of any type and content are read."""
     pod = parse_pod(raw_mirror(ownerReferences=owners))
 
     assert Mirror(by_node=False, created=CREATED) == pod.mirror
@@ -62,5 +62,5 @@ def test_a_mirror_pod_written_by_hand_is_static() -> None:
     [raw_pod(), {}, {"metadata": None}, {"metadata": {"annotations": [MIRROR]}}, raw_mirror(annotations={MIRROR: 7})],
 )
 def test_other_pods_are_no_mirrors(raw: dict[str, Any]) -> None:
-    """Nor is anything that does not say so in the right form."""
+    """An annotation of the wrong form makes no mirror pod."""
     assert read_mirror(raw) is None

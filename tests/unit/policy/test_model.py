@@ -28,7 +28,7 @@ from tests.unit.policy.factories import pod, policy
     ],
 )
 def test_no_record_holds_a_value_outside_its_range(build: Callable[[], object]) -> None:
-    """So whoever resolves need not look again."""
+    """The resolver relies on records and does not check the values again."""
     with pytest.raises(ValueError, match=r"outside|above"):
         build()
 
@@ -41,7 +41,7 @@ def test_records_cannot_be_changed_but_hashed() -> None:
 
 
 def test_the_hash_goes_by_name_uid_and_generation() -> None:
-    """Not by order, and not by what else is in the object."""
+    """The order and the other fields of the object do not matter."""
     first, second = policy("a"), policy("b")
 
     assert policy_hash([first, second]) == policy_hash([second, dataclasses.replace(first, precedence=7)])
@@ -52,7 +52,7 @@ def test_the_hash_goes_by_name_uid_and_generation() -> None:
 
 
 def test_a_hand_written_policy_is_named_by_its_content() -> None:
-    """It has no generation that would change with it."""
+    """A hand-written policy has no generation that changes with its content."""
     first = dataclasses.replace(policy(override=(1, 2)), generation=0)
 
     assert policy_hash([first]) == policy_hash([dataclasses.replace(first)])
@@ -60,7 +60,7 @@ def test_a_hand_written_policy_is_named_by_its_content() -> None:
 
 
 def test_importing_the_policy_model_imports_no_client() -> None:
-    """Neither kopf nor kubernetes, installed or not: an agent has no memory for them."""
+    """Neither kopf nor kubernetes is imported, because the agent has no memory for them."""
     code = "import sys, oompolicy.cli; print([n for n in ('kopf', 'kubernetes', 'aiohttp') if n in sys.modules])"
     root = Path(__file__).parents[3]
 

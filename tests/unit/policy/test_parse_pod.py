@@ -19,7 +19,7 @@ def problems_of(raw: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def test_what_the_agent_needs_is_read() -> None:
-    """Whatever else is in the object is not looked at."""
+    """Other fields of the object are ignored."""
     raw = raw_pod(
         metadata={"labels": {"app": "postgres"}, "annotations": {"a": "b"}, "managedFields": [1]},
         status={"qosClass": "Burstable", "phase": "Running", "podIP": "192.0.2.1"},
@@ -95,7 +95,7 @@ def test_a_static_pod_has_the_cgroup_of_its_manifest() -> None:
 
 
 def test_a_pod_without_a_uid_is_refused() -> None:
-    """It has no cgroup that could be found."""
+    """The cgroup of such a pod cannot be found."""
     raw = raw_pod()
     del raw["metadata"]["uid"]
 
@@ -114,7 +114,7 @@ def test_a_hand_written_pod_gets_the_same_uid_every_time() -> None:
 
 
 def test_stand_ins_do_not_replace_a_uid() -> None:
-    """A uid that is there is used."""
+    """An existing uid is used."""
     assert UID == parse_pod(raw_pod(), stand_in_uid=True).uid
 
 
@@ -144,7 +144,7 @@ def test_stand_ins_do_not_replace_a_uid() -> None:
     ],
 )
 def test_what_is_needed_must_be_of_its_type(raw: dict[str, Any], expected: tuple[str, str]) -> None:
-    """One problem, with field and message."""
+    """There is one problem, with field and message."""
     assert [expected] == problems_of(raw)
 
 

@@ -101,7 +101,7 @@ def test_a_wrong_policy_is_refused(invalid: Invalid) -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """Whoever writes a policy need not find its problems one by one."""
+    """All problems of a policy are reported at once."""
     problems = problems_of({"precedence": "high", "priority": {"value": 2000}, "override": {}, "extra": 1})
 
     fields = [problem.partition(":")[0] for problem in problems]
@@ -129,7 +129,7 @@ def test_a_name_must_be_one_the_api_server_takes(name: str, field: str) -> None:
 
 
 def test_an_unknown_field_of_an_api_servers_object_is_reported_beside_the_policy() -> None:
-    """At each depth. In a file it is a typing error and refused."""
+    """This holds at each depth. In a file such a field is a typing error and is refused."""
     raw = raw_policy({"priority": VALUE, "newField": {}, "override": {"min": 1, "max": 2, "step": 3}})
     unknown: list[Problem] = []
     policy = parse_policy(raw, unknown=unknown)
@@ -149,7 +149,7 @@ def test_a_wrong_value_is_refused_beside_an_unknown_field() -> None:
 
 
 def test_a_problem_reads_as_one_line() -> None:
-    """File, object and field come first, and what is not known is left out."""
+    """File, object and field come first, and an unknown part is left out."""
     problem = Problem("a.yaml", "OOMPolicy/databases", "spec.priority.value", "must be from 0 to 1000, not 1001")
 
     assert "a.yaml: OOMPolicy/databases: spec.priority.value: must be from 0 to 1000, not 1001" == str(problem)

@@ -65,7 +65,7 @@ def test_a_pod_without_policy_has_the_default_of_its_class(qos_class: QOSClass, 
 
 
 def test_the_defaults_can_be_others() -> None:
-    """They are a setting of the cluster."""
+    """The defaults are a setting of the cluster."""
     assert 1 == assign(pod(qos_class=QOSClass.BEST_EFFORT), defaults=Defaults(3, 2, 1)).priority
 
 
@@ -111,7 +111,7 @@ def test_all_parts_of_a_match_must_hold(match: Match, expected: bool) -> None:
 
 
 def test_a_pod_without_priority_class_is_in_none() -> None:
-    """A policy for some classes is not for it."""
+    """A policy for some classes does not select the pod."""
     assert assign(pod(), policy(match=Match(priority_class_names=frozenset({"critical"})))).policy is None
 
 
@@ -184,7 +184,7 @@ def test_an_offset_on_a_built_in_default_stops_at_the_bound_and_says_so() -> Non
 
 
 def test_assignments_are_sorted_by_namespace_and_name() -> None:
-    """Whatever order the pods come in."""
+    """The order of the pods does not matter."""
     pods = [pod(namespace="b", name="a"), pod(namespace="a", name="b"), pod(namespace="a", name="a")]
 
     assert [("a", "a"), ("a", "b"), ("b", "a")] == [(each.namespace, each.pod_name) for each in resolve([], [], pods)]
@@ -198,6 +198,6 @@ def test_assignments_are_sorted_by_namespace_and_name() -> None:
     ],
 )
 def test_names_must_be_unique(policies: list[OOMPolicy], namespaces: list[Namespace], message: str) -> None:
-    """Otherwise it would be chance which of the two counts."""
+    """The choice between the two would be random."""
     with pytest.raises(ValueError, match=message):
         Resolver(policies, namespaces)

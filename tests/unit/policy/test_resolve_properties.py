@@ -208,7 +208,7 @@ def test_one_pod_is_resolved_as_among_all(
 def test_every_priority_is_in_the_range(
     policies: list[OOMPolicy], namespaces: list[Namespace], pods: list[Pod], defaults: Defaults
 ) -> None:
-    """Of pods and of containers; and every pod and container has exactly one."""
+    """Every pod and every container has exactly one priority, and it is within the range."""
     assignments = resolve(policies, namespaces, pods, defaults)
 
     assert sorted(pod.uid for pod in pods) == sorted(each.pod_uid for each in assignments)
@@ -238,7 +238,7 @@ def test_the_winner_has_the_highest_precedence_and_the_first_name(
 def test_an_annotation_is_obeyed_within_the_override_or_refused(
     policies: list[OOMPolicy], namespaces: list[Namespace], pods: list[Pod]
 ) -> None:
-    """Never both, never neither, and never beyond what the winner allows."""
+    """An annotation is applied or refused, and never applied beyond the override of the winner."""
     by_name = {policy.name: policy for policy in policies}
     resolver = Resolver(policies, namespaces)
     for pod in pods:

@@ -52,12 +52,12 @@ def asking(name: str, mib: int, **rest: str) -> dict[str, Any]:
     ],
 )
 def test_the_qos_class_follows_from_requests_and_limits(expected: QOSClass, containers: list[dict[str, Any]]) -> None:
-    """A class all containers share is the pod's; any mixture is Burstable; a limit alone is a request too."""
+    """A class that all containers share is the pod's, and any mixture is Burstable. A limit alone is a request too."""
     assert expected is pod_of(containers=containers).qos_class
 
 
 def test_init_containers_count_for_the_qos_class_and_ephemeral_ones_do_not() -> None:
-    """The latter cannot have resources at all."""
+    """Ephemeral containers cannot have resources."""
     guaranteed = [raw_container("a", FULL, FULL)]
 
     assert QOSClass.BURSTABLE is pod_of(containers=guaranteed, initContainers=[{"name": "i"}]).qos_class
@@ -81,7 +81,7 @@ def test_resources_of_the_pod_decide_alone(expected: QOSClass, resources: dict[s
 
 
 def test_a_pod_level_limit_without_requests_anywhere_is_the_request() -> None:
-    """Then the pod is Guaranteed, and asks for its limit."""
+    """The pod is Guaranteed and requests its limit."""
     pod = pod_of(resources={"limits": FULL}, containers=[{"name": "a"}])
 
     assert (QOSClass.GUARANTEED, 1024 * MIB) == (pod.qos_class, pod.memory_request)
@@ -96,7 +96,7 @@ def test_limits_of_huge_pages_count_as_the_pods_where_only_containers_have_them(
 
 
 def test_the_status_has_the_last_word_on_the_qos_class() -> None:
-    """It does not change while a pod lives, whatever the spec says."""
+    """The class in the status does not change while a pod lives, even if the spec does."""
     assert QOSClass.GUARANTEED is parse_pod(raw_pod(status={"qosClass": "Guaranteed"})).qos_class
 
 
@@ -184,7 +184,7 @@ def test_part_of_a_byte_is_a_byte() -> None:
     ],
 )
 def test_quantities_are_read_exactly(text: str, expected: Fraction | int) -> None:
-    """Decimal and binary units, exponents and fractions, as upstream's ParseQuantity; at most 2^63-1."""
+    """Units, exponents and fractions are read as upstream's ParseQuantity reads them, up to 2^63-1."""
     assert expected == parse_quantity(text)
 
 
@@ -193,13 +193,13 @@ def test_quantities_are_read_exactly(text: str, expected: Fraction | int) -> Non
     ["", "1 Mi", " 1", "1mi", "1K", "1Kib", "0x10", "1e", "1e+", "1e1.5", f"1e{2**63}", "1Mi\n", "\u0661", "1_0"],
 )
 def test_what_is_no_quantity_is_refused(text: str) -> None:
-    """Nothing is read halfway."""
+    """No text is read partly."""
     with pytest.raises(ValueError, match="is no quantity"):
         parse_quantity(text)
 
 
 def test_a_quantity_as_large_as_an_object_can_be_is_no_trouble() -> None:
-    """The API server takes objects of 1.5 MB; a message has only the beginning of what is none."""
+    """The API server accepts objects of 1.5 MB. A message shows only the beginning of a long text."""
     assert 2**63 - 1 == parse_quantity("9" * 1_500_000)
     assert Fraction(1, 10**9) == parse_quantity(f".{'0' * 1_500_000}1")
     with pytest.raises(ValueError, match=r"^'9{40}\.\.\.' is no quantity$"):

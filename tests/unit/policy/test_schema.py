@@ -50,7 +50,7 @@ def field(schema: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema in a schema, with its path."""
+    """Yield every schema within a schema, with its path."""
     yield path, schema
     for name, child in schema.get("properties", {}).items():
         yield from walk(child, f"{path}.{name}")
@@ -73,21 +73,21 @@ def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str
     ],
 )
 def test_a_range_is_that_of_the_records(spec: dict[str, Any], path: str, low: int, high: int) -> None:
-    """Ends included, in both."""
+    """The schema and the parser have the same bounds, both included."""
     schema = field(spec, path)
 
     assert (low, high) == (schema["minimum"], schema["maximum"])
 
 
 def test_a_priority_class_has_the_range_of_the_records(spec: dict[str, Any]) -> None:
-    """Whatever its name."""
+    """The name of the container does not matter."""
     values = field(spec, "priority.byPriorityClass")["additionalProperties"]
 
     assert (MIN_PRIORITY, MAX_PRIORITY) == (values["minimum"], values["maximum"])
 
 
 def test_an_offset_is_checked_against_the_range_of_priorities(spec: dict[str, Any]) -> None:
-    """Each rule on offsets has its ends written into it, and says so."""
+    """Each rule on offsets contains its bounds and names them in its message."""
     rules = [rule for rule in spec["x-kubernetes-validations"] if rule["fieldPath"] == ".containers"]
 
     assert 5 == len(rules)
@@ -106,25 +106,25 @@ def test_an_offset_is_checked_against_the_range_of_priorities(spec: dict[str, An
     ],
 )
 def test_a_choice_has_the_words_of_the_records(spec: dict[str, Any], path: str, words: list[str]) -> None:
-    """Spelt the same."""
+    """The schema and the program spell each word in the same way."""
     assert words == field(spec, path)["enum"]
 
 
 def test_a_victim_may_have_any_scope_that_an_agent_reports() -> None:
-    """The API server would refuse the whole status of a node for one word that it does not know."""
+    """The API server would refuse the whole status of a node because of one unknown word."""
     status = schema_of(load(CRDS / "oompolicy.dev_oomnodes.yaml"))["properties"]["status"]
 
     assert sorted(get_args(Scope)) == sorted(field(status, "lastVictims.[].scope")["enum"])
 
 
 def test_a_missing_precedence_means_the_same_to_both(spec: dict[str, Any]) -> None:
-    """The API server writes into the object what the parser takes for granted."""
+    """The API server fills in the same defaults that the parser uses."""
     assert DEFAULT_PRECEDENCE == field(spec, "precedence")["default"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_a_definition_stands_under_its_own_name(file: Path) -> None:
-    """Group and version are those that operator and agent ask for."""
+    """Operator and agent use the same group and version."""
     crd = load(file)["spec"]
 
     assert API_VERSION == f"{crd['group']}/{crd['versions'][0]['name']}"
@@ -133,7 +133,7 @@ def test_a_definition_stands_under_its_own_name(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_everything_is_bounded(file: Path) -> None:
-    """The API server refuses rules over what could be of any size, and etcd has to hold what is not."""
+    """The API server refuses rules over unbounded lists, and etcd has to hold bounded ones."""
     unbounded = [
         path
         for path, schema in walk({"properties": schema_of(load(file))["properties"]})
