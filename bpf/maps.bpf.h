@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The maps that the loader pins, and the counters in one of them. oompolicy.h describes what the maps hold. */
+/* The maps that the loader pins, and the counters in one of them. oompolicy.h describes their contents. */
 #ifndef OOMPOLICY_MAPS_BPF_H
 #define OOMPOLICY_MAPS_BPF_H
 

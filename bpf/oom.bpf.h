@@ -21,12 +21,12 @@ enum bpf_oom_verdict___local {
 	BPF_EVAL_SELECT = 3,
 };
 
-/* The priority of a cgroup's tasks, and the level of the cgroup whose entry gives it. */
+/* The priority of a cgroup's tasks, and the level of the cgroup with the entry. */
 struct standing {
 	u64 oom;		/* number of the OOM of the lookup: entries may change between two OOMs */
 	u64 cgroup_id;
 	s32 priority;
-	u32 level;		/* of the cgroup with the entry, or OOMPOLICY_NO_LEVEL */
+	u32 level;		/* or OOMPOLICY_NO_LEVEL, if there is no entry */
 };
 
 /* A task that the OOM killer may choose, with its place in the order in which tasks die. */

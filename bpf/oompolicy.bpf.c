@@ -25,8 +25,8 @@
  * The programs of the policy come before oom_begins, because bpftool attaches
  * programs in the order of this file. If oom_begins sees an OOM begin,
  * evaluate_task is attached already and sees every task of that OOM. In the
- * opposite order it might see only some of them, and a record might name the
- * wrong task as spared.
+ * opposite order evaluate_task might see only some of the tasks, and a record
+ * might name the wrong task as spared.
  */
 #include "policy.bpf.h"
 #endif

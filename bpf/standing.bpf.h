@@ -10,11 +10,11 @@
 #include "oom.bpf.h"
 
 /*
- * The deepest level whose entries descendants inherit. On every node the
- * cgroups of pods and containers are above this level, even if the node is
- * itself a container. A cgroup below this level has its own entry, or else
- * the entry of its nearest ancestor from this level upwards. A container that
- * nests more cgroups therefore gains nothing, and a lookup stays short.
+ * Descendants inherit entries down to this level. On every node the cgroups of
+ * pods and containers are above it, even if the node is itself a container. A
+ * cgroup below this level has its own entry, or else the entry of its nearest
+ * ancestor from this level upwards. A container that nests more cgroups
+ * therefore gains nothing, and a lookup stays short.
  */
 #define DEEPEST_INHERITED	31
 
