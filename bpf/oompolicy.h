@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Map values and ring-buffer records: the contract between the BPF program
- * and user space. The only copy: agent/oompolicy_agent/kernel/layout.py states the
- * same in ctypes and is compared with this file's BTF by a unit test and at
- * the start of loader and agent.
+ * and user space.
  *
- * Widest field first, fixed-width types only, no implicit padding.
+ * agent/oompolicy_agent/kernel/layout.py states the same layouts in ctypes. A
+ * unit test compares it with this file. Loader and agent compare it with the
+ * BTF of the object when they start.
+ *
+ * The widest fields come first, all types have a fixed width, and no struct
+ * has implicit padding.
  */
 #ifndef OOMPOLICY_H
 #define OOMPOLICY_H
@@ -19,11 +22,11 @@
 #define OOMPOLICY_HOST_PRIORITY	1000
 
 /*
- * A container sits at level 4 on most nodes and at level 8 where a node is
- * itself a container with a cgroup root of its own.
+ * A container's cgroup is at level 4 on most nodes. It is at level 8 if the
+ * node is itself a container with its own cgroup root.
  */
 #define OOMPOLICY_LEVELS	12
-/* "cri-containerd-" + 64 hex digits + ".scope" is 85. */
+/* "cri-containerd-", 64 hex digits and ".scope" are 85 characters. */
 #define OOMPOLICY_NAME		96
 #define OOMPOLICY_COMM		16
 
@@ -31,64 +34,65 @@
 struct oompolicy_entry {
 	__u64 memory_request;	/* bytes */
 	__s32 priority;
-	__u32 flags;		/* none defined: 0 */
+	__u32 flags;		/* no flag is defined: 0 */
 };
 
 /* settings: array of one */
 struct oompolicy_settings {
 	__s32 host_priority;
-	__u32 page_shift;	/* 0 until the loader wrote the settings: the defaults hold */
+	__u32 page_shift;	/* 0 until the loader has written the settings. The defaults apply until then */
 };
 
 /* stats: per-CPU array, one u64 per index */
 enum oompolicy_stat {
-	OOMPOLICY_STAT_SELECTIONS,	/* OOMs in which the hook was asked */
-	OOMPOLICY_STAT_EVALUATIONS,	/* tasks the hook was asked about */
+	OOMPOLICY_STAT_SELECTIONS,	/* OOMs in which the kernel called the hook */
+	OOMPOLICY_STAT_EVALUATIONS,	/* tasks for which the kernel called the hook */
 	OOMPOLICY_STAT_SELECT,		/* answers BPF_EVAL_SELECT */
 	OOMPOLICY_STAT_NEXT,		/* answers BPF_EVAL_NEXT */
 	OOMPOLICY_STAT_NO_POLICY,	/* answers NO_BPF_POLICY */
-	OOMPOLICY_STAT_VICTIMS,		/* processes that the OOM killer killed, each counted once */
-	OOMPOLICY_STAT_VICTIMS_DROPPED,	/* of these: no room in events */
-	OOMPOLICY_STAT_CGROUPS_DROPPED,	/* announcements: no room in cgroups */
-	OOMPOLICY_STAT_ENTRIES_DELETED,	/* entries gone with their cgroup */
-	OOMPOLICY_STAT_BYPASSED,	/* victims of an OOM that never asked the hook */
-	OOMPOLICY_STAT_NOBODY,		/* scans that chose nobody */
-	OOMPOLICY_STAT_DYING,		/* marked as victims while they were dying already: nobody killed them for it */
+	OOMPOLICY_STAT_VICTIMS,		/* processes that the OOM killer killed. Each process counts once */
+	OOMPOLICY_STAT_VICTIMS_DROPPED,	/* victims without a record, because events was full */
+	OOMPOLICY_STAT_CGROUPS_DROPPED,	/* changes without a record, because cgroups was full */
+	OOMPOLICY_STAT_ENTRIES_DELETED,	/* entries deleted with their cgroup */
+	OOMPOLICY_STAT_BYPASSED,	/* victims of an OOM in which the kernel did not call the hook */
+	OOMPOLICY_STAT_NOBODY,		/* scans that chose no task */
+	OOMPOLICY_STAT_DYING,		/* marks of processes that were dying already, and that the kernel did not kill */
 	OOMPOLICY_STAT_COUNT,
 };
 
 enum oompolicy_victim_flag {
-	/* The hook was asked in this OOM: spared_*, priority_* are of its scan. */
+	/* The kernel called the hook in this OOM, and spared_* and priority_* are those of its scan. */
 	OOMPOLICY_VICTIM_SELECTED = 1 << 0,
 	/* The kernel alone would have chosen the task in spared_*. */
 	OOMPOLICY_VICTIM_CHANGED = 1 << 1,
-	/* Killed with the chosen task by memory.oom.group. */
+	/* The victim was killed with the chosen task, by memory.oom.group. */
 	OOMPOLICY_VICTIM_GROUP = 1 << 2,
-	/* The spared task has an entry, or an ancestor that has one. */
+	/* The spared task's cgroup has an entry, or one of its ancestors has one. */
 	OOMPOLICY_VICTIM_SPARED_ENTRY = 1 << 3,
 	/* The OOM came from a cpuset or memory policy, not from the whole node. */
 	OOMPOLICY_VICTIM_CONSTRAINED = 1 << 4,
-	/* The program did not see this OOM begin: scope, total_pages and the other flags are unknown. */
+	/* The program did not see this OOM begin, so scope, total_pages and the other flags are unknown. */
 	OOMPOLICY_VICTIM_NO_SCOPE = 1 << 5,
 };
 
 /*
- * As priority_level: no ancestor of the victim has an entry, so it has the
- * host's priority. As trigger_level and spared_level: the cgroups are unknown.
+ * In priority_level: neither the victim's cgroup nor any of its ancestors has
+ * an entry, so the victim has the host's priority. In trigger_level and
+ * spared_level: the cgroups are unknown.
  */
 #define OOMPOLICY_NO_LEVEL	0xffffffffu
 
 /*
- * events: ring buffer of struct oompolicy_victim, one per process that the OOM
- * killer counts in /proc/vmstat's oom_kill. A process that is killed only
- * because it shares the memory of a victim has none: the kernel marks and
- * counts the victim alone.
+ * events: ring buffer of struct oompolicy_victim. There is one record for each
+ * process that the OOM killer counts as oom_kill in /proc/vmstat. A process
+ * that is killed only because it shares a victim's memory has no record: the
+ * kernel marks and counts the victim alone.
  */
 struct oompolicy_victim {
 	__u64 boottime_ns;		/* CLOCK_BOOTTIME of the kill */
-	__u64 start_boottime_ns;	/* of the victim: with its tgid its identity */
+	__u64 start_boottime_ns;	/* of the victim. Together with victim_tgid it identifies the process */
 	__u64 victim_cgroup_id;
-	__u64 scope_cgroup_id;		/* whose limit; 0: the node */
+	__u64 scope_cgroup_id;		/* the cgroup that reached its limit, or 0 for the node */
 	__u64 trigger_cgroup_id;
 	__u64 spared_cgroup_id;
 	__u64 anon_pages;
@@ -96,7 +100,7 @@ struct oompolicy_victim {
 	__u64 shmem_pages;
 	__u64 swap_pages;
 	__u64 pgtables_bytes;
-	__u64 total_pages;		/* what the scope may hold, as badness sees it */
+	__u64 total_pages;		/* the most that the scope can hold, as badness counts it */
 	__u64 cgroup_ids[OOMPOLICY_LEVELS];	/* [0] is the root */
 	__u64 trigger_cgroup_ids[OOMPOLICY_LEVELS];
 	__u64 spared_cgroup_ids[OOMPOLICY_LEVELS];
@@ -111,15 +115,15 @@ struct oompolicy_victim {
 	__s32 spared_priority;
 	__s32 oom_score_adj;
 	__u32 flags;			/* enum oompolicy_victim_flag */
-	__u32 level;			/* of the victim's cgroup; the root is 0 */
-	__u32 priority_level;		/* where its entry stands, or OOMPOLICY_NO_LEVEL */
-	__u32 candidates;		/* tasks the hook was asked about */
+	__u32 level;			/* of the victim's cgroup. The root has level 0 */
+	__u32 priority_level;		/* level of the cgroup with the entry, or OOMPOLICY_NO_LEVEL */
+	__u32 candidates;		/* tasks for which the kernel called the hook */
 	__u32 trigger_level;
 	__u32 spared_level;
 	char victim_comm[OOMPOLICY_COMM];
 	char trigger_comm[OOMPOLICY_COMM];
 	char spared_comm[OOMPOLICY_COMM];
-	/* kernfs names from the root down; cgroup_names[0] is empty */
+	/* kernfs names, from the root downwards. cgroup_names[0] is empty */
 	char cgroup_names[OOMPOLICY_LEVELS][OOMPOLICY_NAME];
 };
 _Static_assert(sizeof(struct oompolicy_victim) == 1656, "oompolicy_victim");
@@ -131,7 +135,7 @@ enum oompolicy_cgroup_change {
 	OOMPOLICY_CGROUP_RMDIR = 2,
 };
 
-/* cgroups: ring buffer of struct oompolicy_cgroup, cgroup v2 only */
+/* cgroups: ring buffer of struct oompolicy_cgroup, for cgroup v2 only */
 struct oompolicy_cgroup {
 	__u64 cgroup_id;
 	__u64 parent_id;

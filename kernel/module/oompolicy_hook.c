@@ -2,12 +2,14 @@
 /*
  * bpf_oom_evaluate_task() for stock kernels.
  *
- * At the entry of oom_evaluate_task() this module asks the hook. Only a task
- * that is not to be taken is kept from it; any other goes on into it, so
- * every check of the kernel (unkillable, cpuset, OOM_SCORE_ADJ_MIN,
- * MMF_OOM_SKIP, vfork, references) stays the kernel's own. Without an
- * attached program the hook answers NO_BPF_POLICY and the kernel behaves as
- * if the module were not there.
+ * This module calls the hook at the entry of oom_evaluate_task(). If the hook
+ * answers BPF_EVAL_NEXT, the kernel's function does not run for this task. If
+ * the hook answers BPF_EVAL_ABORT, the scan ends. After any other answer the
+ * kernel's function runs unchanged, with all of its checks: unkillable tasks,
+ * cpuset, OOM_SCORE_ADJ_MIN, MMF_OOM_SKIP, vfork, references.
+ *
+ * Without an attached program the hook answers NO_BPF_POLICY, and the kernel
+ * behaves as it does without this module.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -40,7 +42,7 @@
 #error "CONFIG_KPROBES and CONFIG_MEMCG are needed"
 #endif
 
-/* Before 6.9 and 6.7 these had other names. */
+/* BTF_KFUNCS_* have these names since 6.9, the other macros since 6.7. */
 #ifndef BTF_KFUNCS_START
 #define BTF_KFUNCS_START BTF_SET8_START
 #define BTF_KFUNCS_END BTF_SET8_END
@@ -58,7 +60,10 @@
 
 #define POLICY_NAME_LEN 16
 
-/* A named type: its presence in BTF tells a program that the kernel's checks hold for its answers. */
+/*
+ * The type has a name so that a program can find it in BTF. It means that the
+ * kernel's checks apply to the program's answers.
+ */
 enum bpf_oom_verdict {
 	NO_BPF_POLICY,
 	BPF_EVAL_ABORT,
@@ -67,20 +72,21 @@ enum bpf_oom_verdict {
 };
 
 /*
- * The scan under way. out_of_memory() runs under oom_lock from its entry to
- * its end, so there is one at a time and plain variables do.
+ * The scan under way. The kernel holds oom_lock during the whole of
+ * out_of_memory(). There is therefore one scan at a time, and its state can be
+ * plain variables.
  */
 static struct oom_control *scan_oc;
 static char policy_name[POLICY_NAME_LEN];
-/* The task selected last, compared and never followed, and what it took the place of. */
+/* The task of the last BPF_EVAL_SELECT, compared and never dereferenced, and the points before that answer. */
 static struct task_struct *selected;
 static long points_before;
 
 __bpf_hook_start();
 
 /*
- * __weak is not decoration: a plain noinline function is still looked into,
- * and gcc then removes the switch on an answer that it knows to be 0.
+ * __weak is necessary: gcc still analyses a noinline function. It would see
+ * that the answer is 0 and remove the switch on it.
  */
 __weak noinline int bpf_oom_evaluate_task(struct task_struct *task, struct oom_control *oc)
 {
@@ -96,8 +102,9 @@ __bpf_hook_end();
 __bpf_kfunc_start_defs();
 
 /*
- * oc is only compared: a tracing program's argument is not a trusted pointer,
- * and __ign lets it pass on kernels where kfuncs demand one (since 7.0).
+ * The argument of a tracing program is not a trusted pointer, and kfuncs demand
+ * trusted pointers since 7.0. __ign exempts oc. That is safe because oc is
+ * compared and never dereferenced.
  */
 __bpf_kfunc void set_oom_policy_name(struct oom_control *oc__ign, const char *src, size_t src__sz)
 {
@@ -136,7 +143,10 @@ static void scan_begins(struct oom_control *oc)
 	bpf_set_policy_name(oc);
 }
 
-/* The lowest bar: the kernel then refuses for its own reasons only, and the points it keeps are the task's. */
+/*
+ * With the lowest bar, the kernel refuses the task only if one of its own checks
+ * fails. If it takes the task, chosen_points becomes the task's own points.
+ */
 static void lower_bar(struct task_struct *task, struct oom_control *oc)
 {
 	selected = task;
@@ -144,7 +154,7 @@ static void lower_bar(struct task_struct *task, struct oom_control *oc)
 	oc->chosen_points = LONG_MIN;
 }
 
-/* Refused all the same: the next task is measured against the one still chosen. */
+/* If the kernel refused the task, the next task has to compete with the task that is still chosen. */
 static void raise_bar(struct oom_control *oc)
 {
 	if (selected && oc->chosen != selected)
@@ -152,7 +162,7 @@ static void raise_bar(struct oom_control *oc)
 	selected = NULL;
 }
 
-/* Tasks about which nobody is asked: the kernel waits for them, takes them first, or never takes them. */
+/* Return true for tasks that the kernel waits for, takes first, or never takes. The hook is not called for them. */
 static bool kernel_decides(struct task_struct *task)
 {
 	return is_global_init(task) || (task->flags & PF_KTHREAD) ||
@@ -203,8 +213,9 @@ static void notrace oom_evaluate_task_entered(unsigned long ip, unsigned long pa
 }
 
 /*
- * Each OOM starts with no scan: one that ends before its scan (the current
- * task is dying, vm.oom_kill_allocating_task) has no policy.
+ * Each OOM starts without a scan. An OOM may end before its scan, because the
+ * current task is dying or vm.oom_kill_allocating_task is set. Such an OOM has
+ * no policy.
  */
 static void notrace out_of_memory_entered(unsigned long ip, unsigned long parent_ip,
 					  struct ftrace_ops *ops, struct ftrace_regs *fregs)
@@ -212,7 +223,7 @@ static void notrace out_of_memory_entered(unsigned long ip, unsigned long parent
 	scan_oc = NULL;
 }
 
-/* The scan itself is inlined; what follows when it chose nobody is dump_header(). */
+/* The function of the scan is inlined. If the scan chose no task, the kernel calls dump_header() next. */
 static void notrace dump_header_entered(unsigned long ip, unsigned long parent_ip,
 					struct ftrace_ops *ops, struct ftrace_regs *fregs)
 {
@@ -222,7 +233,7 @@ static void notrace dump_header_entered(unsigned long ip, unsigned long parent_i
 		trace_select_bad_process_end(oc);
 }
 
-/* The line before the kernel's "Killed process". */
+/* Print the line before the kernel's "Killed process". */
 static void victim_marked(void *data)
 {
 	if (scan_oc)
@@ -230,8 +241,9 @@ static void victim_marked(void *data)
 }
 
 /*
- * Permanent: kernel.ftrace_enabled=0 would turn the policy off without a word.
- * With a permanent user the sysctl is refused, and where it is 0 already so is
+ * The flag PERMANENT protects the policy from kernel.ftrace_enabled=0, which
+ * would turn the policy off silently. The kernel refuses that value while a
+ * permanent user is registered. If the value is 0 already, the kernel refuses
  * the registration.
  */
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_ARGS
@@ -241,11 +253,11 @@ static void victim_marked(void *data)
 #endif
 #define REDIRECT_FLAGS (ENTRY_FLAGS | FTRACE_OPS_FL_IPMODIFY)
 
-/* In this order: the scan is noticed before it is redirected. */
+/* In the order of registration: the module notices scans before it redirects them. */
 static struct entry {
 	const char *symbol;
 	struct ftrace_ops ops;
-	bool optional;		/* it reports only */
+	bool optional;		/* needed for reports only */
 	bool registered;
 } entries[] = {
 	{ "out_of_memory", { .func = out_of_memory_entered, .flags = ENTRY_FLAGS } },
@@ -254,14 +266,15 @@ static struct entry {
 };
 
 /*
- * The kernel's own function of that name, which comes before those of modules.
- * An error where it is missing: inlined, or under another name.
+ * Find the kernel's own function of that name. A probe prefers it to functions
+ * of the same name in modules. Return an error if the kernel inlined or renamed
+ * the function.
  */
 static int find_function(const char *symbol, unsigned long *address)
 {
 	/*
-	 * Never armed: where ftrace has broken down, an armed probe cannot be
-	 * taken back, and this one is on the stack.
+	 * The probe is never armed, because it is on the stack. If ftrace has
+	 * broken down, an armed probe cannot be unregistered.
 	 */
 	struct kprobe probe = { .symbol_name = symbol, .flags = KPROBE_FLAG_DISABLED };
 	int err = register_kprobe(&probe);
@@ -283,7 +296,7 @@ static int hook_entry(struct entry *entry)
 		       entry->symbol, err);
 		return entry->optional ? 0 : err;
 	}
-	/* By address: a filter by name takes the functions of that name in other modules too. */
+	/* The filter is an address, because a name would match functions of other modules, too. */
 	err = ftrace_set_filter_ip(&entry->ops, address, 0, 0);
 	if (!err)
 		err = register_ftrace_function(&entry->ops);
@@ -327,7 +340,7 @@ static void unregister_all(void)
 	}
 	tracepoint_probe_unregister(mark_victim, victim_marked, NULL);
 	tracepoint_synchronize_unregister();
-	/* A task preempted inside the replaced function still returns through it. */
+	/* A task that was preempted in one of this module's functions still has to return from it. */
 	synchronize_rcu_tasks();
 }
 
@@ -335,7 +348,7 @@ static int register_btf(void)
 {
 	int err;
 
-	/* For a module without BTF the kernel's two functions do nothing and return 0. */
+	/* If the module has no BTF, the kernel's two functions do nothing and return 0. */
 	if (!THIS_MODULE->btf_data_size) {
 		pr_err("cannot offer the hook to BPF: this module was built without BTF, its kernel's headers have no vmlinux\n");
 		return -EINVAL;

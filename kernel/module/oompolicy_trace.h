@@ -8,7 +8,7 @@
 #include <linux/oom.h>
 #include <linux/tracepoint.h>
 
-/* The scan is over and chose nobody. */
+/* The scan has ended and chose no task. */
 TRACE_EVENT(select_bad_process_end,
 	TP_PROTO(struct oom_control *oc),
 	TP_ARGS(oc),

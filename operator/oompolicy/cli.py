@@ -13,6 +13,7 @@ from typing import Final
 from oompolicy.gaps import gaps_of
 from oompolicy.manifests import Manifests, load_manifests
 from oompolicy.manifests.lint import problems_of
+from oompolicy.manifests.warnings import warnings_of
 from oompolicy.output import formatted
 from oompolicy.parse.problems import Problem
 from oompolicy.resolve import resolve
@@ -42,8 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--node", metavar="NAME", help="only the pods of this node (spec.nodeName)")
     command.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table")
 
-    command = commands.add_parser("lint", help="print each mistake with its file, object and field", epilog=_EPILOG)
+    command = commands.add_parser(
+        "lint", help="print each mistake and each warning with its file, object and field", epilog=_EPILOG
+    )
     command.add_argument("filename", nargs="+", type=Path, metavar="FILE", help=_FILES)
+    command.add_argument("--strict", action="store_true", help="exit with status 1 for warnings too")
     return parser
 
 
@@ -67,9 +71,10 @@ def _resolve(arguments: argparse.Namespace) -> int:
 
 
 def _lint(arguments: argparse.Namespace) -> int:
-    problems = problems_of(_load(arguments.filename))
-    _print("".join(f"{problem}\n" for problem in problems))
-    return 1 if problems else 0
+    manifests = _load(arguments.filename)
+    problems, warnings = problems_of(manifests), warnings_of(manifests)
+    _print("".join([*(f"{problem}\n" for problem in problems), *(f"warning: {each}\n" for each in warnings)]))
+    return 1 if problems or (warnings and arguments.strict) else 0
 
 
 def _print(text: str) -> None:

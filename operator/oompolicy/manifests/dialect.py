@@ -16,6 +16,7 @@ import yaml
 from yaml.constructor import ConstructorError
 from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
 
+from oompolicy.manifests.plain import UNREAD, read_plain
 from oompolicy.manifests.scalars import Scalar, go_value, json_value, key_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _TAG: Final = "tag:yaml.org,2002:"
 _PLAIN: Final = f"{_TAG}plain"  # of our own: a scalar without quotes and without a tag
 _MERGE: Final = f"{_TAG}merge"
 _SEPARATOR: Final = "---"
+_SEPARATOR_LINE: Final = re.compile(rf"^{_SEPARATOR}(.*)(?:\n|\Z)", re.MULTILINE)
 # libyaml builds the document by recursion in C: some 10,000 levels end the process. Objects have about 20.
 _MAX_DEPTH: Final = 200
 # Ten lines of aliases to aliases are a billion values.
@@ -112,20 +114,22 @@ def _without_surrogates(value: Any) -> Any:  # noqa: ANN401 - JSON
 
 def _chunks(text: str, first_line: int) -> Iterator[tuple[int, str]]:
     """Yield the text of each document and the number of lines above it. Only a comment may follow a separator."""
-    begin, lines = first_line, list[str]()
-    for line, content in enumerate(text.removesuffix("\n").split("\n"), first_line):
-        if not content.startswith(_SEPARATOR):
-            lines.append(f"{content}\n")
-            continue
-        beside = content.removeprefix(_SEPARATOR).strip()
+    begin, line = 0, first_line
+    for separator in _SEPARATOR_LINE.finditer(text):
+        above = line + text.count("\n", begin, separator.start())
+        beside = separator[1].strip()
         if beside and not beside.startswith("#"):
-            raise yaml.YAMLError(f"line {line + 1}: only a comment may follow {_SEPARATOR!r}, not {beside[:20]!r}")
-        yield begin, "".join(lines)
-        begin, lines = line + 1, []
-    yield begin, "".join(lines)
+            raise yaml.YAMLError(f"line {above + 1}: only a comment may follow {_SEPARATOR!r}, not {beside[:20]!r}")
+        yield line, text[begin : separator.start()]
+        begin, line = separator.end(), above + 1
+    rest = text[begin:]
+    yield line, rest if rest.endswith("\n") else f"{rest}\n"
 
 
 def _yaml_documents(text: str) -> list[object]:
+    document = read_plain(text, _Base, _MAX_DEPTH)
+    if document is not UNREAD:
+        return [document]
     _check_size(text)
     documents = list(yaml.load_all(text, _Loader))
     if len(documents) > 1:

@@ -79,11 +79,14 @@ def test_the_demo_pods_look_like_real_ones(demo: Manifests) -> None:
         assert ("demo-node", "Running") == (each.node_name, each.phase)
 
 
+ISTIO = {"istio-injection": "enabled"}
+
+
 def test_sidecars_are_ranked_within_their_pod() -> None:
     """The proxy outlives the application, the log shipper goes first."""
     subject = pod(labels={"app": "web"}, containers=("migrate-schema", "web", "istio-proxy", "fluent-bit"))
 
-    priorities = {each.name: each.priority for each in assign("sidecars.yaml", subject).containers}
+    priorities = {each.name: each.priority for each in assign("sidecars.yaml", subject, **ISTIO).containers}
     assert {"migrate-schema": 700, "web": 600, "istio-proxy": 650, "fluent-bit": 400} == priorities
 
 

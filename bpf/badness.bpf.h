@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Rules of the kernel that the program repeats: how the OOM killer measures a
+ * task, and which tasks it passes over or kills together. The comments name
+ * the kernel's functions.
+ */
+#ifndef OOMPOLICY_BADNESS_BPF_H
+#define OOMPOLICY_BADNESS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "oom.bpf.h"
+#include "standing.bpf.h"
+
+/* From include/linux/sched.h, sched/signal.h and mm_types.h. BTF has no macros. */
+#define MMF_OOM_SKIP		21
+#define PF_EXITING		0x00000004
+#define SIGNAL_GROUP_EXIT	0x00000004
+
+#define MAX_THREADS		64
+#define MAX_CPUS		8192
+#define MAX_NODEMASK_WORDS	16
+
+/*
+ * mm_struct.flags became a bitmap of its own type in v6.18. The first word is
+ * the same in both.
+ */
+struct mm_struct___word {
+	unsigned long flags;
+} __attribute__((preserve_access_index));
+
+struct mm_struct___bitmap {
+	struct {
+		unsigned long __mm_flags[1];
+	} flags;
+} __attribute__((preserve_access_index));
+
+/* As find_lock_task_mm(): a process lives on after its first thread has exited. */
+static __noinline struct mm_struct *mm_of_another_thread(struct task_struct *task)
+{
+	struct list_head *head = &task->signal->thread_head;
+	struct list_head *node = head->next;
+
+	for (int i = 0; i < MAX_THREADS && node && node != head; i++) {
+		struct task_struct *thread;
+
+		thread = bpf_core_cast((void *)node - bpf_core_field_offset(task->thread_node), struct task_struct);
+		if (thread->mm)
+			return thread->mm;
+		node = thread->thread_node.next;
+	}
+	return NULL;
+}
+
+static __always_inline struct mm_struct *mm_of(struct task_struct *task)
+{
+	return task->mm ?: mm_of_another_thread(task);
+}
+
+/* As get_mm_counter(). Kernels of the 7 series sum the counters of all CPUs instead, see uncertainty(). */
+static __always_inline s64 counter(struct mm_struct *mm, int member)
+{
+	s64 pages = mm->rss_stat[member].count;
+
+	return pages > 0 ? pages : 0;
+}
+
+/* As oom_badness(). */
+static __always_inline s64 badness_of(struct mm_struct *mm, s32 adj, s64 points_per_adj)
+{
+	s64 pages = counter(mm, MM_FILEPAGES) + counter(mm, MM_ANONPAGES) +
+		    counter(mm, MM_SHMEMPAGES) + counter(mm, MM_SWAPENTS) +
+		    (mm->pgtables_bytes.counter >> (oom.page_shift & 31));
+
+	return pages + adj * points_per_adj;
+}
+
+/* As oom_badness() tests MMF_OOM_SKIP. */
+static __always_inline bool oom_skip(struct mm_struct *mm)
+{
+	struct mm_struct___word *word = (void *)mm;
+	struct mm_struct___bitmap *bitmap = (void *)mm;
+	u64 flags;
+
+	if (bpf_core_field_exists(word->flags))
+		flags = word->flags;
+	else
+		flags = bitmap->flags.__mm_flags[0];
+	return flags & (1UL << MMF_OOM_SKIP);
+}
+
+/* As in_vfork(): the task still runs in its parent's memory. */
+static __always_inline bool in_vfork(struct task_struct *task)
+{
+	return task->vfork_done && task->real_parent->mm == task->mm;
+}
+
+/* Return true if the task passes the checks that oom_badness() makes of its memory. */
+static __always_inline bool can_die(struct task_struct *task)
+{
+	struct mm_struct *mm = mm_of(task);
+
+	return mm && !oom_skip(mm) && !in_vfork(task);
+}
+
+/* As __task_will_free_mem(). */
+static __always_inline bool is_ending(struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+
+	if (signal->core_state)
+		return false;
+	return (signal->flags & SIGNAL_GROUP_EXIT) || (signal->nr_threads == 1 && (task->flags & PF_EXITING));
+}
+
+/*
+ * As task_will_free_mem(). The answer is false if another process may share
+ * the memory: if that process lives on, the kernel kills it with this one.
+ */
+static __always_inline bool will_free(struct task_struct *task, struct mm_struct *mm)
+{
+	return is_ending(task) && mm->mm_users.counter <= task->signal->nr_threads;
+}
+
+/*
+ * As oom_cpuset_eligible(): if the node is out of memory, the kernel passes
+ * over a task that has no memory node in common with the current task. Each
+ * thread may have its own memory nodes. This function reads the first thread's.
+ */
+static __always_inline bool shares_a_node(struct task_struct *task)
+{
+	u32 offset = bpf_core_field_offset(task->mems_allowed);
+	void *theirs = (void *)task + offset;
+	void *ours = (void *)bpf_get_current_task_btf() + offset;
+
+	for (u32 i = 0; i < MAX_NODEMASK_WORDS; i++) {
+		u64 a = 0, b = 0;
+
+		if (i * sizeof(a) >= bpf_core_field_size(task->mems_allowed))
+			break;
+		bpf_probe_read_kernel(&a, sizeof(a), theirs + i * sizeof(a));
+		bpf_probe_read_kernel(&b, sizeof(b), ours + i * sizeof(b));
+		if (a & b)
+			return true;
+	}
+	return false;
+}
+
+/* Return true if memory.oom.group is set on the cgroup. */
+static __always_inline bool kills_groups(struct cgroup *cgrp)
+{
+	u32 memory = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
+	void *subsys = (void *)cgrp + bpf_core_field_offset(cgrp->subsys);
+	struct mem_cgroup *memcg;
+	void *css = NULL;
+
+	bpf_probe_read_kernel(&css, sizeof(css), subsys + memory * sizeof(css));
+	if (!css)
+		return false;
+	memcg = bpf_core_cast(css - bpf_core_field_offset(struct mem_cgroup, css), struct mem_cgroup);
+	return memcg->oom_group;
+}
+
+/*
+ * As mem_cgroup_get_oom_group(): the kernel may kill one of the victim's
+ * cgroups, from the scope downwards, as a group. The task that the kernel
+ * alone would have chosen may be in that group.
+ */
+static __always_inline bool dies_with_the_victim(struct cgroup *spared, struct cgroup *victim)
+{
+	bool in_scope = !oom.scope_cgroup_id;
+
+	for (u32 i = 1; i < OOMPOLICY_LEVELS && i <= (u32)victim->level && i <= (u32)spared->level; i++) {
+		struct cgroup *shared = ancestor_at(victim, i);
+		u64 id = cgroup_id(shared);
+
+		if (cgroup_id(ancestor_at(spared, i)) != id)
+			return false;
+		in_scope = in_scope || id == oom.scope_cgroup_id;
+		if (in_scope && kills_groups(shared))
+			return true;
+	}
+	return false;
+}
+
+static long is_no_cpu(u32 cpu, void *unused)
+{
+	u32 any = 0;
+
+	return !bpf_map_lookup_percpu_elem(&stats, &any, cpu);
+}
+
+/*
+ * Return the largest difference in badness, in pages, at which the order of
+ * two tasks may be the opposite for a kernel that sums the counters of all
+ * CPUs. Each CPU holds back up to percpu_counter_batch pages of a counter. The
+ * batch is that of compute_batch_value().
+ */
+static __always_inline s64 uncertainty(void)
+{
+	/* The loop ends at the first number that is no CPU, and counts that number too. */
+	s64 cpus = bpf_loop(MAX_CPUS, is_no_cpu, NULL, 0) - 1;
+	s64 batch = cpus > 16 ? cpus * 2 : 32;
+
+	return 2 * cpus * batch;
+}
+
+#endif /* OOMPOLICY_BADNESS_BPF_H */

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The OOM under way.
+ *
+ * The kernel holds oom_lock during the whole of out_of_memory(). The machine
+ * therefore has one OOM at a time, and the state of that OOM is a global.
+ */
+#ifndef OOMPOLICY_OOM_BPF_H
+#define OOMPOLICY_OOM_BPF_H
+
+#include "maps.bpf.h"
+
+#define DEFAULT_PAGE_SHIFT	12
+/* Half of the lowest s64, so that the difference of two values does not overflow. */
+#define LOWEST_BADNESS		(-(1LL << 62))
+
+/* The answers of the hook. The name also finds the type in the kernel's BTF, see kernel_checks(). */
+enum bpf_oom_verdict___local {
+	NO_BPF_POLICY = 0,
+	BPF_EVAL_NEXT = 2,
+	BPF_EVAL_SELECT = 3,
+};
+
+/* The priority of a cgroup's tasks, and the level of the cgroup with the entry. */
+struct standing {
+	u64 oom;		/* number of the OOM of the lookup: entries may change between two OOMs */
+	u64 cgroup_id;
+	s32 priority;
+	u32 level;		/* or OOMPOLICY_NO_LEVEL, if there is no entry */
+};
+
+/* A task that the OOM killer may choose, with its place in the order in which tasks die. */
+struct candidate {
+	u64 task;		/* its address. The task may have exited since, see fill_spared() */
+	s64 rank;		/* the lower dies first: dying, protected or not, then priority */
+	s64 badness;
+	u32 tgid;
+	bool ending;		/* it has received SIGKILL, or is exiting */
+	bool unkilled;		/* if it is chosen, the kernel marks it and does not kill it */
+};
+
+static struct {
+	u64 oc;				/* address of the kernel's oom_control, 0 between two OOMs */
+	u64 number;
+	u64 scope_cgroup_id;		/* 0: the node */
+	s64 points_per_adj;		/* 0 until the first candidate */
+	struct candidate chosen;	/* describes oc->chosen if its task is oc->chosen */
+	struct candidate last;		/* let through last. The kernel chose it if its task is oc->chosen */
+	struct candidate kernel_choice;
+	struct standing kernel_choice_standing;
+	s64 runner_up;			/* badness of the next task after kernel_choice */
+	s32 host_priority;
+	u32 page_shift;
+	u32 answers[4];			/* by verdict. They go to stats at the end of the OOM, not at each task */
+	u32 chosen_tgid;		/* set at the first victim, 0 if no task was chosen */
+	bool marked;			/* a task was marked as victim */
+	bool killing;			/* set at the first victim: the kernel kills, and does not only mark */
+	bool changed;			/* set at the first victim: kernel_choice is spared */
+	bool unsure;			/* a task's cpuset may have kept the kernel from choosing it */
+} oom;
+
+static __always_inline u32 candidates(void)
+{
+	return oom.answers[NO_BPF_POLICY] + oom.answers[BPF_EVAL_NEXT] + oom.answers[BPF_EVAL_SELECT];
+}
+
+static __always_inline void read_settings(void)
+{
+	struct oompolicy_settings *set;
+	u32 zero = 0;
+
+	set = bpf_map_lookup_elem(&settings, &zero);
+	if (!set || !set->page_shift) {
+		oom.host_priority = OOMPOLICY_HOST_PRIORITY;
+		oom.page_shift = DEFAULT_PAGE_SHIFT;
+		return;
+	}
+	oom.host_priority = set->host_priority;
+	/* The mask shows the verifier that the shift is in range. */
+	oom.page_shift = set->page_shift & 31;
+}
+
+#endif /* OOMPOLICY_OOM_BPF_H */

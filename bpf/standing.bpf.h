@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From a task to its cgroup, and from the cgroup to the priority of its tasks. */
+#ifndef OOMPOLICY_STANDING_BPF_H
+#define OOMPOLICY_STANDING_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "oom.bpf.h"
+
+/*
+ * Descendants inherit entries down to this level. On every node the cgroups of
+ * pods and containers are above it, even if the node is itself a container. A
+ * cgroup below this level has its own entry, or else the entry of its nearest
+ * ancestor from this level upwards. A container that nests more cgroups
+ * therefore gains nothing, and a lookup stays short.
+ */
+#define DEEPEST_INHERITED	31
+
+/*
+ * The standings of this OOM, in slots by the last bits of the cgroup's id. The
+ * id is a serial number, so these bits spread well. A single slot would be
+ * useless: the tasks of one container are not neighbours in the node's task
+ * list.
+ */
+#define STANDINGS		4096
+static struct standing standings[STANDINGS];
+
+static __always_inline u64 cgroup_id(struct cgroup *cgrp)
+{
+	return cgrp->kn->id;
+}
+
+static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
+{
+	return task->cgroups->dfl_cgrp;
+}
+
+static __always_inline struct cgroup *ancestor_at(struct cgroup *cgrp, u32 level)
+{
+	void *ancestors = (void *)cgrp + bpf_core_field_offset(cgrp->ancestors);
+	struct cgroup *ancestor = NULL;
+
+	bpf_probe_read_kernel(&ancestor, sizeof(ancestor), ancestors + level * sizeof(ancestor));
+	return bpf_core_cast(ancestor, struct cgroup);
+}
+
+static __always_inline bool find_at(struct cgroup *cgrp, struct standing *found)
+{
+	u64 id = cgroup_id(cgrp);
+	struct oompolicy_entry *entry = bpf_map_lookup_elem(&cgroup_priority, &id);
+
+	if (!entry)
+		return false;
+	found->priority = entry->priority;
+	found->level = cgrp->level;
+	return true;
+}
+
+/* Find the nearest entry from this cgroup up to the root. Without an entry the host's priority applies. */
+static __noinline int find_above(struct cgroup *cgrp, struct standing *found)
+{
+	for (int i = 0; i <= DEEPEST_INHERITED; i++) {
+		struct cgroup_subsys_state *parent;
+
+		if (find_at(cgrp, found))
+			return 0;
+		parent = cgrp->self.parent;
+		if (!parent)
+			break;
+		/* As cgroup_parent() does: the css found here is the member self of the parent. */
+		cgrp = bpf_core_cast((void *)parent - bpf_core_field_offset(cgrp->self), struct cgroup);
+	}
+	found->priority = oom.host_priority;
+	found->level = OOMPOLICY_NO_LEVEL;
+	return 0;
+}
+
+static __noinline int find_standing(struct cgroup *cgrp, struct standing *found)
+{
+	u64 id = cgroup_id(cgrp);
+
+	found->cgroup_id = id;
+	found->oom = oom.number;
+	if (cgrp->level <= DEEPEST_INHERITED)
+		return find_above(cgrp, found);
+	return find_at(cgrp, found) ? 0 : find_above(ancestor_at(cgrp, DEEPEST_INHERITED), found);
+}
+
+/* Return the standing of the task's cgroup. It is valid until the next call, which may reuse the slot. */
+static __always_inline struct standing *standing_of(struct task_struct *task)
+{
+	struct cgroup *cgrp = cgroup_of(task);
+	u64 id = cgroup_id(cgrp);
+	struct standing *found = &standings[id % STANDINGS];
+
+	if (found->cgroup_id != id || found->oom != oom.number)
+		find_standing(cgrp, found);
+	return found;
+}
+
+#endif /* OOMPOLICY_STANDING_BPF_H */

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find policies that are valid and probably not meant: each warning says what happens and what to do instead. Pure."""
+
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Final
+
+from oompolicy.manifests.collect import Manifests
+from oompolicy.model import (
+    NODE_CRITICAL_CLASS,
+    Assignment,
+    ByPriorityClass,
+    ByQOSClass,
+    Defaults,
+    FixedPriority,
+    OOMPolicy,
+    QOSClass,
+)
+from oompolicy.parse.problems import Problem
+from oompolicy.resolve import Resolver
+from oompolicy.resolve.disjoint import can_both_match
+
+_DEFAULTS: Final = Defaults()
+
+_Warn = Callable[[OOMPolicy, str, str], Problem]
+
+
+def warnings_of(manifests: Manifests) -> tuple[Problem, ...]:
+    """Return the warnings of all policies, in the order of the policies.
+
+    A warning about pods needs pods in the input: without any, two policies that could match the same pod overlap.
+    """
+    files = [file for file, raw in manifests.objects if raw.get("kind") == "OOMPolicy"]
+    places = {policy.name: file for policy, file in zip(manifests.policies, files, strict=True)}
+
+    def warn(policy: OOMPolicy, field: str, message: str) -> Problem:
+        return Problem(places[policy.name], f"OOMPolicy/{policy.name}", field, message)
+
+    of_pods = _about_pods(manifests, warn) if manifests.pods else _about_pairs(manifests.policies, warn)
+    found = [*(each for policy in manifests.policies for each in _about_one(policy, warn)), *of_pods]
+    order = [f"OOMPolicy/{policy.name}" for policy in manifests.policies]
+    return tuple(sorted(found, key=lambda problem: order.index(problem.object)))
+
+
+def _about_one(policy: OOMPolicy, warn: _Warn) -> Iterator[Problem]:
+    match = policy.match
+    raised = _raised(policy)
+    if match.pod_selector and match.pod_selector.requirements and match.namespace_selector is None and raised:
+        message = (
+            f"raises priorities {raised} by pod labels alone: every user who may label a pod, in any namespace,"
+            " can use it; add a namespaceSelector"
+        )
+        yield warn(policy, "spec.match", message)
+    lowered = _of_node_critical(policy)
+    if lowered is not None and lowered < _DEFAULTS.node_critical:
+        message = (
+            f"names {NODE_CRITICAL_CLASS}, so node-critical pods have priority {lowered} in place of"
+            f" {_DEFAULTS.node_critical}, and pods with a higher priority outlive them; leave the class out"
+        )
+        yield warn(policy, "spec.match.priorityClassNames", message)
+
+
+def _raised(policy: OOMPolicy) -> str:
+    """Return the largest raise above the built-in default of a class that the policy can match, or nothing."""
+    classes = policy.match.qos_classes or frozenset(QOSClass)
+    reached = {qos_class: _highest(policy, qos_class) for qos_class in classes}
+    raises = {
+        qos_class: value
+        for qos_class, value in reached.items()
+        if value is not None and value > _DEFAULTS.of(qos_class)
+    }
+    if not raises:
+        return ""
+    qos_class = max(raises, key=lambda each: raises[each] - _DEFAULTS.of(each))
+    return f"(up to {raises[qos_class]}, and {_DEFAULTS.of(qos_class)} is the default of {qos_class})"
+
+
+def _highest(policy: OOMPolicy, qos_class: QOSClass) -> int | None:
+    """Return the highest priority that the policy can give to a pod of this class, annotations included."""
+    match policy.priority:
+        case FixedPriority(value):
+            values = [value]
+        case ByQOSClass() as by_class:
+            value_of = {
+                QOSClass.GUARANTEED: by_class.guaranteed,
+                QOSClass.BURSTABLE: by_class.burstable,
+                QOSClass.BEST_EFFORT: by_class.best_effort,
+            }[qos_class]
+            values = [] if value_of is None else [value_of]
+        case ByPriorityClass() as by_class:
+            values = [*by_class.values.values(), *([] if by_class.default is None else [by_class.default])]
+    return max([*values, *([policy.override.max] if policy.override else [])], default=None)
+
+
+def _of_node_critical(policy: OOMPolicy) -> int | None:
+    """Return the lowest priority that the policy gives to pods of the class system-node-critical, or None."""
+    if NODE_CRITICAL_CLASS not in (policy.match.priority_class_names or ()):
+        return None
+    match policy.priority:
+        case FixedPriority(value):
+            return value
+        case ByQOSClass(guaranteed, burstable, best_effort):
+            return min((each for each in (guaranteed, burstable, best_effort) if each is not None), default=None)
+        case ByPriorityClass(values, default):
+            return values.get(NODE_CRITICAL_CLASS, default)
+
+
+def _about_pods(manifests: Manifests, warn: _Warn) -> Iterator[Problem]:
+    resolver = Resolver(manifests.policies, manifests.namespaces)
+    assignments = [resolver.assign(pod) for pod in manifests.pods]
+    for policy in manifests.policies:
+        alone = Resolver([policy], manifests.namespaces)
+        if all(alone.assign(pod).policy is None for pod in manifests.pods):
+            yield warn(policy, "spec.match", f"selects none of the {len(manifests.pods)} pods of this input")
+        yield from _about_overlaps(policy, assignments, warn)
+
+
+def _about_overlaps(policy: OOMPolicy, assignments: list[Assignment], warn: _Warn) -> Iterator[Problem]:
+    """Yield a warning for each policy that loses to this one by its name, with one of the pods."""
+    losers: dict[str, list[str]] = {}
+    for each in assignments:
+        for name in each.overlapping if each.policy == policy.name else ():
+            losers.setdefault(name, []).append(f"{each.namespace}/{each.pod_name}")
+    for name, pods in sorted(losers.items()):
+        more = f" and {len(pods) - 1} more" if len(pods) > 1 else ""
+        message = (
+            f"has the same precedence ({policy.precedence}) as OOMPolicy {name}, and both match pod {pods[0]}{more}:"
+            f" {policy.name} applies, because its name comes first; give them different precedences"
+        )
+        yield warn(policy, "spec.precedence", message)
+
+
+def _about_pairs(policies: tuple[OOMPolicy, ...], warn: _Warn) -> Iterator[Problem]:
+    by_name = sorted(policies, key=lambda policy: policy.name)
+    for first, second in combinations(by_name, 2):
+        if first.precedence == second.precedence and can_both_match(first.match, second.match):
+            message = (
+                f"has the same precedence ({first.precedence}) as OOMPolicy {second.name}, and a pod can match both:"
+                f" {first.name} would apply, because its name comes first; give them different precedences"
+            )
+            yield warn(first, "spec.precedence", message)

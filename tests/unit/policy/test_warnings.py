@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`oompolicy lint` warns of policies that are valid and probably not meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oompolicy.cli import main
+from oompolicy.manifests import load_manifests, manifests_from_objects
+from oompolicy.manifests.warnings import warnings_of
+from oompolicy.model import LabelSelector, Match, Operator, QOSClass, Requirement
+from oompolicy.resolve.disjoint import can_both_match
+from oompolicy.resolve.matching import matches_pod, selects
+from tests.unit.policy.factories import pod, raw_pod, raw_policy
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+BY_LABEL = {"podSelector": {"matchLabels": {"app": "postgres"}}}
+IN_SHOP = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}
+CRITICAL = {"priorityClassNames": ["system-node-critical"]}
+
+
+def warnings(*objects: dict[str, Any]) -> list[str]:
+    found = manifests_from_objects([(None, each) for each in objects])
+    assert () == found.problems
+    return [str(each) for each in warnings_of(found)]
+
+
+def policy(match: dict[str, Any], name: str = "databases", **spec: object) -> dict[str, Any]:
+    return raw_policy({"priority": {"value": 900}, "match": match, **spec}, name)
+
+
+def test_policy_that_raises_by_labels_alone_needs_a_namespace_selector() -> None:
+    (found,) = warnings(policy(BY_LABEL))
+
+    assert found.startswith(
+        "OOMPolicy/databases: spec.match: raises priorities (up to 900, and 200 is the default of BestEffort)"
+    )
+    assert found.endswith("add a namespaceSelector")
+
+
+@pytest.mark.parametrize(
+    "raising",
+    [
+        policy(BY_LABEL, priority={"value": 300}),
+        policy({**BY_LABEL, "qosClasses": ["Guaranteed"]}, priority={"value": 801}),
+        policy(BY_LABEL, priority={"byQOSClass": {"burstable": 501}}),
+        policy(BY_LABEL, priority={"byPriorityClass": {"production": 201}}),
+        policy(BY_LABEL, priority={"byPriorityClass": {"default": 201}}),
+        policy(BY_LABEL, priority={"value": 100}, override={"min": 100, "max": 201}),
+    ],
+)
+def test_every_way_to_raise_a_priority_is_found(raising: dict[str, Any]) -> None:
+    (found,) = warnings(raising)
+
+    assert "raises priorities" in found
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        policy({**BY_LABEL, **IN_SHOP}),
+        policy({}),
+        policy({"qosClasses": ["BestEffort"]}),
+        policy(BY_LABEL, priority={"value": 200}),
+        policy({**BY_LABEL, "qosClasses": ["Guaranteed"]}, priority={"value": 800}),
+        policy(BY_LABEL, priority={"byQOSClass": {"guaranteed": 800, "bestEffort": 0}}),
+        policy(BY_LABEL, priority={"value": 100}, override={"min": 100, "max": 200}),
+    ],
+)
+def test_policy_that_no_user_can_join_to_gain_has_no_warning(harmless: dict[str, Any]) -> None:
+    assert [] == warnings(harmless)
+
+
+@pytest.mark.parametrize(
+    ("priority", "lowest"),
+    [
+        ({"value": 999}, 999),
+        ({"byQOSClass": {"guaranteed": 1000, "bestEffort": 850}}, 850),
+        ({"byPriorityClass": {"default": 700}}, 700),
+        ({"byPriorityClass": {"system-node-critical": 10, "default": 700}}, 10),
+    ],
+)
+def test_policy_that_lowers_node_critical_pods_has_a_warning(priority: dict[str, Any], lowest: int) -> None:
+    (found,) = warnings(policy({**IN_SHOP, **CRITICAL}, priority=priority))
+
+    assert f"node-critical pods have priority {lowest} in place of 1000" in found
+    assert found.startswith("OOMPolicy/databases: spec.match.priorityClassNames: ")
+
+
+@pytest.mark.parametrize(
+    "priority", [{"value": 1000}, {"byPriorityClass": {"system-node-critical": 1000, "default": 1}}]
+)
+def test_policy_that_keeps_node_critical_pods_has_no_warning(priority: dict[str, Any]) -> None:
+    assert [] == warnings(policy({**IN_SHOP, **CRITICAL}, priority=priority))
+
+
+def test_policy_that_selects_no_pod_of_the_input_has_a_warning() -> None:
+    """The labels of the namespace count, and a policy that loses to another one still selects its pods."""
+    loser = policy(IN_SHOP, "loser")
+    winner = policy(IN_SHOP, "winner", precedence=1)
+    elsewhere = policy({"namespaceSelector": {"matchLabels": {"tier": "prod"}}}, "elsewhere", precedence=2)
+
+    assert ["OOMPolicy/elsewhere: spec.match: selects none of the 1 pods of this input"] == warnings(
+        loser, winner, elsewhere, raw_pod()
+    )
+
+
+def test_overlap_with_one_precedence_names_a_pod_and_the_policy_that_applies() -> None:
+    first, second = policy({}, "first", precedence=7), policy(IN_SHOP, "second", precedence=7)
+
+    assert [
+        "OOMPolicy/first: spec.precedence: has the same precedence (7) as OOMPolicy second, and both match pod"
+        " shop/postgres-0: first applies, because its name comes first; give them different precedences"
+    ] == warnings(second, first, raw_pod())
+
+
+def test_overlap_that_no_pod_of_the_input_shows_has_no_warning() -> None:
+    """The pods of the input decide, if there are any."""
+    other = policy({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "batch"}}}, "other")
+    batch = raw_pod(metadata={"namespace": "batch", "labels": {"app": "x"}, "uid": "a"})
+    mine = policy({**BY_LABEL, "qosClasses": ["BestEffort"], "namespaceSelector": {}}, "mine", priority={"value": 1})
+    shop = raw_pod(metadata={"labels": {"app": "postgres"}})
+
+    assert [] == warnings(other, mine, batch, shop)
+    assert "a pod can match both" in "".join(warnings(other, mine))
+
+
+def test_policies_without_pods_overlap_if_a_pod_can_match_both() -> None:
+    other = policy({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "batch"}}}, "other")
+
+    assert [] == warnings(policy(IN_SHOP), other)
+    assert [] == warnings(policy({**IN_SHOP, "qosClasses": ["Guaranteed"]}), policy({"qosClasses": ["Burstable"]}, "b"))
+    assert [] == warnings(policy(IN_SHOP), policy(IN_SHOP, "second", precedence=1))
+    assert 1 == len(warnings(policy(IN_SHOP), policy({}, "second")))
+
+
+def test_examples_have_no_warning() -> None:
+    """This holds for all examples together and for the policies of each file alone."""
+    files = [EXAMPLES / "demo", EXAMPLES / "policies", EXAMPLES / "pods"]
+
+    assert () == warnings_of(load_manifests(files, stand_in_uids=True))
+    for file in (EXAMPLES / "policies").iterdir():
+        assert () == warnings_of(load_manifests([file]))
+
+
+def test_warning_is_printed_and_fails_only_if_strict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(yaml.safe_dump(policy(BY_LABEL)))
+
+    assert 0 == main(["lint", str(file)])
+    lax = capsys.readouterr().out
+    assert 1 == main(["lint", "--strict", str(file)])
+    assert lax == capsys.readouterr().out
+    assert lax.startswith(f"warning: {file}: OOMPolicy/databases: spec.match: raises priorities")
+    assert 1 == lax.count("\n")
+
+
+def test_strict_without_a_warning_succeeds(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(yaml.safe_dump(policy(IN_SHOP)))
+
+    assert 0 == main(["lint", "--strict", str(file)])
+
+
+KEYS, VALUES = ("a", "b"), ("1", "2")
+REQUIREMENTS = st.builds(
+    lambda key, operator, values: Requirement(
+        key, operator, values if operator in (Operator.IN, Operator.NOT_IN) else frozenset()
+    ),
+    st.sampled_from(KEYS),
+    st.sampled_from(list(Operator)),
+    st.frozensets(st.sampled_from(VALUES), min_size=1),
+)
+SELECTORS = st.none() | st.lists(REQUIREMENTS, max_size=3).map(lambda found: LabelSelector(tuple(found)))
+CLASSES = ("system-node-critical", "production", "other")
+MATCHES = st.builds(
+    Match,
+    namespace_selector=SELECTORS,
+    pod_selector=SELECTORS,
+    qos_classes=st.none() | st.frozensets(st.sampled_from(list(QOSClass)), min_size=1),
+    priority_class_names=st.none() | st.frozensets(st.sampled_from(CLASSES[:2]), min_size=1),
+)
+# A third value stands for every value that no requirement names.
+LABELS = [
+    {key: value for key, value in zip(KEYS, values, strict=True) if value}
+    for values in ((first, second) for first in ("", *VALUES, "3") for second in ("", *VALUES, "3"))
+]
+
+
+@given(MATCHES, MATCHES)
+def test_two_matches_overlap_if_and_only_if_a_pod_matches_both(first: Match, second: Match) -> None:
+    """Every kind of pod and namespace that the selectors can tell apart is tried."""
+
+    def both(part: str) -> list[dict[str, str]]:
+        return [each for each in LABELS if all(selects(getattr(match, part), each) for match in (first, second))]
+
+    exists = bool(both("namespace_selector")) and any(
+        all(matches_pod(match, candidate) for match in (first, second))
+        for labels in both("pod_selector")
+        for qos_class in QOSClass
+        for name in CLASSES
+        for candidate in [pod(labels=labels, qos_class=qos_class, priority_class_name=name)]
+    )
+
+    assert exists == can_both_match(first, second)
