@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class Handlers:
-    """A thread that runs kopf. It ends if kopf fails, as after a 404, or is refused for a minute, as by a 403.
+    """A thread that runs kopf. It ends if kopf fails, as after a 404, or if there is no watch for `patience` seconds.
 
     Between its end and the next `start`, no change of a policy is received.
     """

@@ -85,9 +85,8 @@ class Pace:
     def wrote(self, replaced: Mapping[str, Any], wanted: Mapping[str, Any], now: float) -> None:
         """Record that `wanted` was written over `replaced`. Only a write of counts alone starts their `count_gap`."""
         self.written = now
-        if wanted["observedGeneration"] == replaced.get("observedGeneration") and _timeless(wanted) == _timeless(
-            replaced
-        ):
+        same_generation = wanted["observedGeneration"] == replaced.get("observedGeneration")
+        if same_generation and _timeless(wanted) == _timeless(replaced):
             self.counts_written = now
         self.counts_differ_since = None
 
@@ -104,7 +103,7 @@ def _ready(record: PolicyRecord) -> dict[str, str]:
 
 def _overlapping(record: PolicyRecord, others: Sequence[str]) -> dict[str, str]:
     if not others or not record.policy:
-        message = "no other policy ties with this policy for the highest precedence on a pod"
+        message = "no other policy ties with this policy for the highest precedence on any pod"
         return _condition("Overlapping", False, Reason.NO_OVERLAP, message)
     named = ", ".join(others[:NAMES]) + (f" and {len(others) - NAMES} more" if len(others) > NAMES else "")
     message = f"policies with the same precedence ({record.policy.precedence}) match some of the same pods: {named}."
