@@ -26,6 +26,8 @@ NOTE_BYTES: Final = 1024
 NAME_LENGTH: Final = 253
 INSTANCE_LENGTH: Final = 128
 CONTROLLER: Final = "oompolicy.dev/agent"
+FOREIGN: Final = "a process of a pod in another namespace"
+"""The words for a process that the victim's namespace must not learn about."""
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MIB: Final = 1024 * 1024
@@ -34,8 +36,11 @@ _SHORT: Final = 90
 _FIELDS: Final = {"init": "initContainers", "sidecar": "initContainers", "ephemeral": "ephemeralContainers"}
 
 
-def event(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, Any]:
-    """Return the Event. `realtime_offset_ns` is the time of day minus the boot clock, in the victim's boot."""
+def event(named: NamedVictim, node: str, realtime_offset_ns: int, *, disclose: bool) -> dict[str, Any]:
+    """Return the Event. `realtime_offset_ns` is the time of day minus the boot clock, in the victim's boot.
+
+    Without `disclose`, the note does not name processes in pods of other namespaces.
+    """
     regarding = _regarding(named.owner, node)
     document: dict[str, Any] = {
         "apiVersion": "events.k8s.io/v1",
@@ -54,7 +59,7 @@ def event(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, A
     }
     if related := _related(named):
         document["related"] = related
-    return document | {"note": note(named)}
+    return document | {"note": note(named, disclose=disclose)}
 
 
 def event_name(subject: str, victim: Victim) -> str:
@@ -79,16 +84,20 @@ def nanoseconds(text: str) -> int:
     return int(time.replace(microsecond=0).timestamp()) * 1_000_000_000 + time.microsecond * 1000
 
 
-def note(named: NamedVictim) -> str:
-    """Return the text of the Event, in at most 1,024 bytes. The most important fact comes first."""
+def note(named: NamedVictim, *, disclose: bool) -> str:
+    """Return the text of the Event, in at most 1,024 bytes. The most important fact comes first.
+
+    Users who may read the Events of one namespace must not learn from it which pods run in another one. So without
+    `disclose`, the note does not name the trigger and the spared process if they run there.
+    """
     victim = named.victim
     memory = f"anon-rss {victim.anon_pages * _PAGE // _MIB} MiB"
     text = f"Kernel OOM killer killed {victim.comm} (pid {victim.tgid}, {memory}) in {_place(named)}: "
-    parts = [_scope(named), _priority(named), _trigger(named)]
+    parts = [_scope(named), _priority(named), _trigger(named, disclose=disclose)]
     if victim.flags & VictimFlag.GROUP:
         parts.insert(1, "killed together with the chosen process")
     if victim.spared:
-        parts.append(_spared(named, victim.spared))
+        parts.append(_spared(named, victim.spared, disclose=disclose))
     return fit_bytes(printable(text + "; ".join(parts)), NOTE_BYTES)
 
 
@@ -146,17 +155,28 @@ def _priority(named: NamedVictim) -> str:
     return f"priority {victim.priority} from {clip(owner.reason, 2 * _SHORT)}"
 
 
-def _trigger(named: NamedVictim) -> str:
+def _trigger(named: NamedVictim, *, disclose: bool) -> str:
     trigger = named.victim.trigger
     if trigger.tgid == named.victim.tgid:
         return "trigger: its own allocation"
+    if not disclose and _is_foreign(named.trigger_owner, named):
+        return f"trigger: {FOREIGN}"
     return f"trigger: {_process(trigger, named.trigger_owner)}"
 
 
-def _spared(named: NamedVictim, spared: Process) -> str:
+def _spared(named: NamedVictim, spared: Process, *, disclose: bool) -> str:
     victim = named.victim
+    if not disclose and _is_foreign(named.spared_owner, named):
+        return f"spared: {FOREIGN}, which would have been killed without the policy"
     rank = f"priority {victim.spared_priority}, badness {victim.spared_badness}"
     return f"spared: {_process(spared, named.spared_owner)}, {rank}, would have been killed without the policy"
+
+
+def _is_foreign(owner: Owner | None, named: NamedVictim) -> bool:
+    """Return True if the process may run in a pod of another namespace than the victim's."""
+    if owner is None or (owner.kind != "host" and not owner.pod):
+        return True
+    return owner.kind != "host" and owner.namespace != named.owner.namespace
 
 
 def _process(process: Process, owner: Owner | None) -> str:

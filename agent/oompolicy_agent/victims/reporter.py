@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from oompolicy.logs import FIELDS
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.status.document import LAST_VICTIMS
 from oompolicy_agent.victims.naming import name_victim, qos_class
@@ -170,7 +171,7 @@ class Reporter:
         self._incomplete.pop(name, None)
         if name in self._arrived and name not in self._told:
             self._counters.victim(named.scope, qos_class(named.victim))
-        made = report_of(named, self._settings.node, spooled.realtime_offset_ns)
+        made = report_of(named, self._settings.node, spooled.realtime_offset_ns, disclose=self._settings.discloses)
         self._tell(name, made)
         return _Found(spooled, made)
 
@@ -179,7 +180,7 @@ class Reporter:
         if name not in self._told:
             self._told.add(name)
             self.last.append(report.summary)
-            log.warning("%s", report.note)
+            log.warning("%s", report.log["message"], extra={FIELDS: report.log})
 
     def _name(self, victim: Victim, pods: tuple[Pod, ...]) -> NamedVictim:
         # In another boot the same cgroup ids belong to other cgroups.
