@@ -87,7 +87,7 @@ class Settings:
     checkpoint_delay: float = 1.0  # what a crash loses, API server or folder, and the kernel's names, still tell
     status_delay: float = 0.1
     status_first: float = 10.0  # an agent that starts is about to be ready: one write to OOMNode instead of two
-    status_every: float = 300.0  # counts in OOMNode: 5,000 nodes are 17 writes a second
+    status_every: float = 300.0  # at most, between two writes of OOMNode; the operator waits for two of them
     retry_max: float = 60.0  # between tries of an output that fails; they begin at one second
     # Between tries of what a namespace refused, in the end. They begin at once: an API server that was started a moment
     # ago knows no roles yet, and refuses everything.

@@ -13,6 +13,7 @@ from oompolicy_agent.api.sink import ApiSink
 from oompolicy_agent.api.source import ApiSource
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.wake import Wake
+from oompolicy_agent.objects.checkpoint import boot_id
 from oompolicy_agent.status.counters import CollectionState
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class ApiEnvironment:
         connection = connect(settings.kubeconfig)
         self._wake = Wake()
         self._poster = Poster(connection, tally, self._wake)
-        self._writer = StatusWriter(connection, settings, tally, self._wake)
+        self._writer = StatusWriter(connection, settings, tally, self._wake, boot_id=boot_id())
         self._refusals = Refusals(settings, self._poster, tally)
         self._publish_at = time.monotonic() + settings.status_first
         self._followed = ApiSource(connection, settings, problems)

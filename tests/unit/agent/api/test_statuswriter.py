@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.kube.errors import UnreachableError
-from oompolicy_agent.api.nodestatus import body, path_of, urgent
+from oompolicy_agent.api.nodestatus import body, path_of, urgent, with_heartbeat
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.settings import Settings
@@ -20,6 +21,8 @@ from tests.unit.agent.fakeapi import FakeConnection, at_once, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from oompolicy.kube.connection import Connection
 
 
 def condition(kind: str, status: str = "True", reason: str = "Good", message: str = "") -> dict[str, str]:
@@ -58,6 +61,7 @@ def test_what_oomnode_has_is_applied() -> None:
         {"problems": ["another"], "notMapped": []},
         {"counts": {"pods": 2}},
         {"lastVictims": [{"pid": 1}]},
+        {"lastHeartbeatTime": "2026-11-28T05:00:00Z"},
         {"conditions": [condition("Ready", message="new"), condition("Synced", reason="PodsNotMapped")]},
     ],
 )
@@ -88,13 +92,23 @@ def test_a_false_conditions_reason_cannot_wait() -> None:
     assert urgent(one) != urgent(other)
 
 
+def test_a_heartbeat_has_the_time_and_the_boot() -> None:
+    """The time is in UTC and has no fractions of a second, as `metav1.Time` has none."""
+    now = datetime(2026, 11, 28, 6, 0, 30, 999_999, tzinfo=UTC).astimezone(tz=None)
+    made = body("node-1", with_heartbeat(status(), "boot-1", now))["status"]
+
+    assert "2026-11-28T06:00:30Z" == made["lastHeartbeatTime"]
+    assert "boot-1" == made["bootID"]
+
+
 class Written:
     """A writer, and what it wrote."""
 
     def __init__(self, *answers: Exception | None, every: float = 300.0) -> None:
         self.connection, self.tally = FakeConnection(*answers), Counters()
         settings, self.wake = Settings(in_cluster=True, node="node-1", status_every=every), Wake()
-        self.writer = StatusWriter(self.connection, settings, self.tally, self.wake, at_once())  # type: ignore[arg-type]
+        connection: Connection = self.connection  # type: ignore[assignment]
+        self.writer = StatusWriter(connection, settings, self.tally, self.wake, boot_id="boot-1", backoff=at_once())
 
     def close(self) -> None:
         self.writer.close()
@@ -145,6 +159,44 @@ def test_what_can_wait_is_written_in_time() -> None:
     written.close()
 
     assert [1, 2, 2] == [asked[2]["status"]["counts"]["pods"] for asked in written.connection.asked[:3]]
+
+
+def test_each_write_has_the_heartbeat_of_its_status() -> None:
+    """A thread that writes an old status again gives no sign of life for a loop that hangs."""
+    written = Written(every=0.05)
+    before = datetime.now(UTC).replace(microsecond=0)
+    written.writer.offer(status())
+    written.until(lambda: len(written.connection.asked) == 3)
+    written.close()
+    sent = [asked[2]["status"] for asked in written.connection.asked[:3]]
+
+    assert {"boot-1"} == {each["bootID"] for each in sent}
+    (heartbeat,) = {datetime.fromisoformat(each["lastHeartbeatTime"]) for each in sent}
+    assert timedelta(0) <= heartbeat - before <= timedelta(seconds=10)
+
+
+def test_a_heartbeat_is_due_within_the_period_after_any_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write for another reason has the heartbeat too, so there are no more writes. Agents do not write together."""
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return high
+
+    monkeypatch.setattr("random.uniform", uniform)
+    written = Written(every=0.5)
+    begun = time.monotonic()
+    written.writer.offer(status())
+    written.until(lambda: written.connection.asked)
+    time.sleep(0.3)
+    written.writer.offer(status(policyHash="def"))
+    written.until(lambda: len(written.connection.asked) == 2)
+    written.until(lambda: len(written.connection.asked) == 3)
+    took = time.monotonic() - begun
+    written.close()
+
+    assert 0.8 <= took
+    assert {(0.7, 1.0)} == set(drawn)
 
 
 def test_a_failing_write_is_tried_again_and_said() -> None:
