@@ -10,7 +10,7 @@ from oompolicy.kube.errors import ApiError
 from oompolicy.model import API_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from oompolicy.kube.connection import Connection
 
@@ -53,6 +53,23 @@ def apply_status(connection: Connection, name: str, uid: str, status: Mapping[st
         "status": status,
     }
     return apply(connection, f"{POLICIES}/{name}", body, manager=MANAGER, subresource="status", force=True)
+
+
+def apply_conditions(
+    connection: Connection, name: str, uid: str, version: str, conditions: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
+    """Write conditions of an OOMNode and return the OOMNode.
+
+    Raise ApiError 404 if it is deleted. Raise ApiError 409 if it has another uid, or if `version` is not its version
+    any more: the agent may have reported meanwhile, and its report must stand.
+    """
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "OOMNode",
+        "metadata": {"name": name, "uid": uid, "resourceVersion": version},
+        "status": {"conditions": conditions},
+    }
+    return apply(connection, f"{OOMNODES}/{name}", body, manager=MANAGER, subresource="status", force=True)
 
 
 def create_oomnode(connection: Connection, name: str, uid: str) -> None:

@@ -36,7 +36,7 @@ class Leader:
     """The work of the active replica. `run` is called once."""
 
     def __init__(self, connection: Connection, settings: Settings, metrics: Metrics) -> None:
-        self._loop = Loop(connection, settings, metrics, self._watch_policies)
+        self._loop = Loop(connection, settings, metrics, self._watch_policies, self._oomnodes_watched)
         self._informers = informers(connection, self._loop.state, self._loop.post)
         self._handlers = Handlers(connection.credentials, self._receive, self._policies_unwatched)
         metrics.watch({**self._informers, "policies": self._handlers})
@@ -71,6 +71,9 @@ class Leader:
 
     def _watch_policies(self) -> None:
         self._handlers.start()
+
+    def _oomnodes_watched(self) -> bool:
+        return self._informers["oomnodes"].failing is None
 
     def _policies_unwatched(self) -> None:
         self._loop.post(self._loop.watch_ended)

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from oompolicy.controller import actions
+from oompolicy.controller import actions, nodestatus
 from oompolicy.controller.schedule import StatusSchedule
 from oompolicy.controller.state import State
+from oompolicy.controller.watches import node_report
 from oompolicy.kube.errors import ApiError, UnreachableError
 
 if TYPE_CHECKING:
@@ -40,11 +41,20 @@ class Loop:
     """The loop, in the thread that calls `run`. Any thread or signal handler may call `post` and `stop`."""
 
     def __init__(
-        self, connection: Connection, settings: Settings, metrics: Metrics, watchable: Callable[[], None]
+        self,
+        connection: Connection,
+        settings: Settings,
+        metrics: Metrics,
+        watchable: Callable[[], None],
+        listening: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Take a callback for when OOMPolicies can be watched. It is called once, and once after each `watch_ended`."""
+        """Take two callbacks.
+
+        `watchable` is called when OOMPolicies can be watched: once, and once after each `watch_ended`. `listening`
+        returns True while OOMNodes are watched.
+        """
         self._connection, self._settings, self._metrics = connection, settings, metrics
-        self._watchable = watchable
+        self._watchable, self._listening = watchable, listening
         self._changes: SimpleQueue[_Change] = SimpleQueue()
         self._stopped = False
         self._blocked = 0.0  # no request is sent before this time
@@ -52,7 +62,9 @@ class Loop:
         self._list_at = 0.0
         self._watched = False
         self._complete = False
-        self.state = State()
+        self._listened_at: float | None = None  # None while OOMNodes are not watched
+        self._mark_at = 0.0
+        self.state = State(settings.silent_after)
         self._schedule = StatusSchedule(self.state, settings)
         self.last_turn = time.monotonic()
 
@@ -97,18 +109,35 @@ class Loop:
         try:
             changes = [self._changes.get(timeout=self._patience(started))]
         except Empty:
+            self._listen(time.monotonic())
             return []
         # The first of many changes does not wait, and the changes that follow are reconciled together.
         gap = self._settings.turn_gap
         time.sleep(max(0.0, min(gap, self.last_turn + gap - time.monotonic())))
         changes += [self._changes.get() for _ in range(self._changes.qsize())]
+        self._listen(time.monotonic())
         for change in changes:
             change.apply()
         return [change.arrived for change in changes]
 
     def _patience(self, now: float) -> float:
-        due = min(self._schedule.next, self._list_at, now if self.state.missing else float("inf"))
+        due = min(self._schedule.next, self._list_at, self._next_mark(), now if self.state.missing else float("inf"))
         return min(max(due, self._blocked) - now, self._settings.idle_turn) if max(due, self._blocked) > now else 0.0
+
+    def _next_mark(self) -> float:
+        if self.state.unmarked:
+            return self._mark_at
+        return self._listened_at + self.state.heartbeats.next if self._listened_at is not None else float("inf")
+
+    def _listen(self, now: float) -> None:
+        """Count the time since the last turn as time in which heartbeats were received, if they were watched.
+
+        Of a very long turn only a part counts. The process may have been stopped, and the heartbeats of that time have
+        not been read yet.
+        """
+        if self._listened_at is not None:
+            self.state.heartbeats.listen(min(now - self._listened_at, 2 * self._settings.idle_turn))
+        self._listened_at = now if self._listening() else None
 
     def _reconcile(self) -> None:
         now = time.monotonic()
@@ -124,6 +153,7 @@ class Loop:
             if now >= self._blocked:
                 self._write_statuses()
                 self._create_oomnodes()
+                self._mark_silent()
                 self._failures = 0
         except (ApiError, UnreachableError) as error:
             self._block(error)
@@ -172,6 +202,32 @@ class Loop:
                     raise
             # An event of the new OOMNode will arrive, and another one if it is deleted.
             del self.state.missing[name]
+
+    def _mark_silent(self) -> None:
+        """Set the conditions of the OOMNodes of silent agents to `Unknown`. A refusal delays only these writes."""
+        now = time.monotonic()
+        for uid, reason in list(self.state.unmarked.items())[: self._settings.writes_per_turn]:
+            if now < self._mark_at:
+                return
+            report = self.state.nodes.reports[uid]
+            conditions = nodestatus.unknown(report, reason, self._settings.namespace, datetime.now(UTC))
+            try:
+                raw = actions.apply_conditions(self._connection, report.name, uid, report.version, conditions)
+            except ApiError as error:
+                if error.status == 429 or error.status >= 500:
+                    raise
+                if error.status not in (404, 409):
+                    self._mark_at = now + self._settings.retry_max
+                    self._metrics.errors.labels("OOMNode").inc()
+                    log.warning("cannot set the conditions of OOMNode %s to Unknown: %s", report.name, error)
+                    return
+                # The OOMNode has changed or is gone, and an event of that will arrive.
+                del self.state.unmarked[uid]
+            else:
+                log.warning("OOMNode %s: %s", report.name, conditions[0]["message"])
+                self._metrics.writes.labels("OOMNode").inc()
+                del self.state.unmarked[uid]
+                self.state.oomnode(uid, node_report(raw))
 
     def _block(self, error: ApiError | UnreachableError) -> None:
         delay = min(self._settings.retry_max, _FIRST_RETRY * 2.0 ** min(self._failures, 16))

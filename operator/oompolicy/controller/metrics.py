@@ -38,7 +38,9 @@ class Metrics:
         self.pods = gauge("oompolicy_pods", "Unfinished pods")
         self.shapes = gauge("oompolicy_pod_shapes", "Different shapes of pods, by the fields that a policy can match")
         self.nodes = gauge("oompolicy_nodes", "Nodes by backend", ["backend"])
+        self._backends: set[str] = set()  # those that a node had once, so that the number of the last one becomes 0
         self.current = gauge("oompolicy_nodes_current", "Nodes that apply exactly the current set of policies")
+        self.silent = gauge("oompolicy_nodes_silent", "Nodes whose agent is silent")
         self.leader = gauge("oompolicy_operator_leader", "1 on the active replica")
         self.failing = gauge(
             "oompolicy_operator_watch_failing", "1 while a collection cannot be watched", ["collection"]
@@ -73,8 +75,10 @@ class Metrics:
         self.pods.set(state.census.pods)
         self.shapes.set(state.census.shapes)
         self.current.set(state.hashes.get(state.policies.current_hash, 0))
-        for backend, number in state.backends.items():
-            self.nodes.labels(backend).set(number)
+        self.silent.set(state.silent)
+        self._backends |= set(state.backends)
+        for backend in self._backends:
+            self.nodes.labels(backend).set(state.backends.get(backend, 0))
 
 
 def _failing(watch: Watch) -> float:

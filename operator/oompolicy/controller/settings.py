@@ -26,6 +26,8 @@ class Settings:
     kubeconfig: Path | None = None
     listen: tuple[str, int] = DEFAULT_LISTEN
 
+    silent_after: float = 600.0  # without a heartbeat of an agent, which sends one at least every 300 s
+
     lease_duration: float = 15.0  # as in client-go's controllers. After a kill, no operator is active for this time
     renew_deadline: float = 10.0  # well below the duration of the Lease, so that two never lead
     renew_every: float = 2.0
@@ -54,6 +56,12 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         "--listen", type=_address, metavar="HOST:PORT", help="serve /livez, /readyz and /metrics; default :8080"
     )
     parser.add_argument("--identity", metavar="NAME", help="holder of the Lease; default: host name and a random part")
+    parser.add_argument(
+        "--silent-after",
+        type=_seconds,
+        metavar="SECONDS",
+        help="time without a heartbeat until an agent is silent; default 600. Agents send one within 300 s",
+    )
     given = {
         "namespace": os.environ.get("POD_NAMESPACE", ""),
         # The host name alone is not enough: a second operator on the same host would seem to be the first.
@@ -63,6 +71,13 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     if not given["namespace"]:
         parser.error("--namespace or $POD_NAMESPACE is required")
     return Settings(**given)
+
+
+def _seconds(text: str) -> float:
+    # `float` also accepts "nan" and "inf", which are no times.
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds above 0")
+    return float(text)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.controller.census import Census
-from oompolicy.controller.nodetable import NodeReport, NodeTable
+from oompolicy.controller.heartbeats import Heartbeats
+from oompolicy.controller.nodetable import NodeTable
 from oompolicy.controller.policystatus import PolicyCounts
 from oompolicy.controller.policytable import PolicyTable
 from oompolicy.labels import AskedLabels
@@ -14,7 +15,9 @@ from oompolicy.labels import AskedLabels
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from oompolicy.controller.heartbeats import SilentReason
     from oompolicy.controller.matcher import Shape
+    from oompolicy.controller.nodetable import Node, NodeReport
 
     Labels = tuple[str, Mapping[str, str]]
 
@@ -24,12 +27,16 @@ _COLLECTIONS: Final = frozenset({"policies", "pods", "namespaces", "nodes", "oom
 class State:
     """Policies, pods, namespaces, Nodes and OOMNodes. Changes are only recorded until `evaluate` is called."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent_after: float = float("inf")) -> None:
+        """Begin without any object. An agent without a heartbeat for `silent_after` seconds is silent."""
         self.policies = PolicyTable()
         self.census = Census()
         self.nodes = NodeTable()
+        self.heartbeats = Heartbeats(silent_after)
         self.asked = AskedLabels()
         self.missing: dict[str, str] = {}  # the uids of Nodes without an OOMNode, by name
+        self.unmarked: dict[str, SilentReason] = {}  # the OOMNodes by uid that have to be marked as silent, and why
+        self.silent = 0  # the number of nodes whose agents are silent
         self.hashes: Mapping[str, int] = {}  # the number of nodes by the hash of the policies that they apply
         self.backends: Mapping[str, int] = {}  # the number of nodes by backend
         self._listed: set[str] = set()
@@ -92,35 +99,49 @@ class State:
         if name := self._namespaces.pop(uid, ""):
             self.census.put_namespace(name, None)
 
-    def nodes_listed(self, nodes: dict[str, str]) -> None:
-        """Record the names of all Nodes by uid."""
-        self.nodes.nodes = nodes
+    def nodes_listed(self, nodes: Mapping[str, Node]) -> None:
+        """Record all Nodes by uid."""
+        for uid in [uid for uid in self.nodes.nodes if uid not in nodes]:
+            self.node_deleted(uid)
+        for uid, node in nodes.items():
+            self.node(uid, node)
         self._nodes_changed = True
         self._listed.add("nodes")
 
-    def node(self, uid: str, name: str) -> None:
+    def node(self, uid: str, node: Node) -> None:
         """Record a Node that was added or changed. Every Node changes every few minutes."""
         self._nodes_changed |= uid not in self.nodes.nodes
-        self.nodes.nodes[uid] = name
+        self.nodes.nodes[uid] = node.name
+        self.heartbeats.node(node.name, node.boot_id)
 
     def node_deleted(self, uid: str) -> None:
         """Record that a Node was deleted."""
-        self._nodes_changed |= self.nodes.nodes.pop(uid, None) is not None
+        if (name := self.nodes.nodes.pop(uid, None)) is not None:
+            self._nodes_changed = True
+            self.heartbeats.node_deleted(name)
 
-    def oomnodes_listed(self, reports: dict[str, NodeReport]) -> None:
+    def oomnodes_listed(self, reports: Mapping[str, NodeReport]) -> None:
         """Record the reports of all OOMNodes by uid."""
-        self.nodes.reports = reports
+        for uid in [uid for uid in self.nodes.reports if uid not in reports]:
+            self.oomnode_deleted(uid)
+        for uid, report in reports.items():
+            self.oomnode(uid, report)
         self._nodes_changed = True
         self._listed.add("oomnodes")
 
     def oomnode(self, uid: str, report: NodeReport) -> None:
-        """Record an OOMNode that was added or changed."""
-        self._nodes_changed |= self.nodes.reports.get(uid) != report
+        """Record an OOMNode that was added or changed. Every OOMNode changes every few minutes, by its heartbeat."""
+        before = self.nodes.reports.get(uid)
+        # The mark of a silent agent is written on a certain version, so it has to be built again for a new one.
+        self._nodes_changed |= not report.says_the_same(before) or report.name in self.nodes.judged
         self.nodes.reports[uid] = report
+        self.heartbeats.oomnode(report.name, report.heartbeat)
 
     def oomnode_deleted(self, uid: str) -> None:
         """Record that an OOMNode was deleted."""
-        self._nodes_changed |= self.nodes.reports.pop(uid, None) is not None
+        if (report := self.nodes.reports.pop(uid, None)) is not None:
+            self._nodes_changed = True
+            self.heartbeats.oomnode_deleted(report.name)
 
     def evaluate(self) -> set[str]:
         """Draw the conclusions from all recorded changes.
@@ -129,8 +150,10 @@ class State:
         """
         touched, self._touched = self._touched, set()
         before = self.hashes
-        if self._nodes_changed:
+        if self.heartbeats.changed() or self._nodes_changed:
+            self.nodes.judged = self.heartbeats.silent
             self.missing = dict(self.nodes.without_oomnode())
+            self.unmarked, self.silent = dict(self.nodes.unmarked()), self.nodes.silent()
             self.hashes, self.backends = self.nodes.hashes(), self.nodes.backends()
         if self._policies_changed:
             self.census.put_policies(self.policies.valid)

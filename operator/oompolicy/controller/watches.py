@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary, ref
 
+from oompolicy.controller.heartbeats import Heartbeat
 from oompolicy.controller.matcher import Shape
-from oompolicy.controller.nodetable import NodeReport
+from oompolicy.controller.nodetable import Node, NodeCondition, NodeReport
 from oompolicy.kube.informer import Informer
 from oompolicy.mirror import read_mirror
 from oompolicy.model import FINISHED_PHASES, QOSClass
@@ -65,7 +66,7 @@ def informers(connection: Connection, state: State, post: Post) -> dict[str, Inf
     found: dict[str, Informer[Any]] = {
         "pods": core("/api/v1/pods", keep=shape, handler=pods),
         "namespaces": core("/api/v1/namespaces", keep=labels_of, handler=spaces, metadata_only=True),
-        "nodes": core("/api/v1/nodes", keep=name_of, handler=nodes, metadata_only=True),
+        "nodes": core("/api/v1/nodes", keep=node_of, handler=nodes),
         "oomnodes": core(OOMNODES, keep=node_report, handler=reports),
     }
     state.asked.again = found["pods"].relist
@@ -102,15 +103,27 @@ def labels_of(raw: dict[str, Any]) -> tuple[str, dict[str, str]]:
     return metadata["name"], metadata.get("labels") or {}
 
 
-def name_of(raw: dict[str, Any]) -> str:
-    """Return the name of a Node."""
-    return str(raw["metadata"]["name"])
+def node_of(raw: dict[str, Any]) -> Node:
+    """Return the name and boot id of a Node."""
+    info = (raw.get("status") or {}).get("nodeInfo") or {}
+    return Node(str(raw["metadata"]["name"]), str(info.get("bootID") or ""))
 
 
 def node_report(raw: dict[str, Any]) -> NodeReport:
     """Return the report in an OOMNode. Its fields are empty until the agent has written the status."""
-    status = raw.get("status") or {}
-    return NodeReport(raw["metadata"]["name"], status.get("backend") or "", status.get("policyHash") or "")
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    return NodeReport(
+        metadata["name"],
+        status.get("backend") or "",
+        status.get("policyHash") or "",
+        tuple(map(_condition, status.get("conditions") or ())),
+        Heartbeat(status.get("lastHeartbeatTime") or "", status.get("bootID") or ""),
+        metadata.get("resourceVersion") or "",
+    )
+
+
+def _condition(raw: dict[str, Any]) -> NodeCondition:
+    return NodeCondition(raw["type"], raw["status"], raw["reason"], raw["lastTransitionTime"])
 
 
 def _shared_shape(shape: Shape) -> Shape:

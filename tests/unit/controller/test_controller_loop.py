@@ -7,12 +7,14 @@ import json
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from oompolicy.controller.loop import Loop
 from oompolicy.controller.metrics import Metrics
+from oompolicy.controller.nodetable import Node
+from oompolicy.controller.watches import node_report
 from oompolicy.kube.connection import Connection
 from tests.unit.controller.raws import SETTINGS, raw_policy
 from tests.unit.kube.server import Answer, Asked, Server, status
@@ -30,6 +32,7 @@ class Cluster:
         self.policies: list[str] = []
         self.refuses: dict[str, Answer] = {}
         self.written: list[str] = []
+        self.conditions: dict[str, list[dict[str, str]]] = {}
 
     def answer(self, asked: Asked) -> Answer:
         if asked.path in self.refuses:
@@ -41,6 +44,10 @@ class Cluster:
         self.written.append(name)
         if sent["kind"] == "OOMPolicy":
             return Answer(body=raw_policy(name, status=sent["status"]))
+        if asked.method == "PATCH":
+            self.conditions[name] = sent["status"]["conditions"]
+            raw = raw_oomnode(name)
+            return Answer(body={**raw, "status": {**raw["status"], **sent["status"]}})
         return Answer(201, sent)
 
 
@@ -59,11 +66,28 @@ def loop(server: Server, metrics: Metrics) -> Loop:
     return Loop(Connection(server.configuration), HURRIED, metrics, lambda: None)
 
 
-def list_others(loop: Loop, *nodes: str) -> None:
+def list_others(loop: Loop, *nodes: str, oomnodes: tuple[dict[str, Any], ...] = ()) -> None:
     loop.post(partial(loop.state.pods_listed, {}))
     loop.post(partial(loop.state.namespaces_listed, {}))
-    loop.post(partial(loop.state.nodes_listed, {f"uid-{name}": name for name in nodes}))
-    loop.post(partial(loop.state.oomnodes_listed, {}))
+    loop.post(partial(loop.state.nodes_listed, {f"uid-{name}": Node(name) for name in nodes}))
+    loop.post(partial(loop.state.oomnodes_listed, {f"oomnode-{name_of(each)}": node_report(each) for each in oomnodes}))
+
+
+def name_of(oomnode: dict[str, Any]) -> str:
+    return str(oomnode["metadata"]["name"])
+
+
+def raw_oomnode(name: str, heartbeat: str = "2026-11-28T05:00:00Z", status: str = "True") -> dict[str, Any]:
+    conditions = [
+        {"type": each, "status": status, "reason": "Good", "message": "", "lastTransitionTime": "2026-11-28T04:00:00Z"}
+        for each in ("Ready", "Enforcing")
+    ]
+    return {
+        "apiVersion": "oompolicy.dev/v1alpha1",
+        "kind": "OOMNode",
+        "metadata": {"name": name, "uid": f"oomnode-{name}", "resourceVersion": heartbeat},
+        "status": {"backend": "EvaluateTask", "lastHeartbeatTime": heartbeat, "bootID": "b", "conditions": conditions},
+    }
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -219,6 +243,97 @@ def test_a_deleted_policy_leaves_no_metrics(cluster: Cluster, loop: Loop, metric
 
     assert value(metrics, "oompolicy_policy_matched_pods", policy="a") is None
     assert 0 == value(metrics, "oompolicy_policies", ready="true")
+
+
+SILENT_AFTER = 0.2
+
+
+def oomnode_path(name: str) -> str:
+    return f"/apis/oompolicy.dev/v1alpha1/oomnodes/{name}/status"
+
+
+@pytest.fixture
+def hears() -> list[bool]:
+    """Whether OOMNodes are watched."""
+    return [True]
+
+
+@pytest.fixture
+def impatient(server: Server, metrics: Metrics, hears: list[bool]) -> Loop:
+    """Return a loop with agents that are silent after a moment."""
+    settings = replace(HURRIED, silent_after=SILENT_AFTER)
+    return Loop(Connection(server.configuration), settings, metrics, lambda: None, lambda: hears[0])
+
+
+def test_the_conditions_of_a_silent_agent_become_unknown(cluster: Cluster, impatient: Loop, metrics: Metrics) -> None:
+    """They are written once, and the node counts as unknown."""
+    impatient.turn()
+    list_others(impatient, "n1", oomnodes=(raw_oomnode("n1"),))
+    impatient.turn()
+    assert 1 == value(metrics, "oompolicy_nodes", backend="EvaluateTask")
+    turn_until(impatient, lambda: cluster.conditions)
+    for _ in range(3):
+        impatient.turn()
+
+    assert ["n1"] == cluster.written
+    assert {("Unknown", "AgentSilent")} == {(each["status"], each["reason"]) for each in cluster.conditions["n1"]}
+    assert (0, 1) == tuple(value(metrics, "oompolicy_nodes", backend=name) for name in ("EvaluateTask", "Unknown"))
+    assert 1 == value(metrics, "oompolicy_nodes_silent")
+    assert 1 == value(metrics, "oompolicy_operator_writes_total", kind="OOMNode")
+
+
+def test_nothing_is_marked_while_heartbeats_are_not_received(
+    cluster: Cluster, impatient: Loop, hears: list[bool]
+) -> None:
+    """The API server may be unreachable for the agents too."""
+    impatient.turn()
+    list_others(impatient, "n1", oomnodes=(raw_oomnode("n1"),))
+    impatient.turn()
+    hears[0] = False
+    impatient.turn()
+    wait(impatient, 2 * SILENT_AFTER)
+    hears[0] = True
+    impatient.turn()
+    assert {} == cluster.conditions
+    turn_until(impatient, lambda: cluster.conditions)
+
+
+def test_a_version_that_has_changed_is_no_error(cluster: Cluster, impatient: Loop, metrics: Metrics) -> None:
+    """A 409 means that the agent has reported meanwhile, and its event will arrive."""
+    impatient.turn()
+    list_others(impatient, "n1", oomnodes=(raw_oomnode("n1"),))
+    cluster.refuses[oomnode_path("n1")] = Answer(409, status(409, "Conflict", "modified"))
+    turn_until(impatient, lambda: impatient.state.silent)
+    assert {} == impatient.state.unmarked
+    reported = node_report(raw_oomnode("n1", "2026-11-28T05:05:00Z"))
+    impatient.post(partial(impatient.state.oomnode, "oomnode-n1", reported))
+    impatient.turn()
+
+    assert 0 == impatient.state.silent
+    assert {} == cluster.conditions
+    assert value(metrics, "oompolicy_operator_errors_total", request="OOMNode") is None
+
+
+def test_an_operator_that_may_not_mark_counts_without_marks(
+    cluster: Cluster, impatient: Loop, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its role may be older than the operator. All other writes continue."""
+    cluster.policies = ["a"]
+    impatient.turn()
+    list_others(impatient, "n1", oomnodes=(raw_oomnode("n1"),))
+    cluster.refuses[oomnode_path("n1")] = Answer(403, status(403, "Forbidden", "no"))
+    turn_until(impatient, lambda: impatient.state.silent)
+    wait(impatient, SILENT_AFTER)
+
+    assert 1 == value(metrics, "oompolicy_operator_errors_total", request="OOMNode")
+    assert 1 == value(metrics, "oompolicy_nodes_silent")
+    assert ["a"] == cluster.written
+    assert "cannot set the conditions of OOMNode n1 to Unknown: 403 Forbidden: no" in caplog.text
+
+
+def wait(loop: Loop, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    turn_until(loop, lambda: time.monotonic() >= end)
 
 
 def test_a_loop_that_is_stopped_before_it_runs_returns(loop: Loop) -> None:

@@ -14,11 +14,13 @@ def test_flags_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     """`--namespace` wins over `$POD_NAMESPACE`."""
     monkeypatch.setenv("POD_NAMESPACE", "elsewhere")
     chosen = parse(["--kubeconfig", "/k", "--namespace", "n", "--listen", "[::1]:9", "--identity", "me"])
+    impatient = parse(["--namespace", "n", "--silent-after", "900"])
 
     assert Path("/k") == chosen.kubeconfig
     assert "n" == chosen.namespace
     assert ("::1", 9) == chosen.listen
     assert "me" == chosen.identity
+    assert 900 == impatient.silent_after
 
 
 def test_the_defaults_fit_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,13 +30,19 @@ def test_the_defaults_fit_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "oompolicy-system" == one.namespace
     assert one.kubeconfig is None
+    assert 600 == one.silent_after
     assert ("", 8080) == one.listen
     assert one.identity != other.identity
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "--namespace or $POD_NAMESPACE is required"), (["--listen", "8080"], "'8080' is not HOST:PORT")],
+    [
+        ([], "--namespace or $POD_NAMESPACE is required"),
+        (["--listen", "8080"], "'8080' is not HOST:PORT"),
+        (["--silent-after", "0"], "'0' is not a whole number of seconds above 0"),
+        (["--silent-after", "inf"], "'inf' is not a whole number of seconds above 0"),
+    ],
 )
 def test_a_wrong_command_line_exits_with_2(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

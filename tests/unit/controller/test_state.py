@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from oompolicy.controller.heartbeats import Heartbeat, SilentReason
 from oompolicy.controller.matcher import Shape
-from oompolicy.controller.nodetable import NodeReport
+from oompolicy.controller.nodetable import Node, NodeCondition, NodeReport
 from oompolicy.controller.policystatus import PolicyCounts
 from oompolicy.controller.state import State
 from oompolicy.model import QOSClass
@@ -22,7 +23,7 @@ def listed(*policies: str, pods: int = 0) -> State:
     state.policies_listed([raw_policy(name) for name in policies], [])
     state.pods_listed({f"pod-{number}": shape() for number in range(pods)})
     state.namespaces_listed({"ns": ("shop", {"team": "a"})})
-    state.nodes_listed({"u1": "n1"})
+    state.nodes_listed({"u1": Node("n1")})
     state.oomnodes_listed({})
     state.evaluate()
     return state
@@ -74,7 +75,7 @@ def test_an_oomnode_is_missing_until_its_event() -> None:
     assert {} == state.missing
 
     state.oomnode_deleted("o1")
-    state.node("u2", "n2")
+    state.node("u2", Node("n2"))
     state.node_deleted("u1")
     state.evaluate()
     assert {"n2": "u2"} == state.missing
@@ -123,3 +124,91 @@ def test_an_evaluation_returns_a_deleted_policy_once() -> None:
 
     assert {"a"} == state.evaluate()
     assert {} == state.policies.records
+
+
+CLAIM = NodeCondition("Enforcing", "True", "Attached", "2026-11-28T05:00:00Z")
+MARK = NodeCondition("Enforcing", "Unknown", "AgentSilent", "2026-11-28T05:11:00Z")
+
+
+def report(time: str, policy_hash: str, condition: NodeCondition = CLAIM, boot: str = "b1") -> NodeReport:
+    return NodeReport("n1", "EvaluateTask", policy_hash, (condition,), Heartbeat(time, boot), time)
+
+
+def enforcing() -> State:
+    state = State(silent_after=600)
+    state.policies_listed([raw_policy("a")], [])
+    state.pods_listed({})
+    state.namespaces_listed({})
+    state.nodes_listed({"u1": Node("n1", "b1")})
+    state.oomnodes_listed({"o1": report("t1", state.policies.current_hash)})
+    state.evaluate()
+    return state
+
+
+def test_a_silent_node_applies_no_policy() -> None:
+    """It has to be marked until its event shows the mark. A heartbeat makes it count again."""
+    state = enforcing()
+    assert 1 == state.counts("a").applied
+    state.heartbeats.listen(600)
+    assert {"a"} == state.evaluate()
+    assert 0 == state.counts("a").applied
+    assert {"EvaluateTask": 0, "Unknown": 1} == {"EvaluateTask": 0, **state.backends}
+    assert {"o1": SilentReason.AGENT_SILENT} == state.unmarked
+
+    state.oomnode("o1", report("t1", state.policies.current_hash, MARK))
+    state.evaluate()
+    assert {} == state.unmarked
+    assert 1 == state.silent
+
+    state.oomnode("o1", report("t2", state.policies.current_hash))
+    assert {"a"} == state.evaluate()
+    assert 1 == state.counts("a").applied
+    assert 0 == state.silent
+
+
+def test_a_rebooted_node_applies_no_policy() -> None:
+    """The Node reports the boot before any agent does."""
+    state = enforcing()
+    state.node("u1", Node("n1", "b2"))
+    state.evaluate()
+    assert 0 == state.counts("a").applied
+    assert {"o1": SilentReason.NODE_REBOOTED} == state.unmarked
+
+    state.oomnode("o1", report("t2", state.policies.current_hash, boot="b2"))
+    state.evaluate()
+    assert 1 == state.counts("a").applied
+    assert {} == state.unmarked
+
+
+def test_a_mark_of_an_earlier_operator_counts() -> None:
+    """An operator that has just started has judged nothing yet, and does not write the mark again."""
+    state = enforcing()
+    state.oomnodes_listed({"o1": report("t1", state.policies.current_hash, MARK)})
+    state.evaluate()
+
+    assert 0 == state.counts("a").applied
+    assert {} == state.unmarked
+
+
+def test_a_new_list_keeps_the_time_of_silence() -> None:
+    """A watch that ends is followed by a list, and a list is no sign of life."""
+    state = enforcing()
+    for _ in range(2):
+        state.heartbeats.listen(300)
+        state.nodes_listed({"u1": Node("n1", "b1")})
+        state.oomnodes_listed({"o1": report("t1", state.policies.current_hash)})
+    state.evaluate()
+
+    assert 1 == state.silent
+
+
+def test_a_mark_that_met_a_newer_version_is_tried_again() -> None:
+    """Somebody may label an OOMNode at that moment, which is no sign of life."""
+    state = enforcing()
+    state.heartbeats.listen(600)
+    state.evaluate()
+    state.unmarked.clear()
+    state.oomnode("o1", report("t1", state.policies.current_hash)._replace(version="labelled"))
+    state.evaluate()
+
+    assert {"o1": SilentReason.AGENT_SILENT} == state.unmarked

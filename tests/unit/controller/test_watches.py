@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from oompolicy.controller import watches
+from oompolicy.controller.heartbeats import Heartbeat
 from oompolicy.controller.matcher import Shape
-from oompolicy.controller.nodetable import NodeReport
+from oompolicy.controller.nodetable import Node, NodeCondition, NodeReport
 from oompolicy.controller.state import State
-from oompolicy.controller.watches import labels_of, node_report, shape_of
+from oompolicy.controller.watches import labels_of, node_of, node_report, shape_of
 from oompolicy.model import QOSClass
 from tests.unit.controller.raws import raw_policy
 
@@ -106,6 +107,24 @@ def test_a_namespace_is_reduced_to_name_and_labels() -> None:
     """The labels may be absent."""
     assert ("shop", {"a": "1"}) == labels_of({"metadata": {"name": "shop", "labels": {"a": "1"}}})
     assert ("shop", {}) == labels_of({"metadata": {"name": "shop"}})
+
+
+def test_a_node_is_reduced_to_name_and_boot() -> None:
+    """The boot is empty before the kubelet has reported it."""
+    info = {"bootID": "b1", "kernelVersion": "6.12"}
+
+    assert Node("n1", "b1") == node_of({"metadata": {"name": "n1"}, "status": {"nodeInfo": info}})
+    assert Node("n1", "") == node_of({"metadata": {"name": "n1"}, "status": {}})
+    assert Node("n1", "") == node_of({"metadata": {"name": "n1"}})
+
+
+def test_an_oomnode_is_reduced_to_what_is_judged() -> None:
+    """The messages of conditions are not among it, because a message may be a kilobyte."""
+    condition = {"type": "Ready", "status": "True", "reason": "Ready", "message": "m", "lastTransitionTime": "t"}
+    status = {"lastHeartbeatTime": "t2", "bootID": "b1", "conditions": [condition]}
+    expected = NodeReport("n1", "", "", (NodeCondition("Ready", "True", "Ready", "t"),), Heartbeat("t2", "b1"), "7")
+
+    assert expected == node_report({"metadata": {"name": "n1", "resourceVersion": "7"}, "status": status})
 
 
 def test_an_oomnode_is_reduced_to_backend_and_policy_hash() -> None:
