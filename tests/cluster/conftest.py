@@ -10,7 +10,7 @@ api              `cluster.api`: `create`, `get`, `list`, `patch`, `delete` any o
 kubectl          `kubectl("get", "oomp")` is what it prints, or `KubectlError` with what it says
 deployment       the same cluster with `deploy/` applied: `operator_kubeconfig()`, `agent_kubeconfig(node)`
 operator         an `Operator` process that leads and knows all there is; `start_operator(name)` starts one, or several,
-                 without waiting; all with the account of `deploy/`
+                 without waiting, and with flags of its own; all with the account of `deploy/`
 session_cluster  the same cluster without the emptying, for tests that leave nothing in it
 
 There is one cluster for the session, so "emptied" means that policies, nodes, namespaces, pods and Events of one test
@@ -102,13 +102,14 @@ def deployment(cluster: Cluster, session_deployment: Deployment) -> Deployment: 
 
 
 @pytest.fixture
-def start_operator(deployment: Deployment, tmp_path: Path) -> Iterator[Callable[[str], Operator]]:
+def start_operator(deployment: Deployment, tmp_path: Path) -> Iterator[Callable[..., Operator]]:
     kubeconfig = deployment.operator_kubeconfig()
     started: list[Operator] = []
     with ExitStack() as stack:
 
-        def start(identity: str) -> Operator:
-            started.append(Operator(kubeconfig, identity, stack.enter_context(reserved_port()), tmp_path))
+        def start(identity: str, *flags: str) -> Operator:
+            port = stack.enter_context(reserved_port())
+            started.append(Operator(kubeconfig, identity, port, tmp_path, flags=flags))
             return started[-1]
 
         yield start

@@ -16,6 +16,7 @@ from tests.cluster.deployment import NAMESPACE
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 START_SECONDS = 60.0
@@ -24,7 +25,16 @@ START_SECONDS = 60.0
 class Operator:
     """One replica. `identity` is its name in the Lease and that of its log."""
 
-    def __init__(self, kubeconfig: Path, identity: str, port: int, folder: Path, *, namespace: str = NAMESPACE) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        identity: str,
+        port: int,
+        folder: Path,
+        *,
+        flags: Sequence[str] = (),
+        namespace: str = NAMESPACE,
+    ) -> None:
         self.identity = identity
         self.log = folder / f"{identity}.log"
         self._url = f"http://127.0.0.1:{port}"
@@ -35,6 +45,7 @@ class Operator:
                     *(sys.executable, "-m", "oompolicy.controller"),
                     *("--kubeconfig", str(kubeconfig), "--namespace", namespace),
                     *("--listen", f"127.0.0.1:{port}", "--identity", identity),
+                    *flags,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError
+from oompolicy_agent.api.nodestatus import with_heartbeat
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.status.document import View, build
@@ -38,7 +40,10 @@ VICTIM = {
 }
 ENFORCING = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
 # What of status.json becomes OOMNode.status.
-REPORTED = ("mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions")
+REPORTED = {
+    *("mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions"),
+    *("lastHeartbeatTime", "bootID"),
+}
 
 
 def node_status(attachment: Attachment) -> dict[str, Any]:
@@ -56,7 +61,8 @@ def node_status(attachment: Attachment) -> dict[str, Any]:
         problems={},
         last_victims=(VICTIM, {key: VICTIM[key] for key in ("time", "process", "pid", "priority", "scope")}),
     )
-    return {key: value for key, value in build(view, {}, NOW).items() if key in REPORTED}
+    status = with_heartbeat(build(view, {}, NOW), "6f1d1c0e-4f1a-4c57-9c0e-0a3c7f9b2d11", datetime.now(UTC))
+    return {key: value for key, value in status.items() if key in REPORTED}
 
 
 def condition(kind: str, status: str) -> dict[str, Any]:
@@ -99,9 +105,10 @@ def test_nodes_that_do_not_enforce_are_told_at_one_look(api: Api, kubectl: Kubec
     api.create(oomnode("n3"))
 
     header, first, second, third = rows(kubectl("get", "oomn"))
-    assert ["NAME", "MODE", "BACKEND", "HOOK", "ENFORCING", "READY", "KERNEL", "AGE"] == header
-    assert ["n1", "Enforce", "EvaluateTask", "Module", "True", "True", "6.12.107"] == first[:-1]
-    assert ["n2", "Enforce", "ObserveOnly", "None", "False", "True", "6.1.0"] == second[:-1]
+    assert ["NAME", "MODE", "BACKEND", "HOOK", "ENFORCING", "READY", "SEEN", "KERNEL", "AGE"] == header
+    assert ["n1", "Enforce", "EvaluateTask", "Module", "True", "True", "6.12.107"] == first[:6] + first[7:-1]
+    assert ["n2", "Enforce", "ObserveOnly", "None", "False", "True", "6.1.0"] == second[:6] + second[7:-1]
+    assert all(re.fullmatch(r"\d+s", row[6]) for row in (first, second))
     assert ["n3"] == third[:-1]
     assert "this kernel has no hook" in kubectl("get", "oomn", "n2", "-o", "wide")
 

@@ -94,3 +94,5 @@ def test_nodes_are_counted_by_how_they_enforce(api: Api, operator: Operator) -> 
         return tuple(operator.metric("oompolicy_nodes", backend=name) for name in names)
 
     eventually(backends, lambda found: found == (1, 1, 1))
+    say(api, "n1", "", "ObserveOnly")
+    eventually(backends, lambda found: found == (0, 2, 1))

@@ -27,6 +27,7 @@ OPERATOR: Final = {
     *((verb, "oompolicies.oompolicy.dev", "") for verb in ("get", "list", "watch")),
     ("patch", "oompolicies/status.oompolicy.dev", ""),
     *((verb, "oomnodes.oompolicy.dev", "") for verb in ("get", "list", "watch", "create")),
+    ("patch", "oomnodes/status.oompolicy.dev", ""),
     *((verb, kind, "") for verb in ("list", "watch") for kind in ("pods", "namespaces", "nodes")),
 }
 OPERATOR_LEASE: Final = {
@@ -151,7 +152,7 @@ def lease(name: str) -> dict[str, Any]:
         ("PATCH", f"{OOMPOLICIES}/any", "oompolicies"),
         ("DELETE", f"{OOMPOLICIES}/any", "oompolicies"),
         ("PATCH", f"{OOMNODES}/guarded-a", "oomnodes"),
-        ("PATCH", f"{OOMNODES}/guarded-a/status", "oomnodes/status"),
+        ("PUT", f"{OOMNODES}/guarded-a/status", "oomnodes/status"),
         ("DELETE", f"{OOMNODES}/guarded-a", "oomnodes"),
         ("GET", f"{LEASES.format('oompolicy-system')}/another", "leases"),
         ("PUT", f"{LEASES.format('oompolicy-system')}/another", "leases"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a node says of itself is written by the agent of that node, and by nobody else."""
+"""The agent of a node writes the status of its OOMNode. The operator may only withdraw conditions."""
 
 from __future__ import annotations
 
@@ -94,6 +94,73 @@ def test_an_admin_who_impersonates_the_agent_writes_no_status(admin: Connection)
     header = {"Impersonate-User": "system:serviceaccount:oompolicy-system:oompolicy-agent"}
 
     assert refusal(lambda: apply_status(admin, "guarded-a", {"mode": "Enforce"}, headers=header)).endswith(NO_CLAIM)
+
+
+def conditions(**statuses: str) -> dict[str, Any]:
+    """Return a status with these conditions, such as `Ready="True"`."""
+    more = {"reason": "Some", "message": "", "lastTransitionTime": "2026-11-28T05:00:00Z"}
+    return {"conditions": [{"type": kind, "status": status, **more} for kind, status in statuses.items()]}
+
+
+def operator_writes(operator: Connection, status: dict[str, Any]) -> None:
+    apply_status(operator, "guarded-a", status, manager="oompolicy-operator")
+
+
+@pytest.fixture
+def reported(agent: Connection) -> dict[str, Any]:
+    """Return what the agent has reported."""
+    status = {"mode": "Enforce", "counts": {"pods": 3}, **conditions(Ready="True", Enforcing="True")}
+    apply_status(agent, "guarded-a", status)
+    return status
+
+
+@pytest.mark.usefixtures("reported")
+def test_the_operator_sets_conditions_to_unknown(operator: Connection, agent: Connection, admin: Connection) -> None:
+    """The agent takes them back with its next report."""
+    operator_writes(operator, conditions(Enforcing="Unknown"))
+    found = admin.request("GET", f"{OOMNODES}/guarded-a")["status"]
+    assert {"Ready": "True", "Enforcing": "Unknown"} == {each["type"]: each["status"] for each in found["conditions"]}
+    assert "Enforce" == found["mode"]
+
+    apply_status(agent, "guarded-a", {"mode": "Enforce", **conditions(Ready="True", Enforcing="True")})
+    found = admin.request("GET", f"{OOMNODES}/guarded-a")["status"]
+    assert {"True"} == {each["status"] for each in found["conditions"]}
+
+
+@pytest.mark.usefixtures("reported")
+@pytest.mark.parametrize(
+    "claim", [{"Enforcing": "False"}, {"OfTomorrow": "True"}, {"Ready": "True", "Synced": "False"}]
+)
+def test_the_operator_makes_no_claim_about_a_node(operator: Connection, claim: dict[str, str]) -> None:
+    """Only the agent knows the node. This holds for a condition that the agent has reported, and for a new one."""
+    said = refusal(lambda: operator_writes(operator, conditions(**claim)))
+
+    assert said.endswith("the operator may set the conditions of an OOMNode to Unknown only")
+
+
+@pytest.mark.usefixtures("reported")
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"mode": "Audit"},
+        {"policyHash": "aa"},
+        {"counts": {"pods": 4}},
+        {"lastHeartbeatTime": "2026-11-28T05:00:00Z"},
+    ],
+)
+def test_the_operator_writes_no_other_field_of_the_status(operator: Connection, status: dict[str, Any]) -> None:
+    """Neither a field that the agent has reported, nor one that it has not."""
+    said = refusal(lambda: operator_writes(operator, status))
+
+    assert said.endswith("the operator may change no field of the status of an OOMNode but the conditions")
+
+
+@pytest.mark.usefixtures("reported")
+def test_the_operator_removes_no_field_of_the_status(operator: Connection) -> None:
+    """A merge patch could."""
+    said = refusal(lambda: merge_patch(operator, f"{OOMNODES}/guarded-a/status", {"status": {"mode": None}}))
+
+    assert said.endswith("the operator may change no field of the status of an OOMNode but the conditions")
 
 
 def content_type(method: str) -> str:
