@@ -141,7 +141,7 @@ def extrapolation(smallest: Run, run: Run) -> str:
     watches, times = run.watches, AGENTS / run.watches.agents
     memory = smallest.watches.memory * AGENTS / smallest.watches.agents
     return (
-        f"In proportion, {AGENTS:,} agents cost the API server {watches.connect_cpu * times:.0f} CPU seconds to connect,"
-        f" {memory / 1024:.1f} GiB of memory,"
+        f"In proportion, {AGENTS:,} agents cost the API server"
+        f" {watches.connect_cpu * times:.0f} CPU seconds to connect, {memory / 1024:.1f} GiB of memory,"
         f" and {watches.answers_cpu * times:.0f} CPU seconds for a policy change with all answers."
     )
