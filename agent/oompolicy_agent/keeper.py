@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.objects import checkpoint
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from oompolicy_agent.environment import Environment
@@ -61,8 +62,8 @@ class CheckpointKeeper:
                 refusals=self.outside.told,
             )
         except OSError as error:
-            self.problems.set("checkpoint", f"the checkpoint cannot be written: {error}")
+            self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN, f"the checkpoint cannot be written: {error}")
             self.unsaved = True
             return
         self.unsaved = False
-        self.problems.set("checkpoint")
+        self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN)

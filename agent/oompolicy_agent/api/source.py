@@ -20,6 +20,7 @@ from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.objects.known import ResolvedPods, restored
 from oompolicy_agent.objects.source import Former
 from oompolicy_agent.plumbing.memory import give_back
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
@@ -99,12 +100,12 @@ class ApiSource:
     def look(self) -> bool:
         """State what is not heard. A change always wakes, so `reload` is never due."""
         if not self.synced:
-            self._problems.set("api", self._waiting())
+            self._problems.set(Reason.NOT_SYNCED, self._waiting())
             return False
         now = time.monotonic()
         informers = [each.informer for each in self.followed.values()]
         failing = [Failing(informer.failing, now - informer.last_heard) for informer in informers if informer.failing]
-        self._problems.set("deaf", self._silence.look(failing, now, time.time()))
+        self._problems.set(Reason.API_UNREACHABLE, self._silence.look(failing, now, time.time()))
         return False
 
     def reload(self) -> bool:
@@ -117,10 +118,10 @@ class ApiSource:
         self._asked.ask(self._resolution.policies)
         # What a pod was at its end says most: a container that ended at once has its id from then on only.
         self._former.update((*before, *readable(finished)), self.known.pods)
-        self._problems.set("api")
-        self._problems.set("policies", *self._resolution.policy_problems)
-        self._problems.set("fields", *self._resolution.unknown_fields)
-        self._problems.set("pods", *self._resolution.pod_problems)
+        self._problems.set(Reason.NOT_SYNCED)
+        self._problems.set(Reason.POLICIES_LEFT_OUT, *self._resolution.policy_problems)
+        self._problems.set(Reason.UNKNOWN_FIELDS, *self._resolution.unknown_fields)
+        self._problems.set(Reason.POD_FIELDS_UNREADABLE, *self._resolution.pod_problems)
         if not self._told:
             self._told = True
             give_back()

@@ -15,6 +15,7 @@ from oompolicy_agent.objects.manifestfolder import ManifestFolder
 from oompolicy_agent.objects.source import Former
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.plumbing.memory import give_back
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +87,7 @@ class FolderSource:
     def _reload(self) -> bool:
         self._fingerprint = fingerprint(self._path)
         manifests = self._folder.load()
-        self._problems.set("manifests", *map(str, manifests.problems))
+        self._problems.set(Reason.INVALID_MANIFESTS, *map(str, manifests.problems))
         if manifests.problems:
             return False
         known = decide(manifests, self._settings.node, self._settings.defaults)

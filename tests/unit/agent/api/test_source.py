@@ -15,6 +15,7 @@ from oompolicy_agent.api.source import ApiSource, follow
 from oompolicy_agent.objects.checkpoint import Checkpoint
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.problems import Problems
+from oompolicy_agent.status.reasons import Reason
 from tests.unit.agent.fakes import APP, BOOT, UID, raw_pod, raw_policy
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def test_nothing_is_taken_over_before_everything_was_told(heard: Heard) -> None:
     assert not heard.source.reload()
     assert heard.source.known is None
     heard.source.look()
-    (sentence,) = heard.problems.current["api"]
+    (sentence,) = heard.problems.current[Reason.NOT_SYNCED]
     assert "the API server has not told of namespaces yet, nothing is known yet" == sentence
     heard.tell("namespaces")
     assert heard.source.reload()
@@ -77,7 +78,7 @@ def test_the_checkpoint_holds_meanwhile(heard: Heard) -> None:
     heard.source.look()
 
     assert [100] == heard.priorities
-    assert "what the checkpoint knows is enforced" in heard.problems.current["api"][0]
+    assert "what the checkpoint knows is enforced" in heard.problems.current[Reason.NOT_SYNCED][0]
     heard.tell_all()
     heard.source.reload()
     assert [300] == heard.priorities
@@ -158,8 +159,8 @@ def test_refused_objects_are_said_and_the_rest_holds(heard: Heard) -> None:
     heard.source.reload()
 
     assert [300] == heard.priorities
-    assert "OOMPolicy/bad: spec.priority.value" in heard.problems.current["policies"][0]
-    assert "Pod/team-a/bad: status.qosClass" in heard.problems.current["pods"][0]
+    assert "OOMPolicy/bad: spec.priority.value" in heard.problems.current[Reason.POLICIES_LEFT_OUT][0]
+    assert "Pod/team-a/bad: status.qosClass" in heard.problems.current[Reason.POD_FIELDS_UNREADABLE][0]
     heard.tell_all()
     heard.source.reload()
     assert {} == heard.problems.current
