@@ -8,11 +8,11 @@ import gc
 import logging
 import os
 import signal
-import sys
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from oompolicy.logs import start_logging
 from oompolicy_agent import settings
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.environment import FolderEnvironment
@@ -45,7 +45,7 @@ class StartError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 after a signal, 1 where it cannot start, 2 for a wrong command line."""
     chosen = settings.parse(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname).1s %(message)s")
+    start_logging()
     try:
         with ExitStack() as stack:
             _check_layout()

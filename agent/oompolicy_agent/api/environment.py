@@ -68,7 +68,7 @@ class ApiEnvironment:
         """Policies, namespaces, pods."""
         now = time.monotonic()
         return {
-            name: CollectionState(each.heard.synced, bool(each.informer.failing), now - each.informer.last_heard)
+            name: CollectionState(each.heard.synced, bool(each.informer.failing), now - each.informer.last_reply)
             for name, each in self._followed.followed.items()
         }
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from oompolicy_agent.api.limits import Bucket
-    from oompolicy_agent.api.series import Key
+    from oompolicy_agent.victims.report import Key
 
 MAX_REFUSED: Final = 8
 """Events that a namespace refuses, and that hold up none of its others; beyond them it is asked now and then."""

@@ -18,16 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from oompolicy_agent.plumbing.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from oompolicy_agent.settings import EventLimits
+    from oompolicy_agent.victims.report import Key, Report
 
 VERSION: Final = 1
 MAX_COUNT: Final = 2**31 - 1
 """That of the API (events.k8s.io/v1, EventSeries.count is an int32)."""
-
-Key = tuple[str, ...]
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +59,6 @@ class Series:
     def total(self) -> int:
         """What the update on disk says."""
         return self.count + sum(self.sending.values())
-
-
-def key_of(event: Mapping[str, Any]) -> Key:
-    """The same for victims that are alike."""
-    regarding, related = event["regarding"], event.get("related") or {}
-    return regarding["uid"], regarding.get("fieldPath", ""), related.get("name", "")
 
 
 class SeriesStore:
@@ -103,14 +95,12 @@ class SeriesStore:
         """This victim's Event has arrived, or there is none."""
         self._alone.discard(name)
 
-    def begin(self, event: Mapping[str, Any], now: float) -> Series:
+    def begin(self, report: Report, now: float) -> Series:
         """An Event that may come to stand for more victims than its own."""
         for key in [key for key, series in self._series.items() if not self._open(series, now)]:
             del self._series[key]
-        metadata, every = event["metadata"], self._limits.series_every
-        series = Series(
-            key_of(event), metadata["namespace"], metadata["name"], event["eventTime"], not_before=now + every
-        )
+        not_before = now + self._limits.series_every
+        series = Series(report.key, report.namespace, report.name, report.killed_at, not_before=not_before)
         series.touched = now
         self._series[series.key] = series
         return series

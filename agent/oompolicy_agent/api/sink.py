@@ -7,57 +7,27 @@ import logging
 import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import patch_series, post
 from oompolicy_agent.api.refused import Refused
-from oompolicy_agent.api.series import SeriesStore, key_of
+from oompolicy_agent.api.series import SeriesStore
 from oompolicy_agent.status.reasons import EventReason
-from oompolicy_agent.victims.event import nanoseconds
 from oompolicy_agent.victims.sink import PARKED, Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from oompolicy_agent.api.outcome import Outcome
     from oompolicy_agent.api.poster import Poster
-    from oompolicy_agent.api.series import Key, Series
+    from oompolicy_agent.api.series import Series
     from oompolicy_agent.api.wake import Wake
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.counters import Counters
+    from oompolicy_agent.victims.report import Key, Report
 
 log = logging.getLogger(__name__)
-
-
-class _Report(NamedTuple):
-    """What is read of an Event on its way: where it goes, what it is like, and how many victims it stands for."""
-
-    name: str
-    event: Mapping[str, Any]
-    namespace: str
-    key: Key
-    pod: str
-    reason: str
-    killed_ns: int
-    victims: int
-    last_observed: str
-
-
-def _read(name: str, event: Mapping[str, Any]) -> _Report:
-    """Read all of it, before any of it is under way. KeyError, TypeError, ValueError."""
-    series = event.get("series") or {"count": 1, "lastObservedTime": event["eventTime"]}
-    return _Report(
-        name,
-        {key: value for key, value in event.items() if key != "series"},
-        event["metadata"]["namespace"],
-        key_of(event),
-        event["regarding"]["uid"],
-        event["reason"],
-        nanoseconds(event["eventTime"]),
-        series["count"],
-        series["lastObservedTime"],
-    )
 
 
 class ApiTarget:
@@ -103,10 +73,9 @@ class ApiTarget:
         """Whether what is offered now would take more than a moment to arrive."""
         return bool(self._poster.failing) or bool(self._refused) or self._closed_until > self._now
 
-    def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:
+    def offer(self, name: str, report: Report, now: float) -> bool:
         """Post it, or count it; False while there is no room for it."""
         self._now = now
-        report = _read(name, event)
         if self._book.counts(name):
             self._refused.forget([name])
             return True
@@ -114,9 +83,9 @@ class ApiTarget:
             return False
         series = self._book.find(report.key, now)
         if self._refused.doubts(report.namespace):
-            self._offer_to_doubted(report, series, now)
+            self._offer_to_doubted(name, report, series, now)
             return True
-        pod, wait = self._pods.of(report.pod, now), self._node.wait(now)
+        pod, wait = self._pods.of(report.subject_uid, now), self._node.wait(now)
         if self._book.is_alone(name):
             series = None
         self._closed_until = now + wait if series is None else 0.0
@@ -128,19 +97,19 @@ class ApiTarget:
             return True
         for bucket in (self._node, pod):
             bucket.take(now)
-        self._post(report)
+        self._post(name, report)
         return True
 
-    def _offer_to_doubted(self, report: _Report, series: Series | None, now: float) -> None:
+    def _offer_to_doubted(self, name: str, report: Report, series: Series | None, now: float) -> None:
         """It costs the others nothing: it is counted, or one that `Refused` paid for, or waits for its turn."""
-        if series is not None and not self._book.is_alone(report.name):
-            self._refused.forget([report.name])
-            self._book.add(series, report.name, report.last_observed, now, report.victims)
-        elif self._refused.is_tried(report.name):
+        if series is not None and not self._book.is_alone(name):
+            self._refused.forget([name])
+            self._book.add(series, name, report.last_observed, now, report.victims)
+        elif self._refused.is_tried(name):
             # It is sent out of its turn: after a crash the next agent would count it in the Event of an older one.
-            self._post(report, alone=True)
+            self._post(name, report, alone=True)
         else:
-            self._park(report)
+            self._park(name, report)
 
     def settled(self, now: float) -> Settled:
         """What became of those taken over; and what their series say is sent when it is due."""
@@ -168,57 +137,57 @@ class ApiTarget:
 
     # Events of their own.
 
-    def _post(self, report: _Report, *, alone: bool = False) -> None:
+    def _post(self, name: str, report: Report, *, alone: bool = False) -> None:
         self._under_way += 1
         if alone or report.victims > 1:
-            self._book.set_alone(report.name)
+            self._book.set_alone(name)
         known = self._book.find(report.key, self._now)
-        series = self._book.begin(report.event, self._now) if known is None else None
-        self._poster.submit(post(report.event, partial(self._posted, report, series)))
+        series = self._book.begin(report, self._now) if known is None else None
+        self._poster.submit(post(report.event, partial(self._posted, name, report, series)))
 
-    def _posted(self, report: _Report, series: Series | None, outcome: Outcome) -> None:
+    def _posted(self, name: str, report: Report, series: Series | None, outcome: Outcome) -> None:
         """`series` is the one that the Event stands for, if it does."""
         self._under_way -= 1
         if outcome.kind == "done":
-            self._arrived(report, series)
+            self._arrived(name, report, series)
             return
         if series:
             self._end(series)
         if outcome.kind == "gone":
-            log.warning("the Event of victim %s is given up: %s", report.name, outcome.sentence)
+            log.warning("the Event of victim %s is given up: %s", name, outcome.sentence)
             self._tally.event(report.reason, "given_up", report.victims)
-            self._finish(report.name)
-            self._accept(report.namespace, report.name, None)
-        elif outcome.kind == "later" or self._refused.is_tried(report.name):
+            self._finish(name)
+            self._accept(report.namespace, name, None)
+        elif outcome.kind == "later" or self._refused.is_tried(name):
             # An earlier try, of an agent before us maybe, may have arrived without our hearing of it.
-            self._book.set_alone(report.name)
-            self._refused.refuse(report.namespace, report.name, report.key, outcome.sentence, self._now)
+            self._book.set_alone(name)
+            self._refused.refuse(report.namespace, name, report.key, outcome.sentence, self._now)
         else:
-            self._park(report)
+            self._park(name, report)
 
-    def _arrived(self, report: _Report, series: Series | None) -> None:
+    def _arrived(self, name: str, report: Report, series: Series | None) -> None:
         self._tally.event(report.reason, "posted")
         self._tally.event_lag.add(max(0.0, time.time() - report.killed_ns / 1e9))
         if series:
             series.posted = True
         if report.victims == 1:
-            self._finish(report.name)
+            self._finish(name)
         else:
             # Its Event stands for one, and the others are counted as if they had come after it.
             counts = series or self._book.find(report.key, self._now)
             if counts is None:
-                counts = self._book.begin(report.event, self._now)
+                counts = self._book.begin(report, self._now)
                 counts.posted = True
-            self._book.add(counts, report.name, report.last_observed, self._now, report.victims - 1)
-        self._accept(report.namespace, report.name, report.key)
+            self._book.add(counts, name, report.last_observed, self._now, report.victims - 1)
+        self._accept(report.namespace, name, report.key)
 
     def _finish(self, name: str) -> None:
         self._book.settle_alone(name)
         self._done.append(name)
 
-    def _park(self, report: _Report) -> None:
-        self._refused.park(report.namespace, report.name, report.key)
-        self._again.append((report.name, PARKED))
+    def _park(self, name: str, report: Report) -> None:
+        self._refused.park(report.namespace, name, report.key)
+        self._again.append((name, PARKED))
 
     def _accept(self, namespace: str, name: str, key: Key | None) -> None:
         self._again += [(each, 0.0) for each in self._refused.accept(namespace, name, key, self._now)]

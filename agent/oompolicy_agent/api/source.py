@@ -104,7 +104,7 @@ class ApiSource:
             return False
         now = time.monotonic()
         informers = [each.informer for each in self.followed.values()]
-        failing = [Failing(informer.failing, now - informer.last_heard) for informer in informers if informer.failing]
+        failing = [Failing(informer.failing, now - informer.last_reply) for informer in informers if informer.failing]
         self._problems.set(Reason.API_UNREACHABLE, self._silence.look(failing, now, time.time()))
         return False
 

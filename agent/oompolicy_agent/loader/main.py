@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from typing import TYPE_CHECKING
 
+from oompolicy.logs import start_logging
 from oompolicy_agent.loader.attach import attach
 from oompolicy_agent.loader.build import build
 from oompolicy_agent.loader.detach import detach
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb."""
     options = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    start_logging()
     try:
         _run(options)
     except LoaderError as error:

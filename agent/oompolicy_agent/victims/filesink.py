@@ -10,6 +10,8 @@ from oompolicy_agent.victims.sink import Settled
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from oompolicy_agent.victims.report import Report
+
 
 class Writer(Protocol):
     """What is needed of `output.Output`."""
@@ -41,13 +43,13 @@ class OutputTarget:
         """Whether the output fails."""
         return bool(self.problem)
 
-    def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:
+    def offer(self, name: str, report: Report, now: float) -> bool:
         """Write it; False if that fails, or failed a moment ago."""
         if now < self._retry_at:
             return False
         try:
             if name.encode() not in self._written:
-                self._output.write(event)
+                self._output.write(report.manifest)
         except OSError as error:
             self._backoff = min(self._retry_max, 2 * self._backoff or 1.0)
             self._retry_at = now + self._backoff

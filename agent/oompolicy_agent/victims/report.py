@@ -1,33 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports one named victim: an Event, and an item for the node's status. Pure."""
+"""The report of one named victim: an Event, and an item of the node's status. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from oompolicy_agent.victims.event import event, micro_time
+from oompolicy_agent.victims.event import event, micro_time, nanoseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from oompolicy_agent.victims.naming import NamedVictim
 
+Key = tuple[str, str, str]
+"""The pod's uid, the container and the policy. Victims with the same key are alike."""
 
-class Report(NamedTuple):
-    """`summary` is an item of the status's `lastVictims`."""
 
-    event: dict[str, Any]
-    summary: dict[str, Any]
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report on its way from the spool to the sink.
+
+    `event` is the object that the API server and the disk get. `summary` is an item of the status's `lastVictims`. The
+    fields that follow are parts of the Event, so that no other module reads them from the object.
+    The report stands for `victims` victims. The last of them died at `last_observed`, a metav1.MicroTime.
+    """
+
+    event: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    namespace: str
+    name: str
+    reason: str
+    note: str
+    key: Key
+    killed_ns: int
+    victims: int
+    last_observed: str
+
+    @property
+    def subject_uid(self) -> str:
+        """The uid of the object that the Event regards."""
+        return self.key[0]
+
+    @property
+    def killed_at(self) -> str:
+        """The time of the kill, a metav1.MicroTime."""
+        return str(self.event["eventTime"])
+
+    def standing_for(self, repeats: int, last_ns: int) -> Report:
+        """Return the report of this victim and of `repeats` more. The last died at `last_ns`, the time of day."""
+        if not repeats:
+            return self
+        return replace(self, victims=1 + repeats, last_observed=max(self.last_observed, micro_time(last_ns)))
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The Event with its series, if the report stands for more than one victim."""
+        if self.victims == 1:
+            return self.event
+        return {**self.event, "series": {"count": self.victims, "lastObservedTime": self.last_observed}}
 
 
 def report_of(named: NamedVictim, node: str, realtime_offset_ns: int) -> Report:
-    """The report of a victim. `realtime_offset_ns` is that of `events.event`."""
-    return Report(event(named, node, realtime_offset_ns), _summary(named, realtime_offset_ns))
+    """Return the report of a victim. `realtime_offset_ns` is the time of day minus the boot clock, in its boot."""
+    return read_report(event(named, node, realtime_offset_ns), _summary(named, realtime_offset_ns))
 
 
-def counted(event: dict[str, Any], repeats: int, last_ns: int) -> dict[str, Any]:
-    """The Event of a victim that stands for `repeats` more, of which the last died at `last_ns`, the time of day."""
-    if not repeats:
-        return event
-    return event | {"series": {"count": 1 + repeats, "lastObservedTime": max(event["eventTime"], micro_time(last_ns))}}
+def read_report(event: Mapping[str, Any], summary: Mapping[str, Any]) -> Report:
+    """Return the report of an Event that this program or an earlier version made.
+
+    Raises:
+        ValueError: The object is no Event of a victim.
+    """
+    match event:
+        case {
+            "metadata": {"name": str(name), "namespace": str(namespace)},
+            "eventTime": str(time),
+            "reason": str(reason),
+            "note": str(note),
+            "regarding": {"uid": str(uid), **regarding},
+        }:
+            key = (uid, str(regarding.get("fieldPath", "")), _policy(event.get("related")))
+            return Report(event, summary, namespace, name, reason, note, key, nanoseconds(time), 1, time)
+    raise ValueError("the report is no Event of a victim")
+
+
+def _policy(related: object) -> str:
+    match related:
+        case {"name": str(name)}:
+            return name
+        case None:
+            return ""
+    raise ValueError("the report relates to no policy")
 
 
 def _summary(named: NamedVictim, realtime_offset_ns: int) -> dict[str, Any]:

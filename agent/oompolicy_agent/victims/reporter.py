@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.status.document import LAST_VICTIMS
 from oompolicy_agent.victims.naming import name_victim, qos_class
-from oompolicy_agent.victims.record import parse_victim
-from oompolicy_agent.victims.report import counted, report_of
+from oompolicy_agent.victims.report import report_of
 from oompolicy_agent.victims.sink import PARKED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from oompolicy.model import Pod
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.counters import Counters
     from oompolicy_agent.victims.naming import NamedVictim
+    from oompolicy_agent.victims.record import Victim
     from oompolicy_agent.victims.report import Report
     from oompolicy_agent.victims.sink import EventSink
     from oompolicy_agent.victims.spool import Spool
@@ -52,7 +54,7 @@ class Reporter:
         self._under_way: set[str] = set()
         self._dropped = 0
         self._expecting = False
-        self.last: deque[dict[str, Any]] = deque(maxlen=LAST_VICTIMS)
+        self.last: deque[Mapping[str, Any]] = deque(maxlen=LAST_VICTIMS)
 
     def arrived(self, name: str, now: float) -> None:
         """A victim was spooled just now: its pod's object may still be under way."""
@@ -102,8 +104,8 @@ class Reporter:
 
     def _hand_over(self, name: str, found: _Found, now: float) -> bool:
         spooled = found.spooled
-        event = counted(found.report.event, spooled.repeats, spooled.last_ns)
-        if not self._target.offer(name, event, now):
+        report = found.report.standing_for(spooled.repeats, spooled.last_ns)
+        if not self._target.offer(name, report, now):
             return False
         self._spool.complete(name)
         self._under_way.add(name)
@@ -155,7 +157,9 @@ class Reporter:
         if spooled.report:
             self._tell(name, spooled.report)
             return _Found(spooled, spooled.report)
-        named = self._name(spooled, pods)
+        if spooled.victim is None:
+            raise ValueError("it has neither a record nor a report")
+        named = self._name(spooled.victim, pods)
         deadline = self._arrived.get(name, -self._settings.naming_grace) + self._settings.naming_grace
         if not named.complete and (self._expecting or deadline > now):
             self._incomplete[name] = deadline
@@ -172,9 +176,8 @@ class Reporter:
         if name not in self._told:
             self._told.add(name)
             self.last.append(report.summary)
-            log.warning("%s", report.event["note"])
+            log.warning("%s", report.note)
 
-    def _name(self, spooled: Spooled, pods: tuple[Pod, ...]) -> NamedVictim:
-        victim = parse_victim(spooled.raw, spooled.boot_id)
-        # Cgroup ids of another boot are other cgroups' now.
-        return name_victim(victim, self._index if spooled.boot_id == self._boot_id else CgroupOwners(), pods)
+    def _name(self, victim: Victim, pods: tuple[Pod, ...]) -> NamedVictim:
+        # In another boot the same cgroup ids belong to other cgroups.
+        return name_victim(victim, self._index if victim.boot_id == self._boot_id else CgroupOwners(), pods)

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
+    from oompolicy_agent.victims.report import Report
 
 PARKED: Final = math.inf
 
@@ -38,12 +39,8 @@ class EventSink(Protocol):
     def stalled(self) -> bool:
         """Whether what is offered now would take more than a moment to arrive."""
 
-    def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:
-        """Take a report over; False where there is no room for any, until `wait` has passed or `settled` speaks.
-
-        An Event whose `series` says more than one stands for so many victims. KeyError, TypeError and ValueError: this
-        is no Event.
-        """
+    def offer(self, name: str, report: Report, now: float) -> bool:
+        """Take a report over; False where there is no room for any, until `wait` has passed or `settled` speaks."""
 
     def settled(self, now: float) -> Settled:
         """What became of those taken over, since the last call."""

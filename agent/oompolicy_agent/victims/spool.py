@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.plumbing.files import sync_folder, write_synced
 from oompolicy_agent.victims.losses import Losses
-from oompolicy_agent.victims.record import identity, record_of, says_more
+from oompolicy_agent.victims.record import record_of, says_more
 from oompolicy_agent.victims.shares import UNKNOWN, Shares
-from oompolicy_agent.victims.spooled import Spooled, decode, encode, group_of, realtime_offset_ns
+from oompolicy_agent.victims.spooled import Spooled, decode, encode, spooled_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,16 +109,15 @@ class Spool:
 
     def add(self, raw: bytes) -> str | None:
         """Keep a record; its identity, or None if it needs no report of its own. Never raises for the disk's sake."""
-        record = record_of(raw)
-        name = identity(self._boot_id, record.victim_tgid, record.start_boottime_ns)
+        spooled = spooled_now(self._boot_id, raw)
+        name = spooled.identity
         if name in self._entrusted or name in self._reported:
             return None
         if (name in self._sizes or name in self._held) and (known := self.read(name)):
             # Two versions of the program report the victim while they change places, and one was asked about less.
-            if known.raw and says_more(record, record_of(known.raw)):
-                self._store(name, replace(known, raw=raw))
+            if known.raw and says_more(record_of(raw), record_of(known.raw)):
+                self._store(name, replace(known, raw=raw, victim=spooled.victim))
             return None
-        spooled = Spooled(self._boot_id, realtime_offset_ns(), raw, group=group_of(raw))
         if self._is_crowded(spooled.group) and self._count(spooled):
             self._remember(name)
             return None
@@ -161,7 +160,7 @@ class Spool:
 
     def keep(self, name: str, spooled: Spooled, report: Report) -> None:
         """Put the finished report in the record's place. Never raises for the disk's sake; the record stays then."""
-        finished = replace(spooled, raw=b"", report=report)
+        finished = replace(spooled, raw=b"", victim=None, report=report)
         if name in self._held:
             self._held[name] = finished
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One victim as the spool keeps it: a line of JSON, and behind it the kernel's record. Pure."""
+"""One victim as the spool keeps it: a line of JSON, followed by the kernel's record. Pure."""
 
 from __future__ import annotations
 
@@ -8,53 +8,67 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oompolicy_agent.victims.event import micro_time, nanoseconds
+from oompolicy_agent.victims.event import micro_time
 from oompolicy_agent.victims.naming import owner_by_names
-from oompolicy_agent.victims.record import parse_victim, record_of
-from oompolicy_agent.victims.report import Report
+from oompolicy_agent.victims.record import Victim, identity, parse_victim
+from oompolicy_agent.victims.report import Report, read_report
 
 _HOST_LEVELS: Final = 3
-"""Of the path of a cgroup that is no pod's: whose processes they are, such as `system.slice/ssh.service`."""
+"""Levels of the path of a host cgroup that name the group of its victims, such as `system.slice/ssh.service`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
     """One victim on disk. `realtime_offset_ns` turns its boot's clock into the time of day.
 
-    `raw` is the record, empty where the finished `report` has taken its place. `repeats` more victims of the same
-    `group` have no record of their own; the last of them died at `last_ns`, the time of day.
+    `raw` is the record, and `victim` the same record parsed. If the finished `report` has taken its place, `raw` is
+    empty and `victim` is None. `repeats` more victims of the same `group` have no record of their own. The last of them
+    died at `last_ns`, the time of day.
     """
 
     boot_id: str
     realtime_offset_ns: int
     raw: bytes
+    victim: Victim | None = None
     report: Report | None = None
     group: str = ""
     repeats: int = 0
     last_ns: int = 0
 
     @property
+    def identity(self) -> str:
+        """The identity of the process, from its record."""
+        if self.victim is None:
+            raise ValueError("the record of the victim is gone")
+        return identity(self.boot_id, self.victim.tgid, self.victim.start_boottime_ns)
+
+    @property
     def killed_ns(self) -> int:
-        """The time of day, in nanoseconds since the epoch."""
+        """The time of the kill in nanoseconds since the epoch."""
         if self.report:
-            return nanoseconds(self.report.event["eventTime"])
-        return record_of(self.raw).boottime_ns + self.realtime_offset_ns
+            return self.report.killed_ns
+        return (self.victim.boottime_ns if self.victim else 0) + self.realtime_offset_ns
 
 
 def realtime_offset_ns() -> int:
-    """Time of day minus the boot clock."""
+    """Return the time of day minus the boot clock, in nanoseconds."""
     return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def group_of(raw: bytes) -> str:
-    """The container that a record's victim was in, or its pod, or its place among the host's cgroups."""
-    names = parse_victim(raw, "").names
-    owner = owner_by_names(names)
-    return f"{owner.cgroup_uid}/{owner.container_id}" if owner else "/".join(names[:_HOST_LEVELS])
+def spooled_now(boot_id: str, raw: bytes) -> Spooled:
+    """Return a record that the kernel has just delivered. ValueError as from `parse_victim`."""
+    victim = parse_victim(raw, boot_id)
+    return Spooled(boot_id, realtime_offset_ns(), raw, victim, group=group_of(victim))
+
+
+def group_of(victim: Victim) -> str:
+    """Return the container of the victim, or its pod, or its place among the host's cgroups."""
+    owner = owner_by_names(victim.names)
+    return f"{owner.cgroup_uid}/{owner.container_id}" if owner else "/".join(victim.names[:_HOST_LEVELS])
 
 
 def encode(spooled: Spooled) -> bytes:
-    """The file's content."""
+    """Return the content of the file."""
     head: dict[str, Any] = {
         "version": 1,
         "bootId": spooled.boot_id,
@@ -64,12 +78,16 @@ def encode(spooled: Spooled) -> bytes:
     if spooled.repeats:
         head |= {"repeats": spooled.repeats, "lastNs": spooled.last_ns}
     if spooled.report:
-        head["report"] = spooled.report._asdict()
+        head["report"] = {"event": spooled.report.event, "summary": spooled.report.summary}
     return json.dumps(head).encode() + b"\n" + spooled.raw
 
 
 def decode(data: bytes) -> Spooled:
-    """The victim. ValueError, OverflowError and RecursionError say that the file holds none."""
+    """Return the victim of a file.
+
+    Raises:
+        ValueError, OverflowError, RecursionError: The file contains no victim.
+    """
     head, _, raw = data.partition(b"\n")
     fields = json.loads(head)
     match fields:
@@ -79,28 +97,25 @@ def decode(data: bytes) -> Spooled:
             raise ValueError("not a spooled victim of version 1")
     group, repeats, last = fields.get("group"), fields.get("repeats", 0), fields.get("lastNs", 0)
     if not all(isinstance(number, int) and number >= 0 for number in (repeats, last)):
-        raise ValueError("what it says of repeats is no number")
+        raise ValueError("the number of repeats, or the time of the last one, is no number")
+    victim = None if report else parse_victim(raw, boot_id)
     if not isinstance(group, str):
-        group = _group(raw, report)
-    found = Spooled(boot_id, offset, raw, report, group, repeats, last)
+        group = _group(victim, report)
+    found = Spooled(boot_id, offset, raw, victim, report, group, repeats, last)
     for time_ns in (found.killed_ns, last):
         micro_time(time_ns)
     return found
 
 
 def _report(fields: object) -> Report:
-    """A finished report; the target checks what it needs of its Event. ValueError."""
     match fields:
-        case {"event": {"eventTime": str(), "note": str()} as event, "summary": dict(summary)}:
-            return Report(event, summary)
-    raise ValueError("what it has in place of a record is no report")
+        case {"event": dict(event), "summary": dict(summary)}:
+            return read_report(event, summary)
+    raise ValueError("the report has no event or no summary")
 
 
-def _group(raw: bytes, report: Report | None) -> str:
-    """That of a file from before groups were written."""
-    if report is None:
-        return group_of(raw)
-    match report.event:
-        case {"regarding": {"uid": str(uid)} as regarding}:
-            return f"{uid}/{regarding.get('fieldPath')}"
-    return ""
+def _group(victim: Victim | None, report: Report | None) -> str:
+    """Return the group of a file from a version that did not write groups."""
+    if victim:
+        return group_of(victim)
+    return f"{report.key[0]}/{report.key[1]}" if report else ""

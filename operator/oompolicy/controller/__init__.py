@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator: checks policies, says what they match and which nodes apply them, and keeps one OOMNode per Node.
+"""The operator: it checks policies, reports which pods they match and which nodes apply them, and creates OOMNodes.
 
-Here belong the kopf handlers, the census of pods, the reconcile loop, the Lease and the metrics.
-Here does not belong who dies first (`oompolicy.resolve`) nor anything that a node needs: nodes enforce without us.
+The kopf handlers, the census of pods, the reconcile loop, the Lease and the metrics belong here.
+The order of priorities does not (see `oompolicy.resolve`). Nodes enforce policies without the operator, so code that a
+node needs does not belong here either.
 """
 
-# First of all, before kopf: that imports the kubernetes client if there is one, and this keeps it from importing all.
+# The first import, because kopf imports the kubernetes client if it is installed. This import keeps that client from
+# loading all of its modules.
 import oompolicy.kube.client  # noqa: F401

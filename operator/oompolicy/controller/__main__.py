@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python3 -m oompolicy.controller` is `oompolicy-operator`."""
+"""Runs `oompolicy-operator` as `python3 -m oompolicy.controller`."""
+
+from __future__ import annotations
 
 import sys
 

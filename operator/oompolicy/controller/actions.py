@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All that the operator asks and writes beside its watches: the one place that acts."""
+"""The operator's requests for OOMPolicies and OOMNodes beside its watches. The Lease is written in `election`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _PAGE: Final = "500"
 
 
 def list_policies(connection: Connection) -> Iterator[dict[str, Any]]:
-    """All OOMPolicies as they are now. ApiError, UnreachableError."""
+    """Return all OOMPolicies. Raise ApiError or UnreachableError if they cannot be listed."""
     token = ""
     while True:
         page = _page(connection, token)
-        # Items of a list have no kind, and parsing does not ask for it.
+        # The items of a list have no `kind`, and the parser does not need it.
         yield from page["items"]
         token = page["metadata"].get("continue", "")
         if not token:
@@ -42,7 +42,10 @@ def _page(connection: Connection, token: str) -> dict[str, Any]:
 
 
 def apply_status(connection: Connection, name: str, uid: str, status: Mapping[str, Any]) -> dict[str, Any]:
-    """The policy as it is then. ApiError 404 or 409: it is gone, or another of its name is there."""
+    """Write the status of a policy and return the policy.
+
+    Raise ApiError 404 if the policy is deleted, and 409 if the policy of this name has another uid.
+    """
     body = {
         "apiVersion": API_VERSION,
         "kind": "OOMPolicy",
@@ -53,7 +56,7 @@ def apply_status(connection: Connection, name: str, uid: str, status: Mapping[st
 
 
 def create_oomnode(connection: Connection, name: str, uid: str) -> None:
-    """For the Node of this name and uid, which owns it. ApiError 409: it is there already."""
+    """Create the OOMNode of the Node with this name and uid. The Node owns it. Raise ApiError 409 if it exists."""
     owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
     body = {"apiVersion": API_VERSION, "kind": "OOMNode", "metadata": {"name": name, "ownerReferences": [owner]}}
     connection.request("POST", OOMNODES, query={"fieldManager": MANAGER}, body=body)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts which policies match how many pods, and which of them leave the choice between them to their names.
+"""Counts the pods that each policy matches, and finds the policies that tie for the highest precedence on a pod.
 
-Pods are kept by shape: what a match can see of a pod. A cluster has far fewer shapes than pods, so a pod that
-comes or goes moves a few counters, and a policy that changes is held against shapes, not against 150,000 pods.
+Pods are grouped by shape, which is the part of a pod that a match can depend on. A cluster has far fewer shapes than
+pods. So a pod that is added or deleted changes a few counters, and a changed policy is compared with each shape and not
+with 150,000 pods.
 
-A pod that has finished counts for nothing: it has no process left that could be killed.
+A finished pod is not counted, because it has no process left that could be killed.
 """
 
 from __future__ import annotations
@@ -22,25 +23,24 @@ if TYPE_CHECKING:
 
 
 class _Group:
-    """The pods of one shape: how many, which policies match them, and those of the highest precedence if several."""
+    """The pods of one shape: their number, the policies that match them, and the policies that tie on them."""
 
-    __slots__ = ("equals", "matching", "pods", "shape")
+    __slots__ = ("matching", "pods", "shape", "tied")
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.pods = 0
         self.matching: tuple[str, ...] = ()
-        self.equals: tuple[str, ...] = ()
+        self.tied: tuple[str, ...] = ()
 
 
-_NOBODY: Final[tuple[str, ...]] = ()
+_NONE_TIED: Final[tuple[str, ...]] = ()
 
 
 class Census:
-    """All pods that have not finished, held against all valid policies."""
+    """All unfinished pods, matched with all valid policies."""
 
     def __init__(self) -> None:
-        """Empty."""
         self._policies: dict[str, OOMPolicy] = {}
         self._namespaces: dict[str, Mapping[str, str]] = {}
         self._matcher = Matcher((), {})
@@ -55,30 +55,30 @@ class Census:
 
     @property
     def pods(self) -> int:
-        """How many there are."""
+        """The number of unfinished pods."""
         return len(self._pods)
 
     @property
     def shapes(self) -> int:
-        """How many different ones there are."""
+        """The number of different shapes of pods."""
         return len(self._groups)
 
     def matched(self, policy: str) -> int:
-        """How many pods a policy matches, whether or not another wins."""
+        """Return the number of pods that a policy matches, whether or not another policy wins."""
         return self._matched[policy]
 
     def overlapping(self, policy: str) -> tuple[str, ...]:
-        """The others of its precedence between which and it the name decides for at least one pod; sorted."""
+        """Return the policies that tie with this one for the highest precedence on at least one pod, sorted."""
         found = {name for names in self._overlaps_of.get(policy, ()) for name in names}
         return tuple(sorted(found - {policy}))
 
     def changed(self) -> set[str]:
-        """The policies whose numbers or overlaps may have changed since the last call."""
+        """Return the policies with numbers or overlaps that may have changed since the last call."""
         changed, self._changed = self._changed, set()
         return changed
 
     def put_pod(self, uid: str, shape: Shape | None) -> None:
-        """A pod is there with this shape, or with `None` has finished."""
+        """Record the shape of a pod. `None` means that the pod has finished."""
         group = self._pods.get(uid)
         if group and group.shape == shape:
             return
@@ -90,18 +90,18 @@ class Census:
             self._count(joined, 1)
 
     def drop_pod(self, uid: str) -> None:
-        """A pod is gone."""
+        """Record that a pod is deleted. The pod may be unknown."""
         self.put_pod(uid, None)
 
     def replace_pods(self, pods: Mapping[str, Shape | None]) -> None:
-        """All pods there are."""
+        """Record all pods. A pod that is missing from `pods` is deleted."""
         for uid in [uid for uid in self._pods if uid not in pods]:
             self.drop_pod(uid)
         for uid, shape in pods.items():
             self.put_pod(uid, shape)
 
     def put_namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
-        """A namespace has these labels, or with `None` is gone."""
+        """Record the labels of a namespace. `None` means that the namespace is deleted."""
         if self._namespaces.get(name) == labels:
             return
         if labels is None:
@@ -112,12 +112,12 @@ class Census:
         self._match(self._by_namespace.get(name, {}).values())
 
     def replace_namespaces(self, namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """All namespaces there are, with their labels."""
+        """Record the labels of all namespaces. A namespace that is missing from `namespaces` is deleted."""
         for name in {*self._namespaces, *namespaces}:
             self.put_namespace(name, namespaces.get(name))
 
     def put_policies(self, policies: Iterable[OOMPolicy]) -> None:
-        """All valid policies there are. Costs what the changed ones match and one look at each shape."""
+        """Record all valid policies. Every shape is checked, and matched again only if a changed policy concerns it."""
         new = {policy.name: policy for policy in policies}
         old, self._policies = self._policies, new
         changed = {name for name in {*new, *old} if _relevant(new.get(name)) != _relevant(old.get(name))}
@@ -154,16 +154,16 @@ class Census:
             pods = group.pods
             self._count(group, -pods)
             names = tuple(policy.name for policy in self._matcher.matching(group.shape))
-            group.matching, group.equals = self._one(names), self._one(self._equals(names))
+            group.matching, group.tied = self._shared(names), self._shared(self._tied(names))
             self._count(group, pods)
 
-    def _equals(self, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _tied(self, names: tuple[str, ...]) -> tuple[str, ...]:
         highest = max((self._policies[name].precedence for name in names), default=0)
-        equals = tuple(name for name in names if self._policies[name].precedence == highest)
-        return equals if len(equals) > 1 else _NOBODY
+        tied = tuple(name for name in names if self._policies[name].precedence == highest)
+        return tied if len(tied) > 1 else _NONE_TIED
 
-    def _one(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Most shapes are matched by the same few policies: one tuple does for all of them."""
+    def _shared(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return one tuple for all groups with these names, to save memory: few policies match most shapes."""
         return self._tuples.setdefault(names, names)
 
     def _count(self, group: _Group, pods: int) -> None:
@@ -173,8 +173,8 @@ class Census:
         self._changed.update(group.matching)
         for name in group.matching:
             self._matched[name] += pods
-        if group.equals:
-            self._overlap(group.equals, pods)
+        if group.tied:
+            self._overlap(group.tied, pods)
 
     def _overlap(self, names: tuple[str, ...], pods: int) -> None:
         self._overlaps[names] += pods

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the Lease, keeps it, and gives it back: of two operators one is active.
+"""Takes, renews and releases the Lease, so that only one of two operators is active.
 
-Not by `kubernetes.leaderelection` (37.0.2): it never releases a Lease, so that each rollout would wait for it to
-expire, and its thread dies of the first connection that is refused.
+This is written by hand because `kubernetes.leaderelection` (37.0.2) never releases a Lease, so each rollout would wait
+until the Lease expires, and because its thread ends at the first refused connection.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 NAME: Final = "oompolicy-operator"
 _TIMEOUT: Final = 4.0
-"""Seconds for one request: a leader has time for two of them before it must give up."""
+"""Seconds for one request. A leader has time for two requests before it must stop leading."""
 
 log = logging.getLogger(__name__)
 
 
 class Election:
-    """A thread that calls `elected` once, and `lost` at most once after that. Then it is over for this process."""
+    """A thread that calls `elected` once, and later `lost` at most once. After `lost`, it never asks for the Lease."""
 
     def __init__(
         self,
@@ -43,25 +43,24 @@ class Election:
         elected: Callable[[], None],
         lost: Callable[[str], None],
     ) -> None:
-        """Not begun yet."""
         self._connection, self._settings, self._metrics = connection, settings, metrics
         self._elected, self._lost = elected, lost
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{settings.namespace}/leases"
         self._observed: Observed | None = None
         self._renewed = 0.0
-        self._said = ""
+        self._logged: str | None = None  # the failure that was logged last
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="election", daemon=True)
         self.leading = False
         self.answered = False
-        self.beat = time.monotonic()
+        self.last_turn = time.monotonic()
 
     def start(self) -> None:
-        """Begin to ask for the Lease."""
+        """Start to ask for the Lease."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Give the Lease back, if it is ours, so that another need not wait until it expires."""
+        """End the thread, and release a Lease that this process holds, so that the next holder need not wait."""
         self._stopped.set()
         self._thread.join()
         if self.leading and self._observed:
@@ -73,10 +72,10 @@ class Election:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self.beat = time.monotonic()
+            self.last_turn = time.monotonic()
             try:
                 self._turn()
-                self.answered, self._said = True, ""
+                self.answered, self._logged = True, None
             except (ApiError, UnreachableError) as error:
                 self._failed(error)
             if self.leading:
@@ -90,7 +89,7 @@ class Election:
         except ApiError as error:
             if error.status != 409:
                 raise
-            # Somebody else wrote it since we read it: it may be taken, or only have a new label.
+            # The Lease was written since it was read. Another operator may hold it, or only a label may be new.
             self._read()
             return
         if done:
@@ -143,7 +142,7 @@ class Election:
         return self._observed
 
     def _put(self, spec: dict[str, Any]) -> None:
-        """With the resource version that was read, so that of two that write one is refused."""
+        """Write the spec with the resource version that was read, so that the second of two writers is refused."""
         raw = self._observed.raw if self._observed else {}
         self._send("PUT", f"{self._path}/{NAME}", {**raw, "spec": spec})
 
@@ -155,9 +154,9 @@ class Election:
 
     def _failed(self, error: Exception) -> None:
         self._metrics.errors.labels("Lease").inc()
-        if str(error) != self._said:  # once, and not every second while the API server is away
-            self._said = str(error)
-            log.warning("Lease %s/%s: %s", self._settings.namespace, NAME, error)
+        if str(error) != self._logged:  # once, and not every second while the API server is unreachable
+            self._logged = str(error)
+            log.warning("the request for Lease %s/%s failed: %s", self._settings.namespace, NAME, error)
 
 
 def _now() -> datetime:

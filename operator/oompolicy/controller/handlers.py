@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kopf, for OOMPolicy objects alone: the only module that knows of it.
+"""Runs kopf, which watches OOMPolicies. `traced` follows its requests.
 
-Its handler only hands on what it sees; the loop decides and acts. kopf writes nothing: no annotations, no
-finalizers, no Events. It must never watch pods: it takes about 2 ms of CPU for each event.
+kopf is used because it is the common Python framework for operators, and a cluster has few policies. It must never
+watch pods, because it takes about 2 ms of CPU for each event. `oompolicy.kube.informer` watches the other collections.
+
+The handler only passes each event on. The loop decides and writes. kopf itself writes nothing: no annotations, no
+finalizers, no Events.
 """
 
 from __future__ import annotations
@@ -27,41 +30,42 @@ if TYPE_CHECKING:
 
     from oompolicy.kube.client import Configuration
 
-    Seen = Callable[[str | None, Mapping[str, Any]], None]
+    OnEvent = Callable[[str | None, Mapping[str, Any]], None]
 
 _GROUP, _VERSION = API_VERSION.split("/")
 _PLURAL: Final = "oompolicies"
 _PATIENCE: Final = 75.0
-"""Seconds without a watch after which kopf is started anew. Its own tries take 54 s. Where the API server sends
-Retry-After with a 429, kopf waits for as long as that says, even for a day."""
+"""Seconds without a watch after which kopf is restarted. Its own retries take 54 s. If the API server sends Retry-After
+with a 429, kopf waits for that time, even for a day."""
 _LASTING: Final = 300.0
-"""Seconds: an end after a longer run is not one of several in a row."""
+"""Seconds. An end after a longer run is not one of several in a row."""
 
 log = logging.getLogger(__name__)
 
 
 class Handlers:
-    """kopf in a thread of its own. It ends when its watch is refused, by a 404 or by 403 for a minute.
+    """A thread that runs kopf. It ends if kopf fails, as after a 404, or if there is no watch for `patience` seconds.
 
-    From then on no change of a policy is seen until it is started again.
+    Between its end and the next `start`, no change of a policy is received.
     """
 
     def __init__(
         self,
         credentials: Callable[[], Configuration],
-        seen: Seen,
-        ended: Callable[[], None],
+        on_event: OnEvent,
+        on_end: Callable[[], None],
         *,
         patience: float = _PATIENCE,
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """`seen` gets each event's type, `None` while kopf lists, and object. All calls come from the thread.
+        """Take the callbacks. Both are called from the thread.
 
-        `ended` is called when it is time to start again, never after `stop`. `uniform` draws the pause before it.
+        `on_event` receives the type of each event and the object. The type is `None` while kopf lists. `on_end` is
+        called when it is time to start again, and never after `stop`. `uniform` draws the pause before that call.
         `clock` gives the seconds that `patience` is compared with.
         """
-        self._credentials, self._seen, self._ended = credentials, seen, ended
+        self._credentials, self._on_event, self._on_end = credentials, on_event, on_end
         self._patience, self._clock, self._uniform = patience, clock, uniform
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -70,18 +74,18 @@ class Handlers:
         self._failures = 0
 
     @property
-    def failing(self) -> str:
-        """A sentence while policies are not watched, or empty."""
-        return self._traced.failing if self._traced else ""
+    def failing(self) -> str | None:
+        """The problem while policies are not watched. `None` before the first start."""
+        return self._traced.failing if self._traced else None
 
     def start(self) -> None:
-        """Begin to list and watch; the definition of OOMPolicy must be there. Not while it runs."""
+        """Start to list and watch. The definition of OOMPolicy must exist, and the thread must not be running."""
         self._traced = Traced(f"/apis/{API_VERSION}/{_PLURAL}", self._clock)
         self._thread = threading.Thread(target=self._run, args=(self._traced,), name="kopf", daemon=True)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """End, and wait for that for `timeout` seconds at most."""
+        """End the thread, and wait for its end for at most `timeout` seconds."""
         self._stop.set()
         self._wake()
         if self._thread:
@@ -99,20 +103,20 @@ class Handlers:
         traced.fail(reason)
         self._failures = 1 if time.monotonic() - begun > _LASTING else self._failures + 1
         pause = delay(self._failures, self._uniform)
-        log.error("OOMPolicies are not watched: %s; again in %.1f s", reason, pause)
+        log.error("OOMPolicies are not watched: %s. Retrying in %.1f s", reason, pause)
         if not self._stop.wait(pause):
-            self._ended()
+            self._on_end()
 
     async def _follow(self, traced: Traced) -> None:
-        """Run kopf. Return after `stop`, or when there was no watch for too long. All exceptions are kopf's."""
-        registry, loop = _registry(self._credentials, traced, self._seen), asyncio.get_running_loop()
-        # It is stopped by cancellation and not by a flag. kopf waits for a threading.Event in a thread, and when kopf
-        # fails it waits for that thread for ever. For any other flag it waits for five seconds.
+        """Run kopf until `stop`, or until there was no watch for too long. Exceptions of kopf are raised."""
+        registry, loop = _registry(self._credentials, traced, self._on_event), asyncio.get_running_loop()
+        # kopf is stopped by cancellation and not by a flag. kopf waits for a threading.Event in a thread, and if kopf
+        # fails, it waits for that thread forever. For any other flag it waits for five seconds.
         running = asyncio.create_task(
             kopf.operator(registry=registry, settings=_settings(), standalone=True, clusterwide=True)
         )
         self._wake = partial(_cancel, loop, running)
-        if self._stop.is_set():  # before there was anything to cancel
+        if self._stop.is_set():  # `stop` was called before the task existed
             running.cancel()
         while not running.done():
             await asyncio.wait({running}, timeout=self._patience / 4)
@@ -124,37 +128,37 @@ class Handlers:
 
 
 def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: kopf has ended by itself
+    with suppress(RuntimeError):  # the loop is closed because kopf has ended by itself
         loop.call_soon_threadsafe(task.cancel)
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
-    """No annotation with a copy of the object, and no deep copies of it for each event."""
+    """A storage that stores nothing: no annotation with a copy of the object, and no deep copy for each event."""
 
-    def build(self, **_: Any) -> kopf.BodyEssence:  # noqa: ANN401 - kopf's arguments, of no interest
+    def build(self, **_: Any) -> kopf.BodyEssence:  # noqa: ANN401 - kopf's arguments, which are not used
         return kopf.BodyEssence()
 
     def fetch(self, **_: Any) -> kopf.BodyEssence | None:  # noqa: ANN401
         return None
 
     def store(self, **_: Any) -> None:  # noqa: ANN401
-        """Nowhere."""
+        """Store nothing."""
 
 
 class _NoProgress(kopf.ProgressStorage):
-    """No annotations of handlers' progress either: an event's handler has none."""
+    """A storage without annotations of handlers' progress, because a handler of events has no progress."""
 
     def fetch(self, **_: Any) -> kopf.ProgressRecord | None:  # noqa: ANN401
         return None
 
     def store(self, **_: Any) -> None:  # noqa: ANN401
-        """Nowhere."""
+        """Store nothing."""
 
     def purge(self, **_: Any) -> None:  # noqa: ANN401
-        """Nothing was stored."""
+        """Remove nothing, because nothing was stored."""
 
     def touch(self, **_: Any) -> None:  # noqa: ANN401
-        """Nobody waits for it."""
+        """Touch nothing, because no handler waits for a touch."""
 
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
         return essence
@@ -163,26 +167,26 @@ class _NoProgress(kopf.ProgressStorage):
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # log lines do not become Events
-    settings.scanning.disabled = True  # no watch of all definitions: ours is there, or we would not have started
-    settings.peering.standalone = True  # the Lease says who is active
+    settings.scanning.disabled = True  # no watch of all definitions, because OOMPolicy's exists before kopf starts
+    settings.peering.standalone = True  # the Lease decides which replica is active
     settings.watching.server_timeout = 600
     settings.networking.connect_timeout = 10
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.persistence.progress_storage = _NoProgress()
-    settings.process.ultimate_exiting_timeout = None  # it would kill the process, which ends by itself
+    settings.process.ultimate_exiting_timeout = None  # kopf would kill the process, which ends by itself
     return settings
 
 
-def _registry(credentials: Callable[[], Configuration], traced: Traced, seen: Seen) -> kopf.OperatorRegistry:
+def _registry(credentials: Callable[[], Configuration], traced: Traced, on_event: OnEvent) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
     refused: kopf.ConnectionInfo | None = None
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession | None:  # noqa: ANN401
-        """At the start, and whenever the API server refuses the token."""
+        """Log in at the start, and each time the API server refuses the token."""
         nonlocal refused
         info = _connection_info(await asyncio.to_thread(credentials))
-        if info == refused:  # or kopf would try the same again and again; now it ends
+        if info == refused:  # kopf would retry the same token without a pause, but without a login it ends
             return None
         refused = info
         session = traced.session(info.as_ssl_context(), info.as_http_headers())
@@ -190,7 +194,7 @@ def _registry(credentials: Callable[[], Configuration], traced: Traced, seen: Se
 
     @kopf.on.event(_GROUP, _VERSION, _PLURAL, registry=registry)
     async def event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401
-        seen(event["type"], event["object"])
+        on_event(event["type"], event["object"])
 
     return registry
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the active replica runs: informers, kopf and the loop. A standby has none of it running.
+"""Runs the informers, kopf and the loop of the active replica. On a standby, none of them runs.
 
-On standby they would cost as much memory and CPU as on the active replica, to save the seconds of one list; and
-nothing in the cluster waits for the operator.
+On a standby they would need as much memory and CPU as on the active replica. That would save only the seconds of the
+first lists, and nothing in the cluster waits for the operator.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
 
 _STUCK: Final = 120.0
-"""Seconds without a turn of the loop, which has one every ten; taking in 150,000 pods at once is a turn of some."""
+"""Seconds without a turn of the loop, which has one at least every ten seconds. A turn that takes in 150,000 pods at
+once lasts for some seconds."""
 _KOPF_END: Final = 5.0
-"""Seconds for kopf to end its tasks. It writes nothing, so nothing is lost if it does not."""
+"""Seconds for kopf to end its tasks. kopf writes nothing, so nothing is lost if it takes longer."""
 
 log = logging.getLogger(__name__)
 
 
 class Leader:
-    """Runs once."""
+    """The work of the active replica. `run` is called once."""
 
     def __init__(self, connection: Connection, settings: Settings, metrics: Metrics) -> None:
-        """It runs nothing yet."""
-        self._loop = Loop(connection, settings, metrics, self._watch)
+        self._loop = Loop(connection, settings, metrics, self._watch_policies)
         self._informers = informers(connection, self._loop.state, self._loop.post)
-        self._handlers = Handlers(connection.credentials, self._seen, self._unwatched)
+        self._handlers = Handlers(connection.credentials, self._receive, self._policies_unwatched)
         metrics.watch({**self._informers, "policies": self._handlers})
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Run until `stop`."""
         for informer in self._informers.values():
             informer.start()
         try:
@@ -53,34 +53,34 @@ class Leader:
             self._handlers.stop(_KOPF_END)
 
     def stop(self) -> None:
-        """From any thread or signal handler, also before it runs."""
+        """Stop `run`. Any thread or signal handler may call this, also before `run`."""
         self._loop.stop()
 
     def stuck(self) -> tuple[str, ...]:
-        """Why it is not alive."""
-        idle = time.monotonic() - self._loop.beat
+        """Return the problems that only a restart solves."""
+        idle = time.monotonic() - self._loop.last_turn
         still = (f"the loop has not turned for {idle:.0f} s",) if idle > _STUCK else ()
-        dead = (f"the watch of {name} has ended by a defect" for name, each in self._informers.items() if each.dead)
+        dead = (f"the thread that watches {name} has died" for name, each in self._informers.items() if each.dead)
         return (*still, *dead)
 
     def unready(self) -> tuple[str, ...]:
-        """Why what it says may not be true."""
+        """Return the reasons why the reported status may be wrong."""
         unlisted = (f"{name}: not listed yet" for name in sorted(self._loop.state.unlisted))
         watches = (self._handlers.failing, *(informer.failing for informer in self._informers.values()))
         return (*unlisted, *filter(None, watches))
 
-    def _watch(self) -> None:
+    def _watch_policies(self) -> None:
         self._handlers.start()
 
-    def _unwatched(self) -> None:
-        self._loop.post(self._loop.policies_unwatched)
+    def _policies_unwatched(self) -> None:
+        self._loop.post(self._loop.watch_ended)
 
-    def _seen(self, kind: str | None, raw: Mapping[str, Any]) -> None:
+    def _receive(self, kind: str | None, raw: Mapping[str, Any]) -> None:
         state, metadata = self._loop.state, raw["metadata"]
         if kind == "DELETED":
             self._loop.post(partial(state.policy_deleted, metadata["name"], metadata["uid"]))
             return
         self._loop.post(partial(state.policy, raw))
         if kind is None:
-            # kopf lists, maybe because its watch had expired, and does not say what has gone meanwhile.
-            self._loop.post(self._loop.policies_doubtful)
+            # kopf lists, maybe because its watch expired. It does not report the policies that were deleted meanwhile.
+            self._loop.post(self._loop.recheck_policies)

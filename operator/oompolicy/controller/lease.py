@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to do about a Lease (coordination.k8s.io/v1): pure, after client-go's tools/leaderelection.
+"""The rules for a Lease (coordination.k8s.io/v1), without I/O. They are those of client-go's tools/leaderelection.
 
-Another's clock is never compared with ours: a Lease has expired when we have seen no change of it for as long as its
-holder said that it would last.
+The clocks of two machines are never compared. A Lease has expired when this process has seen no change of its spec for
+the duration that the spec gives.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """A Lease as it was read, and since when (seconds of a monotonic clock) its spec is as it is."""
+    """A Lease as it was read. Its spec is unchanged since `since`, in seconds of a monotonic clock."""
 
     raw: Mapping[str, Any]
     since: float
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """Empty where somebody made a Lease without one."""
+        """The spec. It is empty if the Lease was created without a spec."""
         return self.raw.get("spec") or {}
 
     @property
     def holder(self) -> str:
-        """Empty where it was released."""
+        """The holder's identity. It is empty if the Lease was released."""
         return self.spec.get("holderIdentity") or ""
 
     def free(self, now: float) -> bool:
-        """Whether anybody may take it."""
+        """Return True if any operator may take the Lease."""
         return not self.holder or now >= self.since + (self.spec.get("leaseDurationSeconds") or 0)
 
 
 def observe(raw: Mapping[str, Any], before: Observed | None, now: float) -> Observed:
-    """`raw` was read at `now`."""
+    """Return the Lease `raw`, read at `now`. It keeps the time of `before` if the spec is the same."""
     read = Observed(raw, now)
     return Observed(raw, before.since) if before and before.spec == read.spec else read
 
 
 def taken(before: Mapping[str, Any], identity: str, duration: float, now: datetime) -> dict[str, Any]:
-    """The spec of a Lease that `identity` takes; `before` is empty for a new one. `duration` in seconds."""
+    """Return the spec of a Lease that `identity` takes. `before` is empty for a new Lease. `duration` is in seconds."""
     return {
         "holderIdentity": identity,
         "leaseDurationSeconds": round(duration),
@@ -55,12 +55,12 @@ def taken(before: Mapping[str, Any], identity: str, duration: float, now: dateti
 
 
 def renewed(spec: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """The spec of a Lease that its holder keeps."""
+    """Return the spec of a Lease that its holder renews."""
     return {**spec, "renewTime": _micro_time(now)}
 
 
 def released(spec: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """The spec of a Lease that its holder leaves to anybody."""
+    """Return the spec of a Lease that its holder releases."""
     return {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time(now)}
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reconcile loop: takes in what has changed, looks at what it means, and writes what is due.
+"""The reconcile loop. It takes in changes, evaluates the state, and writes each status that is due.
 
-Level-based: a change only says where to look. What is written follows from all that is known, and is compared with
-what is there, so that our own writes, seen again, lead to nothing.
+The loop is level-based. A change only selects the policies to evaluate. Their status follows from the whole state and
+is compared with the status in the API server. So the events of the operator's own writes cause no further writes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oompolicy.controller import actions
-from oompolicy.controller.reports import Reports
+from oompolicy.controller.schedule import StatusSchedule
 from oompolicy.controller.state import State
 from oompolicy.kube.errors import ApiError, UnreachableError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
 
 _FIRST_RETRY: Final = 0.5
-"""Seconds; doubled with each failure up to the setting."""
+"""Seconds. The delay doubles with each failure, up to the setting `retry_max`."""
 
 log = logging.getLogger(__name__)
 
@@ -37,73 +37,77 @@ class _Change(NamedTuple):
 
 
 class Loop:
-    """Runs in the thread that calls `run`. `post` and `stop` may be called from any, and by signal handlers."""
+    """The loop, in the thread that calls `run`. Any thread or signal handler may call `post` and `stop`."""
 
     def __init__(
-        self, connection: Connection, settings: Settings, metrics: Metrics, defined: Callable[[], None]
+        self, connection: Connection, settings: Settings, metrics: Metrics, watchable: Callable[[], None]
     ) -> None:
-        """`defined` is called when there is a definition of OOMPolicy to watch, once per `policies_unwatched`."""
+        """Take a callback for when OOMPolicies can be watched. It is called once, and once after each `watch_ended`."""
         self._connection, self._settings, self._metrics = connection, settings, metrics
-        self._defined = defined
+        self._watchable = watchable
         self._changes: SimpleQueue[_Change] = SimpleQueue()
         self._stopped = False
-        self._blocked = 0.0  # no request before then
+        self._blocked = 0.0  # no request is sent before this time
         self._failures = 0
         self._list_at = 0.0
         self._watched = False
         self._complete = False
         self.state = State()
-        self._reports = Reports(self.state, settings)
-        self.beat = time.monotonic()
+        self._schedule = StatusSchedule(self.state, settings)
+        self.last_turn = time.monotonic()
 
     def post(self, apply: Callable[[], None]) -> None:
-        """Something changed: `apply` takes it in."""
+        """Queue a change. `apply` takes it into the state."""
         self._changes.put(_Change(time.monotonic(), apply))
 
-    def policies_doubtful(self) -> None:
-        """The policies may not be those that are known. Only by a change."""
+    def recheck_policies(self) -> None:
+        """List the policies soon, because the known ones may be outdated. Only a posted change may call this."""
         self._list_at = 0.0
 
-    def policies_unwatched(self) -> None:
-        """The watch of policies has ended, maybe because they are not defined any more. Only by a change."""
+    def watch_ended(self) -> None:
+        """Note that the watch of policies ended, maybe because their definition was deleted.
+
+        Only a posted change may call this.
+        """
         self._list_at = 0.0
         self._watched = False
 
     def stop(self) -> None:
-        """Return from `run` when the turn under way is done."""
+        """End `run` after the current turn."""
         self._stopped = True
         self.post(lambda: None)
 
     def run(self) -> None:
-        """Until `stop`."""
-        self.beat = time.monotonic()  # it may have been on standby for weeks
+        """Run until `stop`."""
+        self.last_turn = time.monotonic()  # this replica may have been on standby for weeks
         while not self._stopped:
             self.turn()
 
     def turn(self) -> None:
-        """Wait for something to do, and do it."""
+        """Wait for a change or a due write, and reconcile."""
         arrived = self._take_in()
         self._reconcile()
-        self.beat = time.monotonic()
+        self.last_turn = time.monotonic()
         for each in arrived:
-            self._metrics.lag.observe(self.beat - each)
+            self._metrics.lag.observe(self.last_turn - each)
 
     def _take_in(self) -> list[float]:
-        """Wait for a change or until something is due, and take in all changes there are. When they arrived."""
+        """Wait for a change or a due write, take in all queued changes, and return the times when they arrived."""
         started = time.monotonic()
         try:
             changes = [self._changes.get(timeout=self._patience(started))]
         except Empty:
             return []
-        # The first of a rush does not wait, and those that follow it are reconciled together.
-        time.sleep(max(0.0, min(self._settings.turn_gap, self.beat + self._settings.turn_gap - time.monotonic())))
+        # The first of many changes does not wait, and the changes that follow are reconciled together.
+        gap = self._settings.turn_gap
+        time.sleep(max(0.0, min(gap, self.last_turn + gap - time.monotonic())))
         changes += [self._changes.get() for _ in range(self._changes.qsize())]
         for change in changes:
             change.apply()
         return [change.arrived for change in changes]
 
     def _patience(self, now: float) -> float:
-        due = min(self._reports.next, self._list_at, now if self.state.missing else float("inf"))
+        due = min(self._schedule.next, self._list_at, now if self.state.missing else float("inf"))
         return min(max(due, self._blocked) - now, self._settings.idle_turn) if max(due, self._blocked) > now else 0.0
 
     def _reconcile(self) -> None:
@@ -115,8 +119,8 @@ class Loop:
                 return
             if not self._complete:
                 self._complete = True
-                log.info("all is listed: %s", self.state)
-            self._look()
+                log.info("all collections are listed: %s", self.state)
+            self._evaluate()
             if now >= self._blocked:
                 self._write_statuses()
                 self._create_oomnodes()
@@ -125,38 +129,38 @@ class Loop:
             self._block(error)
 
     def _list_policies(self, now: float) -> None:
-        before = [known.uid for known in self.state.policies.known.values()]
+        before = [record.uid for record in self.state.policies.records.values()]
         self.state.policies_listed(list(actions.list_policies(self._connection)), before)
         self._list_at = now + self._settings.policy_check
         if not self._watched:
             self._watched = True
-            self._defined()
+            self._watchable()
 
-    def _look(self) -> None:
-        names = self.state.look()
-        self._reports.look(names, time.monotonic(), datetime.now(UTC))
-        self._metrics.show(self.state, names)
+    def _evaluate(self) -> None:
+        names = self.state.evaluate()
+        self._schedule.reconsider(names, time.monotonic(), datetime.now(UTC))
+        self._metrics.update(self.state, names)
 
     def _write_statuses(self) -> None:
-        for report in self._reports.due(time.monotonic(), datetime.now(UTC), self._settings.writes_per_turn):
+        for write in self._schedule.due(time.monotonic(), datetime.now(UTC), self._settings.writes_per_turn):
             try:
-                raw = actions.apply_status(self._connection, report.name, report.uid, report.status)
+                raw = actions.apply_status(self._connection, write.name, write.uid, write.status)
             except ApiError as error:
                 if error.status == 429 or error.status >= 500:
                     raise
-                self._refused(report.name, error)
+                self._refused(write.name, error)
             else:
                 self._metrics.writes.labels("OOMPolicy").inc()
-                self._reports.wrote(report, time.monotonic())
+                self._schedule.wrote(write, time.monotonic())
                 self.state.policy(raw)
 
     def _refused(self, name: str, error: ApiError) -> None:
-        """By the server for this one policy: the others need not wait for it."""
-        self._reports.postpone(name, time.monotonic() + self._settings.retry_max)
+        """Postpone one policy that the server refused, so that the other policies need not wait."""
+        self._schedule.postpone(name, time.monotonic() + self._settings.retry_max)
         if error.status in (404, 409):
-            return  # it is gone, or another of its name is there, and we shall hear of that
+            return  # the policy is deleted or replaced, and an event of that will arrive
         self._metrics.errors.labels("OOMPolicy").inc()
-        log.warning("status of OOMPolicy %s: %s", name, error)
+        log.warning("cannot write the status of OOMPolicy %s: %s", name, error)
 
     def _create_oomnodes(self) -> None:
         for name in list(self.state.missing)[: self._settings.writes_per_turn]:
@@ -166,7 +170,7 @@ class Loop:
             except ApiError as error:
                 if error.status != 409:
                     raise
-            # We hear of it soon, and if it goes again, of that too.
+            # An event of the new OOMNode will arrive, and another one if it is deleted.
             del self.state.missing[name]
 
     def _block(self, error: ApiError | UnreachableError) -> None:
@@ -176,4 +180,4 @@ class Loop:
         self._failures += 1
         self._blocked = time.monotonic() + delay
         self._metrics.errors.labels("any").inc()
-        log.warning("%s; again in %.1f s", error, delay)
+        log.warning("%s. Retrying in %.1f s", error, delay)

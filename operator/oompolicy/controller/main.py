@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the operator, leads when it is elected, and ends it on a signal or when it leads no longer."""
+"""Starts the operator, leads when it is elected, and ends on a signal or when the Lease is lost."""
 
 from __future__ import annotations
 
 import logging
 import signal
-import sys
 import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from oompolicy.controller.leader import Leader
 from oompolicy.controller.metrics import Metrics
 from oompolicy.controller.serve import serve
 from oompolicy.kube.connection import connect
+from oompolicy.logs import start_logging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,20 +23,25 @@ if TYPE_CHECKING:
     from oompolicy.controller.settings import Settings
 
 _STUCK: Final = 60.0
-"""Seconds without an attempt at the Lease, of which there is one every two at least, or ten on a slow server."""
+"""Seconds without an attempt to get or renew the Lease. There is one every two seconds, or every ten if the API server
+is slow."""
 
 log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0 after a signal, 1 where it cannot start or leads no longer, 2 for a wrong command line."""
+    """Run the command. Return 0 after a signal, and 1 if it cannot start or loses the Lease.
+
+    A wrong command line exits with 2.
+    """
     chosen = settings.parse(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname).1s %(message)s")
-    logging.getLogger("kopf").setLevel(logging.ERROR)  # it warns that signals are ours, which they are
+    start_logging()
+    # kopf warns that it does not handle signals, and this is intended.
+    logging.getLogger("kopf").setLevel(logging.ERROR)
     try:
         operator = Operator(chosen)
     except (OSError, ValueError) as error:
-        log.error("cannot start: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
+        log.error("cannot start: %s", error)  # noqa: TRY400 (no traceback: the message is complete)
         return 1
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: operator.end())
@@ -44,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Operator:
-    """One replica: on standby until it is elected, then leading until its end."""
+    """One replica. It is on standby until it is elected, and then leads until its end."""
 
     def __init__(self, chosen: Settings) -> None:
-        """OSError, ValueError: a sentence, such as that the address is in use."""
+        """Connect and serve the probes. Raise OSError or ValueError with a sentence, such as for an address in use."""
         self._settings = chosen
         self._metrics = Metrics()
         connection = connect(chosen.kubeconfig)
@@ -55,29 +60,29 @@ class Operator:
         # Queues and no locks: a signal handler may find a lock held by the very thread that it interrupts.
         self._elected: SimpleQueue[bool] = SimpleQueue()
         self._ending = False
-        self._failure = ""
+        self._failure: str | None = None
         self._election = Election(
             connection, chosen, self._metrics, elected=lambda: self._elected.put(True), lost=self.end
         )
         probes = {"/livez": self._stuck, "/readyz": self._unready}
         serve(chosen.listen, self._metrics.registry, probes)
 
-    def end(self, failure: str = "") -> None:
-        """From any thread or signal handler; `failure` says why where it is one."""
+    def end(self, failure: str | None = None) -> None:
+        """End `run`. Any thread or signal handler may call this. `failure` is the reason, and `None` after a signal."""
         self._failure = self._failure or failure
         self._ending = True
         self._elected.put(False)
         self._leader.stop()
 
     def run(self) -> int:
-        """Until a signal, or until it can lead no longer: the exit status."""
+        """Run until a signal or until the Lease is lost. Return the exit status."""
         self._election.start()
         log.info("standby: %s", self._settings.identity)
         try:
             if self._elected.get() and not self._ending:
                 self._leader.run()
         finally:
-            # Only now that nothing is written any more; also when a defect ended it.
+            # The Lease is released only now, because nothing is written any more. An exception releases it too.
             self._election.stop()
         if self._failure:
             log.error("ended: %s", self._failure)
@@ -86,9 +91,9 @@ class Operator:
         return 1 if self._failure else 0
 
     def _stuck(self) -> tuple[str, ...]:
-        idle = time.monotonic() - self._election.beat
-        held_up = (f"nobody asked for the Lease for {idle:.0f} s",) if idle > _STUCK else ()
-        return (*held_up, *(self._leader.stuck() if self._election.leading else ()))
+        idle = time.monotonic() - self._election.last_turn
+        late = (f"no attempt to get or renew the Lease for {idle:.0f} s",) if idle > _STUCK else ()
+        return (*late, *(self._leader.stuck() if self._election.leading else ()))
 
     def _unready(self) -> tuple[str, ...]:
         if self._election.leading:

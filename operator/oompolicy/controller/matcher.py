@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the policies that match a shape, without asking each of them.
+"""Finds the policies that match a shape without trying every policy.
 
-A policy that wants a label to have one of some values matches only pods that have it, and is found by that label.
-A namespace selector is asked once per namespace, whatever the number of policies and pods that share it.
-Shapes that differ only in what no policy asks about, such as the name of a StatefulSet's pod, are asked about once.
+A policy that requires one of some values for a label is found by that label, because it matches only pods with it. A
+namespace selector is evaluated once per namespace, for all policies and pods that share it. Shapes that differ only in
+labels that no policy selects by, such as the name of a StatefulSet's pod, share one result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Shape:
-    """What of a pod a policy can match by. `labels` are sorted, so that the same ones are equal."""
+    """The part of a pod that a match can depend on. `labels` are sorted, so that equal labels compare as equal."""
 
     namespace: str
     labels: tuple[tuple[str, str], ...]
@@ -34,7 +34,7 @@ class Shape:
     static: bool = False
 
 
-class _Seen(NamedTuple):
+class _PodView(NamedTuple):
     labels: Mapping[str, str]
     qos_class: QOSClass
     priority_class_name: str | None
@@ -42,7 +42,7 @@ class _Seen(NamedTuple):
 
 
 class _Local:
-    """The policies whose namespace selector holds in some namespaces."""
+    """The policies with a namespace selector that selects certain namespaces."""
 
     def __init__(self, policies: Iterable[OOMPolicy]) -> None:
         self._anywhere: list[OOMPolicy] = []
@@ -55,14 +55,14 @@ class _Local:
                 self._by_label[label].append(policy)
 
     def candidates(self, shape: Shape) -> Iterator[OOMPolicy]:
-        """Each once, since a pod has one value per label."""
+        """Return the policies that may match, each once, because a pod has one value per label."""
         yield from self._anywhere
         for label in shape.labels:
             yield from self._by_label.get(label, ())
 
 
 class Matcher:
-    """Some policies, made ready for any number of shapes. `namespaces` are labels by name, and may change."""
+    """Policies, prepared for many shapes. `namespaces` has the labels of each namespace by its name, and may change."""
 
     def __init__(self, policies: Iterable[OOMPolicy], namespaces: Mapping[str, Mapping[str, str]]) -> None:
         self._namespaces = namespaces
@@ -77,22 +77,25 @@ class Matcher:
         self._by_namespace: dict[str, _Local] = {}
 
     def matching(self, shape: Shape) -> list[OOMPolicy]:
-        """Those that match a pod of this shape, by name."""
+        """Return the policies that match a pod of this shape, sorted by name."""
         local = self._local(shape.namespace)
         other = (shape.qos_class, shape.priority_class_name, shape.static)
         question = (local, self._asked_labels(shape), *other)
         if question not in self._answers:
-            pod = _Seen(dict(shape.labels), *other)
+            pod = _PodView(dict(shape.labels), *other)
             found = (policy for policy in local.candidates(shape) if matches_pod(policy.match, pod))
             self._answers[question] = sorted(found, key=lambda policy: policy.name)
         return self._answers[question]
 
     def forget(self, namespace: str) -> None:
-        """Its labels have changed."""
+        """Drop the result for a namespace after a change of its labels."""
         self._by_namespace.pop(namespace, None)
 
     def _asked_labels(self, shape: Shape) -> tuple[tuple[str, str | None], ...]:
-        """All values that no policy names are as good as one, so that the answers kept are few."""
+        """Return the labels that policies select by. `None` stands for all values that no policy names.
+
+        So few different questions are left, and few answers are stored.
+        """
         return tuple(
             (key, value if value in self._asked[key] else None) for key, value in shape.labels if key in self._asked
         )
@@ -100,7 +103,7 @@ class Matcher:
     def _local(self, namespace: str) -> _Local:
         local = self._by_namespace.get(namespace)
         if local is None:
-            # As the resolver does: one that is not known yet has the label of its name and no other for us.
+            # An unknown namespace has only the label with its name here, as in the resolver.
             labels = {**self._namespaces.get(namespace, {}), _NAMESPACE_NAME: namespace}
             local = self._by_namespace[namespace] = self._holding(labels)
         return local
@@ -113,7 +116,7 @@ class Matcher:
 
 
 def _wanted_label(policy: OOMPolicy) -> list[tuple[str, str]] | None:
-    """The values of one label of which a pod must have one; `None` where no label is so wanted."""
+    """Return the key and the possible values of a label that a pod must have, or `None` if the policy requires none."""
     for requirement in _pod_requirements(policy):
         if requirement.operator is Operator.IN:
             return [(requirement.key, value) for value in requirement.values]

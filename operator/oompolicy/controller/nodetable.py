@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All Nodes and what their OOMNodes say."""
+"""All Nodes and the reports in their OOMNodes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 UNKNOWN: Final = "Unknown"
-"""The backend of a node whose agent has not said anything yet."""
+"""The backend of a node without a report by its agent."""
 
 
-class Said(NamedTuple):
-    """What counts of one OOMNode."""
+class NodeReport(NamedTuple):
+    """The relevant part of one OOMNode. `backend` and `policy_hash` are empty until the agent has reported them."""
 
     name: str
     backend: str
@@ -22,32 +22,31 @@ class Said(NamedTuple):
 
 
 class NodeTable:
-    """Nodes by uid with their names, OOMNodes by uid."""
+    """The names of Nodes by uid, and the reports of OOMNodes by uid."""
 
     def __init__(self) -> None:
-        """Empty."""
         self.nodes: dict[str, str] = {}
-        self.said: dict[str, Said] = {}
+        self.reports: dict[str, NodeReport] = {}
 
     def without_oomnode(self) -> Iterator[tuple[str, str]]:
-        """Name and uid of each Node that has no OOMNode.
+        """Return the name and uid of each Node that has no OOMNode.
 
-        That of a Node that went and came back under its name is still there until the garbage collector has taken
-        it, since its owner is gone; then it is missing.
+        After a Node is deleted and created again under the same name, its old OOMNode exists until the garbage
+        collector deletes it. Only then is the OOMNode missing.
         """
-        there = {said.name for said in self.said.values()}
-        return ((name, uid) for uid, name in self.nodes.items() if name not in there)
+        reported = {report.name for report in self.reports.values()}
+        return ((name, uid) for uid, name in self.nodes.items() if name not in reported)
 
     def hashes(self) -> Mapping[str, int]:
-        """The number of nodes by the hash of the policies they apply."""
-        return Counter(said.policy_hash for said in self._of_nodes())
+        """Return the number of nodes by the hash of the policies that they apply."""
+        return Counter(report.policy_hash for report in self._reports_of_nodes())
 
     def backends(self) -> Mapping[str, int]:
-        """The number of nodes by backend."""
-        counted = Counter(said.backend or UNKNOWN for said in self._of_nodes())
+        """Return the number of nodes by backend."""
+        counted = Counter(report.backend or UNKNOWN for report in self._reports_of_nodes())
         counted[UNKNOWN] += len(self.nodes) - counted.total()
         return counted
 
-    def _of_nodes(self) -> Iterator[Said]:
+    def _reports_of_nodes(self) -> Iterator[NodeReport]:
         names = set(self.nodes.values())
-        return (said for said in self.said.values() if said.name in names)
+        return (report for report in self.reports.values() if report.name in names)

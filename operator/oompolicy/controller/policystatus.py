@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the status of an OOMPolicy should be, and when a difference is worth a write.
+"""Builds the status of an OOMPolicy, and decides when a difference is written.
 
-A status goes to the agent of every node, so counts, which move all the time, are written rarely.
+Each write of a status is sent to the agent of every node. Counts change all the time, so they are written rarely.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from oompolicy.controller.policytable import Known
+    from oompolicy.controller.policytable import PolicyRecord
     from oompolicy.controller.settings import Settings
 
 MESSAGE_LENGTH: Final = 1024
-"""Far below the 32,768 of metav1.Condition: it is read by people."""
+"""Characters of a message. metav1.Condition allows 32,768, but people have to read it."""
 NAMES: Final = 10
-"""Policies named in a message."""
+"""The number of policies that a message names."""
 
 _TRANSITION: Final = "lastTransitionTime"
 
 
 class Reason(StrEnum):
-    """Why a condition of an OOMPolicy is as it is: docs/reference.md tells of each what to do."""
+    """The reasons of the conditions of an OOMPolicy. docs/reference.md describes each of them."""
 
     VALID = "Valid"
     UNKNOWN_FIELDS = "UnknownFields"
@@ -36,24 +36,24 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was found out about one policy."""
+class PolicyCounts:
+    """The numbers of one policy: matched pods, nodes that apply it, and the policies that tie with it."""
 
     matched: int
     applied: int
     overlapping: Sequence[str]
 
 
-def build(known: Known, found: Found, now: datetime) -> dict[str, Any]:
-    """The status. A condition that is in the present one with the same `status` keeps its time of transition."""
-    before = {condition["type"]: condition for condition in known.status.get("conditions", ())}
-    conditions = (_ready(known), _overlapping(known, found.overlapping))
+def build(record: PolicyRecord, counts: PolicyCounts, now: datetime) -> dict[str, Any]:
+    """Return the status of a policy. A condition keeps its time of transition while its `status` is the same."""
+    before = {condition["type"]: condition for condition in record.status.get("conditions", ())}
+    conditions = (_ready(record), _overlapping(record, counts.overlapping))
     return {
-        "observedGeneration": known.generation,
-        "matchedPods": found.matched,
-        "appliedNodes": found.applied,
+        "observedGeneration": record.generation,
+        "matchedPods": counts.matched,
+        "appliedNodes": counts.applied,
         "conditions": [
-            {**condition, "observedGeneration": known.generation, _TRANSITION: _since(condition, before, now)}
+            {**condition, "observedGeneration": record.generation, _TRANSITION: _since(condition, before, now)}
             for condition in conditions
         ],
     }
@@ -61,48 +61,53 @@ def build(known: Known, found: Found, now: datetime) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Pace:
-    """When one policy's status was written, in seconds of a monotonic clock."""
+    """The times of the writes of one policy's status, in seconds of a monotonic clock."""
 
     written: float = float("-inf")
     counts_written: float = float("-inf")
     counts_differ_since: float | None = None
 
-    def due(self, wanted: Mapping[str, Any], there: Mapping[str, Any], now: float, settings: Settings) -> float | None:
-        """When `wanted` is to be written over what is `there`; `None`: they are the same."""
-        if wanted["observedGeneration"] != there.get("observedGeneration"):
+    def due(
+        self, wanted: Mapping[str, Any], current: Mapping[str, Any], now: float, settings: Settings
+    ) -> float | None:
+        """Return the time at which `wanted` replaces the `current` status, or `None` if both are the same."""
+        if wanted["observedGeneration"] != current.get("observedGeneration"):
             return now
-        if _timeless(wanted) != _timeless(there):
+        if _timeless(wanted) != _timeless(current):
             return max(now, self.written + settings.condition_gap)
-        if all(wanted[count] == there.get(count) for count in ("matchedPods", "appliedNodes")):
+        if all(wanted[count] == current.get(count) for count in ("matchedPods", "appliedNodes")):
             self.counts_differ_since = None
             return None
         if self.counts_differ_since is None:
             self.counts_differ_since = now
         return max(self.counts_differ_since + settings.count_settle, self.counts_written + settings.count_gap)
 
-    def wrote(self, there: Mapping[str, Any], wanted: Mapping[str, Any], now: float) -> None:
-        """`wanted` stands where `there` was. A write for another reason is not the minute's one for counts."""
+    def wrote(self, replaced: Mapping[str, Any], wanted: Mapping[str, Any], now: float) -> None:
+        """Record that `wanted` was written over `replaced`. Only a write of counts alone starts their `count_gap`."""
         self.written = now
-        if wanted["observedGeneration"] == there.get("observedGeneration") and _timeless(wanted) == _timeless(there):
+        same_generation = wanted["observedGeneration"] == replaced.get("observedGeneration")
+        if same_generation and _timeless(wanted) == _timeless(replaced):
             self.counts_written = now
         self.counts_differ_since = None
 
 
-def _ready(known: Known) -> dict[str, str]:
-    if known.policy and known.unknown:
-        message = f"the policy is applied without fields that this operator does not know: {known.unknown}"
+def _ready(record: PolicyRecord) -> dict[str, str]:
+    if record.policy and record.unknown_fields:
+        fields = ", ".join(record.unknown_fields)
+        message = f"the policy is applied without fields that this operator does not know: {fields}"
         return _condition("Ready", True, Reason.UNKNOWN_FIELDS, message)
-    if known.policy:
+    if record.policy:
         return _condition("Ready", True, Reason.VALID, "the policy is valid")
-    return _condition("Ready", False, Reason.INVALID, f"the policy is not applied: {known.problem}")
+    return _condition("Ready", False, Reason.INVALID, f"the policy is not applied: {record.problem}")
 
 
-def _overlapping(known: Known, others: Sequence[str]) -> dict[str, str]:
-    if not others or not known.policy:
-        return _condition("Overlapping", False, Reason.NO_OVERLAP, "no pod is left to the order of names")
+def _overlapping(record: PolicyRecord, others: Sequence[str]) -> dict[str, str]:
+    if not others or not record.policy:
+        message = "no other policy ties with this policy for the highest precedence on any pod"
+        return _condition("Overlapping", False, Reason.NO_OVERLAP, message)
     named = ", ".join(others[:NAMES]) + (f" and {len(others) - NAMES} more" if len(others) > NAMES else "")
-    message = f"of the same precedence, {known.policy.precedence}, and for the same pods: {named};"
-    return _condition("Overlapping", True, Reason.SAME_PRECEDENCE, f"{message} the first by name decides")
+    message = f"policies with the same precedence ({record.policy.precedence}) match some of the same pods: {named}."
+    return _condition("Overlapping", True, Reason.SAME_PRECEDENCE, f"{message} The alphabetically first policy applies")
 
 
 def _condition(kind: str, status: bool, reason: Reason, message: str) -> dict[str, str]:
@@ -117,7 +122,7 @@ def _since(condition: Mapping[str, str], before: Mapping[str, Mapping[str, Any]]
 
 
 def _timeless(status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Conditions by type, without the time, which says nothing that their status does not."""
+    """Return the conditions by type without their times, which change only with their status."""
     return {
         condition["type"]: {key: value for key, value in condition.items() if key != _TRANSITION}
         for condition in status.get("conditions", ())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All OOMPolicies there are: what each says, or why it says nothing, and which sets of them there have been."""
+"""All OOMPolicies: the contents or the problem of each, and the sets of valid policies since the start."""
 
 from __future__ import annotations
 
@@ -16,80 +16,82 @@ if TYPE_CHECKING:
     from oompolicy.parse.problems import Problem
 
 _SETS: Final = 10_000
-"""Sets remembered: a node that applies an older one than that has not been heard of for weeks."""
+"""The number of sets that are remembered. A node that applies an older set has been out of contact for weeks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """One OOMPolicy object. `policy` is `None` where it is invalid, and `problem` says why.
+class PolicyRecord:
+    """One OOMPolicy object. An invalid object has a `problem` and no `policy`.
 
-    `unknown` names the fields that are not known here, and is empty where there are none; `spec` is only compared.
+    `unknown_fields` are the fields that this version does not know. `spec` is only compared.
     """
 
     name: str
     uid: str
     generation: int
     policy: OOMPolicy | None
-    problem: str
-    unknown: str
+    problem: str | None
+    unknown_fields: tuple[str, ...]
     spec: object
     status: Mapping[str, Any]
 
 
 class PolicyTable:
-    """By name. Nothing behind it sees a raw object, but for `Known.status`, which is only compared."""
+    """The policies by name. Only this class reads raw objects. `PolicyRecord.status` is raw, and is only compared."""
 
     def __init__(self) -> None:
-        """Empty, which is a set of policies as well."""
-        self.known: dict[str, Known] = {}
+        self.records: dict[str, PolicyRecord] = {}
         self._number = 0
-        self._numbers: dict[str, int] = {}  # of each set by its hash, in the order of coming
-        self._since: dict[str, int] = {}  # the number of the first set with this policy as it is now
-        self._remember()
+        self._numbers: dict[str, int] = {}  # the number of each set by its hash, oldest set first
+        self._since: dict[str, int] = {}  # the number of the first set with the current version of a policy
+        self._remember()  # the empty set is a set too
 
     @property
     def valid(self) -> list[OOMPolicy]:
-        """Those that are applied."""
-        return [known.policy for known in self.known.values() if known.policy]
+        """The valid policies, which are those that nodes apply."""
+        return [record.policy for record in self.records.values() if record.policy]
 
     @property
     def current_hash(self) -> str:
-        """What a node says that applies exactly the valid ones."""
+        """The hash that a node reports if it applies exactly the valid policies."""
         return next(reversed(self._numbers))
 
     def put(self, raw: Mapping[str, Any]) -> bool:
-        """An object as the API server has it. Whether it is another policy than before, beyond its status."""
+        """Record an object of the API server. Return True if more than the status is new for nodes."""
         metadata, status = raw["metadata"], raw.get("status") or {}
         name, uid, generation = metadata["name"], metadata["uid"], metadata["generation"]
-        before = self.known.get(name)
+        before = self.records.get(name)
         same = before if before and before.uid == uid else None
         if same and same.generation > generation:
-            # An older one can come after a newer where two ways of reading cross.
+            # An older object can arrive after a newer one, because lists and watches run at the same time.
             return False
         # A new definition may bring a default into a stored object, which changes no generation.
         if same and same.generation == generation and same.spec == raw.get("spec"):
-            self.known[name] = replace(same, status=status)
+            self.records[name] = replace(same, status=status)
             return False
-        found = self.known[name] = _known(raw)
-        if same and same.generation == generation and same.policy == found.policy:
+        record = self.records[name] = _record(raw)
+        if same and same.generation == generation and same.policy == record.policy:
             return False
         self._since[name] = self._number + 1
         self._remember()
         return True
 
     def drop(self, name: str, uid: str) -> bool:
-        """An object is gone. Whether it was there."""
-        before = self.known.get(name)
+        """Remove a deleted object. Return True if it was known."""
+        before = self.records.get(name)
         if before is None or before.uid != uid:
             return False
-        del self.known[name], self._since[name]
+        del self.records[name], self._since[name]
         self._remember()
         return True
 
     def applied(self, name: str, hashes: Mapping[str, int]) -> int:
-        """How many nodes apply this policy as it is now. `hashes`: number of nodes by what they say they apply."""
-        known = self.known.get(name)
-        if known is None or known.policy is None:
+        """Return the number of nodes that apply the current version of a policy.
+
+        `hashes` has the number of nodes by the hash that they report.
+        """
+        record = self.records.get(name)
+        if record is None or record.policy is None:
             return 0
         since = self._since[name]
         return sum(nodes for text, nodes in hashes.items() if self._numbers.get(text, 0) >= since)
@@ -97,27 +99,27 @@ class PolicyTable:
     def _remember(self) -> None:
         self._number += 1
         current = policy_hash(self.valid)
-        # A set that comes back is the newest again, also in the order of forgetting.
+        # A set that is current again becomes the newest one, so it is forgotten last.
         self._numbers.pop(current, None)
         self._numbers[current] = self._number
         if len(self._numbers) > _SETS:
             del self._numbers[next(iter(self._numbers))]
 
 
-def _known(raw: Mapping[str, Any]) -> Known:
-    metadata, policy, problem = raw["metadata"], None, ""
+def _record(raw: Mapping[str, Any]) -> PolicyRecord:
+    metadata, policy, problem = raw["metadata"], None, None
     unknown: list[Problem] = []
     try:
         policy = parse_policy(raw, unknown=unknown)
     except InvalidObject as error:
         problem = "; ".join(f"{each.field}: {each.message}" for each in error.problems)
-    return Known(
+    return PolicyRecord(
         name=metadata["name"],
         uid=metadata["uid"],
         generation=metadata["generation"],
         policy=policy,
         problem=problem,
-        unknown=", ".join(each.field for each in unknown),
+        unknown_fields=tuple(each.field for each in unknown),
         spec=raw.get("spec"),
         status=raw.get("status") or {},
     )

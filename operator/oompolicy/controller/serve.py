@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def serve(address: tuple[str, int], registry: CollectorRegistry, probes: dict[str, Probe]) -> health.Server:
-    """Start to serve. A probe gives the reasons for a failure as sentences. OSError: the address is in use."""
+    """Start to serve, and return the server. A probe returns the reasons for its failure as sentences.
+
+    Raise OSError if the address is in use.
+    """
 
     def metrics() -> health.Answer:
         return health.Answer(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Knows the state of kopf's watch of OOMPolicies from the answers to kopf's requests, because kopf does not report it.
+"""Derives the state of kopf's watch from the answers to kopf's requests, because kopf does not report that state.
 
 kopf brings aiohttp, and documents that an operator may give it a session of its own, such as one with tracing.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Traced:
-    """`failing` is a sentence until the API server accepts a watch of `path`, and again from the next failure on.
+    """The state of one watch. `failing` is a problem until the API server accepts the watch, and after each failure.
 
     A list that succeeds does not count. A role may allow it without the watch, and discovery may lack the resource
     just after it was defined, so that kopf finds nothing to watch.
@@ -36,17 +36,17 @@ class Traced:
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """`clock` gives seconds. `uniform` draws the part of a delay that is waited."""
+        """Start without a watch. `clock` gives seconds, and `uniform` draws the part of a delay that is waited."""
         self._path, self._clock, self._uniform = path, clock, uniform
         self._since = clock()
         self._begun = -LASTING
         self._brief = 0
         self._sessions: list[aiohttp.ClientSession] = []
-        self.failing = f"{path}: not watched yet"
+        self.failing: str | None = f"{path}: not watched yet"
 
     @property
     def failing_for(self) -> float:
-        """Seconds since the watch failed, or since the start if there was no watch yet; 0 while it does not fail."""
+        """Seconds since the watch failed, or since the start if there was no watch yet. 0 while the watch works."""
         return self._clock() - self._since if self.failing else 0.0
 
     def session(self, context: ssl.SSLContext, headers: Mapping[str, str]) -> aiohttp.ClientSession:
@@ -60,18 +60,18 @@ class Traced:
         return self._sessions[-1]
 
     async def close(self) -> None:
-        """Close all sessions: kopf closes none where it is cancelled."""
+        """Close all sessions, because kopf closes none when it is cancelled."""
         for session in self._sessions:
             await session.close()
 
     def fail(self, reason: str) -> None:
-        """Set `failing`: the collection is not watched any more."""
+        """Set `failing`, because the collection is not watched any more."""
         if not self.failing:
             self._since = self._clock()
         self.failing = f"{self._path}: {reason}"
 
     def pause(self) -> float:
-        """Seconds to hold back the watch that begins now: kopf follows a watch that was cut with the next at once."""
+        """Return the seconds to delay the watch that begins now. kopf itself starts the next watch without a delay."""
         now = self._clock()
         self._brief = self._brief + 1 if now - self._begun < LASTING else 0
         pause = delay(self._brief, self._uniform) if self._brief else 0.0
@@ -86,12 +86,12 @@ class Traced:
         if params.response.status >= 400:
             self.fail(f"{params.response.status} {params.response.reason}")
         elif self._is_watch(params.url):
-            self.failing = ""
+            self.failing = None
 
     async def _broke(self, _: Any, __: Any, params: aiohttp.TraceRequestExceptionParams) -> None:  # noqa: ANN401
-        if not isinstance(params.exception, asyncio.CancelledError):  # which is our own way to end kopf
+        if not isinstance(params.exception, asyncio.CancelledError):  # a cancellation is how `Handlers` ends kopf
             self.fail(f"no answer: {params.exception!r}")
 
     def _is_watch(self, url: URL) -> bool:
-        """A server's own address may have a path too, which comes first."""
+        """Return True for a watch of the collection. The server's address may have a path, which precedes `_path`."""
         return url.path.endswith(self._path) and "watch" in url.query

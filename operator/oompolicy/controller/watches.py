@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The thin informers of what kopf must not watch, and what is kept of each object."""
+"""Creates the informers of all collections but policies, and reduces each object to its relevant part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 from oompolicy.controller.matcher import Shape
-from oompolicy.controller.nodetable import Said
+from oompolicy.controller.nodetable import NodeReport
 from oompolicy.kube.informer import Informer
 from oompolicy.mirror import read_mirror
 from oompolicy.model import FINISHED_PHASES, QOSClass
@@ -29,11 +29,11 @@ T = TypeVar("T")
 OOMNODES: Final = "/apis/oompolicy.dev/v1alpha1/oomnodes"
 
 _shared: WeakKeyDictionary[Shape, ref[Shape]] = WeakKeyDictionary()
-"""Shapes that some pod has."""
+"""The shapes in use. A shape leaves when its last pod does."""
 
 
 class _Feed(Generic[T]):
-    """Hands on what an informer tells, for the loop to call in its own thread."""
+    """A handler that posts each call of an informer to the loop, which makes the call in its own thread."""
 
     def __init__(
         self,
@@ -55,18 +55,18 @@ class _Feed(Generic[T]):
 
 
 def informers(connection: Connection, state: State, post: Post) -> dict[str, Informer[Any]]:
-    """By collection, not started. `post` is called from their threads."""
+    """Return the informers by collection, not started. They call `post` from their threads."""
     pods = _Feed(post, state.pods_listed, state.census.put_pod, state.census.drop_pod)
     spaces = _Feed(post, state.namespaces_listed, state.namespace, state.namespace_deleted)
     nodes = _Feed(post, state.nodes_listed, state.node, state.node_deleted)
-    said = _Feed(post, state.oomnodes_listed, state.oomnode, state.oomnode_deleted)
+    reports = _Feed(post, state.oomnodes_listed, state.oomnode, state.oomnode_deleted)
     core = partial(Informer, connection)
     shape = partial(shape_of, kept=state.asked.kept)
     found: dict[str, Informer[Any]] = {
         "pods": core("/api/v1/pods", keep=shape, handler=pods),
         "namespaces": core("/api/v1/namespaces", keep=labels_of, handler=spaces, metadata_only=True),
         "nodes": core("/api/v1/nodes", keep=name_of, handler=nodes, metadata_only=True),
-        "oomnodes": core(OOMNODES, keep=said_by, handler=said),
+        "oomnodes": core(OOMNODES, keep=node_report, handler=reports),
     }
     state.asked.again = found["pods"].relist
     return found
@@ -77,13 +77,13 @@ def _all(labels: Labels) -> Labels:
 
 
 def shape_of(raw: dict[str, Any], kept: Callable[[Labels], Labels] = _all) -> Shape | None:
-    """What a policy can match a pod by; `None` of one that has finished. `kept` says which labels count."""
+    """Return the shape of a pod, or `None` if the pod has finished. `kept` selects the relevant labels."""
     status = raw.get("status") or {}
     if status.get("phase") in FINISHED_PHASES:
         return None
     metadata = raw["metadata"]
     labels = kept(metadata.get("labels") or {})
-    # The API server gives each pod its class; a pod without one has come another way.
+    # The API server sets the class of each pod. A pod without a class did not pass through it.
     qos_class = QOSClass(status["qosClass"]) if "qosClass" in status else read_pod(raw).qos_class
     mirror = read_mirror(raw)
     shape = Shape(
@@ -93,30 +93,31 @@ def shape_of(raw: dict[str, Any], kept: Callable[[Labels], Labels] = _all) -> Sh
         raw["spec"].get("priorityClassName"),
         mirror is not None and mirror.static,
     )
-    return _the_one(shape)
+    return _shared_shape(shape)
 
 
 def labels_of(raw: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """A namespace's name and labels."""
+    """Return the name and labels of a namespace."""
     metadata = raw["metadata"]
     return metadata["name"], metadata.get("labels") or {}
 
 
 def name_of(raw: dict[str, Any]) -> str:
-    """A Node's name."""
+    """Return the name of a Node."""
     return str(raw["metadata"]["name"])
 
 
-def said_by(raw: dict[str, Any]) -> Said:
-    """What counts of an OOMNode, whose agent may not have said anything yet."""
+def node_report(raw: dict[str, Any]) -> NodeReport:
+    """Return the report in an OOMNode. Its fields are empty until the agent has written the status."""
     status = raw.get("status") or {}
-    return Said(raw["metadata"]["name"], status.get("backend") or "", status.get("policyHash") or "")
+    return NodeReport(raw["metadata"]["name"], status.get("backend") or "", status.get("policyHash") or "")
 
 
-def _the_one(shape: Shape) -> Shape:
-    """The object that another pod of this shape has: a list of 150,000 pods is held whole for a moment.
+def _shared_shape(shape: Shape) -> Shape:
+    """Return one object for all pods of a shape, because a list of 150,000 pods is in memory at once.
 
-    It lives as long as such a pod. A cache of the last shapes would hold those of one pod that changes its labels.
+    The object lives as long as such a pod. A cache of the last shapes would keep all shapes of a pod that changes its
+    labels again and again.
     """
     known = _shared.get(shape)
     found = known() if known else None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How operator and agent speak to the API server: raw JSON over the kubernetes client's auth and transport.
+"""The way to the API server for operator and agent: raw JSON over the kubernetes client's credentials and transport.
 
-Here belong the connection, its errors, server-side apply and the informer.
-Here do not belong typed models, which cost time and memory per object, nor anything that knows what a policy is.
+The connection, its errors, server-side apply and the informer belong here. Typed models do not, because they cost time
+and memory per object. Code that depends on policies does not belong here either.
 """

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes configuration and connection pool from the kubernetes client, and nothing else of it.
+"""Imports the configuration and the connection pool of the kubernetes client without the rest of the client.
 
-Importing any module of a package runs the package's `__init__`, and those of `kubernetes` and `kubernetes.config`
-import all there is: pydantic, requests, oauthlib. That is 17 MB of private memory (kubernetes 37.0.2) in each of
-some thousand agents, for nothing they use. So these two are made lazy, as `kubernetes.client` is by itself: their
-`__init__` runs when somebody asks them for what it would have defined.
+An import of any module of a package runs the package's `__init__`. Those of `kubernetes` and `kubernetes.config`
+import the whole client with pydantic, requests and oauthlib. That is 17 MB of private memory (kubernetes 37.0.2) in
+each of some thousand agents, and no agent uses it. So this module makes both packages lazy, as `kubernetes.client` is
+by itself. Their `__init__` runs when code first asks for a name that it defines.
+
+Pods use the client's `Configuration` too, because it refreshes the token and reads the proxy settings, and because
+kubeconfigs need it in any case for their kinds of login.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _make_lazy(name: str) -> None:
-    """Stand in for a package, unless it is imported already; the one it is in, if any, is."""
+    """Replace a package by a lazy module, unless it is imported already. Its parent package must be imported."""
     if name in sys.modules:
         return
     spec = find_spec(name)
@@ -26,8 +29,8 @@ def _make_lazy(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     loader, module = spec.loader, module_from_spec(spec)
 
-    def run_init(attribute: str) -> Any:  # noqa: ANN401 - whatever the package has
-        # PEP 562: called for what is not there. Gone first, since `__init__` itself imports from the package.
+    def run_init(attribute: str) -> Any:  # noqa: ANN401 - any attribute of the package
+        # PEP 562: called for missing attributes. It is removed first, because `__init__` imports from its own package.
         vars(module).pop("__getattr__", None)
         loader.exec_module(module)
         return getattr(module, attribute)
@@ -51,15 +54,21 @@ __all__ = ["ConfigException", "Configuration", "RESTClientObject", "from_kubecon
 
 
 def in_cluster() -> Configuration:
-    """That of a pod's service account; its token file is read anew every minute. ConfigException, OSError."""
+    """Return the configuration of a pod's service account. Its token file is read again every minute.
+
+    Raise ConfigException or OSError if it cannot be read.
+    """
     configuration = Configuration()
     load_incluster_config(client_configuration=configuration)
     return configuration
 
 
 def from_kubeconfig(path: Path) -> Configuration:
-    """That of a kubeconfig's current context. ConfigException, OSError."""
-    # The whole package: a kubeconfig may ask for any kind of login, and has no place on 5,000 nodes.
+    """Return the configuration of a kubeconfig's current context.
+
+    Raise ConfigException or OSError if it cannot be read.
+    """
+    # This loads the whole package, because a kubeconfig may need any kind of login. Agents in pods do not use one.
     from kubernetes.config import load_kube_config  # noqa: PLC0415
 
     configuration = Configuration()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests to one API server. Safe to use from several threads at once."""
+"""Requests to one API server. Several threads may use a connection at once."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ class _Request(NamedTuple):
     headers: Mapping[str, str]
     body: bytes | None
     timeout: float
-    """Seconds of silence, from the request to the answer and between two pieces of it."""
+    """Seconds of silence, from the request to the answer and between two parts of the answer."""
     preload: bool
 
 
 class Connection:
-    """One API server and who we are to it."""
+    """One API server, with the credentials for it."""
 
     def __init__(self, load: Callable[[], client.Configuration]) -> None:
-        """`load` reads credentials; it is asked again when the server no longer takes them."""
+        """Read credentials with `load`. It is called again when the server refuses them."""
         self._load = load
         self._session = _session(load())
         self._renewing = threading.Lock()
 
     @property
     def host(self) -> str:
-        """The server, as `https://host:port`."""
+        """The address of the server, as `https://host:port`."""
         return self._session.configuration.host
 
     def credentials(self) -> client.Configuration:
-        """Host and credentials read anew, for a client of another kind. ConfigException, OSError."""
+        """Read host and credentials again, for another client. Raise ConfigException or OSError if that fails."""
         return self._load()
 
     def request(
@@ -68,16 +68,19 @@ class Connection:
         headers: Mapping[str, str] = _NOTHING,
         timeout: float = 10.0,
     ) -> dict[str, Any]:
-        """The object of the answer. ApiError, UnreachableError; `timeout` in seconds of silence."""
+        """Send a request and return the object in the answer. `timeout` is in seconds of silence.
+
+        Raise ApiError if the server refuses, and UnreachableError if it does not answer.
+        """
         data = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json", "Content-Type": content_type, **headers}
         response = self._send(_Request(method, _target(path, query), headers, data, timeout, preload=True))
         try:
             answer = decoded(response.data)
         except ValueError as error:
-            raise UnreachableError(f"{self.host} is no API server: its answer is no JSON") from error
+            raise UnreachableError(f"{self.host} is not an API server: its answer is not JSON") from error
         if not isinstance(answer, dict):
-            raise UnreachableError(f"{self.host} is no API server: its answer is no JSON object")
+            raise UnreachableError(f"{self.host} is not an API server: its answer is not a JSON object")
         return answer
 
     def page(
@@ -88,7 +91,10 @@ class Connection:
         headers: Mapping[str, str] = _NOTHING,
         timeout: float,
     ) -> Page:
-        """A list, whose items are read one by one. ApiError, UnreachableError; `timeout` in seconds of silence."""
+        """Request a list and return it. Its items are read one by one. `timeout` is in seconds of silence.
+
+        Raise ApiError if the server refuses, and UnreachableError if it does not answer.
+        """
         headers = {"Accept": "application/json", **headers}
         request = _Request("GET", _target(path, query), headers, None, timeout, preload=False)
         return Page(self._send(request), self.host)
@@ -101,7 +107,10 @@ class Connection:
         headers: Mapping[str, str] = _NOTHING,
         read_timeout: float,
     ) -> Stream:
-        """The objects of an answer that goes on. `read_timeout`: after so many seconds of silence it is broken."""
+        """Request a watch and return its stream, which fails after `read_timeout` seconds of silence.
+
+        Raise ApiError if the server refuses, and UnreachableError if it does not answer.
+        """
         headers = {"Accept": "application/json", **headers}
         return Stream(self._send(_Request("GET", _target(path, query), headers, None, read_timeout, preload=False)))
 
@@ -109,7 +118,7 @@ class Connection:
         session = self._session
         response = self._try(session, request)
         if response.status == 401:
-            # A token is replaced long before it expires, but we may have slept meanwhile.
+            # A token is replaced long before it expires, but this process may have been paused meanwhile.
             response.drain_conn()
             response = self._try(self._renewed(session), request)
         if response.status >= 300:
@@ -132,7 +141,7 @@ class Connection:
 
     def _renewed(self, refused: _Session) -> _Session:
         with self._renewing:
-            # Of several threads that are refused at the same time, the first renews for all.
+            # If several threads are refused at the same time, the first one renews for all.
             if self._session is refused:
                 try:
                     self._session = _session(self._load())
@@ -151,16 +160,22 @@ class Connection:
 
 
 def connect(kubeconfig: Path | None) -> Connection:
-    """By a kubeconfig, or with `None` as the pod we run in. FileNotFoundError, ValueError: a sentence."""
+    """Connect with a kubeconfig, or with `None` as this pod's service account.
+
+    Raise FileNotFoundError or ValueError with a sentence if the credentials cannot be used.
+    """
     if kubeconfig is not None and not kubeconfig.is_file():
-        raise FileNotFoundError(f"there is no kubeconfig {kubeconfig}")
+        raise FileNotFoundError(f"the kubeconfig {kubeconfig} does not exist")
     try:
         if kubeconfig is None:
             return Connection(client.in_cluster)
         return Connection(lambda: client.from_kubeconfig(kubeconfig))
     except client.ConfigException as error:
-        where = "not in a pod, and no kubeconfig given" if kubeconfig is None else f"{kubeconfig} cannot be used"
-        raise ValueError(f"{where}: {error}") from error
+        if kubeconfig is None:
+            message = f"this pod's service account cannot be used: {error} Outside a pod, set --kubeconfig"
+        else:
+            message = f"the kubeconfig {kubeconfig} cannot be used: {error}"
+        raise ValueError(message) from error
 
 
 def apply(
@@ -172,16 +187,17 @@ def apply(
     subresource: str = "",
     force: bool = False,
 ) -> dict[str, Any]:
-    """Server-side apply: `manager` owns the fields in `body`, and gives up those that it owned and are not.
+    """Apply `body` on the server. `manager` then owns its fields, and no longer owns fields that `body` lacks.
 
-    `force` takes fields from other managers, which is a 409 otherwise. ApiError, UnreachableError.
+    `force` takes fields from other managers. Without it, such a field is ApiError 409. Raise ApiError if the server
+    refuses, and UnreachableError if it does not answer.
     """
     return connection.request(
         "PATCH",
         f"{path}/{subresource}" if subresource else path,
         query={"fieldManager": manager, "force": "true" if force else "false"},
         body=body,
-        content_type="application/apply-patch+yaml",  # and JSON is YAML
+        content_type="application/apply-patch+yaml",  # JSON is YAML
     )
 
 
@@ -190,7 +206,7 @@ def _session(configuration: client.Configuration) -> _Session:
 
 
 def _credentials(configuration: client.Configuration) -> dict[str, str]:
-    """The kubernetes client keeps whatever goes into the header, `Basic ...` too, under this name."""
+    """Return the Authorization header. The kubernetes client keeps every kind, even `Basic ...`, as `BearerToken`."""
     token = configuration.get_api_key_with_prefix("BearerToken")
     return {"Authorization": token.strip()} if token else {}
 

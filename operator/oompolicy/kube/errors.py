@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two ways in which a request fails.
+"""The errors of requests.
 
-ApiError          the API server said no
-UnreachableError  nobody answered, or what did was no API server; SilentError where it had answered before
+ApiError          the API server refused the request
+UnreachableError  there was no answer, or the answer was not from an API server
+SilentError       a stream that was open delivers nothing any more
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _EXCERPT: Final = 200
-"""Characters of an answer that is no Status: enough to see whose error page it is."""
+"""Characters of an answer without a Status. They are enough to recognize the proxy that sent an error page."""
 LONGEST_RETRY_AFTER: Final = 300.0
-"""Seconds: a server that asks for more is asked earlier. A proxy's error page may ask for a day, and be gone soon."""
+"""Seconds, even if a server asks for more. A proxy's error page may ask for a day and be gone soon."""
 
 
 class ApiError(Exception):
-    """The API server refused. `retry_after` is in seconds, at most 300, `None` where the server did not say.
+    """The API server refused. `retry_after` is in seconds, at most 300, and `None` if the server gave no time.
 
-    `causes` are reasons beside `reason`, such as NamespaceTerminating beside Forbidden.
+    `causes` are further reasons, such as NamespaceTerminating for a Forbidden.
     """
 
     def __init__(
@@ -40,27 +41,27 @@ class ApiError(Exception):
 
 
 class UnreachableError(Exception):
-    """No answer: refused, reset, timed out, TLS. The message is a sentence."""
+    """There was no answer: refused, reset, timed out, or TLS failed. The message is a sentence."""
 
 
 class SilentError(UnreachableError):
-    """A stream delivers nothing any more: its server is gone, or has no events."""
+    """A stream delivers nothing any more, because its server is gone or has no events."""
 
 
 def from_status(status: object, code: int = 500) -> ApiError:
     """Make the error that a `Status` object (meta/v1) states, such as the object of a watch's ERROR event.
 
     A field of a wrong type counts as missing, because the answer may be a proxy's. `code` is the HTTP status for an
-    object without one.
+    object without a code.
     """
-    said = status if isinstance(status, Mapping) else {}
-    details = said.get("details")
+    fields = status if isinstance(status, Mapping) else {}
+    details = fields.get("details")
     details = details if isinstance(details, Mapping) else {}
     causes = details.get("causes")
     return ApiError(
-        _code(said.get("code"), code),
-        _text(said.get("reason")) or "Unknown",
-        _text(said.get("message")) or "the API server gave no reason",
+        _code(fields.get("code"), code),
+        _text(fields.get("reason")) or "Unknown",
+        _text(fields.get("message")) or "the API server gave no reason",
         _seconds(details.get("retryAfterSeconds")),
         tuple(
             _text(cause.get("reason"))
@@ -80,7 +81,7 @@ def from_answer(code: int, phrase: str | None, headers: Mapping[str, str], body:
 
 
 def decoded(body: bytes) -> object:
-    """Read JSON. ValueError: it is none, or is nested too deep to be an API server's."""
+    """Read JSON. Raise ValueError if `body` is not JSON, or is nested too deep to be an API server's."""
     try:
         return json.loads(body)
     except RecursionError as error:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follows one collection through lists, events and failures: what to ask next, and what an answer means.
+"""Decides for one collection which request is next, and interprets lists, events and failures.
 
-No I/O and no clock, so that each case is tested as it comes. `oompolicy.kube.informer` does what is said here.
+This module has no I/O and no clock, so that every case can be tested directly. `oompolicy.kube.informer` sends the
+requests.
 
-A collection is whole at first: by the events of WatchList (KEP-3157) up to the bookmark that ends them, by pages, or,
-where a field selector leaves few objects, by one list. From then on it changes event by event, and the resource
-version of the last one says where to resume. Where that is too old (410), the next whole list replaces everything, so
-no deletion is ever missed.
+A collection begins with a complete list. The list comes by the events of WatchList (KEP-3157) up to the bookmark that
+ends them, or in pages, or, if a field selector leaves few objects, in one answer. After the list the collection changes
+event by event, and a new watch resumes at the resource version of the last event. If that version is too old (410), the
+next complete list replaces all objects, so no deletion is ever missed.
 """
 
 from __future__ import annotations
@@ -25,28 +26,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LASTING: Final = 10.0
-"""Seconds: after a watch that ended earlier the next one waits, longer with each of several in a row."""
+"""Seconds. After a shorter watch, the next one waits, and longer after several in a row."""
 PAGE: Final = 500
-"""Objects per request where the server has no WatchList: some megabytes of pods."""
+"""Objects per page if the server has no WatchList. That is some megabytes of pods."""
 
 _END_OF_LIST: Final = "k8s.io/initial-events-end"
 
 
 class Handler(Protocol[T]):
-    """Who is told. All calls come from the informer's thread."""
+    """The receiver of changes. All calls come from the informer's thread."""
 
     def replaced(self, objects: dict[str, T]) -> None:
-        """By uid all there are, after each whole list; what is not in it is gone. The dictionary is the handler's."""
+        """Take all objects by uid after a complete list. A missing object is deleted. The handler owns `objects`."""
 
     def changed(self, uid: str, obj: T) -> None:
-        """One was added or modified."""
+        """Take an object that was added or modified."""
 
     def deleted(self, uid: str) -> None:
-        """One is gone, or no longer selected. It may be one never heard of."""
+        """Note that an object was deleted, or left the selection. The object may be unknown."""
 
 
 class Following(Generic[T]):
-    """Where one collection stands."""
+    """The state of one collection."""
 
     def __init__(
         self,
@@ -56,39 +57,41 @@ class Following(Generic[T]):
         *,
         few: bool = False,
     ) -> None:
-        """`uniform` draws the part of a delay that is waited: full jitter, so that not all clients come at once.
+        """Begin without a list. `uniform` draws the part of a delay that is waited, so that clients retry at random.
 
-        `few`: a field selector leaves few objects. The API server finds the pods of a node by an index when it lists
-        them, but begins a WatchList by going through all pods: of 50,000, that takes it 131 ms of CPU and not 7.
+        `few` means that a field selector leaves few objects. They are then listed without WatchList. For a list, the
+        API server finds the pods of a node by an index. For a WatchList it scans all pods, and 50,000 pods take 131 ms
+        of CPU instead of 7.
         """
         self._keep = keep
         self._handler = handler
         self._uniform = uniform
-        self._list: dict[str, T] | None = None  # a whole list that is coming in
+        self._list: dict[str, T] | None = None  # a list that is not complete yet
         self._resource_version = ""
         self._few = few
         self._watch_list = not few
-        self._heard = False
+        self._received = False  # the current watch delivered an event
         self._served = False  # a list came, or a watch was opened, since the last turn ended
         self._failures = 0
-        self._brief = 0  # turns in a row whose watch did not last, though the server was there
+        self._brief = 0  # turns in a row with a watch that did not last, although the server answered
         self.synced = False
-        self.failing = ""
+        self.failing: str | None = None
 
     @property
     def needs_pages(self) -> bool:
-        """Whether a whole list is needed that does not come by WatchList."""
+        """True if a complete list is needed that does not come by WatchList."""
         return not self._resource_version and not self._watch_list
 
     def page_query(self, token: str) -> dict[str, str]:
-        """The query for the page that `token` stands for, the empty one for the first."""
+        """Return the query for the page of a token. The token of the first page is empty."""
         if self._few:
-            # From the cache, which has the index; before 1.34, whatever has a limit comes from etcd and has none.
+            # The list comes from the cache, which has the index. Before 1.34, a query with a limit is read from etcd,
+            # which has no index.
             return {"resourceVersion": "0"}
         return {"limit": str(PAGE), "continue": token} if token else {"limit": str(PAGE)}
 
     def page(self, page: Mapping[str, Any]) -> str:
-        """One page of a list: the token of the next, empty after the last."""
+        """Take in a page of a list. Return the token of the next page, which is empty after the last page."""
         found = self._list = {} if self._list is None else self._list
         found.update((item["metadata"]["uid"], self._keep(item)) for item in page.get("items") or ())
         metadata = page["metadata"]
@@ -98,8 +101,8 @@ class Following(Generic[T]):
         return ""
 
     def watch(self, timeout: int) -> dict[str, str]:
-        """Begin a watch that the server shall end after `timeout` seconds: its query."""
-        self._heard = False
+        """Begin a watch, and return its query. It asks the server to end the watch after `timeout` seconds."""
+        self._received = False
         query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(timeout)}
         if self._resource_version:
             return {**query, "resourceVersion": self._resource_version}
@@ -107,17 +110,17 @@ class Following(Generic[T]):
         return {**query, "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
 
     def opened(self) -> None:
-        """The server took the watch. One that resumes is as good as an event."""
+        """Note that the server accepted the watch. If the watch resumes, nothing is failing any more."""
         if self._list is None:
-            self.failing = ""
+            self.failing = None
             self._served = True
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """One event of the watch. ApiError where the event is an error."""
+        """Take in an event of the watch. Raise ApiError if the event is an error."""
         kind, obj = event["type"], event["object"]
         if kind == "ERROR":
             raise from_status(obj)
-        self._heard = True
+        self._received = True
         if self._list is not None:
             self._gather(self._list, kind, obj)
             return
@@ -129,45 +132,53 @@ class Following(Generic[T]):
             self._handler.changed(obj["metadata"]["uid"], self._keep(obj))
 
     def ended(self, lasted: float) -> float:
-        """The server ended the watch after `lasted` seconds, as it does from time to time. Seconds to wait."""
-        if self._list is not None or not self._heard:
-            return self._fail("the watch ended before it said anything", lasted)
+        """Note that the server ended the watch after `lasted` seconds. Return the seconds to wait.
+
+        Servers end watches from time to time, so this is a failure only if the watch ended too early.
+        """
+        if self._list is not None:
+            return self._fail("the watch ended before the list was complete", lasted)
+        if not self._received:
+            return self._fail("the watch ended before its first event", lasted)
         self._turned(lasted)
         return self._delay(self._brief) if self._brief else 0.0
 
     def silent(self, lasted: float) -> float:
-        """The watch delivered nothing for a while, not even a bookmark. Seconds to wait.
+        """Note that the watch delivered nothing for a while, not even a bookmark. Return the seconds to wait.
 
-        This is no failure. The API server sends no bookmarks of a collection that has had no event since its start
+        This is not a failure. The API server sends no bookmarks of a collection that has had no event since its start
         (Cacher.dispatchEvents in apiserver/pkg/storage/cacher). If the server is gone, the next watch fails.
         """
         if self._list is not None:
-            return self._fail("the list has come to a halt", lasted)
+            return self._fail("the list stopped before it was complete", lasted)
         self._turned(lasted)
         return self._delay(1)
 
     def failed(self, error: ApiError | UnreachableError, lasted: float = 0.0) -> float:
-        """List, watch or event failed; a watch had lasted for `lasted` seconds. Seconds to wait."""
+        """Note that a list or watch failed, or an event was an error. Return the seconds to wait.
+
+        A watch had lasted for `lasted` seconds.
+        """
         status = error.status if isinstance(error, ApiError) else None
         refused = status in (400, 422)
         if refused and not self._resource_version and self._watch_list:
-            # What a server without WatchList says to the parameters that ask for it.
+            # A server without WatchList refuses the parameters of WatchList in this way.
             self._watch_list, self._list = False, None
             return 0.0
         if refused or status == 410:
             self._resource_version = ""
         if status == 410:
-            # The server is well; what came before may have been its restart.
+            # The server is healthy. The failures before may have been its restart.
             self._failures = 0
         return self._fail(str(error), lasted) + ((error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0)
 
     def forget(self) -> None:
-        """Nothing is wrong, but a whole list is needed."""
+        """Request a complete list next, without a failure."""
         self._resource_version = ""
         self._list = None
 
     def restart(self, reason: str, lasted: float = 0.0) -> float:
-        """What was told may not be what is there, so a whole list is needed. Seconds to wait."""
+        """Request a complete list next, because an object may be wrong. Return the seconds to wait."""
         self._resource_version = ""
         return self._fail(reason, lasted)
 
@@ -203,5 +214,5 @@ class Following(Generic[T]):
         self._resource_version = resource_version
         self._failures = 0
         self._served = True
-        self.failing = ""
+        self.failing = None
         self.synced = True

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A list's answer, read item by item.
+"""The answer to a list request, read item by item.
 
-An object may have 1.5 MB, and several times as much as JSON. A hundred of them in one answer, parsed at once, are more
-than the memory of a program that keeps a kilobyte of each. Python's parser takes whole texts only, and a library that
-takes pieces would be one more dependency for the 40 lines of `_Reader`.
+An object may have 1.5 MB, and several times as much as JSON. A hundred of them, parsed at once, need more memory than a
+program has that keeps a kilobyte of each. Python's parser takes complete texts only. A library for parts of texts would
+be one more dependency for the 40 lines of `_Reader`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _PIECE: Final = 1 << 16
-"""Bytes read at once."""
+"""Bytes to read at once."""
 _SPACE: Final = " \t\r\n"
 
 
 class Page(Mapping[str, Any]):
-    """The fields of a list. `items` is an iterator, and all other fields are there when it has ended.
+    """The fields of a list. `items` is an iterator, and all other fields exist when it has ended.
 
-    UnreachableError: the connection broke, was silent for too long, or the answer is no list.
+    The iterator raises UnreachableError if the connection breaks or is silent for too long, or if the answer is not a
+    list.
     """
 
     def __init__(self, response: urllib3.BaseHTTPResponse, host: str) -> None:
@@ -49,15 +50,15 @@ class Page(Mapping[str, Any]):
         try:
             yield from _Reader(response.stream(_PIECE)).items(self._fields)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnreachableError(f"no whole answer from {self._host}: {error}") from error
+            raise UnreachableError(f"the answer from {self._host} is incomplete: {error}") from error
         except ValueError as error:
-            raise UnreachableError(f"{self._host} is no API server: its answer is no JSON list") from error
+            raise UnreachableError(f"{self._host} is not an API server: its answer is not a JSON list") from error
         finally:
             response.close()
 
 
 class _Reader:
-    """Takes values off a text that comes in pieces. ValueError where it is not the JSON object of a list."""
+    """A parser of a text that arrives in parts. It raises ValueError if the text is not the JSON object of a list."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -66,7 +67,7 @@ class _Reader:
         self._ended = False
 
     def items(self, fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The members of `items`; all other fields go to `fields`."""
+        """Yield the members of `items`, and put all other fields into `fields`."""
         self._expect("{")
         while not self._skip("}"):
             name = self._value()
@@ -83,7 +84,7 @@ class _Reader:
             self._skip(",")
 
     def _value(self) -> Any:  # noqa: ANN401 - any JSON
-        """The next value, as soon as it is whole."""
+        """Return the next value as soon as it is complete."""
         enough = 1
         while True:
             while len(self._text) < enough and self._more():
@@ -94,7 +95,7 @@ class _Reader:
             except ValueError:
                 if self._ended:
                     raise
-                # Twice as much the next time, so that a long value is not begun again for each piece.
+                # The next try needs twice as much text, so that a long value is not parsed again for each part.
                 enough = 2 * max(len(self._text), _PIECE)
                 continue
             self._text = self._text[end:]
@@ -102,10 +103,10 @@ class _Reader:
 
     def _expect(self, character: str) -> None:
         if not self._skip(character):
-            raise ValueError(f"no {character}")
+            raise ValueError(f"{character} is missing")
 
     def _skip(self, character: str) -> bool:
-        """Go behind the next character, if it is this one."""
+        """Skip the next character if it is `character`. Return True if it was."""
         self._text = self._text.lstrip(_SPACE)
         while not self._text and self._more():
             self._text = self._text.lstrip(_SPACE)
@@ -115,7 +116,7 @@ class _Reader:
         return True
 
     def _more(self) -> bool:
-        """Whether there was more."""
+        """Read the next part. Return False at the end of the text."""
         piece = next(self._pieces, None)
         self._ended = piece is None
         self._text += self._utf8.decode(piece or b"", final=self._ended)

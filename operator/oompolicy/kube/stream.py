@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An answer that goes on: one JSON object per line, as a watch gives them."""
+"""The endless answer to a watch request, with one JSON object per line."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PIECE: Final = 1 << 16
-"""Bytes read at once; the API server sends each event as a chunk of its own anyway."""
+"""Bytes to read at once. The API server sends each event as a separate chunk."""
 
 
 class Stream:
-    """Iterate it in one thread. `close()` from any other ends the iteration at once and without an error."""
+    """A stream of objects, for one thread. `close` from another thread ends the iteration at once without an error."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
         self._closed = False
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Until the server ends the answer. SilentError; UnreachableError: it broke, or is no API server's."""
+        """Yield objects until the server ends the answer.
+
+        Raise SilentError if it is silent, and UnreachableError if it breaks or does not come from an API server.
+        """
         for line in self._lines():
             if self._closed:
                 return
             yield _object(line)
 
     def close(self) -> None:
-        """End the iteration, also one that waits for the server."""
+        """End the iteration, even while it waits for the server."""
         self._closed = True
-        # The reader may be done, and its socket gone: then there is nothing left to end.
+        # These errors mean that the reader has ended and its socket is closed.
         with suppress(OSError, RuntimeError, ValueError):
             self._response.shutdown()
 
@@ -46,7 +49,7 @@ class Stream:
                 yield from filter(None, lines)
         except urllib3.exceptions.ReadTimeoutError as error:
             raise SilentError(f"the stream is silent: {error}") from error
-        # ValueError: the TLS layer was shut down between two reads of it.
+        # ValueError means that the TLS layer was shut down between two reads.
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if not self._closed:
                 raise UnreachableError(f"the stream broke: {error}") from error
@@ -58,7 +61,7 @@ def _object(line: bytes) -> dict[str, Any]:
     try:
         found = decoded(line)
     except ValueError as error:
-        raise UnreachableError(f"the stream is no API server's: {error}") from error
+        raise UnreachableError(f"the stream does not come from an API server: {error}") from error
     if not isinstance(found, dict):
-        raise UnreachableError("the stream is no API server's: a line of it is no JSON object")
+        raise UnreachableError("the stream does not come from an API server: a line is not a JSON object")
     return found

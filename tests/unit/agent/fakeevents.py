@@ -3,33 +3,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from oompolicy_agent.api.outcome import DONE
 from oompolicy_agent.api.sink import ApiTarget
 from oompolicy_agent.settings import EventLimits, Settings
 from oompolicy_agent.status.counters import Counters
+from oompolicy_agent.victims.report import read_report
 from tests.unit.agent.fakeapi import FakePoster, FakeWake, longest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from oompolicy_agent.api.outcome import Outcome
+    from oompolicy_agent.victims.report import Report
 
 LIMITS = EventLimits(node_burst=4, node_rate=1.0, pod_burst=2, pod_rate=0.01, series_every=10.0, under_way=3)
 
 
 def event(
     number: int, pod: str = "web-0", container: str = "app", policy: str = "web", namespace: str = "team-a"
-) -> dict[str, Any]:
-    return {
+) -> Report:
+    event = {
         "metadata": {"name": f"{pod}.{number}", "namespace": namespace},
         "eventTime": f"2026-11-25T12:00:{number % 60:02}.000001Z",
         "reason": "OOMVictimKilled",
         "regarding": {"kind": "Pod", "name": pod, "uid": pod, "fieldPath": f"spec.containers{{{container}}}"},
         "related": {"name": policy},
+        "note": "killed",
     }
+    return read_report(event, {})
 
 
 class Api:
@@ -44,8 +47,8 @@ class Api:
         self.poster, self.tally = FakePoster(), Counters()
         self.target = ApiTarget(self.settings, self.poster, self.tally, FakeWake(), longest)  # type: ignore[arg-type]
 
-    def offer(self, *events: Mapping[str, Any], now: float = 0.0) -> list[bool]:
-        return [self.target.offer(each["metadata"]["name"], each, now) for each in events]
+    def offer(self, *events: Report, now: float = 0.0) -> list[bool]:
+        return [self.target.offer(each.name, each, now) for each in events]
 
     def answer(self, outcome: Outcome = DONE, count: int = 1_000) -> None:
         """Take what was sent; a real API server's answer to what it does not have is 404."""

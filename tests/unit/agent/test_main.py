@@ -100,8 +100,8 @@ def test_with_an_api_server_there_is_no_folder() -> None:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--kubeconfig", "/nowhere"], "cannot start: there is no kubeconfig /nowhere"),
-        (["--in-cluster"], "cannot start: not in a pod, and no kubeconfig given"),
+        (["--kubeconfig", "/nowhere"], "cannot start: the kubeconfig /nowhere does not exist"),
+        (["--in-cluster"], "cannot start: this pod's service account cannot be used: "),
     ],
 )
 def test_missing_credentials_are_said(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Raw objects as the API server gives them, with only what a test cares about spelt out."""
+"""Raw objects as the API server sends them. A test sets only the fields that it needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def raw_policy(
     match: Mapping[str, Any] | None = None,
     status: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Invalid where `value` is above 1000."""
+    """Return a raw policy. It is invalid if `value` is above 1000."""
     return {
         "apiVersion": "oompolicy.dev/v1alpha1",
         "kind": "OOMPolicy",

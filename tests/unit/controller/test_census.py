@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The census counts what the matching of the policy model says, whatever changed in whatever order."""
+"""The census counts the same pods and overlaps as the policy model, after any sequence of changes."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def census(*policies: OOMPolicy, **pods: Shape | None) -> Census:
         (Match(pod_selector=having(app="web")), 0),
     ],
 )
-def test_a_policy_is_counted_for_each_pod_that_it_matches(match: Match, expected: int) -> None:
-    """By each part of a match."""
+def test_a_policy_matches_the_pods_that_its_match_selects(match: Match, expected: int) -> None:
+    """Each field of a match limits the pods that are counted."""
     made = census(
         policy("p", match=match),
         a=shape(app="db", tier="prod"),
@@ -64,26 +64,31 @@ def test_a_policy_is_counted_for_each_pod_that_it_matches(match: Match, expected
     assert expected == made.matched("p")
 
 
-def test_a_finished_pod_counts_for_nothing() -> None:
-    """From the start, or from when it finishes."""
+def test_a_finished_pod_is_not_counted() -> None:
+    """A pod is not counted if it has finished before its first event, or when it finishes."""
     made = census(policy("p"), a=shape(), b=None)
-    assert (1, 1) == (made.matched("p"), made.pods)
+    assert 1 == made.matched("p")
+    assert 1 == made.pods
     made.put_pod("a", None)
 
-    assert (0, 0, 0) == (made.matched("p"), made.pods, made.shapes)
+    assert 0 == made.matched("p")
+    assert 0 == made.pods
+    assert 0 == made.shapes
 
 
-def test_pods_of_one_shape_are_kept_together() -> None:
-    """And a shape that no pod has any more is forgotten."""
+def test_pods_of_one_shape_share_a_group() -> None:
+    """Pods are grouped by shape, and a shape without pods is removed."""
     made = census(policy("p"), a=shape(app="db"), b=shape(app="db"), c=shape())
-    assert (3, 2) == (made.pods, made.shapes)
+    assert 3 == made.pods
+    assert 2 == made.shapes
     made.drop_pod("c")
 
-    assert (2, 1) == (made.pods, made.shapes)
+    assert 2 == made.pods
+    assert 1 == made.shapes
 
 
-def test_a_pod_that_was_never_there_can_go() -> None:
-    """As happens when it comes and goes within one list."""
+def test_the_deletion_of_an_unknown_pod_changes_nothing() -> None:
+    """A pod that is created and deleted during one list is deleted without being known."""
     made = census(policy("p"), a=shape())
     made.drop_pod("b")
 
@@ -91,7 +96,7 @@ def test_a_pod_that_was_never_there_can_go() -> None:
 
 
 def test_equal_precedence_is_an_overlap_on_the_pods_that_both_match() -> None:
-    """For both, and for none else."""
+    """Two policies of the same precedence overlap while a pod exists that both match. No other policy overlaps."""
     made = census(
         policy("caches", match=Match(pod_selector=having(app="db"))),
         policy("databases", match=Match(pod_selector=having(tier="prod"))),
@@ -100,13 +105,16 @@ def test_equal_precedence_is_an_overlap_on_the_pods_that_both_match() -> None:
         b=shape(app="db"),
     )
 
-    assert (("databases",), ("caches",), ()) == tuple(map(made.overlapping, ("caches", "databases", "lower")))
+    assert ("databases",) == made.overlapping("caches")
+    assert ("caches",) == made.overlapping("databases")
+    assert () == made.overlapping("lower")
     made.drop_pod("a")
-    assert ((), ()) == tuple(map(made.overlapping, ("caches", "databases")))
+    assert () == made.overlapping("caches")
+    assert () == made.overlapping("databases")
 
 
-def test_a_higher_precedence_leaves_no_overlap() -> None:
-    """Where another decides, the two below it have nothing to disagree on."""
+def test_a_policy_of_higher_precedence_ends_an_overlap() -> None:
+    """If another policy has a higher precedence on the same pods, the two policies below it do not overlap."""
     made = census(policy("a"), policy("b"), pod=shape())
     assert ("b",) == made.overlapping("a")
     made.put_policies([policy("a"), policy("b"), policy("c", precedence=500)])
@@ -114,8 +122,8 @@ def test_a_higher_precedence_leaves_no_overlap() -> None:
     assert ((), (), ()) == tuple(map(made.overlapping, "abc"))
 
 
-def test_only_policies_with_other_numbers_are_changed() -> None:
-    """So that a pod costs the status of those that match it."""
+def test_only_policies_with_new_numbers_are_changed() -> None:
+    """A new pod changes only the policies that match it, so only their statuses are evaluated."""
     made = census(policy("db", match=Match(pod_selector=having(app="db"))), policy("web", precedence=5), a=shape())
     made.put_pod("b", shape(app="db"))
 
@@ -126,12 +134,14 @@ def test_only_policies_with_other_numbers_are_changed() -> None:
     assert set() == made.changed()
 
 
-def test_a_deleted_policy_has_no_number() -> None:
-    """Nor its overlaps."""
+def test_a_deleted_policy_matches_and_overlaps_nothing() -> None:
+    """A deleted policy has neither pods nor overlaps."""
     made = census(policy("a"), policy("b"), pod=shape())
     made.put_policies([policy("a")])
 
-    assert (1, 0, ()) == (made.matched("a"), made.matched("b"), made.overlapping("a"))
+    assert 1 == made.matched("a")
+    assert 0 == made.matched("b")
+    assert () == made.overlapping("a")
 
 
 _KEYS, _VALUES = st.sampled_from(["app", "tier"]), st.sampled_from(["x", "y"])
@@ -175,7 +185,7 @@ _STEPS = st.one_of(
 
 
 class Model:
-    """The same by brute force: everything kept, and counted when asked."""
+    """A model that stores all objects and counts by brute force."""
 
     def __init__(self) -> None:
         self.pods: dict[str, Shape] = {}
@@ -212,8 +222,8 @@ class Model:
         found: set[str] = set()
         for each in self._pods():
             assignment = resolver.assign(each)
-            equals = {str(assignment.policy), *assignment.overlapping}
-            found |= equals if name in equals else set()
+            tied = {str(assignment.policy), *assignment.overlapping}
+            found |= tied if name in tied else set()
         return tuple(sorted(found - {name}))
 
     def _resolver(self, policies: list[OOMPolicy]) -> Resolver:
@@ -238,18 +248,18 @@ def policies_of(chosen: dict[str, tuple[Match, int]]) -> list[OOMPolicy]:
 
 @settings(deadline=None)
 @given(st.lists(_STEPS, max_size=12))
-def test_it_equals_the_policy_models_own_matching(steps: list[tuple[Any, ...]]) -> None:
-    """Numbers and overlaps, after each step; and whatever changed was said to have."""
+def test_the_census_equals_the_policy_models_matching(steps: list[tuple[Any, ...]]) -> None:
+    """After each step, numbers and overlaps equal those of the model, and every changed policy is reported."""
     made, model = Census(), Model()
     known: dict[str, tuple[int, tuple[str, ...]]] = dict.fromkeys(("p0", "p1", "p2"), (0, ()))
     for name, *arguments in steps:
         converted = [policies_of(arguments[0])] if name == "put_policies" else arguments
         getattr(made, name)(*converted)
         getattr(model, name)(*converted)
-        said = made.changed()
+        changed = made.changed()
         for each, before in known.items():
             now = (made.matched(each), made.overlapping(each))
             assert (model.matched(each), model.overlapping(each)) == now
-            assert each in said or now == before
+            assert each in changed or now == before
             known[each] = now
         assert len(model.pods) == made.pods

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop writes what is due, in pieces, and an API server that says no is asked again later. A fake says no."""
+"""The loop writes what is due, in parts, and retries later after a refusal. A fake API server refuses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,16 +15,16 @@ from oompolicy.controller.loop import Loop
 from oompolicy.controller.metrics import Metrics
 from oompolicy.kube.connection import Connection
 from tests.unit.controller.raws import SETTINGS, raw_policy
-from tests.unit.kube.server import Answer, Asked, Server, serving, status
+from tests.unit.kube.server import Answer, Asked, Server, status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 HURRIED = replace(SETTINGS, turn_gap=0.0, idle_turn=0.01, writes_per_turn=2)
 
 
 class Cluster:
-    """Has the policies of its list, takes all writes, and refuses what `refuses` (path -> answer) names."""
+    """An API server with the policies of its list. It accepts all writes except to the paths in `refuses`."""
 
     def __init__(self) -> None:
         self.policies: list[str] = []
@@ -47,12 +47,6 @@ class Cluster:
 @pytest.fixture
 def cluster() -> Cluster:
     return Cluster()
-
-
-@pytest.fixture
-def server(cluster: Cluster) -> Iterator[Server]:
-    with serving(by=cluster.answer) as made:
-        yield made
 
 
 @pytest.fixture
@@ -81,7 +75,7 @@ def path(name: str) -> str:
 
 
 def test_nothing_is_written_until_everything_is_listed(cluster: Cluster, loop: Loop) -> None:
-    """What would be said of a half-known cluster is wrong."""
+    """A status that follows from half of the objects would be wrong."""
     cluster.policies = ["a"]
     loop.turn()
     loop.turn()
@@ -92,13 +86,13 @@ def test_nothing_is_written_until_everything_is_listed(cluster: Cluster, loop: L
     assert ["a", "n1"] == cluster.written
 
 
-def test_what_was_written_leads_to_nothing(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
-    """When it comes back as an event."""
+def test_the_event_of_a_written_status_causes_no_write(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
+    """A status that comes back as an event equals the wanted status."""
     cluster.policies = ["a"]
     loop.turn()
     list_others(loop)
     loop.turn()
-    loop.post(partial(loop.state.policy, raw_policy("a", status=loop.state.policies.known["a"].status)))
+    loop.post(partial(loop.state.policy, raw_policy("a", status=loop.state.policies.records["a"].status)))
     loop.turn()
     loop.turn()
 
@@ -106,8 +100,8 @@ def test_what_was_written_leads_to_nothing(cluster: Cluster, loop: Loop, metrics
     assert 5 == value(metrics, "oompolicy_operator_lag_seconds_count")
 
 
-def test_much_is_written_in_pieces(cluster: Cluster, loop: Loop) -> None:
-    """And changes are taken in between them."""
+def test_many_writes_are_spread_over_turns(cluster: Cluster, loop: Loop) -> None:
+    """One turn makes at most `writes_per_turn` writes of a kind, so changes are taken in between."""
     loop.turn()
     list_others(loop, "n1", "n2", "n3", "n4", "n5")
     written = []
@@ -118,8 +112,10 @@ def test_much_is_written_in_pieces(cluster: Cluster, loop: Loop) -> None:
     assert [2, 4, 5] == written
 
 
-def test_a_definition_is_waited_for(cluster: Cluster, server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """kopf begins when there is something to watch, and once."""
+def test_the_watch_starts_once_when_policies_are_defined(
+    cluster: Cluster, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """kopf is started when OOMPolicy is defined, and only once. Until then the log asks for the definition."""
     missing = Answer(404, status(404, "NotFound", "the server could not find the requested resource"))
     cluster.refuses["/apis/oompolicy.dev/v1alpha1/oompolicies"] = missing
     defined: list[bool] = []
@@ -129,16 +125,16 @@ def test_a_definition_is_waited_for(cluster: Cluster, server: Server, caplog: py
     assert "OOMPolicy is not defined: apply crds/" in caplog.text
     cluster.refuses.clear()
     turn_until(loop, lambda: defined)
-    loop.post(loop.policies_doubtful)
+    loop.post(loop.recheck_policies)
     loop.turn()
 
     assert [True] == defined
 
 
-def test_a_watch_that_ended_is_begun_again_when_policies_can_be_listed(
+def test_an_ended_watch_restarts_when_policies_can_be_listed(
     cluster: Cluster, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not before: its definition may be gone. What went meanwhile is missing from that list."""
+    """Its definition may be deleted until then. Policies that are missing from the list are dropped."""
     cluster.policies = ["a", "b"]
     defined: list[bool] = []
     loop = Loop(Connection(server.configuration), HURRIED, Metrics(), lambda: defined.append(True))
@@ -146,18 +142,20 @@ def test_a_watch_that_ended_is_begun_again_when_policies_can_be_listed(
     cluster.policies = ["b"]
     gone = Answer(404, status(404, "NotFound", "the server could not find the requested resource"))
     cluster.refuses["/apis/oompolicy.dev/v1alpha1/oompolicies"] = gone
-    loop.post(loop.policies_unwatched)
+    loop.post(loop.watch_ended)
     loop.turn()
     assert [True] == defined
     assert "OOMPolicy is not defined: apply crds/" in caplog.text
     cluster.refuses.clear()
     turn_until(loop, lambda: len(defined) == 2)
 
-    assert ["b"] == list(loop.state.policies.known)
+    assert ["b"] == list(loop.state.policies.records)
 
 
-def test_a_busy_server_is_asked_again_when_it_said(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
-    """By nobody meanwhile: what is refused to one would be to the others."""
+def test_a_busy_server_receives_no_request_before_its_retry_after(
+    cluster: Cluster, loop: Loop, metrics: Metrics
+) -> None:
+    """All writes wait for the Retry-After of one answer, because a busy server would refuse the others too."""
     cluster.policies = ["a", "b"]
     loop.turn()
     busy = Answer(429, status(429, "TooManyRequests", "later"), {"Retry-After": "1"})
@@ -174,8 +172,8 @@ def test_a_busy_server_is_asked_again_when_it_said(cluster: Cluster, loop: Loop,
     assert 1 == value(metrics, "oompolicy_operator_errors_total", request="any")
 
 
-def test_a_refusal_of_one_policy_leaves_the_others(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
-    """As when a definition is older than the operator."""
+def test_a_refusal_of_one_policy_does_not_delay_the_others(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
+    """The server may refuse one status, such as by a definition that is older than the operator."""
     cluster.policies = ["a", "b"]
     loop.turn()
     cluster.refuses[path("a")] = Answer(422, status(422, "Invalid", "no"))
@@ -187,8 +185,8 @@ def test_a_refusal_of_one_policy_leaves_the_others(cluster: Cluster, loop: Loop,
     assert 1 == value(metrics, "oompolicy_operator_errors_total", request="OOMPolicy")
 
 
-def test_a_policy_that_went_before_its_status_came_is_no_error(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
-    """We hear of that in time."""
+def test_the_status_of_a_deleted_policy_is_no_error(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
+    """A 404 means that the policy was deleted, and its event will arrive."""
     cluster.policies = ["a"]
     loop.turn()
     cluster.refuses[path("a")] = Answer(404, status(404, "NotFound", "gone"))
@@ -198,8 +196,8 @@ def test_a_policy_that_went_before_its_status_came_is_no_error(cluster: Cluster,
     assert value(metrics, "oompolicy_operator_errors_total", request="OOMPolicy") is None
 
 
-def test_an_oomnode_that_is_there_is_no_error(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
-    """Its event is under way."""
+def test_an_oomnode_that_exists_already_is_no_error(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
+    """A 409 means that the OOMNode exists, and its event will arrive."""
     loop.turn()
     cluster.refuses["/apis/oompolicy.dev/v1alpha1/oomnodes"] = Answer(409, status(409, "AlreadyExists", "there"))
     list_others(loop, "n1")
@@ -210,7 +208,7 @@ def test_an_oomnode_that_is_there_is_no_error(cluster: Cluster, loop: Loop, metr
 
 
 def test_a_deleted_policy_leaves_no_metrics(cluster: Cluster, loop: Loop, metrics: Metrics) -> None:
-    """Or those of years would pile up."""
+    """The metrics of a deleted policy are removed, so they do not accumulate over years."""
     cluster.policies = ["a"]
     loop.turn()
     list_others(loop)
@@ -223,13 +221,13 @@ def test_a_deleted_policy_leaves_no_metrics(cluster: Cluster, loop: Loop, metric
     assert 0 == value(metrics, "oompolicy_policies", ready="true")
 
 
-def test_a_stopped_loop_returns(loop: Loop) -> None:
-    """Also one that was stopped before it ran."""
+def test_a_loop_that_is_stopped_before_it_runs_returns(loop: Loop) -> None:
+    """`run` returns at once if `stop` was called before."""
     loop.stop()
     loop.run()
 
 
-def turn_until(loop: Loop, done: Any, deadline: float = 10.0) -> None:  # noqa: ANN401 - anything that is true or not
+def turn_until(loop: Loop, done: Callable[[], object], deadline: float = 10.0) -> None:
     end = time.monotonic() + deadline
     while not done():
         assert time.monotonic() < end

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An operator that cannot start says why, in a sentence and without a traceback."""
+"""An operator that cannot start logs the reason in a sentence, without a traceback."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_a_missing_kubeconfig_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """With status 1."""
+def test_a_missing_kubeconfig_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The exit status is 1, and the log names the file."""
     assert 1 == main(["--namespace", "n", "--kubeconfig", str(tmp_path / "none")])
-    assert f"cannot start: there is no kubeconfig {tmp_path}/none" in caplog.text
+    assert f"cannot start: the kubeconfig {tmp_path}/none does not exist" in caplog.text
 
 
-def test_a_taken_address_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Before the Lease is asked for."""
+def test_an_address_in_use_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The exit status is 1, before the first request for the Lease."""
     kubeconfig = tmp_path / "config"
     kubeconfig.write_text(
         "{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c}}],"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One at a time: a Lease is taken, kept and given back, and its loss is noticed. A fake has the faults."""
+"""One operator at a time takes, renews and releases the Lease, and notices its loss. A fake server has the faults."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from oompolicy.controller.settings import Settings
 
-# A machine that is busy with something else may stand still for seconds: nobody loses a Lease by that.
+# A busy machine may stop for seconds. The Lease must not be lost by that.
 PATIENT = replace(SETTINGS, renew_every=0.02, standby_every=0.02, renew_deadline=60.0, lease_duration=120.0)
 HURRIED = replace(PATIENT, renew_deadline=1.0, lease_duration=2.0)
 REFUSED = Answer(503, status(503, "ServiceUnavailable", "not today"))
 
 
 class Leases:
-    """One Lease, with optimistic locking as the API server has it; while `down`, nothing is answered."""
+    """One Lease with the optimistic locking of an API server. While `down`, every request is refused."""
 
     def __init__(self, holder: str | None = None, duration: int = 3600) -> None:
         self.down = False
@@ -57,112 +57,114 @@ class Leases:
         return Answer(body=self.lease)
 
 
-class Heard:
-    """What the election said, in order."""
+class Recorder:
+    """The calls of the election, in order."""
 
     def __init__(self) -> None:
-        self.said: Queue[str] = Queue()
+        self.calls: Queue[str] = Queue()
 
     def next(self) -> str:
-        return self.said.get(timeout=10)
+        return self.calls.get(timeout=10)
 
 
 @contextmanager
-def election(leases: Leases, settings: Settings = PATIENT) -> Iterator[tuple[Election, Heard]]:
-    heard = Heard()
+def election(leases: Leases, settings: Settings = PATIENT) -> Iterator[tuple[Election, Recorder]]:
+    recorder = Recorder()
     with serving(by=leases.answer) as server:
         made = Election(
             Connection(server.configuration),
             settings,
             Metrics(),
-            elected=lambda: heard.said.put("elected"),
-            lost=heard.said.put,
+            elected=lambda: recorder.calls.put("elected"),
+            lost=recorder.calls.put,
         )
         made.start()
-        yield made, heard
+        yield made, recorder
         made.stop()
 
 
 @pytest.mark.parametrize("leases", [Leases(), Leases(holder="")], ids=["absent", "released"])
-def test_a_lease_that_nobody_holds_is_taken(leases: Leases) -> None:
-    """And given back in the end."""
-    with election(leases) as (made, heard):
-        assert "elected" == heard.next()
-        assert ("me", True) == (leases.holder, made.leading)
+def test_a_free_lease_is_taken_and_released_at_the_end(leases: Leases) -> None:
+    """A Lease without a holder is taken, and has no holder after the stop."""
+    with election(leases) as (made, recorder):
+        assert "elected" == recorder.next()
+        assert "me" == leases.holder
+        assert made.leading is True
 
-    assert ("", False) == (leases.holder, made.leading)
+    assert "" == leases.holder
+    assert made.leading is False
 
 
-def test_a_lease_that_is_held_is_left_alone() -> None:
-    """Until it is released, which is noticed at once."""
+def test_a_held_lease_is_taken_only_after_its_release() -> None:
+    """While another operator holds the Lease, this one only reads it. After the release it leads at once."""
     leases = Leases(holder="other")
-    with election(leases) as (made, heard):
+    with election(leases) as (made, recorder):
         with pytest.raises(Empty):
-            heard.said.get(timeout=0.2)
+            recorder.calls.get(timeout=0.2)
         assert made.answered
         assert leases.lease is not None
         leases.write({**leases.lease, "spec": {**leases.lease["spec"], "holderIdentity": ""}})
 
-        assert "elected" == heard.next()
+        assert "elected" == recorder.next()
 
 
-def test_a_lease_that_nobody_renews_is_taken() -> None:
-    """When it has lasted for as long as its holder said."""
+def test_an_expired_lease_is_taken() -> None:
+    """A Lease that was not renewed for its own duration is taken, and its transitions are counted."""
     leases = Leases(holder="killed", duration=0)
-    with election(leases) as (_, heard):
-        assert "elected" == heard.next()
+    with election(leases) as (_, recorder):
+        assert "elected" == recorder.next()
         assert leases.lease is not None
         assert 1 == leases.lease["spec"]["leaseTransitions"]
 
 
-def test_a_server_that_is_away_for_too_long_ends_the_lead() -> None:
-    """Before the Lease itself ends, when another may take it."""
+def test_an_unreachable_server_ends_the_lead() -> None:
+    """The leader stops before the Lease expires and another operator may take it."""
     leases = Leases()
-    with election(leases, HURRIED) as (made, heard):
-        heard.next()
+    with election(leases, HURRIED) as (made, recorder):
+        recorder.next()
         leases.down = True
 
-        assert heard.next().startswith("the Lease could not be renewed for ")
+        assert recorder.next().startswith("the Lease could not be renewed for ")
         assert not made.leading
 
 
-def test_a_server_that_is_away_for_a_moment_does_not() -> None:
-    """The Lease is renewed when it is back."""
+def test_a_short_outage_does_not_end_the_lead() -> None:
+    """The Lease is renewed when the server answers again."""
     leases = Leases()
-    with election(leases) as (made, heard):
-        heard.next()
+    with election(leases) as (made, recorder):
+        recorder.next()
         assert leases.lease is not None
         leases.down = True
         with pytest.raises(Empty):
-            heard.said.get(timeout=0.1)
+            recorder.calls.get(timeout=0.1)
         leases.down = False
         with pytest.raises(Empty):
-            heard.said.get(timeout=0.5)
+            recorder.calls.get(timeout=0.5)
 
         assert made.leading
 
 
-def test_a_lease_that_was_taken_ends_the_lead() -> None:
-    """It is not given back: it is another's."""
+def test_the_loss_of_the_lease_ends_the_lead() -> None:
+    """A Lease with another holder is not released, because it belongs to that holder."""
     leases = Leases()
-    with election(leases) as (_, heard):
-        heard.next()
+    with election(leases) as (_, recorder):
+        recorder.next()
         assert leases.lease is not None
         leases.write({**leases.lease, "spec": {**leases.lease["spec"], "holderIdentity": "thief"}})
-        assert "the Lease is held by thief" == heard.next()
+        assert "the Lease is held by thief" == recorder.next()
 
     assert "thief" == leases.holder
 
 
-def test_a_lease_that_somebody_labelled_is_kept() -> None:
-    """With its label, though it is not as it was read."""
+def test_a_lease_with_a_new_label_is_renewed() -> None:
+    """A 409 by a change of the labels does not end the lead, and the label is kept."""
     leases = Leases()
-    with election(leases) as (made, heard):
-        heard.next()
+    with election(leases) as (made, recorder):
+        recorder.next()
         assert leases.lease is not None
         leases.write({**leases.lease, "metadata": {**leases.lease["metadata"], "labels": {"a": "b"}}})
         with pytest.raises(Empty):
-            heard.said.get(timeout=0.5)
+            recorder.calls.get(timeout=0.5)
 
         assert made.leading
         assert {"a": "b"} == leases.lease["metadata"]["labels"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kopf's watch is never lost without a word: it says when it is not well, ends, and is begun again."""
+"""kopf's watch is never lost silently. `Handlers` reports its failure, ends, and can be started again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from oompolicy.controller.handlers import Handlers
 from tests.unit.controller.raws import raw_policy
-from tests.unit.kube.server import Answer, Asked, Server, serving, status
+from tests.unit.kube.server import Answer, Asked, Server, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,11 +31,11 @@ def resources(version: str, **kinds: str) -> dict[str, Any]:
 
 
 def group(name: str, version: str) -> dict[str, Any]:
-    said = {"groupVersion": f"{name}/{version}", "version": version}
-    return {"name": name, "versions": [said], "preferredVersion": said}
+    found = {"groupVersion": f"{name}/{version}", "version": version}
+    return {"name": name, "versions": [found], "preferredVersion": found}
 
 
-# kopf does not begin without namespaces and definitions, though it watches neither of them here.
+# kopf does not start without namespaces and definitions, although it watches neither of them here.
 DISCOVERY = {
     "/api": {"versions": ["v1"]},
     "/api/v1": resources("v1", namespaces="Namespace"),
@@ -48,7 +48,7 @@ DISCOVERY = {
 
 
 class Cluster:
-    """Has no policies, and gives each watch the next of `watches`; a stream where there is none left."""
+    """An API server without policies in lists. A watch gets the next of `watches`, or else a stream with one policy."""
 
     def __init__(self) -> None:
         self.discovery: dict[str, Any] = dict(DISCOVERY)
@@ -76,8 +76,8 @@ def json_of(body: object, code: int = 200, **headers: str) -> Answer:
     return Answer(code, body, {"Content-Type": "application/json", **headers})
 
 
-class Heard:
-    """What `Handlers` tells, in queues for the test's thread."""
+class Recorder:
+    """The calls of `Handlers`, in queues for the test's thread."""
 
     def __init__(self) -> None:
         self.seen: Queue[str] = Queue()
@@ -91,7 +91,7 @@ class Heard:
 
 
 class Clock:
-    """Stands until the test moves it, so that no slow machine exhausts kopf's time."""
+    """A clock that only the test advances, so that no slow machine exhausts kopf's time."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -111,39 +111,39 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def server(cluster: Cluster) -> Iterator[Server]:
-    with serving(by=cluster.answer) as made:
-        yield made
+def recorder() -> Recorder:
+    return Recorder()
 
 
 @pytest.fixture
-def heard() -> Heard:
-    return Heard()
-
-
-@pytest.fixture
-def handlers(server: Server, heard: Heard, clock: Clock) -> Iterator[Handlers]:
+def handlers(server: Server, recorder: Recorder, clock: Clock) -> Iterator[Handlers]:
     made = Handlers(
-        lambda: server.configuration("token"), heard.see, heard.end, patience=1.0, clock=clock, uniform=lambda *_: 0.01
+        lambda: server.configuration("token"),
+        recorder.see,
+        recorder.end,
+        patience=1.0,
+        clock=clock,
+        uniform=lambda *_: 0.01,
     )
     yield made
     made.stop(10)
 
 
-def test_a_watch_that_is_refused_ends_and_can_be_begun_again(
-    cluster: Cluster, handlers: Handlers, heard: Heard
+def test_a_refused_watch_ends_and_can_be_started_again(
+    cluster: Cluster, handlers: Handlers, recorder: Recorder
 ) -> None:
-    """As when the definition is deleted: 404. Then policies are told as before."""
+    """A 404, as after the definition is deleted, ends kopf. After the next start, policies are received again."""
     cluster.watches = [json_of(status(404, "NotFound", "page not found"), 404)]
-    assert "" == handlers.failing
+    assert handlers.failing is None
     handlers.start()
 
-    assert heard.ended.get(timeout=30)
+    assert recorder.ended.get(timeout=30)
+    assert handlers.failing is not None
     assert f"{PATH}: kopf failed: APINotFoundError" in handlers.failing
     assert "404" in handlers.failing
     handlers.start()
-    assert "a" == heard.seen.get(timeout=30)
-    assert "" == handlers.failing
+    assert "a" == recorder.seen.get(timeout=30)
+    assert handlers.failing is None
 
 
 @pytest.mark.parametrize(
@@ -158,67 +158,67 @@ def test_a_watch_that_is_refused_ends_and_can_be_begun_again(
     ],
     ids=["403", "a day", "soon", "error", "no status", "garbage"],
 )
-def test_no_answer_keeps_it_from_being_begun_again(
-    cluster: Cluster, handlers: Handlers, heard: Heard, clock: Clock, answer: Answer
+def test_handlers_can_be_started_again_after_any_answer(
+    cluster: Cluster, handlers: Handlers, recorder: Recorder, clock: Clock, answer: Answer
 ) -> None:
-    """Whether kopf ends of it, or would wait for a minute or a day."""
+    """kopf ends, or is ended where it would wait for a minute or a day."""
     cluster.watches = [answer]
     handlers.start()
     assert cluster.watched.get(timeout=30)
     clock.now += 2.0
 
-    assert heard.ended.get(timeout=30)
+    assert recorder.ended.get(timeout=30)
+    assert handlers.failing is not None
     assert handlers.failing.startswith(f"{PATH}: kopf ")
     handlers.start()
-    assert "a" == heard.seen.get(timeout=30)
+    assert "a" == recorder.seen.get(timeout=30)
 
 
-def test_what_is_not_discovered_yet_is_looked_for_again(
-    cluster: Cluster, handlers: Handlers, heard: Heard, clock: Clock
+def test_a_resource_missing_from_discovery_ends_kopf(
+    cluster: Cluster, handlers: Handlers, recorder: Recorder, clock: Clock
 ) -> None:
-    """A list may work before discovery has the resource, and kopf then watches nothing and says nothing."""
+    """A list may work before discovery has the resource. kopf then watches nothing and reports nothing."""
     cluster.discovery[GROUP] = resources("oompolicy.dev/v1alpha1")
     handlers.start()
     assert cluster.discovered.get(timeout=30)
     clock.now += 2.0
 
-    assert heard.ended.get(timeout=30)
+    assert recorder.ended.get(timeout=30)
     assert f"{PATH}: kopf could not watch for 1 s: {PATH}: not watched yet" == handlers.failing
     cluster.discovery = dict(DISCOVERY)
     handlers.start()
-    assert "a" == heard.seen.get(timeout=30)
+    assert "a" == recorder.seen.get(timeout=30)
 
 
-def test_a_refused_token_is_not_tried_again_without_a_pause(
-    cluster: Cluster, server: Server, handlers: Handlers, heard: Heard
-) -> None:
-    """Where there is no other, it ends."""
+def test_a_refused_token_ends_kopf(cluster: Cluster, server: Server, handlers: Handlers, recorder: Recorder) -> None:
+    """Without another token, kopf must not retry the same token without a pause."""
     cluster.watches = [json_of(status(401, "Unauthorized", "no"), 401)] * 1000
     handlers.start()
 
-    assert heard.ended.get(timeout=30)
+    assert recorder.ended.get(timeout=30)
     assert cluster.watched.qsize() < 5
+    assert handlers.failing is not None
     assert "LoginError" in handlers.failing
     assert all("Bearer token" == asked.headers["Authorization"] for asked in server.asked)
 
 
-def test_it_says_why_while_kopf_still_tries(cluster: Cluster, server: Server, heard: Heard) -> None:
-    """By the answer to the last request; and it stops in the middle of that."""
+def test_failing_is_the_last_answer_while_kopf_retries(cluster: Cluster, server: Server, recorder: Recorder) -> None:
+    """While kopf retries, `failing` is the answer to its last request. `stop` ends the retries."""
     cluster.watches = [json_of(status(403, "Forbidden", "no"), 403)] * 1000
-    handlers = Handlers(lambda: server.configuration("token"), heard.see, heard.end)
+    handlers = Handlers(lambda: server.configuration("token"), recorder.see, recorder.end)
     handlers.start()
     for _ in range(2):
         assert cluster.watched.get(timeout=30)
 
     assert f"{PATH}: 403 Forbidden" == handlers.failing
     handlers.stop(10)
-    assert heard.ended.empty()
+    assert recorder.ended.empty()
 
 
-def test_a_stopped_one_ends_at_once_and_says_nothing(handlers: Handlers, heard: Heard) -> None:
-    """Also one that was never started."""
+def test_stopped_handlers_end_at_once_without_a_call(handlers: Handlers, recorder: Recorder) -> None:
+    """`stop` may also be called before `start`. `on_end` is not called after it."""
     handlers.stop(1)
     handlers.start()
     handlers.stop(10)
 
-    assert heard.ended.empty()
+    assert recorder.ended.empty()

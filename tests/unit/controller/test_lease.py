@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Lease is free when it was released, or has not changed for as long as it lasts."""
+"""A Lease is free if it was released, or if its spec did not change for its own duration."""
 
 from __future__ import annotations
 
@@ -17,35 +17,37 @@ def lease(holder: str = "other", renew_time: str = "t1", **metadata: str) -> dic
     return {"metadata": {"name": "l", **metadata}, "spec": spec}
 
 
-def test_a_held_lease_is_free_when_nobody_has_renewed_it_for_as_long_as_it_lasts() -> None:
-    """By our own clock, from when we saw it first."""
+def test_a_held_lease_is_free_after_its_duration_without_a_renewal() -> None:
+    """The duration counts on the observer's own clock, from the first observation."""
     seen = observe(lease(), None, 100)
 
     assert [False, False, True] == [seen.free(now) for now in (100, 114.9, 115)]
 
 
-def test_a_renewed_lease_lasts_from_when_that_was_seen() -> None:
-    """Whatever its holder's clock says."""
+def test_a_renewal_restarts_the_duration_at_its_observation() -> None:
+    """The holder's clock has no influence."""
     seen = observe(lease(renew_time="t2"), observe(lease(), None, 100), 110)
 
-    assert (110, False) == (seen.since, seen.free(120))
+    assert 110 == seen.since
+    assert seen.free(120) is False
 
 
 def test_a_new_label_does_not_renew_a_lease() -> None:
-    """Only its holder does, by the spec."""
+    """Only a change of the spec is a renewal."""
     seen = observe(lease(resourceVersion="2"), observe(lease(resourceVersion="1"), None, 100), 110)
 
-    assert (100, "2") == (seen.since, seen.raw["metadata"]["resourceVersion"])
+    assert 100 == seen.since
+    assert "2" == seen.raw["metadata"]["resourceVersion"]
 
 
 def test_a_released_lease_is_free_at_once() -> None:
-    """As is one that nobody has ever held."""
+    """A Lease that never had a holder is free too."""
     assert Observed(lease(holder=""), 100).free(100)
     assert Observed({"metadata": {}}, 100).free(100)
 
 
-def test_taking_counts_a_transition() -> None:
-    """A new Lease begins without one."""
+def test_taking_a_lease_counts_a_transition() -> None:
+    """A new Lease begins without transitions."""
     expected = {
         "holderIdentity": "me",
         "leaseDurationSeconds": 15,
@@ -58,8 +60,8 @@ def test_taking_counts_a_transition() -> None:
     assert {**expected, "leaseTransitions": 0} == taken({}, "me", 15.0, NOW)
 
 
-def test_keeping_and_releasing_change_what_they_must() -> None:
-    """A released Lease has no holder, and lasts no time."""
+def test_renewal_and_release_change_only_their_own_fields() -> None:
+    """A released Lease has no holder, and the shortest duration."""
     spec = lease()["spec"]
 
     assert {**spec, "renewTime": TIME} == renewed(spec, NOW)

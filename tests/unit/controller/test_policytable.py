@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of policies knows what each says, and which sets of them there have been."""
+"""The table has the current version of each policy, and the sets of valid policies since the start."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ def table(*names: str) -> PolicyTable:
     return made
 
 
-def test_a_policy_is_another_when_its_generation_is() -> None:
-    """A new status alone is none, but is remembered."""
+def test_a_new_generation_is_a_new_version() -> None:
+    """A new status alone is recorded but is no new version."""
     made = PolicyTable()
 
     assert made.put(raw_policy("a"))
     assert not made.put(raw_policy("a", status={"matchedPods": 3}))
-    assert {"matchedPods": 3} == made.known["a"].status
+    assert {"matchedPods": 3} == made.records["a"].status
     assert made.put(raw_policy("a", generation=2))
-    assert 2 == made.known["a"].generation
+    assert 2 == made.records["a"].generation
 
 
 def with_default(raw: dict[str, Any], **fields: object) -> dict[str, Any]:
-    """As it is read once a newer definition is applied: a default in a stored object changes no generation."""
+    """Return the object as read under a newer definition, with a default that changes no generation."""
     return {**raw, "spec": {**raw["spec"], **fields}}
 
 
-def test_a_field_of_a_newer_definition_is_noted_and_the_policy_applied() -> None:
-    """It is no other policy: nodes apply the same as before."""
+def test_an_unknown_field_is_recorded_and_the_policy_applied() -> None:
+    """The policy is no new version, because nodes apply the same as before."""
     made = PolicyTable()
     made.put(raw_policy("a"))
 
     assert not made.put(with_default(raw_policy("a"), newField="x"))
-    assert ("spec.newField", "") == (made.known["a"].unknown, made.known["a"].problem)
+    assert ("spec.newField",) == made.records["a"].unknown_fields
+    assert made.records["a"].problem is None
     assert ["a"] == [policy.name for policy in made.valid]
     assert not made.put(raw_policy("a"))
-    assert "" == made.known["a"].unknown
+    assert not made.records["a"].unknown_fields
 
 
-def test_a_default_that_changes_what_a_policy_says_is_another_policy() -> None:
-    """Although the generation is the same."""
+def test_a_default_that_changes_a_policy_makes_a_new_version() -> None:
+    """The default of a newer definition counts even though the generation is the same."""
     made = PolicyTable()
     made.put(raw_policy("a"))
 
@@ -56,26 +57,28 @@ def test_a_default_that_changes_what_a_policy_says_is_another_policy() -> None:
     assert [] == made.valid
 
 
-def test_an_older_generation_comes_too_late() -> None:
-    """As happens where a list and a watch cross."""
+def test_an_older_generation_is_ignored() -> None:
+    """An older object can arrive after a newer one if a list and a watch run at the same time."""
     made = PolicyTable()
     made.put(raw_policy("a", generation=3, value=300))
 
     assert not made.put(raw_policy("a", generation=2, value=200, status={"matchedPods": 9}))
-    assert (3, {}) == (made.known["a"].generation, made.known["a"].status)
+    assert 3 == made.records["a"].generation
+    assert {} == made.records["a"].status
 
 
-def test_a_policy_made_anew_is_another() -> None:
-    """Although its generation is 1 again."""
+def test_a_policy_that_is_created_again_is_a_new_version() -> None:
+    """Its uid is new, although its generation is 1 again."""
     made = PolicyTable()
     made.put(raw_policy("a", uid="one", generation=7))
 
     assert made.put(raw_policy("a", uid="two"))
-    assert ("two", 1) == (made.known["a"].uid, made.known["a"].generation)
+    assert "two" == made.records["a"].uid
+    assert 1 == made.records["a"].generation
 
 
-def test_the_deletion_of_a_former_one_means_nothing() -> None:
-    """When another of its name is there already."""
+def test_the_deletion_of_a_replaced_policy_changes_nothing() -> None:
+    """A deletion counts only if its uid is that of the known policy."""
     made = PolicyTable()
     made.put(raw_policy("a", uid="two"))
 
@@ -85,34 +88,40 @@ def test_the_deletion_of_a_former_one_means_nothing() -> None:
 
 
 def test_an_invalid_policy_is_known_but_not_applied() -> None:
-    """With all that is wrong, each with its field."""
+    """The problem names all wrong fields."""
     made = PolicyTable()
     made.put(raw_policy("good"))
     made.put(raw_policy("bad", value=5000, precedence=-1))
 
     assert ["good"] == [policy.name for policy in made.valid]
-    assert made.known["bad"].policy is None
-    assert "spec.precedence: " in made.known["bad"].problem
-    assert "spec.priority.value: " in made.known["bad"].problem
+    bad = made.records["bad"]
+    assert bad.policy is None
+    assert bad.problem is not None
+    assert "spec.precedence: " in bad.problem
+    assert "spec.priority.value: " in bad.problem
     assert policy_hash(made.valid) == made.current_hash
 
 
-def test_a_node_applies_a_policy_when_its_set_has_it_as_it_is_now() -> None:
-    """Whatever else is in that set."""
+def test_a_node_applies_a_policy_if_its_set_has_the_current_version() -> None:
+    """The other policies of the set have no influence."""
     made = table("a")
     with_a = made.current_hash
     made.put(raw_policy("b"))
     with_both = made.current_hash
     hashes = {with_a: 3, with_both: 4}
 
-    assert (7, 4) == (made.applied("a", hashes), made.applied("b", hashes))
+    assert 7 == made.applied("a", hashes)
+    assert 4 == made.applied("b", hashes)
     made.put(raw_policy("a", generation=2))
-    assert (0, 4) == (made.applied("a", hashes), made.applied("b", hashes))
-    assert (5, 9) == tuple(made.applied(name, {**hashes, made.current_hash: 5}) for name in ("a", "b"))
+    assert 0 == made.applied("a", hashes)
+    assert 4 == made.applied("b", hashes)
+    hashes[made.current_hash] = 5
+    assert 5 == made.applied("a", hashes)
+    assert 9 == made.applied("b", hashes)
 
 
-def test_a_set_that_comes_back_is_current_again() -> None:
-    """As when a policy is added and deleted."""
+def test_a_repeated_set_is_current_again() -> None:
+    """A set is current again after a policy is added and deleted."""
     made = table("a")
     before = made.current_hash
     made.put(raw_policy("b"))
@@ -122,8 +131,8 @@ def test_a_set_that_comes_back_is_current_again() -> None:
     assert 2 == made.applied("a", {before: 2})
 
 
-def test_an_unknown_set_counts_for_nothing() -> None:
-    """Nor do nodes that have not said anything, or a policy that is not valid."""
+def test_an_unknown_set_is_not_counted() -> None:
+    """Nodes without a report and invalid or unknown policies are not counted either."""
     made = table("a")
     made.put(raw_policy("bad", value=5000))
 

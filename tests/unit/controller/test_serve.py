@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Probes answer with their reasons, and metrics are where Prometheus looks."""
+"""Probes answer with their reasons, and /metrics has the metrics."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def get(url: str) -> tuple[int, str]:
 
 
 def test_a_probe_without_reasons_is_ok() -> None:
-    """By either kind of address."""
+    """The server answers on IPv4 and IPv6 addresses."""
     for host in ("127.0.0.1", "::1"):
         with serving(host=host) as url:
             assert (200, "ok\n") == get(f"{url}/readyz")
 
 
-def test_a_probe_gives_its_reasons() -> None:
-    """One per line."""
-    with serving("pods: not listed yet", "the API server is away") as url:
-        assert (503, "pods: not listed yet\nthe API server is away\n") == get(f"{url}/readyz")
+def test_a_probe_with_reasons_is_503() -> None:
+    """The body has one reason per line."""
+    with serving("pods: not listed yet", "the API server is unreachable") as url:
+        assert (503, "pods: not listed yet\nthe API server is unreachable\n") == get(f"{url}/readyz")
 
 
 def test_other_paths_are_not_found() -> None:
-    """As is a probe that nobody asked to serve."""
+    """The path of a probe that is not served is not found either."""
     with serving() as url:
         assert (404, "not found\n") == get(f"{url}/livez")
 
 
 def test_metrics_are_served() -> None:
-    """In the text format."""
+    """The metrics are in Prometheus' text format."""
     with serving() as url:
         status, text = get(f"{url}/metrics")
 

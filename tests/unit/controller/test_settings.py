@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line names each setting that has a flag, and says what is wrong with it."""
+"""The command line sets each setting that has a flag, and errors name the flag or the value."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import pytest
 from oompolicy.controller.settings import parse
 
 
-def test_flags_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the environment."""
+def test_flags_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--namespace` wins over `$POD_NAMESPACE`."""
     monkeypatch.setenv("POD_NAMESPACE", "elsewhere")
     chosen = parse(["--kubeconfig", "/k", "--namespace", "n", "--listen", "[::1]:9", "--identity", "me"])
 
-    assert (Path("/k"), "n", ("::1", 9), "me") == (
-        chosen.kubeconfig,
-        chosen.namespace,
-        chosen.listen,
-        chosen.identity,
-    )
+    assert Path("/k") == chosen.kubeconfig
+    assert "n" == chosen.namespace
+    assert ("::1", 9) == chosen.listen
+    assert "me" == chosen.identity
 
 
-def test_the_pod_says_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its namespace by the environment; two on one host are not the same."""
+def test_the_defaults_fit_a_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The namespace comes from the environment. Two operators on one host have different identities."""
     monkeypatch.setenv("POD_NAMESPACE", "oompolicy-system")
     one, other = parse([]), parse([])
 
-    assert ("oompolicy-system", None, ("", 8080)) == (one.namespace, one.kubeconfig, one.listen)
+    assert "oompolicy-system" == one.namespace
+    assert one.kubeconfig is None
+    assert ("", 8080) == one.listen
     assert one.identity != other.identity
 
 
@@ -36,10 +36,10 @@ def test_the_pod_says_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "message"),
     [([], "--namespace or $POD_NAMESPACE is required"), (["--listen", "8080"], "'8080' is not HOST:PORT")],
 )
-def test_a_wrong_command_line_is_said(
+def test_a_wrong_command_line_exits_with_2(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With status 2."""
+    """The message is on stderr."""
     monkeypatch.delenv("POD_NAMESPACE", raising=False)
     with pytest.raises(SystemExit) as caught:
         parse(arguments)

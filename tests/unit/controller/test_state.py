@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes in is noted, and a look says which policies it concerns."""
+"""The state records changes, and an evaluation returns the policies that they concern."""
 
 from __future__ import annotations
 
 from oompolicy.controller.matcher import Shape
-from oompolicy.controller.nodetable import Said
-from oompolicy.controller.policystatus import Found
+from oompolicy.controller.nodetable import NodeReport
+from oompolicy.controller.policystatus import PolicyCounts
 from oompolicy.controller.state import State
 from oompolicy.model import QOSClass
 from tests.unit.controller.raws import raw_policy
@@ -24,12 +24,12 @@ def listed(*policies: str, pods: int = 0) -> State:
     state.namespaces_listed({"ns": ("shop", {"team": "a"})})
     state.nodes_listed({"u1": "n1"})
     state.oomnodes_listed({})
-    state.look()
+    state.evaluate()
     return state
 
 
-def test_nothing_is_true_until_all_is_listed() -> None:
-    """Each collection by itself."""
+def test_a_collection_is_unlisted_until_its_list() -> None:
+    """Each collection has its own list."""
     state = State()
     assert {"policies", "pods", "namespaces", "nodes", "oomnodes"} == state.unlisted
 
@@ -37,87 +37,89 @@ def test_nothing_is_true_until_all_is_listed() -> None:
 
 
 def test_a_pod_concerns_the_policies_that_match_it() -> None:
-    """And the numbers are right after the look."""
+    """The numbers are right after the evaluation."""
     state = listed("a", pods=2)
     state.policy(raw_policy("b", match=TEAM_A, precedence=5))
-    assert {"a", "b"} == state.look()
+    assert {"a", "b"} == state.evaluate()
     state.census.put_pod("new", shape("elsewhere"))
 
-    assert {"a"} == state.look()
-    assert (Found(3, 0, ()), Found(2, 0, ())) == (state.found("a"), state.found("b"))
-    assert set() == state.look()
+    assert {"a"} == state.evaluate()
+    assert PolicyCounts(3, 0, ()) == state.counts("a")
+    assert PolicyCounts(2, 0, ()) == state.counts("b")
+    assert set() == state.evaluate()
 
 
-def test_a_namespaces_labels_concern_the_pods_in_it() -> None:
-    """Also when it is deleted, and made anew under its name before that was heard of."""
+def test_the_labels_of_a_namespace_concern_its_pods() -> None:
+    """A namespace may be deleted and created again under its name before the deletion is received."""
     state = listed("a", pods=1)
     state.policy(raw_policy("b", match=TEAM_A, precedence=5))
-    state.look()
+    state.evaluate()
     state.namespace("ns", ("shop", {"team": "b"}))
-    assert {"b"} == state.look() - {"a"}
-    assert 0 == state.found("b").matched
+    assert {"b"} == state.evaluate() - {"a"}
+    assert 0 == state.counts("b").matched
 
     state.namespace_deleted("ns")
     state.namespace("ns2", ("shop", {"team": "a"}))
     state.namespace_deleted("ns")
-    state.look()
-    assert 1 == state.found("b").matched
+    state.evaluate()
+    assert 1 == state.counts("b").matched
 
 
-def test_a_node_without_oomnode_is_missing_one_until_it_is_heard_of() -> None:
-    """And again when that goes."""
+def test_an_oomnode_is_missing_until_its_event() -> None:
+    """It is missing again after its deletion."""
     state = listed()
     assert {"n1": "u1"} == state.missing
-    state.oomnode("o1", Said("n1", "", ""))
-    state.look()
+    state.oomnode("o1", NodeReport("n1", "", ""))
+    state.evaluate()
     assert {} == state.missing
 
     state.oomnode_deleted("o1")
     state.node("u2", "n2")
     state.node_deleted("u1")
-    state.look()
+    state.evaluate()
     assert {"n2": "u2"} == state.missing
 
 
-def test_what_a_node_applies_concerns_all_policies() -> None:
-    """But not what else it says."""
+def test_the_policy_hash_of_a_node_concerns_all_policies() -> None:
+    """The other fields of the report concern no policy."""
     state = listed("a", "b")
-    state.oomnode("o1", Said("n1", "EvaluateTask", state.policies.current_hash))
-    assert {"a", "b"} == state.look()
-    assert 1 == state.found("a").applied
+    state.oomnode("o1", NodeReport("n1", "EvaluateTask", state.policies.current_hash))
+    assert {"a", "b"} == state.evaluate()
+    assert 1 == state.counts("a").applied
 
-    state.oomnode("o1", Said("n1", "ObserveOnly", state.policies.current_hash))
-    assert set() == state.look()
+    state.oomnode("o1", NodeReport("n1", "ObserveOnly", state.policies.current_hash))
+    assert set() == state.evaluate()
     assert {"ObserveOnly": 1, "Unknown": 0} == state.backends
 
 
-def test_a_set_that_nodes_applied_before_it_was_known_counts() -> None:
-    """The agents may be faster than we are."""
+def test_a_set_that_nodes_applied_first_is_counted() -> None:
+    """Agents may receive a policy before the operator does."""
     ahead, state = listed("a", "b"), listed("a")
-    state.oomnode("o1", Said("n1", "", ahead.policies.current_hash))
-    state.look()
-    assert 0 == state.found("a").applied
+    state.oomnode("o1", NodeReport("n1", "", ahead.policies.current_hash))
+    state.evaluate()
+    assert 0 == state.counts("a").applied
     state.policy(raw_policy("b"))
-    state.look()
+    state.evaluate()
 
-    assert (1, 1) == (state.found("a").applied, state.found("b").applied)
+    assert 1 == state.counts("a").applied
+    assert 1 == state.counts("b").applied
 
 
-def test_a_list_finds_what_has_gone() -> None:
-    """But not what came while it was asked for."""
+def test_a_list_deletes_the_policies_that_it_lacks() -> None:
+    """A policy that was added after the request of the list is kept."""
     state = listed("a", "b")
-    before = [known.uid for known in state.policies.known.values()]
+    before = [record.uid for record in state.policies.records.values()]
     state.policy(raw_policy("c"))
     state.policies_listed([raw_policy("b")], before)
 
-    assert {"a", "b", "c"} == state.look()
-    assert {"b", "c"} == set(state.policies.known)
+    assert {"a", "b", "c"} == state.evaluate()
+    assert {"b", "c"} == set(state.policies.records)
 
 
-def test_a_deleted_policy_is_named_once_more() -> None:
-    """So that nothing of it is kept."""
+def test_an_evaluation_returns_a_deleted_policy_once() -> None:
+    """So its metrics and its schedule can be removed."""
     state = listed("a")
     state.policy_deleted("a", "uid-a")
 
-    assert {"a"} == state.look()
-    assert {} == state.policies.known
+    assert {"a"} == state.evaluate()
+    assert {} == state.policies.records

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kopf's watch is held back where the ones before did not last, and its failures have an age."""
+"""A watch is delayed if the watches before it did not last, and `failing_for` is the age of a failure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def traced(clock: Clock) -> Traced:
     return Traced(PATH, clock, lambda _, longest: longest)
 
 
-def test_watches_that_do_not_last_are_begun_less_and_less_often() -> None:
-    """kopf itself begins the next at once, whether the API server cut it or said 410."""
+def test_watches_that_do_not_last_are_delayed_longer_and_longer() -> None:
+    """kopf itself starts the next watch at once, whether the API server cut the last one or answered 410."""
     clock = Clock()
     made = traced(clock)
     pauses = []
@@ -34,17 +34,18 @@ def test_watches_that_do_not_last_are_begun_less_and_less_often() -> None:
     assert 0.0 == made.pause()
 
 
-def test_a_failure_has_an_age() -> None:
-    """From the first of several in a row."""
+def test_the_age_of_a_failure_counts_from_the_first_of_several() -> None:
+    """The age is 0 while the watch works."""
     clock = Clock()
     made = traced(clock)
     clock.now += 5.0
     assert 5.0 == made.failing_for
-    made.failing = ""
+    made.failing = None
     clock.now += 5.0
     assert 0.0 == made.failing_for
     made.fail("403 Forbidden")
     clock.now += 5.0
     made.fail("404 Not Found")
 
-    assert (5.0, f"{PATH}: 404 Not Found") == (made.failing_for, made.failing)
+    assert 5.0 == made.failing_for
+    assert f"{PATH}: 404 Not Found" == made.failing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Of each object only what counts is kept."""
+"""Each object is reduced to its relevant part."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from oompolicy.controller import watches
 from oompolicy.controller.matcher import Shape
-from oompolicy.controller.nodetable import Said
+from oompolicy.controller.nodetable import NodeReport
 from oompolicy.controller.state import State
-from oompolicy.controller.watches import labels_of, said_by, shape_of
+from oompolicy.controller.watches import labels_of, node_report, shape_of
 from oompolicy.model import QOSClass
 from tests.unit.controller.raws import raw_policy
 
@@ -24,20 +24,20 @@ def raw_pod(phase: str = "Running", **status: str) -> dict[str, Any]:
     }
 
 
-def test_a_pods_shape_is_what_a_policy_can_match_by() -> None:
-    """With the labels in order, whatever order they came in."""
+def test_the_shape_of_a_pod_has_all_fields_that_a_match_uses() -> None:
+    """The labels are sorted."""
     expected = Shape("shop", (("a", "1"), ("b", "2")), QOSClass.GUARANTEED, "critical")
 
     assert expected == shape_of(raw_pod(qosClass="Guaranteed"))
 
 
-def test_pods_of_one_shape_share_it() -> None:
-    """As one object, whatever their number."""
+def test_pods_of_one_shape_share_one_object() -> None:
+    """The shapes of two pods are the same object."""
     assert shape_of(raw_pod(qosClass="Burstable")) is shape_of(raw_pod(qosClass="Burstable"))
 
 
-def test_a_shape_that_no_pod_has_is_forgotten() -> None:
-    """One pod whose labels change all the time does not fill the memory; what is held is shared."""
+def test_a_shape_without_pods_is_freed() -> None:
+    """A pod that changes its labels again and again does not fill the memory. A shape in use stays shared."""
     held = shape_of(raw_pod(qosClass="Burstable"))
     before = len(watches._shared)
     for number in range(100):
@@ -49,31 +49,31 @@ def test_a_shape_that_no_pod_has_is_forgotten() -> None:
     assert held is shape_of(raw_pod(qosClass="Burstable"))
 
 
-def test_only_labels_that_count_are_in_the_shape_of_a_pod_with_many() -> None:
-    """The state of the operator says which."""
+def test_the_shape_of_a_pod_with_many_labels_has_only_the_selected_ones() -> None:
+    """The state of the operator knows the labels that policies select by."""
     raw, state = raw_pod(qosClass="Burstable"), State()
     raw["metadata"]["labels"] = {"a": "1", **{f"l{number}": "x" for number in range(9_000)}}
     state.policies_listed([raw_policy(match={"podSelector": {"matchLabels": {"a": "1"}}})], [])
-    state.look()
+    state.evaluate()
     shape = shape_of(raw, state.asked.kept)
 
     assert shape is not None
     assert (("a", "1"),) == shape.labels
 
 
-def test_pods_are_listed_again_when_a_policy_asks_for_another_label() -> None:
-    """Where labels of one were left out."""
+def test_pods_are_listed_again_if_a_policy_selects_by_a_dropped_label() -> None:
+    """Labels are dropped only for a pod with many labels."""
     state, times = State(), []
     state.asked.again = lambda: times.append(1)
     state.asked.kept({f"l{number}": "x" for number in range(9_000)})
     state.policies_listed([raw_policy(match={"podSelector": {"matchLabels": {"a": "1"}}})], [])
-    state.look()
+    state.evaluate()
 
     assert [1] == times
 
 
-def test_a_pod_without_class_has_the_one_it_would_get() -> None:
-    """By its resources, of which this one has none."""
+def test_a_pod_without_qos_class_gets_it_from_its_resources() -> None:
+    """A pod without resources is BestEffort."""
     shape = shape_of(raw_pod())
 
     assert shape is not None
@@ -81,8 +81,8 @@ def test_a_pod_without_class_has_the_one_it_would_get() -> None:
 
 
 @pytest.mark.parametrize(("owner", "static"), [("node-1", True), ("node-2", False)])
-def test_a_static_pod_has_a_shape_of_its_own(owner: str, static: bool) -> None:
-    """Most policies are not for it. The node that it is on has to be its owner."""
+def test_a_pod_is_static_only_if_its_own_node_owns_it(owner: str, static: bool) -> None:
+    """Most policies do not match static pods."""
     raw = raw_pod(qosClass="Burstable")
     raw["spec"]["nodeName"] = "node-1"
     raw["metadata"] |= {
@@ -98,19 +98,19 @@ def test_a_static_pod_has_a_shape_of_its_own(owner: str, static: bool) -> None:
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_finished_pod_has_no_shape(phase: str) -> None:
-    """Nothing of it can be killed any more."""
+    """A finished pod has no process left to kill."""
     assert shape_of(raw_pod(phase, qosClass="Burstable")) is None
 
 
-def test_a_namespace_has_its_name_and_labels() -> None:
-    """Which may be none."""
+def test_a_namespace_is_reduced_to_name_and_labels() -> None:
+    """The labels may be absent."""
     assert ("shop", {"a": "1"}) == labels_of({"metadata": {"name": "shop", "labels": {"a": "1"}}})
     assert ("shop", {}) == labels_of({"metadata": {"name": "shop"}})
 
 
-def test_an_oomnode_says_its_backend_and_what_it_applies() -> None:
-    """Nothing, before its agent has written."""
+def test_an_oomnode_is_reduced_to_backend_and_policy_hash() -> None:
+    """Both are empty before the agent has written a status."""
     status = {"backend": "EvaluateTask", "policyHash": "aa"}
 
-    assert Said("n1", "EvaluateTask", "aa") == said_by({"metadata": {"name": "n1"}, "status": status})
-    assert Said("n1", "", "") == said_by({"metadata": {"name": "n1"}})
+    assert NodeReport("n1", "EvaluateTask", "aa") == node_report({"metadata": {"name": "n1"}, "status": status})
+    assert NodeReport("n1", "", "") == node_report({"metadata": {"name": "n1"}})

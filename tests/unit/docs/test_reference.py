@@ -14,7 +14,7 @@ import pytest
 
 from oompolicy.controller import policystatus
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
-from oompolicy.controller.policystatus import Found
+from oompolicy.controller.policystatus import PolicyCounts
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.loader import build, module, plan
@@ -34,7 +34,7 @@ from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
 from tests.unit.agent.loader.test_plan import obstacle
 from tests.unit.agent.status.test_document import ATTACHED, GOOD
 from tests.unit.agent.victims.test_event import APP_OWNER, CHANGED, named
-from tests.unit.controller.test_policystatus import known
+from tests.unit.controller.test_policystatus import record
 from tests.unit.docs.page import codes, rows, section
 
 if TYPE_CHECKING:
@@ -107,9 +107,10 @@ def test_the_page_has_every_condition_of_a_node() -> None:
 
 def test_the_page_has_every_condition_of_a_policy() -> None:
     """The same for what the operator says."""
-    left_out = replace(known(), policy=None, problem="spec.priority: is required")
-    policies = (known(), left_out, replace(known(), unknown="spec.newField"))
-    built = [policystatus.build(policy, Found(1, 1, others), NOW) for policy in policies for others in ([], ["b"])]
+    left_out = replace(record(), policy=None, problem="spec.priority: is required")
+    policies = (record(), left_out, replace(record(), unknown_fields=("spec.newField",)))
+    counts = [PolicyCounts(1, 1, others) for others in ([], ["b"])]
+    built = [policystatus.build(policy, each, NOW) for policy in policies for each in counts]
     made = {(each["type"], each["status"], str(each["reason"])) for one in built for each in one["conditions"]}
 
     assert made == conditions_on_page({"Ready of a policy": "Ready", "Overlapping": "Overlapping"})

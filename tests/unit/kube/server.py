@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP server that answers what a test tells it to: for the faults that a real API server has no button for."""
+"""An HTTP server with the answers of a test, for faults that a real API server does not produce on request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """`events` go out one by one, bytes as they are; the stream then stays open until `Server.finish`."""
+    """One answer. `events` are sent one by one, and bytes as they are. The stream is open until `Server.finish`."""
 
     status: int = 200
     body: object = None
@@ -35,7 +35,7 @@ class Asked(NamedTuple):
 
 
 class Server:
-    """Gives its `answers` one after the other, or what `by` makes of each request."""
+    """A server that sends its `answers` one after the other, or the result of `by` for each request."""
 
     def __init__(self, by: Callable[[Asked], Answer] | None = None) -> None:
         self.answers: Queue[Answer] = Queue()

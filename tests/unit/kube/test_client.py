@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Of the kubernetes client only what we use is loaded, and others still find all of it."""
+"""Only the used part of the kubernetes client is loaded, and other code still gets the whole client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def run(code: str) -> str:
-    """In an interpreter of its own: what is imported here does not count."""
+    """Run code in a separate interpreter, without the imports of this one."""
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -19,8 +19,8 @@ def test_a_connection_loads_neither_models_nor_other_logins() -> None:
     assert "[]" == run(code)
 
 
-def test_the_kubernetes_client_is_whole_for_those_who_come_later() -> None:
-    """kopf, for instance, finds it when it is there."""
+def test_the_kubernetes_client_is_complete_for_later_imports() -> None:
+    """kopf, for example, uses the client if it is installed."""
     code = """
 import oompolicy.kube.connection
 import kubernetes, kubernetes.config, kubernetes.client
@@ -29,18 +29,18 @@ assert kubernetes.config.load_kube_config and kubernetes.watch.Watch and kuberne
 assert kubernetes.config.incluster_config.load_incluster_config is kubernetes.config.load_incluster_config
 assert kubernetes.client.Configuration is client.Configuration
 assert kubernetes.config.ConfigException is client.ConfigException
-print("whole")"""
+print("complete")"""
 
-    assert "whole" == run(code)
+    assert "complete" == run(code)
 
 
-def test_the_kubernetes_client_stays_whole_for_those_who_came_first() -> None:
-    """Nothing of it is taken away or loaded twice."""
+def test_the_kubernetes_client_stays_complete_for_earlier_imports() -> None:
+    """No module is removed or loaded twice."""
     code = """
 import kubernetes
 import oompolicy.kube.connection
 from oompolicy.kube import client
 assert kubernetes.config.load_kube_config and kubernetes.client.Configuration is client.Configuration
-print("whole")"""
+print("complete")"""
 
-    assert "whole" == run(code)
+    assert "complete" == run(code)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A request gives an object, or says in a sentence why not; a stream ends when it is told to."""
+"""A request returns an object or raises an error with a reason. A stream ends when it is closed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_request_gives_the_object_of_the_answer() -> None:
-    """With the query and the headers it was given."""
+def test_a_request_returns_the_object_of_the_answer() -> None:
+    """The query and the headers are sent."""
     with serving(Answer(body={"kind": "PodList"})) as server:
         answer = Connection(server.configuration).request(
             "GET", "/api/v1/pods", query={"limit": "5"}, headers={"Impersonate-User": "x"}
@@ -29,34 +29,35 @@ def test_a_request_gives_the_object_of_the_answer() -> None:
 
     assert {"kind": "PodList"} == answer
     (asked,) = server.asked
-    assert ("GET", "/api/v1/pods", {"limit": "5"}) == (asked.method, asked.path, asked.query)
+    assert "GET" == asked.method
+    assert "/api/v1/pods" == asked.path
+    assert {"limit": "5"} == asked.query
     assert "x" == asked.headers["Impersonate-User"]
 
 
 def test_an_apply_is_a_patch_with_its_manager() -> None:
-    """Force is said either way, and the subresource is part of the path."""
+    """The query has `force` in any case, and the path has the subresource."""
     with serving(Answer(body={})) as server:
         apply(Connection(server.configuration), "/apis/x", {"a": 1}, manager="me", subresource="status", force=True)
 
     (asked,) = server.asked
-    assert ("PATCH", "/apis/x/status") == (asked.method, asked.path)
+    assert "PATCH" == asked.method
+    assert "/apis/x/status" == asked.path
     assert {"fieldManager": "me", "force": "true"} == asked.query
     assert "application/apply-patch+yaml" == asked.headers["Content-Type"]
     assert {"a": 1} == json.loads(asked.body)
 
 
-def test_a_refusal_says_status_reason_and_message() -> None:
-    """As the Status object does."""
+def test_a_refusal_has_status_reason_and_message() -> None:
+    """They are those of the Status object."""
     refused = Answer(409, status(409, "Conflict", "conflict with kubectl"))
     with serving(refused) as server, pytest.raises(ApiError) as caught:
         Connection(server.configuration).request("GET", "/x")
 
-    assert (409, "Conflict", "conflict with kubectl", None) == (
-        caught.value.status,
-        caught.value.reason,
-        caught.value.message,
-        caught.value.retry_after,
-    )
+    assert 409 == caught.value.status
+    assert "Conflict" == caught.value.reason
+    assert "conflict with kubectl" == caught.value.message
+    assert caught.value.retry_after is None
     assert "409 Conflict: conflict with kubectl" == str(caught.value)
 
 
@@ -69,16 +70,16 @@ def test_a_refusal_says_status_reason_and_message() -> None:
     ],
     ids=["header", "body", "both"],
 )
-def test_a_refusal_says_when_to_come_again(answer: Answer) -> None:
-    """By the header, or else by the body."""
+def test_a_refusal_has_the_time_of_the_next_try(answer: Answer) -> None:
+    """The header counts before the body."""
     with serving(answer) as server, pytest.raises(ApiError) as caught:
         Connection(server.configuration).request("GET", "/x")
 
     assert 7.0 == caught.value.retry_after
 
 
-def test_a_refusal_by_something_else_than_an_api_server_shows_its_page() -> None:
-    """A proxy's error page, for instance: shortened, since a page can be long."""
+def test_a_refusal_by_a_proxy_has_the_start_of_its_page() -> None:
+    """A proxy's error page may be long, so the message is cut."""
     with serving(Answer(502, b"<html>\n" + b"bad gateway " * 100)) as server, pytest.raises(ApiError) as caught:
         Connection(server.configuration).request("GET", "/x")
 
@@ -87,14 +88,14 @@ def test_a_refusal_by_something_else_than_an_api_server_shows_its_page() -> None
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]"])
-def test_an_answer_that_is_no_object_comes_from_no_api_server(body: bytes) -> None:
-    """Although its status is 200."""
-    with serving(Answer(200, body)) as server, pytest.raises(UnreachableError, match="no API server"):
+def test_an_answer_without_an_object_is_not_from_an_api_server(body: bytes) -> None:
+    """The status 200 does not matter."""
+    with serving(Answer(200, body)) as server, pytest.raises(UnreachableError, match="is not an API server"):
         Connection(server.configuration).request("GET", "/x")
 
 
-def test_nobody_there_is_said_with_the_address() -> None:
-    """And the reason, in the words of the system."""
+def test_a_refused_connection_is_reported_with_the_address() -> None:
+    """The message has the reason of the operating system."""
     with serving() as server:
         connection = Connection(server.configuration)
     with pytest.raises(UnreachableError, match=f"no answer from {server.url}: .*Connection refused"):
@@ -102,7 +103,7 @@ def test_nobody_there_is_said_with_the_address() -> None:
 
 
 def test_a_server_that_ends_before_the_handshake_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where Python loses the socket then (pyproject.toml), which is told when it is collected."""
+    """Some Python versions lose the socket then (see pyproject.toml), and warn when it is collected."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def connect_and_reset(*_words: object, **_options: object) -> socket.socket:
@@ -118,13 +119,13 @@ def test_a_server_that_ends_before_the_handshake_is_unreachable(monkeypatch: pyt
 
 
 def test_a_silent_server_is_unreachable() -> None:
-    """After `timeout` seconds."""
+    """The request fails after `timeout` seconds."""
     with serving(Answer(events=())) as server, pytest.raises(UnreachableError, match="timed out"):
         Connection(server.configuration).request("GET", "/x", timeout=0.05)
 
 
-def test_a_refused_token_is_read_again_at_once() -> None:
-    """Once per refusal; the new one is kept."""
+def test_a_refused_token_is_replaced_at_once() -> None:
+    """The credentials are read once per refusal, and the new token is kept."""
     tokens = iter(["old", "new"])
     answers = (Answer(401, status(401, "Unauthorized", "expired")), Answer(body={}), Answer(body={}))
     with serving(*answers) as server:
@@ -145,8 +146,8 @@ def test_a_token_refused_twice_is_an_error() -> None:
     assert 2 == len(server.asked)
 
 
-def test_a_token_that_cannot_be_read_is_said() -> None:
-    """As when the volume with it is away for a moment."""
+def test_an_unreadable_token_is_reported() -> None:
+    """The volume with the token may be missing for a moment."""
     found: list[Configuration | OSError] = []
     with serving(Answer(401, status(401, "Unauthorized", "expired"))) as server:
         found = [server.configuration("old"), FileNotFoundError("no such file: token")]
@@ -162,8 +163,8 @@ def test_a_token_that_cannot_be_read_is_said() -> None:
             Connection(load).request("GET", "/x")
 
 
-def test_a_stream_gives_object_after_object() -> None:
-    """Until the server ends it."""
+def test_a_stream_yields_one_object_after_the_other() -> None:
+    """It ends when the server ends the answer."""
     with serving(Answer(events=({"n": 1}, {"n": 2}))) as server:
         stream = iter(Connection(server.configuration).stream("/x", read_timeout=10))
         first = [next(stream), next(stream)]
@@ -174,23 +175,23 @@ def test_a_stream_gives_object_after_object() -> None:
 
 
 @pytest.mark.parametrize("line", [[1], "x", b"{", b"[" * 100_000], ids=["list", "string", "half", "deep"])
-def test_a_stream_of_no_objects_is_no_api_servers(line: object) -> None:
-    """An error that its reader knows."""
+def test_a_line_without_an_object_is_not_from_an_api_server(line: object) -> None:
+    """The reader knows the error."""
     with serving(Answer(events=(line,))) as server:
         stream = iter(Connection(server.configuration).stream("/x", read_timeout=10))
 
-        with pytest.raises(UnreachableError, match="the stream is no API server's"):
+        with pytest.raises(UnreachableError, match="the stream does not come from an API server"):
             next(stream)
 
 
-def test_an_answer_that_is_nested_without_end_is_no_api_servers() -> None:
-    """Python's own reader gives up with another error than for what is no JSON."""
-    with serving(Answer(body=b"[" * 100_000)) as server, pytest.raises(UnreachableError, match="no API server"):
+def test_an_answer_nested_too_deep_is_not_from_an_api_server() -> None:
+    """Python's parser raises another error for it than for text that is not JSON."""
+    with serving(Answer(body=b"[" * 100_000)) as server, pytest.raises(UnreachableError, match="is not an API server"):
         Connection(server.configuration).request("GET", "/x")
 
 
-def test_a_stream_that_is_silent_for_too_long_says_so() -> None:
-    """`read_timeout` seconds; the server may be well, and have nothing to say."""
+def test_a_silent_stream_raises_silent_error() -> None:
+    """The error comes after `read_timeout` seconds. The server may be healthy and have no events."""
     with serving(Answer(events=({"n": 1},))) as server:
         stream = iter(Connection(server.configuration).stream("/x", read_timeout=0.05))
 
@@ -199,8 +200,8 @@ def test_a_stream_that_is_silent_for_too_long_says_so() -> None:
             next(stream)
 
 
-def test_a_stream_is_closed_from_another_thread() -> None:
-    """At once, although the server says nothing, and without an error."""
+def test_another_thread_can_close_a_stream() -> None:
+    """The iteration ends at once and without an error, although the server is silent."""
     with serving(Answer(events=({"n": 1},))) as server:
         stream = Connection(server.configuration).stream("/x", read_timeout=600)
         seen: list[object] = []
@@ -221,32 +222,33 @@ def test_a_stream_is_closed_from_another_thread() -> None:
         assert [{"n": 1}] == seen
 
 
-def test_a_stream_that_is_refused_is_an_error_before_it_begins() -> None:
-    """With the sentence of the server."""
+def test_a_refused_stream_raises_before_the_iteration() -> None:
+    """The error has the message of the server."""
     with serving(Answer(410, status(410, "Expired", "too old"))) as server, pytest.raises(ApiError) as caught:
         Connection(server.configuration).stream("/x", read_timeout=10)
 
-    assert (410, "Expired") == (caught.value.status, caught.value.reason)
+    assert 410 == caught.value.status
+    assert "Expired" == caught.value.reason
 
 
 def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
-    """Before anything else is tried."""
-    with pytest.raises(FileNotFoundError, match=f"there is no kubeconfig {tmp_path}/config"):
+    """The file is checked first."""
+    with pytest.raises(FileNotFoundError, match=f"the kubeconfig {tmp_path}/config does not exist"):
         connect(tmp_path / "config")
 
 
 def test_an_unusable_kubeconfig_is_named(tmp_path: Path) -> None:
-    """With what is wrong with it."""
+    """The message has the problem of the file."""
     path = tmp_path / "config"
     path.write_text("{apiVersion: v1, kind: Config, current-context: here}")
 
-    with pytest.raises(ValueError, match=f"{path} cannot be used: .*contexts"):
+    with pytest.raises(ValueError, match=f"the kubeconfig {path} cannot be used: .*contexts"):
         connect(path)
 
 
-def test_outside_of_a_pod_there_is_no_service_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the user is told what else there is."""
+def test_outside_a_pod_the_error_names_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no service account outside a pod, so the user must set --kubeconfig."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
-    with pytest.raises(ValueError, match="not in a pod, and no kubeconfig given"):
+    with pytest.raises(ValueError, match=r"service account cannot be used: .* Outside a pod, set --kubeconfig"):
         connect(None)

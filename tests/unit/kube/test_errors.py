@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An error is made of whatever was answered: proxies answer too, and a thread that dies of it is missed by nobody."""
+"""Every answer becomes an error, even a proxy's, because a thread that dies of an answer would be missed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DETAILS = st.dictionaries(st.sampled_from(["retryAfterSeconds", "causes", "name"
 
 @given(st.fixed_dictionaries({}, optional={**FIELDS, "details": ANYTHING | DETAILS}) | ANYTHING)
 def test_any_object_is_an_error(status: Any) -> None:  # noqa: ANN401
-    """Of the types that it says it has."""
+    """The fields of the error have their declared types."""
     error = from_status(status)
 
     assert_well_typed(error)
@@ -30,7 +30,7 @@ def test_any_object_is_an_error(status: Any) -> None:  # noqa: ANN401
 
 @given(st.binary() | ANYTHING.map(lambda found: json.dumps({"kind": "Status", "details": found}).encode()))
 def test_any_answer_is_an_error(body: bytes) -> None:
-    """The status of HTTP is its code where the body has none."""
+    """The HTTP status is the error's status if the body has no code."""
     error = from_answer(503, "Service Unavailable", {}, body)
 
     assert_well_typed(error)
@@ -51,30 +51,32 @@ def assert_well_typed(error: ApiError) -> None:
     ids=str,
 )
 def test_a_field_of_the_wrong_type_counts_as_missing(details: object) -> None:
-    """The others hold."""
+    """The other fields are used."""
     status = {"kind": "Status", "code": 429, "reason": "TooManyRequests", "message": "later", "details": details}
     error = from_status(status)
 
-    assert ("429 TooManyRequests: later", None) == (str(error), error.retry_after)
+    assert "429 TooManyRequests: later" == str(error)
+    assert error.retry_after is None
     assert not any(error.causes)
 
 
 @pytest.mark.parametrize("seconds", [86_400, 10**400, 9.3e9], ids=["a day", "for ever", "beyond a timer"])
-def test_nobody_is_kept_waiting_for_more_than_five_minutes(seconds: float) -> None:
-    """By header or by body: a proxy's page for maintenance may ask for a day."""
+def test_a_wait_is_limited_to_five_minutes(seconds: float) -> None:
+    """The header and the body are limited. A proxy's maintenance page may ask for a day."""
     in_body = from_status({"kind": "Status", "details": {"retryAfterSeconds": seconds}})
     in_header = from_answer(503, "Unavailable", {"Retry-After": str(int(seconds))}, b"<html>")
 
-    assert (300.0, 300.0) == (in_body.retry_after, in_header.retry_after)
+    assert 300.0 == in_body.retry_after
+    assert 300.0 == in_header.retry_after
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), "5", None, [5]])
-def test_what_is_no_wait_is_none(seconds: object) -> None:
-    """The client's own back-off then holds."""
+def test_an_invalid_wait_is_none(seconds: object) -> None:
+    """The client's own backoff then applies."""
     assert from_status({"details": {"retryAfterSeconds": seconds}}).retry_after is None
 
 
-def test_what_is_nested_without_end_is_no_json() -> None:
-    """An error that all callers know."""
+def test_text_nested_too_deep_is_not_json() -> None:
+    """The error is a ValueError, which all callers handle."""
     with pytest.raises(ValueError, match="nested too deep"):
         decoded(b"[" * 100_000)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of the API server next, and what an answer means: each case as it comes, without a server."""
+"""The next request and the meaning of each answer, tested case by case without a server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy.kube.following import Following
 
 
-class Told:
-    """What the handler was told: `None` is a deletion."""
+class Recorder:
+    """A handler that records its calls. `None` is a deletion."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -27,14 +27,14 @@ class Told:
         self.calls.append((uid, None))
 
 
-def following(told: Told | None = None) -> Following[str]:
-    """That waits as long as it may, and keeps names."""
-    return Following(lambda raw: str(raw["metadata"]["name"]), told or Told(), lambda _, longest: longest)
+def following(recorder: Recorder | None = None) -> Following[str]:
+    """Return one that waits for the longest time and keeps names."""
+    return Following(lambda raw: str(raw["metadata"]["name"]), recorder or Recorder(), lambda _, longest: longest)
 
 
-def followed(told: Told | None = None) -> Following[str]:
-    """One that has had its list, at resource version 10."""
-    made = following(told)
+def followed(recorder: Recorder | None = None) -> Following[str]:
+    """Return one after its list at resource version 10."""
+    made = following(recorder)
     made.watch(300)
     made.event(end_of_list("10"))
     return made
@@ -61,8 +61,8 @@ def refusal(status: int, retry_after: float | None = None) -> ApiError:
     return ApiError(status, "Reason", "message", retry_after)
 
 
-def test_it_begins_with_a_watch_that_lists() -> None:
-    """WatchList: from the newest state, with bookmarks, and no resource version."""
+def test_the_first_request_is_a_watch_with_a_list() -> None:
+    """WatchList starts at the newest state, with bookmarks and without a resource version."""
     expected = {
         "watch": "true",
         "allowWatchBookmarks": "true",
@@ -74,57 +74,59 @@ def test_it_begins_with_a_watch_that_lists() -> None:
     assert expected == following().watch(321)
 
 
-def test_few_objects_are_listed_at_once() -> None:
-    """From the server's cache, which finds them by index; then they are watched from there."""
-    told = Told()
-    made = Following(lambda raw: str(raw["metadata"]["name"]), told, lambda _, longest: longest, few=True)
+def test_few_objects_are_listed_in_one_answer() -> None:
+    """The list comes from the server's cache, which has an index. The watch resumes at its version."""
+    recorder = Recorder()
+    made = Following(lambda raw: str(raw["metadata"]["name"]), recorder, lambda _, longest: longest, few=True)
 
     assert made.needs_pages
     assert {"resourceVersion": "0"} == made.page_query("")
     made.page({"metadata": {"resourceVersion": "7"}, "items": [event("ADDED", "a", "5")["object"]]})
-    assert [{"a": "a"}] == told.calls
+    assert [{"a": "a"}] == recorder.calls
     assert not made.needs_pages
     assert {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": "300", "resourceVersion": "7"} == (
         made.watch(300)
     )
 
 
-def test_a_list_is_told_when_it_is_whole() -> None:
-    """Not before: what is missing from half a list is not gone."""
-    told = Told()
-    made = following(told)
+def test_a_list_is_handed_on_when_it_is_complete() -> None:
+    """An object that is missing from half a list is not deleted."""
+    recorder = Recorder()
+    made = following(recorder)
     made.watch(300)
     made.event(event("ADDED", "a", "1"))
     made.event(event("ADDED", "b", "2"))
     made.event(bookmark("3"))
 
-    assert ([], False) == (told.calls, made.synced)
+    assert [] == recorder.calls
+    assert made.synced is False
     made.event(end_of_list("10"))
-    assert ([{"a": "a", "b": "b"}], True) == (told.calls, made.synced)
+    assert [{"a": "a", "b": "b"}] == recorder.calls
+    assert made.synced is True
 
 
-def test_changes_while_the_list_comes_in_are_part_of_it() -> None:
-    """A modified object has its newest state, a deleted one is not in the list."""
-    told = Told()
-    made = following(told)
+def test_changes_during_a_list_are_part_of_it() -> None:
+    """A modified object has its newest state, and a deleted object is not in the list."""
+    recorder = Recorder()
+    made = following(recorder)
     made.watch(300)
     for each in (event("ADDED", "a", "1"), event("ADDED", "b", "2"), event("MODIFIED", "a", "3", "new")):
         made.event(each)
     made.event(event("DELETED", "b", "4"))
     made.event(end_of_list("10"))
 
-    assert [{"a": "new"}] == told.calls
+    assert [{"a": "new"}] == recorder.calls
 
 
-def test_each_event_is_told_after_the_list() -> None:
-    """Additions and modifications alike, and bookmarks not at all."""
-    told = Told()
-    made = followed(told)
+def test_each_event_after_the_list_is_handed_on() -> None:
+    """Additions and modifications are the same call. Bookmarks are not handed on."""
+    recorder = Recorder()
+    made = followed(recorder)
     for each in (event("ADDED", "a", "11"), event("MODIFIED", "a", "12", "new"), bookmark("13")):
         made.event(each)
     made.event(event("DELETED", "a", "14"))
 
-    assert [{}, ("a", "a"), ("a", "new"), ("a", None)] == told.calls
+    assert [{}, ("a", "a"), ("a", "new"), ("a", None)] == recorder.calls
 
 
 @pytest.mark.parametrize(
@@ -132,8 +134,8 @@ def test_each_event_is_told_after_the_list() -> None:
     [(event("ADDED", "a", "11"), "11"), (event("DELETED", "a", "12"), "12"), (bookmark("13"), "13")],
     ids=["addition", "deletion", "bookmark"],
 )
-def test_it_resumes_after_the_last_event(last: dict[str, Any], version: str) -> None:
-    """Of whatever kind; without a list."""
+def test_a_watch_resumes_after_the_last_event(last: dict[str, Any], version: str) -> None:
+    """Every kind of event sets the version, and no list is needed."""
     made = followed()
     made.event(last)
     assert 0.0 == made.ended(300.0)
@@ -143,19 +145,19 @@ def test_it_resumes_after_the_last_event(last: dict[str, Any], version: str) -> 
     assert "sendInitialEvents" not in query
 
 
-def test_it_resumes_after_a_broken_connection() -> None:
-    """The failure is said until the server takes the next watch."""
+def test_a_watch_resumes_after_a_broken_connection() -> None:
+    """The failure is reported until the server accepts the next watch."""
     made = followed()
     made.failed(UnreachableError("no answer from here"))
 
     assert "no answer from here" == made.failing
     assert "10" == made.watch(300)["resourceVersion"]
     made.opened()
-    assert "" == made.failing
+    assert made.failing is None
 
 
-def test_it_is_still_failing_while_a_list_comes_in() -> None:
-    """A watch that lists is no success until the list is whole."""
+def test_a_failure_lasts_until_a_list_is_complete() -> None:
+    """A watch with a list is no success until the list is complete."""
     made = following()
     made.failed(UnreachableError("no answer"))
     made.watch(300)
@@ -164,14 +166,14 @@ def test_it_is_still_failing_while_a_list_comes_in() -> None:
 
     assert "no answer" == made.failing
     made.event(end_of_list("10"))
-    assert "" == made.failing
+    assert made.failing is None
 
 
 @pytest.mark.parametrize("how", ["answer", "event"])
-def test_a_resource_version_that_is_too_old_means_a_whole_list(how: str) -> None:
-    """Said as HTTP status or as event; what went meanwhile is missing from the list, and so is told."""
-    told = Told()
-    made = followed(told)
+def test_an_expired_version_requires_a_complete_list(how: str) -> None:
+    """The server reports it as HTTP status or as event. Deleted objects are missing from the list."""
+    recorder = Recorder()
+    made = followed(recorder)
     made.event(event("ADDED", "a", "11"))
     if how == "answer":
         made.failed(refusal(410))
@@ -183,13 +185,13 @@ def test_a_resource_version_that_is_too_old_means_a_whole_list(how: str) -> None
     assert "true" == made.watch(300)["sendInitialEvents"]
     made.event(event("ADDED", "b", "20"))
     made.event(end_of_list("21"))
-    assert {"b": "b"} == told.calls[-1]
+    assert {"b": "b"} == recorder.calls[-1]
 
 
-def test_half_a_list_is_forgotten() -> None:
-    """Whatever ended it."""
-    told = Told()
-    made = following(told)
+def test_an_incomplete_list_is_dropped() -> None:
+    """The list is dropped after an end of the watch and after a failure."""
+    recorder = Recorder()
+    made = following(recorder)
     made.watch(300)
     made.event(event("ADDED", "a", "1"))
     assert 0.5 == made.ended(300.0)
@@ -199,14 +201,14 @@ def test_half_a_list_is_forgotten() -> None:
     made.watch(300)
     made.event(end_of_list("10"))
 
-    assert [{}] == told.calls
+    assert [{}] == recorder.calls
 
 
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_server_without_watch_list_is_asked_for_pages(status: int) -> None:
-    """At once; the watch then begins at the version of the list."""
-    told = Told()
-    made = following(told)
+    """The pages are requested at once. The watch then resumes at the version of the list."""
+    recorder = Recorder()
+    made = following(recorder)
     made.watch(300)
 
     assert 0.0 == made.failed(refusal(status))
@@ -214,17 +216,18 @@ def test_a_server_without_watch_list_is_asked_for_pages(status: int) -> None:
     assert {"limit": "500"} == made.page_query("")
     assert "t" == made.page(page("a", following_page="t", version="5"))
     assert {"limit": "500", "continue": "t"} == made.page_query("t")
-    assert [] == told.calls
+    assert [] == recorder.calls
     assert "" == made.page(page("b", version="5"))
-    assert [{"a": "a", "b": "b"}] == told.calls
-    assert (True, False) == (made.synced, made.needs_pages)
+    assert [{"a": "a", "b": "b"}] == recorder.calls
+    assert made.synced is True
+    assert made.needs_pages is False
     assert "5" == made.watch(300)["resourceVersion"]
 
 
-def test_pages_that_expire_are_read_from_the_first() -> None:
-    """A continue token lives for about five minutes."""
-    told = Told()
-    made = following(told)
+def test_expired_pages_are_read_again_from_the_first() -> None:
+    """A continue token is valid for about five minutes."""
+    recorder = Recorder()
+    made = following(recorder)
     made.watch(300)
     made.failed(refusal(400))
     made.page(page("a", following_page="t", version="5"))
@@ -232,19 +235,19 @@ def test_pages_that_expire_are_read_from_the_first() -> None:
 
     assert made.needs_pages
     made.page(page("b", version="9"))
-    assert [{"b": "b"}] == told.calls
+    assert [{"b": "b"}] == recorder.calls
 
 
-def test_a_refused_resource_version_means_a_whole_list() -> None:
-    """As after the API server's data were replaced: what it refuses now it would refuse for ever."""
+def test_a_refused_version_requires_a_complete_list() -> None:
+    """After a restore of its data, the API server refuses the version forever."""
     made = followed()
     made.failed(refusal(400))
 
     assert "sendInitialEvents" in made.watch(300)
 
 
-def test_the_delay_grows_until_something_is_heard() -> None:
-    """From half a second to half a minute."""
+def test_the_delay_grows_until_an_event() -> None:
+    """The delay grows from half a second to half a minute."""
     made = followed()
     delays = [made.failed(UnreachableError("no answer")) for _ in range(8)]
 
@@ -255,8 +258,8 @@ def test_the_delay_grows_until_something_is_heard() -> None:
 
 
 @pytest.mark.parametrize("how", ["410", "garbage", "cut"])
-def test_a_watch_that_never_lasts_is_begun_less_and_less_often(how: str) -> None:
-    """Though each list in between is good, and each watch may have said something: 5,000 agents would do the same."""
+def test_the_delay_grows_while_watches_do_not_last(how: str) -> None:
+    """Complete lists and single events do not reset the delay, because 5,000 agents would repeat their lists."""
     made = followed()
     delays = []
     for _ in range(9):
@@ -278,8 +281,8 @@ def cut_short(made: Following[str], how: str) -> float:
     return made.ended(0.1)
 
 
-def test_a_watch_that_lasted_is_followed_by_the_next_at_once() -> None:
-    """Whatever was before it."""
+def test_a_watch_that_lasted_resets_the_delay() -> None:
+    """Earlier short watches then have no influence."""
     made = followed()
     for _ in range(5):
         cut_short(made, "cut")
@@ -293,42 +296,43 @@ def test_a_watch_that_lasted_is_followed_by_the_next_at_once() -> None:
     assert 0.5 == cut_short(made, "cut")
 
 
-def test_a_watch_that_was_cut_is_no_failure() -> None:
-    """What it said is known; only the next one may have to wait."""
+def test_a_short_watch_is_no_failure() -> None:
+    """Its events were handled, and only the next watch may be delayed."""
     made = followed()
     made.watch(300)
     made.opened()
     cut_short(made, "cut")
 
-    assert "" == made.failing
+    assert made.failing is None
 
 
 def test_silence_is_no_failure() -> None:
-    """Of a quiet collection there is not even a bookmark: the next watch resumes, and tells if the server is gone."""
+    """A quiet collection does not even have bookmarks. The next watch resumes, and fails if the server is gone."""
     made = followed()
     made.watch(300)
     made.opened()
 
     assert 0.5 == made.silent(90.0)
-    assert ("", "10") == (made.failing, made.watch(300)["resourceVersion"])
+    assert made.failing is None
+    assert "10" == made.watch(300)["resourceVersion"]
     made.opened()
     assert 0.5 == made.silent(90.0)
 
 
 def test_silence_in_the_middle_of_a_list_is_a_failure() -> None:
-    """Half a list tells nothing."""
+    """Half a list cannot be used."""
     made = following()
     made.watch(300)
     made.opened()
     made.event(event("ADDED", "a", "1"))
     made.silent(90.0)
 
-    assert "the list has come to a halt" == made.failing
+    assert "the list stopped before it was complete" == made.failing
     assert "sendInitialEvents" in made.watch(300)
 
 
-def test_an_expired_version_is_an_answer() -> None:
-    """So the server is there, and the delay that grew while it was away begins anew."""
+def test_an_expired_version_resets_the_delay() -> None:
+    """The server answered, so earlier failures do not count any more."""
     made = followed()
     for _ in range(5):
         made.failed(UnreachableError("no answer"))
@@ -336,8 +340,8 @@ def test_an_expired_version_is_an_answer() -> None:
     assert 0.5 == made.failed(refusal(410))
 
 
-def test_a_server_that_ends_every_watch_at_once_is_not_asked_without_a_break() -> None:
-    """An end without an event is a failure, if not for long."""
+def test_a_watch_that_ends_without_an_event_is_a_failure() -> None:
+    """Its delay grows, so a server that ends every watch is not overloaded."""
     made = followed()
     made.ended(300.0)
     made.watch(300)
@@ -349,13 +353,13 @@ def test_a_server_that_ends_every_watch_at_once_is_not_asked_without_a_break() -
     assert 1.0 == made.ended(300.0)
 
 
-def test_the_server_says_when_to_come_again() -> None:
-    """And the random part comes on top: all were told the same."""
+def test_the_delay_is_added_to_the_servers_retry_after() -> None:
+    """The random part is added because all clients receive the same Retry-After."""
     assert 7.5 == followed().failed(refusal(429, retry_after=7.0))
 
 
-def test_what_could_not_be_handled_is_asked_for_again() -> None:
-    """Since an event that is lost would be missed for ever."""
+def test_a_restart_requires_a_complete_list() -> None:
+    """A lost event would be missed forever."""
     made = followed()
     made.restart("it is broken")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The informer's thread does what `following` says, over a connection that breaks on purpose."""
+"""The informer's thread sends the requests of `following`, over connections that break on purpose."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Heard:
-    """Everything the handler was told, in a queue for the test's thread."""
+class Recorder:
+    """A handler that records its calls in a queue for the test's thread."""
 
     def __init__(self) -> None:
         self.calls: Queue[Any] = Queue()
@@ -51,7 +51,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 def informer(
     server: Server,
-    heard: Heard,
+    recorder: Recorder,
     keep: Callable[[dict[str, Any]], str] = name_of,
     *,
     field_selector: str = "",
@@ -62,50 +62,51 @@ def informer(
         Connection(server.configuration),
         "/api/v1/pods",
         keep=keep,
-        handler=heard,
+        handler=recorder,
         field_selector=field_selector,
         list_only=list_only,
         label_selector=label_selector,
     )
 
 
-def test_list_and_events_are_told() -> None:
+def test_list_and_events_reach_the_handler() -> None:
     """The selector is part of the query."""
-    heard = Heard()
+    recorder = Recorder()
     events = (event("ADDED", "a", "1"), end_of_list("10"), event("ADDED", "b", "11"), event("DELETED", "a", "12"))
     with serving(Answer(events=events)) as server:
-        made = informer(server, heard, label_selector="app=db")
+        made = informer(server, recorder, label_selector="app=db")
         made.start()
 
-        assert [{"a": "a"}, ("b", "b"), ("a", None)] == [heard.next() for _ in range(3)]
-        assert (True, "") == (made.synced, made.failing)
+        assert [{"a": "a"}, ("b", "b"), ("a", None)] == [recorder.next() for _ in range(3)]
+        assert made.synced is True
+        assert made.failing is None
         assert "app=db" == server.asked[0].query["labelSelector"]
         made.stop()
 
 
-def test_a_field_selector_makes_it_begin_with_one_list() -> None:
-    """Which the API server answers from an index, and then the watch, both with the selector."""
-    heard = Heard()
+def test_with_a_field_selector_the_first_request_is_a_list() -> None:
+    """The API server answers the list from an index. The list and the watch have the selector."""
+    recorder = Recorder()
     listed = {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"uid": "a", "name": "a"}}]}
     with serving(Answer(body=listed), Answer(events=(event("ADDED", "b", "6"),))) as server:
-        made = informer(server, heard, field_selector="spec.nodeName=n")
+        made = informer(server, recorder, field_selector="spec.nodeName=n")
         made.start()
 
-        assert [{"a": "a"}, ("b", "b")] == [heard.next(), heard.next()]
+        assert [{"a": "a"}, ("b", "b")] == [recorder.next(), recorder.next()]
         assert ["0", "5"] == [asked.query["resourceVersion"] for asked in server.asked]
         assert [None, "true"] == [asked.query.get("watch") for asked in server.asked]
         assert ["spec.nodeName=n"] * 2 == [asked.query["fieldSelector"] for asked in server.asked]
         made.stop()
 
 
-def test_what_a_list_leaves_out_a_watch_tells() -> None:
-    """An object that leaves a watch's selection would be told as deleted, with its state from before."""
-    heard = Heard()
+def test_a_watch_does_not_use_the_selector_of_lists() -> None:
+    """An object that leaves the selection of a watch would be reported as deleted, with its previous state."""
+    recorder = Recorder()
     listed = {"metadata": {"resourceVersion": "5"}, "items": []}
     with serving(Answer(body=listed), Answer(events=())) as server:
-        made = informer(server, heard, field_selector="spec.nodeName=n", list_only="status.phase!=Failed")
+        made = informer(server, recorder, field_selector="spec.nodeName=n", list_only="status.phase!=Failed")
         made.start()
-        heard.next()
+        recorder.next()
         until(lambda: len(server.asked) == 2)
 
         assert ["spec.nodeName=n,status.phase!=Failed", "spec.nodeName=n"] == [
@@ -115,60 +116,60 @@ def test_what_a_list_leaves_out_a_watch_tells() -> None:
 
 
 @pytest.mark.parametrize("few", ["", "spec.nodeName=n"])
-def test_it_begins_anew_when_something_else_is_to_be_kept(few: str) -> None:
-    """At once, with a whole list, although the stream is well; nothing is failing."""
-    heard, kept = Heard(), ["first"]
+def test_relist_requests_a_complete_list_at_once(few: str) -> None:
+    """The stream is healthy, so nothing is failing."""
+    recorder, kept = Recorder(), ["first"]
     one = {"metadata": {"uid": "a", "name": "a"}}
     page = Answer(body={"metadata": {"resourceVersion": "5"}, "items": [one]})
     whole = Answer(events=(event("ADDED", "a", "1"), end_of_list("5")))
     answers = [page, Answer(events=())] * 2 if few else [whole] * 2
     with serving(*answers) as server:
-        made = informer(server, heard, lambda _: kept[0], field_selector=few)
+        made = informer(server, recorder, lambda _: kept[0], field_selector=few)
         made.start()
-        assert {"a": "first"} == heard.next()
+        assert {"a": "first"} == recorder.next()
         kept[0] = "second"
         made.relist()
 
-        assert {"a": "second"} == heard.next()
-        assert "" == made.failing
+        assert {"a": "second"} == recorder.next()
+        assert made.failing is None
         made.stop()
 
 
-def test_an_expired_version_in_the_stream_starts_over() -> None:
-    """With a new list, as the server can send it as an event of a good stream."""
-    heard = Heard()
+def test_an_expired_version_in_the_stream_causes_a_list() -> None:
+    """The server can send the expiry as an event of an accepted stream."""
+    recorder = Recorder()
     expired = {"type": "ERROR", "object": status(410, "Expired", "too old")}
     first = Answer(events=(event("ADDED", "a", "1"), end_of_list("10"), expired))
     second = Answer(events=(event("ADDED", "b", "20"), end_of_list("21")))
     with serving(first, second) as server:
-        made = informer(server, heard)
+        made = informer(server, recorder)
         made.start()
 
-        assert [{"a": "a"}, {"b": "b"}] == [heard.next(), heard.next()]
+        assert [{"a": "a"}, {"b": "b"}] == [recorder.next(), recorder.next()]
         assert "resourceVersion" not in server.asked[1].query
         made.stop()
 
 
-def test_a_server_without_watch_list_gives_pages() -> None:
-    """And a watch from where they ended."""
-    heard = Heard()
+def test_a_server_without_watch_list_is_read_in_pages() -> None:
+    """The watch resumes at the version of the pages."""
+    recorder = Recorder()
     refused = Answer(422, status(422, "Invalid", "sendInitialEvents: Forbidden"))
     first = {"metadata": {"resourceVersion": "5", "continue": "t"}, "items": [{"metadata": {"uid": "a", "name": "a"}}]}
     second = {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"uid": "b", "name": "b"}}]}
     watch = Answer(events=(event("ADDED", "c", "6"),))
     with serving(refused, Answer(body=first), Answer(body=second), watch) as server:
-        made = informer(server, heard)
+        made = informer(server, recorder)
         made.start()
 
-        assert [{"a": "a", "b": "b"}, ("c", "c")] == [heard.next(), heard.next()]
+        assert [{"a": "a", "b": "b"}, ("c", "c")] == [recorder.next(), recorder.next()]
         assert [None, None, "t", None] == [asked.query.get("continue") for asked in server.asked]
         assert "5" == server.asked[3].query["resourceVersion"]
         made.stop()
 
 
-def test_what_cannot_be_kept_is_said_and_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
-    """The thread lives on: nobody would be told anything without it."""
-    heard = Heard()
+def test_an_exception_of_keep_is_logged_and_the_list_repeated(caplog: pytest.LogCaptureFixture) -> None:
+    """The thread does not end, because the handler needs its later calls."""
+    recorder = Recorder()
     broken = iter([True, False])
 
     def keep(raw: dict[str, Any]) -> str:
@@ -178,54 +179,56 @@ def test_what_cannot_be_kept_is_said_and_asked_for_again(caplog: pytest.LogCaptu
 
     listed = Answer(events=(event("ADDED", "a", "1"), end_of_list("10")))
     with serving(listed, listed) as server:
-        made = informer(server, heard, keep)
+        made = informer(server, recorder, keep)
         made.start()
 
-        assert {"a": "a"} == heard.next()
+        assert {"a": "a"} == recorder.next()
         assert "an event could not be handled: KeyError('spec')" in caplog.text
         made.stop()
 
 
-def test_a_stopped_informer_asks_no_more() -> None:
-    """Its stream is closed at once, though the server holds it open."""
-    heard = Heard()
+def test_a_stopped_informer_sends_no_request() -> None:
+    """Its stream is closed at once, although the server keeps it open."""
+    recorder = Recorder()
     with serving(Answer(events=(end_of_list("10"), bookmark("11")))) as server:
-        made = informer(server, heard)
+        made = informer(server, recorder)
         made.start()
-        heard.next()
+        recorder.next()
         made.stop()
         made.join(10)
 
         assert 1 == len(server.asked)
 
 
-def test_metadata_alone_is_asked_for_by_header() -> None:
-    """In the words of the API server, which differ between a list and a watch."""
-    heard = Heard()
+def test_metadata_only_sets_the_accept_header() -> None:
+    """The header differs between a list and a watch."""
+    recorder = Recorder()
     refused = Answer(400, status(400, "BadRequest", "no"))
     empty = Answer(body={"metadata": {"resourceVersion": "5"}, "items": None})
     with serving(refused, empty, Answer(events=(event("ADDED", "c", "6"),))) as server:
         connection = Connection(server.configuration)
-        made = Informer(connection, "/api/v1/nodes", keep=name_of, handler=heard, metadata_only=True)
+        made = Informer(connection, "/api/v1/nodes", keep=name_of, handler=recorder, metadata_only=True)
         made.start()
 
-        assert [{}, ("c", "c")] == [heard.next(), heard.next()]
+        assert [{}, ("c", "c")] == [recorder.next(), recorder.next()]
         kinds = [asked.headers["Accept"].split(";")[1] for asked in server.asked]
         assert ["as=PartialObjectMetadata", "as=PartialObjectMetadataList", "as=PartialObjectMetadata"] == kinds
         made.stop()
 
 
-def test_a_quiet_collection_is_no_alarm(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """The API server sends no bookmark before its first event: the watch is begun anew, and nothing is said."""
+def test_a_quiet_collection_is_no_failure(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The API server sends no bookmark before its first event. The watch is renewed, and nothing is logged."""
     monkeypatch.setattr(module, "_SILENCE", 0.1)
-    heard = Heard()
+    recorder = Recorder()
     quiet = Answer(events=(end_of_list("10"),))
     with serving(quiet, Answer(events=(event("ADDED", "a", "11"),))) as server:
-        made = informer(server, heard)
+        made = informer(server, recorder)
         made.start()
 
-        assert [{}, ("a", "a")] == [heard.next(), heard.next()]
-        assert ("", "10", "") == (made.failing, server.asked[1].query["resourceVersion"], caplog.text)
+        assert [{}, ("a", "a")] == [recorder.next(), recorder.next()]
+        assert made.failing is None
+        assert "10" == server.asked[1].query["resourceVersion"]
+        assert "" == caplog.text
         made.stop()
 
 
@@ -241,39 +244,39 @@ def test_a_quiet_collection_is_no_alarm(monkeypatch: pytest.MonkeyPatch, caplog:
     ],
     ids=["types", "causes", "deep", "error", "list", "half"],
 )
-def test_no_answer_ends_its_thread(answer: Answer) -> None:
-    """A proxy may say anything; what comes after it is told."""
-    heard = Heard()
+def test_no_answer_ends_the_thread(answer: Answer) -> None:
+    """A proxy may answer anything. The next complete list reaches the handler."""
+    recorder = Recorder()
     with serving(answer, Answer(events=(end_of_list("10"),))) as server:
-        made = informer(server, heard)
+        made = informer(server, recorder)
         made.start()
 
-        assert {} == heard.next()
+        assert {} == recorder.next()
         made.stop()
 
 
-def test_a_server_that_asks_for_years_does_not_end_its_thread(caplog: pytest.LogCaptureFixture) -> None:
-    """It waits for some minutes."""
+def test_a_retry_after_of_years_does_not_end_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    """The wait is limited to some minutes."""
     with serving(Answer(503, b"maintenance", {"Retry-After": "99999999999"})) as server:
-        made = informer(server, Heard())
+        made = informer(server, Recorder())
         made.start()
         made.join(1.0)
 
         assert not made.dead
-        assert "again in 300." in caplog.text
+        assert "Retrying in 300." in caplog.text
         made.stop()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_has_ended_is_known() -> None:
-    """As by a defect; one that was stopped is another thing, and so is one that never began."""
+def test_only_a_thread_that_died_is_dead() -> None:
+    """A thread that was stopped or never started is not dead."""
 
-    class Defective(Heard):
+    class Defective(Recorder):
         def replaced(self, objects: dict[str, str]) -> None:  # noqa: ARG002 - Handler's
             raise SystemExit
 
     with serving(Answer(events=(end_of_list("10"),)), Answer(events=(end_of_list("10"),))) as server:
-        defective, stopped = informer(server, Defective()), informer(server, Heard())
+        defective, stopped = informer(server, Defective()), informer(server, Recorder())
         assert not defective.dead
         for each in (defective, stopped):
             each.start()
@@ -281,4 +284,5 @@ def test_a_thread_that_has_ended_is_known() -> None:
         for each in (defective, stopped):
             each.join(10)
 
-        assert (True, False) == (defective.dead, stopped.dead)
+        assert defective.dead is True
+        assert stopped.dead is False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A list is read item by item, however it is cut into pieces."""
+"""A list is read item by item, from parts of any size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ METADATA = {"resourceVersion": "5"}
 
 
 class Pieces(urllib3.HTTPResponse):
-    """An answer that comes in these pieces."""
+    """An answer that arrives in these parts."""
 
     def __init__(self, *pieces: bytes) -> None:
         super().__init__(io.BytesIO(), preload_content=False)
@@ -53,10 +53,10 @@ def read(response: Pieces) -> tuple[list[Any], dict[str, Any]]:
     st.booleans(),
     st.booleans(),
 )
-def test_whatever_the_pieces_are_the_list_is_the_same(
+def test_the_parts_of_the_text_do_not_change_the_list(
     items: list[dict[str, Any]], places: list[int], indent: int | None, ascii_only: bool, first: bool
 ) -> None:
-    """Also with spaces, with a character in halves, and with the items before or behind the metadata."""
+    """Spaces, split characters, and the order of items and metadata do not matter."""
     whole = {"items": items, "kind": "PodList"} | {"metadata": METADATA}
     fields = whole if first else dict(reversed(whole.items()))
     data = json.dumps(fields, indent=indent, ensure_ascii=ascii_only).encode()
@@ -66,21 +66,22 @@ def test_whatever_the_pieces_are_the_list_is_the_same(
 
 @pytest.mark.parametrize("text", ['{"items": null, "metadata": {}}', '{"metadata": {}}', ' { "metadata" : { } } \n'])
 def test_a_list_may_have_no_items(text: str) -> None:
-    """In the words of a server that has none."""
-    assert ([], {}) == (read(cut(text.encode()))[0], read(cut(text.encode()))[1]["metadata"])
+    """A server without items may send null or no field."""
+    assert [] == read(cut(text.encode()))[0]
+    assert {} == read(cut(text.encode()))[1]["metadata"]
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "<html>", "{", '{"items": [', '{"items": [{"a": 1}, {"b"', '{"items": [{}], "metadata"', "{]}"]
 )
-def test_what_is_no_whole_list_is_no_list(text: str) -> None:
-    """Nobody takes the items that came until then for all there are."""
+def test_an_incomplete_list_raises(text: str) -> None:
+    """The items before the break must not be taken for the complete list."""
     with pytest.raises(UnreachableError):
         read(cut(text.encode(), 5, 9))
 
 
-def test_no_more_than_an_item_is_held() -> None:
-    """60 items of 1.4 MB: the whole answer would be 84 MB, and more as objects."""
+def test_only_one_item_is_in_memory() -> None:
+    """60 items of 1.4 MB are 84 MB in one answer, and more as objects."""
     item = json.dumps({"env": "x" * 1_400_000}).encode()
     pieces = [item[start : start + 65_536] for start in range(0, len(item), 65_536)]
     answer = [b'{"metadata": {}, "items": [', *([*pieces, b","] * 60), *pieces, b"]}"]

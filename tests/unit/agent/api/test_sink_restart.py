@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,8 @@ from tests.unit.agent.fakeevents import LIMITS, Api, event
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from oompolicy_agent.victims.report import Report
 
 
 def test_a_restart_before_the_update_was_answered_says_the_same_number(api: Api) -> None:
@@ -108,7 +110,7 @@ def test_all_are_accounted_for_whatever_happens(
 ) -> None:
     """Kills of three pods, answers that come or are lost, restarts, time: in the end each is counted exactly once."""
     api = Api(tmp_path_factory.mktemp("state"), replace(LIMITS, under_way=2))
-    spool: dict[str, dict[str, Any]] = {}
+    spool: dict[str, Report] = {}
     pinned: set[str] = set()
     now, killed = 0.0, 0
 
@@ -146,7 +148,7 @@ class Spooler:
 
     def __init__(self, api: Api) -> None:
         self.api, self.now, self.killed = api, 0.0, 0
-        self.waiting: dict[str, dict[str, Any]] = {}
+        self.waiting: dict[str, Report] = {}
         self.not_before: dict[str, float] = {}
         self.forbidden: set[str] = set()
 
@@ -156,9 +158,9 @@ class Spooler:
         count = 4 if number == 3 else 1
         self.killed += count
         if count > 1:
-            made |= {"series": {"count": count, "lastObservedTime": made["eventTime"]}}
-        self.waiting[made["metadata"]["name"]] = made
-        self.not_before[made["metadata"]["name"]] = 0.0
+            made = replace(made, victims=count)
+        self.waiting[made.name] = made
+        self.not_before[made.name] = 0.0
 
     def answer(self) -> None:
         """The API server takes what is sent, but for the namespaces that refuse."""
@@ -209,7 +211,7 @@ def test_all_are_accounted_for_whoever_refuses(
             node.forbidden.discard(f"team-{number % 3}")
         node.turn()
     finish(node, {"team-0"})
-    assert {"team-0"} >= {each["metadata"]["namespace"] for each in node.waiting.values()}
+    assert {"team-0"} >= {each.namespace for each in node.waiting.values()}
     finish(node, set())
 
     assert (node.killed, {}) == (sum(node.api.events.values()), node.waiting)

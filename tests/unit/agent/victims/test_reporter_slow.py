@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from oompolicy_agent.victims.report import Report
+
 
 class SlowTarget:
     """Takes what it is told to, and says what the test says."""
@@ -31,11 +33,11 @@ class SlowTarget:
         self.stalled = False
         self.next = Settled()
 
-    def offer(self, name: str, event: Mapping[str, Any], now: float) -> bool:  # noqa: ARG002
+    def offer(self, name: str, report: Report, now: float) -> bool:  # noqa: ARG002
         if self.room == 0:
             return False
         self.room -= 1
-        self.taken[name] = event
+        self.taken[name] = report.manifest
         return True
 
     def settled(self, now: float) -> Settled:  # noqa: ARG002

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.victims import spool as module
 from oompolicy_agent.victims.record import record_of
-from oompolicy_agent.victims.report import Report
+from oompolicy_agent.victims.report import read_report
 from oompolicy_agent.victims.spool import MAX_EACH, MAX_REPORTED, Spool
 from oompolicy_agent.victims.spooled import Spooled, realtime_offset_ns
 from tests.unit.agent.fakes import BOOT, old_record, record
@@ -415,8 +415,14 @@ def test_a_removal_is_made_to_last(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 # Finished reports.
 
-EVENT = {"eventTime": "2026-11-25T12:00:00.000001Z", "note": "killed", "metadata": {"name": "web-0.1"}}
-REPORT = Report(EVENT, {"pod": "web-0"})
+EVENT = {
+    "eventTime": "2026-11-25T12:00:00.000001Z",
+    "note": "killed",
+    "reason": "OOMVictimKilled",
+    "metadata": {"name": "web-0.1", "namespace": "shop"},
+    "regarding": {"uid": "web-0"},
+}
+REPORT = read_report(EVENT, {"pod": "web-0"})
 
 
 def kept(made: Spool, record_: bytes) -> str:
@@ -447,7 +453,7 @@ def test_a_finished_report_keeps_its_place_in_the_order(tmp_path: Path) -> None:
     names_ = [made.add(raw(tgid, boottime_ns=tgid * 10**9)) for tgid in (1, 2, 3)]
     first = made.read(names_[0] or "")
     assert first is not None
-    early = Report({**EVENT, "eventTime": "1970-01-01T00:00:01.000000Z"}, {})
+    early = read_report({**EVENT, "eventTime": "1970-01-01T00:00:01.000000Z"}, {})
     made.keep(names_[0] or "", first, early)
 
     assert tuple(names_) == made.pending == spool(tmp_path).pending
