@@ -42,7 +42,7 @@ class Agent:
         """Open what needs no loader. A state directory that cannot be used is a problem, and no error."""
         self._settings, self._loop, self._boot_id = settings, loop, boot_id
         self.problems, self.tally = problems, tally
-        self.followed, self.dead = outside.followed, outside.dead
+        self.followed, self.dead_threads = outside.followed, outside.dead_threads
         self._outside, self._source = outside, outside.source
         self._reports = FolderWatch(settings.run_dir, only="loader.json")
         self._spool = Spool(settings.spool, boot_id)
@@ -132,7 +132,7 @@ class Agent:
     def _look_at_source(self) -> None:
         """Once a second while there is no answer: what no event tells is that there is still none."""
         before = self.problems.current
-        if self._source.look():
+        if self._source.poll():
             self._source.reload()
         if any(self.problems.current.get(reason) for reason in document.SILENCE):
             self._loop.after(self._settings.tick, "look at source", self._look_at_source)
@@ -201,21 +201,21 @@ class Agent:
     # What is told to others.
 
     def _report(self) -> None:
-        before = self._spool.reported, self._outside.told, self.problems.current
+        before = self._spool.reported, self._outside.reported_refusals, self.problems.current
         known, now = self._source.known, self._loop.clock()
-        nameable = tuple(pod for pod in self._source.nameable if pod.uid not in self._settled.refused)
-        waits = [self._reporter.run(nameable, now, expecting=self._source.expecting)]
-        if known and not self._source.expecting:
-            waits.append(self._outside.tell(self._settled.told, now))
+        pods_for_naming = tuple(pod for pod in self._source.pods_for_naming if pod.uid not in self._settled.refused)
+        waits = [self._reporter.run(pods_for_naming, now, incomplete=self._source.incomplete)]
+        if known and not self._source.incomplete:
+            waits.append(self._outside.report_refusals(self._settled.told, now))
         for wait in waits:
             if wait is not None:
                 self._loop.after(wait, "report", self._report)
         self.problems.set(Reason.EVENTS_NOT_DELIVERED, self._outside.target.problem)
         self.problems.set(Reason.SPOOL_NOT_WRITTEN, self._spool.problem)
         self.problems.set(Reason.OOMNODE_NOT_WRITTEN, self._outside.problem)
-        if (self._spool.reported, self._outside.told) != before[:2]:
+        if (self._spool.reported, self._outside.reported_refusals) != before[:2]:
             self._keeper.save_later()
-        if (self._spool.reported, self._outside.told, self.problems.current) != before:
+        if (self._spool.reported, self._outside.reported_refusals, self.problems.current) != before:
             self._touch()
 
     def _touch(self) -> None:

@@ -38,7 +38,7 @@ class CheckpointKeeper:
             return
         self.outside.source.restore(saved)
         self.spool.remember(saved.reported)
-        self.outside.remember(saved.refusals)
+        self.outside.restore_reported(saved.refusals)
         if saved.boot_id == self.boot_id:
             self.index.restore(saved.index, self.loop.clock())
 
@@ -59,7 +59,7 @@ class CheckpointKeeper:
                 known.objects_json,
                 self.index.dump(),
                 reported=self.spool.reported,
-                refusals=self.outside.told,
+                refusals=self.outside.reported_refusals,
             )
         except OSError as error:
             self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN, f"the checkpoint cannot be written: {error}")

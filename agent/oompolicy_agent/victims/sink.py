@@ -32,8 +32,8 @@ class EventSink(Protocol):
     """Readable when `settled` has something to say; -1 where it has that at once."""
 
     @property
-    def problem(self) -> str:
-        """A sentence while reports do not arrive, or empty."""
+    def problem(self) -> str | None:
+        """A sentence while reports are not delivered, or None."""
 
     @property
     def stalled(self) -> bool:

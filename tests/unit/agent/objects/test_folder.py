@@ -243,10 +243,10 @@ def test_an_unmounted_folder_changes_nothing(source: FolderSource, folder: Path)
 def test_a_change_without_an_event_is_found(source: FolderSource, folder: Path) -> None:
     """By the full check."""
     put(folder, "pod.yaml", raw_pod())
-    assert source.look()
+    assert source.poll()
     source.reload()
 
-    assert not source.look()
+    assert not source.poll()
 
 
 def test_the_folder_is_read_as_a_whole(folder: Path) -> None:
@@ -379,9 +379,9 @@ def test_a_folder_is_read_without_an_inotify_instance() -> None:
             made = FolderSource(folder, Settings(manifests=folder, node="node-1"), Problems())
             made.start()
             (folder / "policy.json").write_text(json.dumps(raw_policy()))
-            assert made.look()
+            assert made.poll()
             assert made.reload()
-            assert "max_user_instances" in made.unwatched
+            assert "max_user_instances" in (made.unwatched or "")
             made.close()
 
     assert 0 == as_another_user(look)

@@ -153,9 +153,13 @@ def test_a_full_map_is_not_synced() -> None:
 
 def test_a_deaf_node_is_ready_and_says_since_when() -> None:
     """What is in the kernel is as right as before; nobody can replace a pod, or a node, for the API server's sake."""
-    view = replace(GOOD, problems={Reason.API_UNREACHABLE: ("nothing heard since 2026-11-22T20:00:00Z",)})
+    view = replace(
+        GOOD, problems={Reason.API_UNREACHABLE: ("no reply from the API server since 2026-11-22T20:00:00Z",)}
+    )
 
-    assert ("False", "APIUnreachable", "nothing heard since 2026-11-22T20:00:00Z") == condition(view, "Synced")
+    assert ("False", "APIUnreachable", "no reply from the API server since 2026-11-22T20:00:00Z") == condition(
+        view, "Synced"
+    )
     assert "True" == condition(view, "Ready")[0]
     assert () == view.reasons
 
