@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from oompolicy_agent.objects.foldersource import FolderSource
-from oompolicy_agent.victims.filesink import OutputTarget
+from oompolicy_agent.victims.filesink import FileSink
 from oompolicy_agent.victims.manifestfile import Output
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class FolderEnvironment:
     def __init__(self, manifests: Path, settings: Settings, problems: Problems) -> None:
         """Begin to watch the folder. Raise OSError if that fails."""
         self.source: ObjectSource = FolderSource(manifests, settings, problems)
-        self.target: EventSink = OutputTarget(Output(settings.output, settings.output_format), settings.retry_max)
+        self.target: EventSink = FileSink(Output(settings.output, settings.output_format), settings.retry_max)
 
     def restore_reported(self, reported: Iterable[str]) -> None:
         """Do nothing, because no refusals are reported."""
