@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from oompolicy_agent.objects.foldersource import FolderSource
-from oompolicy_agent.victims.filesink import OutputTarget
+from oompolicy_agent.victims.filesink import FileSink
 from oompolicy_agent.victims.manifestfile import Output
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class FolderEnvironment:
     def __init__(self, manifests: Path, settings: Settings, problems: Problems) -> None:
         """OSError where the folder cannot be watched."""
         self.source: ObjectSource = FolderSource(manifests, settings, problems)
-        self.target: EventSink = OutputTarget(Output(settings.output, settings.output_format), settings.retry_max)
+        self.target: EventSink = FileSink(Output(settings.output, settings.output_format), settings.retry_max)
 
     def remember(self, told: Iterable[str]) -> None:
         """Nothing was."""

@@ -45,7 +45,7 @@ class StartError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: 0 after a signal, 1 where it cannot start, 2 for a wrong command line."""
     chosen = settings.parse(arguments)
-    start_logging()
+    start_logging(chosen.log_format)
     try:
         with ExitStack() as stack:
             _check_layout()

@@ -14,6 +14,8 @@ from oompolicy.model import Defaults
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from oompolicy.logs import LogFormat
+
 Format = Literal["yaml", "json"]
 STDOUT: Final = "-"
 
@@ -63,6 +65,8 @@ class Settings:
     impersonate_node: bool = False
     output: str = STDOUT
     output_format: Format = "yaml"
+    disclose_other_namespaces: bool = False
+    log_format: LogFormat = "text"
     state_dir: Path = Path("/var/lib/oompolicy")
     run_dir: Path = Path("/run/oompolicy")
     bpffs: Path = Path("/sys/fs/bpf/oompolicy")
@@ -88,6 +92,11 @@ class Settings:
     # Between tries of what a namespace refused, in the end. They begin at once: an API server that was started a moment
     # ago knows no roles yet, and refuses everything.
     retry_refused: float = 600.0
+
+    @property
+    def discloses(self) -> bool:
+        """True if a victim's Event may name pods of other namespaces. A folder has no tenants to hide them from."""
+        return self.disclose_other_namespaces or self.manifests is not None
 
     @property
     def spool(self) -> Path:
@@ -124,6 +133,16 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--output", metavar="FILE|-", help="where Events are appended; default - (standard output)")
     parser.add_argument("--output-format", choices=["yaml", "json"], help="documents (default) or lines")
     parser.add_argument("--listen", type=_address, metavar="HOST:PORT", help="serve /readyz, /livez and /metrics")
+    parser.add_argument(
+        "--disclose-other-namespaces",
+        action="store_true",
+        help="name processes and pods of other namespaces in the Events of victims; the log always names them",
+    )
+    parser.add_argument(
+        "--log-format",
+        choices=["text", "json"],
+        help="text (default), or json: one object per line, with the parts of each victim as keys",
+    )
     parser.add_argument("--naming-grace", type=float, metavar="SECONDS", help=_GRACE)
     given = {"node": os.environ.get("NODE_NAME", ""), **vars(parser.parse_args(arguments))}
     if not given["node"]:

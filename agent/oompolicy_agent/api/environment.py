@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from oompolicy.kube.connection import connect
 from oompolicy_agent.api.poster import Poster
 from oompolicy_agent.api.refusals import Refusals
-from oompolicy_agent.api.sink import ApiTarget
+from oompolicy_agent.api.sink import ApiSink
 from oompolicy_agent.api.source import ApiSource
 from oompolicy_agent.api.statuswriter import StatusWriter
 from oompolicy_agent.api.wake import Wake
@@ -39,7 +39,7 @@ class ApiEnvironment:
         self._publish_at = time.monotonic() + settings.status_first
         self._followed = ApiSource(connection, settings, problems)
         self.source: ObjectSource = self._followed
-        self.target: EventSink = ApiTarget(settings, self._poster, tally, self._wake)
+        self.target: EventSink = ApiSink(settings, self._poster, tally, self._wake)
 
     @property
     def problem(self) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class ApiTarget:
+class ApiSink:
     """A `Target`.
 
     While the API server takes nothing, nothing is decided: what it finds when it is back is first come, first served.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Describes a named victim as an `events.k8s.io/v1` Event. Pure.
+"""Describe a named victim as an `events.k8s.io/v1` Event. Pure.
 
 The API's rules are in Kubernetes' pkg/apis/core/validation/events.go.
 """
@@ -26,16 +26,21 @@ NOTE_BYTES: Final = 1024
 NAME_LENGTH: Final = 253
 INSTANCE_LENGTH: Final = 128
 CONTROLLER: Final = "oompolicy.dev/agent"
+FOREIGN: Final = "a process of a pod in another namespace"
+"""The words for a process that the victim's namespace must not learn about."""
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MIB: Final = 1024 * 1024
-# Characters of one name within the note: a pod's may have 253, and the note has to hold four of them.
+# Characters of one name within the note. A pod's name may have 253, and the note has to hold four names.
 _SHORT: Final = 90
 _FIELDS: Final = {"init": "initContainers", "sidecar": "initContainers", "ephemeral": "ephemeralContainers"}
 
 
-def event(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, Any]:
-    """The Event. `realtime_offset_ns` is the time of day minus the boot clock, in the victim's boot."""
+def event(named: NamedVictim, node: str, realtime_offset_ns: int, *, disclose: bool) -> dict[str, Any]:
+    """Return the Event. `realtime_offset_ns` is the time of day minus the boot clock, in the victim's boot.
+
+    Without `disclose`, the note does not name processes in pods of other namespaces.
+    """
     regarding = _regarding(named.owner, node)
     document: dict[str, Any] = {
         "apiVersion": "events.k8s.io/v1",
@@ -54,46 +59,50 @@ def event(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, A
     }
     if related := _related(named):
         document["related"] = related
-    return document | {"note": note(named)}
+    return document | {"note": note(named, disclose=disclose)}
 
 
 def event_name(subject: str, victim: Victim) -> str:
-    """The Event's name. It is the same for each report of the same victim, so that a retry makes no second Event."""
+    """Return the Event's name. It is the same for each report of the same victim, so a retry makes no second Event."""
     return named_for(subject, identity(victim.boot_id, victim.tgid, victim.start_boottime_ns))
 
 
 def named_for(subject: str, digest: str) -> str:
-    """An Event's name, a DNS subdomain: the name of the object that it regards, and 16 digits."""
+    """Return an Event's name, a DNS subdomain: the name of the object that it regards, and 16 digits."""
     return f"{subject[: NAME_LENGTH - 17].rstrip('.-')}.{digest}"
 
 
 def micro_time(realtime_ns: int) -> str:
-    """A metav1.MicroTime."""
+    """Return a metav1.MicroTime."""
     seconds, rest = divmod(realtime_ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
 
 
 def nanoseconds(text: str) -> int:
-    """The time of a metav1.MicroTime, in nanoseconds since the epoch. ValueError if it is none."""
+    """Return the time of a metav1.MicroTime, in nanoseconds since the epoch. ValueError if it is none."""
     time = datetime.fromisoformat(text)
     return int(time.replace(microsecond=0).timestamp()) * 1_000_000_000 + time.microsecond * 1000
 
 
-def note(named: NamedVictim) -> str:
-    """The text of the Event, in at most 1,024 bytes. The most important fact comes first."""
+def note(named: NamedVictim, *, disclose: bool) -> str:
+    """Return the text of the Event, in at most 1,024 bytes. The most important fact comes first.
+
+    Users who may read the Events of one namespace must not learn from it which pods run in another one. So without
+    `disclose`, the note does not name the trigger and the spared process if they run there.
+    """
     victim = named.victim
     memory = f"anon-rss {victim.anon_pages * _PAGE // _MIB} MiB"
     text = f"Kernel OOM killer killed {victim.comm} (pid {victim.tgid}, {memory}) in {_place(named)}: "
-    parts = [_scope(named), _priority(named), _trigger(named)]
+    parts = [_scope(named), _priority(named), _trigger(named, disclose=disclose)]
     if victim.flags & VictimFlag.GROUP:
         parts.insert(1, "killed together with the chosen process")
     if victim.spared:
-        parts.append(_spared(named, victim.spared))
+        parts.append(_spared(named, victim.spared, disclose=disclose))
     return fit_bytes(printable(text + "; ".join(parts)), NOTE_BYTES)
 
 
 def subject(owner: Owner) -> str:
-    """The pod, and where it is known the container, in a few words."""
+    """Return the pod, and its container if known, in a few words."""
     pod = (
         f"pod {clip(owner.namespace, _SHORT)}/{clip(owner.pod, _SHORT)}" if owner.pod else f"pod uid {owner.cgroup_uid}"
     )
@@ -103,7 +112,7 @@ def subject(owner: Owner) -> str:
 
 
 def _place_of(owner: Owner | None) -> str:
-    """The words that follow a process's name and say where it runs."""
+    """Return the words that follow a process's name and say where it runs."""
     if owner is None:
         return ", owner unknown"
     if owner.kind == "host":
@@ -146,17 +155,28 @@ def _priority(named: NamedVictim) -> str:
     return f"priority {victim.priority} from {clip(owner.reason, 2 * _SHORT)}"
 
 
-def _trigger(named: NamedVictim) -> str:
+def _trigger(named: NamedVictim, *, disclose: bool) -> str:
     trigger = named.victim.trigger
     if trigger.tgid == named.victim.tgid:
         return "trigger: its own allocation"
+    if not disclose and _is_foreign(named.trigger_owner, named):
+        return f"trigger: {FOREIGN}"
     return f"trigger: {_process(trigger, named.trigger_owner)}"
 
 
-def _spared(named: NamedVictim, spared: Process) -> str:
+def _spared(named: NamedVictim, spared: Process, *, disclose: bool) -> str:
     victim = named.victim
+    if not disclose and _is_foreign(named.spared_owner, named):
+        return f"spared: {FOREIGN}, which would have been killed without the policy"
     rank = f"priority {victim.spared_priority}, badness {victim.spared_badness}"
     return f"spared: {_process(spared, named.spared_owner)}, {rank}, would have been killed without the policy"
+
+
+def _is_foreign(owner: Owner | None, named: NamedVictim) -> bool:
+    """Return True if the process may run in a pod of another namespace than the victim's."""
+    if owner is None or (owner.kind != "host" and not owner.pod):
+        return True
+    return owner.kind != "host" and owner.namespace != named.owner.namespace
 
 
 def _process(process: Process, owner: Owner | None) -> str:
@@ -165,7 +185,7 @@ def _process(process: Process, owner: Owner | None) -> str:
 
 def _regarding(owner: Owner, node: str) -> dict[str, Any]:
     if not owner.pod:
-        # kubelet takes the node's name for its uid too (pkg/kubelet/kubelet.go, nodeRef), and kubectl looks for that.
+        # The kubelet uses the node's name as its uid too (pkg/kubelet/kubelet.go, nodeRef), and kubectl looks for that.
         return {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node}
     pod = {
         "apiVersion": "v1",

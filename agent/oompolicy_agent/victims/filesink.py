@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports to a file or to standard output, each on the disk before its spool file goes."""
+"""Write reports to a file or to standard output. Each is on the disk before its spool file is removed."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 class Writer(Protocol):
-    """What is needed of `output.Output`."""
+    """The interface of `manifestfile.Output` that the sink needs."""
 
     def write(self, manifest: Mapping[str, Any], /) -> None:
         """Append one manifest, or raise OSError."""
 
     def last(self) -> bytes:
-        """The end of what was written, also by an earlier process; empty where that cannot be known."""
+        """Return the end of the written data, including that of earlier processes, or nothing if it is unknown."""
 
 
-class OutputTarget:
-    """A `Target`."""
+class FileSink:
+    """The `EventSink` that writes to a file."""
 
     fd = -1
 
     def __init__(self, output: Writer, retry_max: float) -> None:
-        """Look at what the output already has. `retry_max`: seconds between two tries, in the end."""
+        """Read the end of the output. `retry_max` is the longest time in seconds between two tries."""
         self._output, self._retry_max = output, retry_max
         # An earlier agent may have died between writing a report and removing its file.
         self._written = output.last()
@@ -40,11 +40,11 @@ class OutputTarget:
 
     @property
     def stalled(self) -> bool:
-        """Whether the output fails."""
+        """True if the output fails."""
         return bool(self.problem)
 
     def offer(self, name: str, report: Report, now: float) -> bool:
-        """Write it; False if that fails, or failed a moment ago."""
+        """Write the report. Return False if that fails, or failed a moment ago."""
         if now < self._retry_at:
             return False
         try:
@@ -53,20 +53,20 @@ class OutputTarget:
         except OSError as error:
             self._backoff = min(self._retry_max, 2 * self._backoff or 1.0)
             self._retry_at = now + self._backoff
-            self.problem = f"victims cannot be reported and stay spooled: {error}"
+            self.problem = f"reports cannot be written, so victims stay spooled: {error}"
             return False
         self._done.append(name)
         self._backoff, self.problem = 0.0, ""
         return True
 
     def settled(self, now: float) -> Settled:  # noqa: ARG002 (the protocol's)
-        """Those written since the last call."""
+        """Return the reports that were written since the last call."""
         done, self._done = tuple(self._done), []
         return Settled(done)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Nothing is known of them."""
+        """Do nothing, because this sink keeps no reports."""
 
     def wait(self, now: float) -> float | None:
-        """Until the output may be tried again."""
+        """Return the seconds until the output may be tried again, or None."""
         return max(0.0, self._retry_at - now) if self.problem else None

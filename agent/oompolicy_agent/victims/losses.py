@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remembers how many victims were lost, also across restarts and on a full disk.
+"""Count the lost victims, also across restarts and on a full disk.
 
-The file has always the same size and is written in place: that takes no new block of the disk.
+The file always has the same size and is written in place, which needs no new block of the disk.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class Losses:
-    """`dropped` victims are lost; `held` more would be, if the process ended now."""
+    """The numbers of lost victims: `dropped` are lost, and `held` more would be if the process ended now."""
 
     def __init__(self, path: Path) -> None:
-        """Take over what an earlier agent lost, with what it held when it ended. `problem`: see `save`."""
+        """Take over the losses of an earlier agent, including the victims that it held when it ended."""
         self._path = path
         self.dropped = sum(_read(path))
         self.held = 0
@@ -29,7 +29,7 @@ class Losses:
         self.save()
 
     def save(self) -> None:
-        """Write both numbers, if they changed. `problem` is a sentence while the disk does not take them, or empty."""
+        """Write both numbers if they changed. `problem` is the error while the disk does not accept them, or empty."""
         numbers = self.dropped, self.held
         if numbers == self._saved and not self.problem:
             return
@@ -47,7 +47,7 @@ def _read(path: Path) -> tuple[int, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:
-        log.warning("%s cannot be used, and victims lost before are not counted: %s", path, error)
+        log.warning("%s cannot be read, so victims that were lost before are not counted: %s", path, error)
         return ()
 
 

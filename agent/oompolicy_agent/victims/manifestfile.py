@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Appends manifests to a file or to standard output: whole ones only."""
+"""Append whole manifests to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _LAST: Final = 8192
-"""Bytes: more than any one Event has."""
+"""The number of bytes to read from the end of the file. No Event is longer."""
 
 
 class Output:
-    """Where Events go. `write` raises OSError; what it wrote of the manifest is taken back then, from a file."""
+    """The file or pipe that Events go to. If a write to a file fails, the part that was written is removed again."""
 
     def __init__(self, target: str, form: Format = "yaml") -> None:
         """`target` is a file's path, or `-`."""
@@ -28,12 +28,12 @@ class Output:
         self._encode: Callable[[Mapping[str, Any]], str] = as_yaml if form == "yaml" else as_json_line
 
     def write(self, manifest: Mapping[str, Any]) -> None:
-        """One manifest. In a file it is on the disk when this returns."""
+        """Write one manifest, or raise OSError. In a file it is on the disk when this returns."""
         data = utf8(self._encode(manifest))
         if self._path is None:
             _write_all(1, data)
             return
-        # Opened anew each time: the file may have been rotated. A pipe without a reader must not stop the loop.
+        # Opened for each write, because the file may have been rotated. A pipe without a reader must not stop the loop.
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
         try:
             _append(fd, data)
@@ -41,7 +41,7 @@ class Output:
             os.close(fd)
 
     def last(self) -> bytes:
-        """The end of the file, with at least its last manifest; empty if that is not whole, or there is no file."""
+        """Return the end of the file with at least its last manifest, or nothing if that is incomplete."""
         try:
             if self._path is None or not self._path.is_file():
                 return b""
@@ -54,12 +54,15 @@ class Output:
 
 
 def as_json_line(manifest: Mapping[str, Any]) -> str:
-    """One line of JSON."""
+    """Return the manifest as one line of JSON."""
     return json.dumps(manifest, ensure_ascii=False) + "\n"
 
 
 def as_yaml(manifest: Mapping[str, Any]) -> str:
-    """A YAML document of nested mappings and scalars; a JSON string is a YAML string, so that no library is needed."""
+    """Return the manifest as a YAML document.
+
+    PyYAML is not needed: a manifest has nested mappings and scalars only, and a JSON string is a YAML string.
+    """
     return "---\n" + "".join(f"{line}\n" for line in _lines(manifest, ""))
 
 

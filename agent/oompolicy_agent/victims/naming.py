@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names a victim: finds pod, container, scope, and the owners of the trigger and of the spared task. Pure."""
+"""Name a victim: find its pod, container and scope, and the owners of the trigger and of the spared task. Pure."""
 
 from __future__ import annotations
 
@@ -34,9 +34,8 @@ UNKNOWN_POD: Final = Owner("kubepods", "/")
 class NamedVictim:
     """A victim with the owners of the processes involved.
 
-    An owner is HOST, a pod's, or that of a kubepods slice where the pod is unknown. `trigger_owner` and
-    `spared_owner` are None where nothing tells the owner. `decided_by` is the owner of the entry that gave the victim
-    its priority, or None.
+    An owner is HOST, a container, a pod, or a kubepods slice if the pod is unknown. `trigger_owner` and `spared_owner`
+    are None if the owner is unknown. `decided_by` is the owner of the entry that gave the victim its priority, or None.
     """
 
     victim: Victim
@@ -49,7 +48,7 @@ class NamedVictim:
 
     @property
     def complete(self) -> bool:
-        """False while a pod object that comes later could still say more."""
+        """False while a pod object that arrives later could still complete the name."""
         owner = self.owner
         if not owner.cgroup_uid or (owner.pod and (owner.container or owner.kind == "pod")):
             return True
@@ -57,7 +56,7 @@ class NamedVictim:
 
 
 def qos_class(victim: Victim) -> QOSClass | None:
-    """The QoS class of the victim's pod, by the names of its cgroups. None for a process of the host."""
+    """Return the QoS class of the victim's pod, by the names of its cgroups, or None for a process of the host."""
     for name in filter(None, parse_path(victim.names)):
         if name.kind == "qos":
             return QOSClass(name.value)
@@ -67,7 +66,10 @@ def qos_class(victim: Victim) -> QOSClass | None:
 
 
 def name_victim(victim: Victim, index: CgroupOwners, pods: Iterable[Pod]) -> NamedVictim:
-    """The victim with all owners: of the nearest ancestor that the index knows, else by the names in the record."""
+    """Return the victim with all owners.
+
+    The owner is that of the nearest ancestor that `index` knows. Without one, the names in the record decide.
+    """
     known = by_cgroup(pods)
     return NamedVictim(
         victim=victim,
@@ -81,12 +83,12 @@ def name_victim(victim: Victim, index: CgroupOwners, pods: Iterable[Pod]) -> Nam
 
 
 def _owner(ids: Sequence[int], names: Sequence[str], index: CgroupOwners, pods: Mapping[str, Pod]) -> Owner | None:
-    """The owner of a process in the last of the cgroups `ids`, of which the first have the `names`."""
+    """Return the owner of a process in the last of the cgroups `ids`. The first of them have the `names`."""
     by_id = next(filter(None, map(index.get, reversed(ids))), None)
-    # A user of the host may give cgroups any name. Those in the tree of the pods are kubelet's.
+    # A user of the host may give cgroups any name. The kubelet names those in the tree of the pods.
     trusted = by_id or (index.blank and "user.slice" not in names)
     by_name = owner_by_names(names) if trusted else None
-    # A container made and killed between two scans: the index knows the pod only.
+    # The index knows only the pod of a container that was created and killed between two scans.
     if by_id and by_name and by_id.kind == "pod" and by_name.container_id and by_id.cgroup_uid == by_name.cgroup_uid:
         return Owner("container", "/".join(names), by_id.cgroup_uid, by_name.container_id, by_id.namespace, by_id.pod,
                      by_id.pod_uid)  # fmt: skip
@@ -96,7 +98,7 @@ def _owner(ids: Sequence[int], names: Sequence[str], index: CgroupOwners, pods: 
 
 
 def _without_pod(ids: Sequence[int], names: Sequence[str], index: CgroupOwners) -> Owner | None:
-    """HOST only where the ancestors say so: anyone may nest cgroups, and must not thereby pass for the host."""
+    """Return HOST only if the ancestors show it, because every user can nest cgroups to look like the host."""
     if ids and not index.blank:
         return HOST
     if any(parse_path(names)):
@@ -106,7 +108,7 @@ def _without_pod(ids: Sequence[int], names: Sequence[str], index: CgroupOwners) 
 
 def _victim_owner(victim: Victim, index: CgroupOwners, pods: dict[str, Pod]) -> Owner:
     owner = _completed(_owner(victim.cgroup_ids, victim.names, index, pods) or HOST, pods)
-    # Only cgroups from a kubepods root downwards have entries. The index may not know that root yet.
+    # Only cgroups below a kubepods root have entries. The index may not know that root yet.
     return UNKNOWN_POD if owner == HOST and not victim.host_priority else owner
 
 
@@ -117,7 +119,7 @@ def _process_owner(process: Process, victim: Victim, index: CgroupOwners, pods: 
 
 
 def _shared_names(process: Process, victim: Victim) -> tuple[str, ...]:
-    """The names of the process's first cgroups, as far as they are the victim's too: others have none in the record."""
+    """Return the names of the cgroups that the process shares with the victim. The record has no others."""
     pairs = zip(process.cgroup_ids, victim.cgroup_ids, victim.names, strict=False)
     return tuple(name for _, _, name in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
@@ -130,7 +132,7 @@ def _spared_owner(victim: Victim, index: CgroupOwners, pods: dict[str, Pod]) -> 
 
 
 def owner_by_names(names: Sequence[str]) -> Owner | None:
-    """Pod and container by the names of the cgroups alone. A cgroup below a container belongs to that container."""
+    """Return pod and container by the names of the cgroups alone. A cgroup below a container belongs to it."""
     values = {name.kind: name.value for name in parse_path(names) if name}
     if "pod" not in values:
         return None
@@ -139,10 +141,10 @@ def owner_by_names(names: Sequence[str]) -> Owner | None:
 
 
 def _outside(names: Sequence[str], index: CgroupOwners, pods: Mapping[str, Pod]) -> Owner | None:
-    """The container of a node whose kubelet and runtime use different cgroup drivers, by the ids in the names.
+    """Return the container by the ids in the names, for a node with two different cgroup drivers.
 
-    A user of the host may copy the names of a container. So a name counts only if the kubelet reports the id for this
-    pod, and no container with it is in the cgroup of the pod.
+    Kubelet and runtime can use different drivers. A user of the host may copy the names of a container, so a name
+    counts only if the kubelet reports the id for this pod, and the cgroup of the pod has no container with that id.
     """
     uid, first = parse_outside(names) or ("", "")
     if not (pod := pods.get(uid)):
@@ -158,7 +160,7 @@ def _completed(owner: Owner, pods: dict[str, Pod]) -> Owner: ...
 @overload
 def _completed(owner: Owner | None, pods: dict[str, Pod]) -> Owner | None: ...
 def _completed(owner: Owner | None, pods: dict[str, Pod]) -> Owner | None:
-    """The owner with the names from a pod object that was not there yet when the index was made."""
+    """Return the owner, completed from a pod object that arrived after the index was built."""
     pod = pods.get(owner.cgroup_uid) if owner else None
     if owner is None or pod is None:
         return owner
@@ -178,7 +180,7 @@ def _scope(victim: Victim, index: CgroupOwners) -> Scope:
 
 
 def _kind_by_name(victim: Victim) -> str:
-    """A container, or what looks like a slice of ours, only counts in its place."""
+    """Return the kind of the scope's cgroup by its name. The name counts only at the right place in the path."""
     if victim.scope_cgroup_id not in victim.cgroup_ids:
         return ""
     level = victim.cgroup_ids.index(victim.scope_cgroup_id)

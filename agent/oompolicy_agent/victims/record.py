@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parses a record of the ring buffer, also one that a program or an agent of the version before left. Pure."""
+"""Parse a record of the ring buffer, including records of the previous version. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from oompolicy_agent.plumbing.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that is not the victim. `cgroup_id` is that of its own cgroup, not of its container's.
+    """A process that is not the victim. `cgroup_id` is the id of its own cgroup, not of its container.
 
-    `cgroup_ids` run from the root down, as far as recorded. They are empty where the program did not record them.
+    `cgroup_ids` run from the root down, as far as recorded. They are empty if the program did not record them.
     """
 
     comm: str
@@ -26,10 +26,10 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """A record with its C types gone. `cgroup_ids` and `names` run from the root down, as far as recorded.
+    """A record in Python types. `cgroup_ids` and `names` run from the root down, as far as recorded.
 
-    `host_priority` is True if no ancestor has an entry. `priority_cgroup_id` is None then, and also where the entry
-    is deeper than the record's last level.
+    `host_priority` is True if no ancestor has an entry. `priority_cgroup_id` is None in that case, or if the entry is
+    deeper than the record's last level.
     """
 
     boot_id: str
@@ -59,17 +59,17 @@ class Victim:
 
     @property
     def path(self) -> str:
-        """Of its cgroup, from the root of the tree."""
+        """The path of its cgroup, from the root of the tree."""
         return "/".join(self.names) or "/"
 
 
 def identity(boot_id: str, tgid: int, start_boottime_ns: int) -> str:
-    """16 hex digits: the same for every record of the same process, from any version of the program."""
+    """Return 16 hex digits that are the same in every record of the same process, from any version of the program."""
     return hashlib.sha256(f"{boot_id}:{tgid}:{start_boottime_ns}".encode()).hexdigest()[:16]
 
 
 def record_of(raw: bytes) -> VictimRecord:
-    """The record, also from the bytes of an older one. ValueError if `raw` has neither layout's size."""
+    """Return the record of `raw`, which may have the older layout. ValueError if it has the size of neither."""
     # The kernel rounds a record up to 8 bytes. Both sizes are multiples of 8 already.
     size, old_size = ctypes.sizeof(VictimRecord), ctypes.sizeof(OldVictimRecord)
     if len(raw) == old_size:
@@ -87,10 +87,10 @@ def _from_old(old: OldVictimRecord) -> VictimRecord:
 
 
 def says_more(one: VictimRecord, other: VictimRecord) -> bool:
-    """True if `one` is the better of two records of the same victim: its program had more part in the choice.
+    """Return True if `one` is the better record of the same victim: its program had more influence on the choice.
 
-    Of two attached versions of the program the kernel asks the newer one first, and the older one only about tasks on
-    which the newer one has no opinion (kernel/bpf/trampoline.c). Their records come in the opposite order.
+    If two versions of the program are attached, the kernel calls the newer one first, and the older one only for tasks
+    on which the newer one has no opinion (kernel/bpf/trampoline.c). Their records come in the opposite order.
     """
     return _part(one) > _part(other)
 
@@ -100,7 +100,7 @@ def _part(record: VictimRecord) -> tuple[bool, int, bool]:
 
 
 def parse_victim(raw: bytes, boot_id: str) -> Victim:
-    """The victim. ValueError as from `record_of`."""
+    """Return the victim. ValueError as from `record_of`."""
     record = record_of(raw)
     levels = min(record.level + 1, LEVELS)
     flags = VictimFlag(record.flags & sum(VictimFlag))
@@ -147,6 +147,6 @@ def _spared(record: VictimRecord) -> Process | None:
 
 
 def _recorded(ids: ctypes.Array[ctypes.c_uint64], level: int) -> tuple[int, ...]:
-    """The ids from the root down, or none: with a gap in them they would not tell who the ancestors are."""
+    """Return the ids from the root down, or none, because ids with a gap do not show the ancestors."""
     found = () if level == NO_LEVEL else tuple(ids[: level + 1])
     return () if 0 in found else found

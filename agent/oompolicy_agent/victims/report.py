@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.victims.event import event, micro_time, nanoseconds
+from oompolicy_agent.victims.log import log_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,13 +22,15 @@ Key = tuple[str, str, str]
 class Report:
     """A report on its way from the spool to the sink.
 
-    `event` is the object that the API server and the disk get. `summary` is an item of the status's `lastVictims`. The
-    fields that follow are parts of the Event, so that no other module reads them from the object.
+    `event` is the object that the API server and the disk get. `summary` is an item of the status's `lastVictims`.
+    `log` is the object that the agent logs (`victims.log`). The fields that follow are parts of the Event, so that no
+    other module reads them from the object.
     The report stands for `victims` victims. The last of them died at `last_observed`, a metav1.MicroTime.
     """
 
     event: Mapping[str, Any]
     summary: Mapping[str, Any]
+    log: Mapping[str, Any]
     namespace: str
     name: str
     reason: str
@@ -61,13 +64,19 @@ class Report:
         return {**self.event, "series": {"count": self.victims, "lastObservedTime": self.last_observed}}
 
 
-def report_of(named: NamedVictim, node: str, realtime_offset_ns: int) -> Report:
-    """Return the report of a victim. `realtime_offset_ns` is the time of day minus the boot clock, in its boot."""
-    return read_report(event(named, node, realtime_offset_ns), _summary(named, realtime_offset_ns))
+def report_of(named: NamedVictim, node: str, realtime_offset_ns: int, *, disclose: bool) -> Report:
+    """Return the report of a victim. `realtime_offset_ns` is the time of day minus the boot clock, in its boot.
+
+    `disclose` is that of `event`. The log always has everything.
+    """
+    document = event(named, node, realtime_offset_ns, disclose=disclose)
+    return read_report(document, _summary(named, realtime_offset_ns), log_of(named, node, realtime_offset_ns))
 
 
-def read_report(event: Mapping[str, Any], summary: Mapping[str, Any]) -> Report:
+def read_report(event: Mapping[str, Any], summary: Mapping[str, Any], log: Mapping[str, Any] | None = None) -> Report:
     """Return the report of an Event that this program or an earlier version made.
+
+    An earlier version kept no `log` with a report. Its log line then has what the Event and the summary have.
 
     Raises:
         ValueError: The object is no Event of a victim.
@@ -81,7 +90,8 @@ def read_report(event: Mapping[str, Any], summary: Mapping[str, Any]) -> Report:
             "regarding": {"uid": str(uid), **regarding},
         }:
             key = (uid, str(regarding.get("fieldPath", "")), _policy(event.get("related")))
-            return Report(event, summary, namespace, name, reason, note, key, nanoseconds(time), 1, time)
+            line = log or {"message": note, **summary}
+            return Report(event, summary, line, namespace, name, reason, note, key, nanoseconds(time), 1, time)
     raise ValueError("the report is no Event of a victim")
 
 

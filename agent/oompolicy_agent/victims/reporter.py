@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports spooled victims: name, hand over, and forget only what has arrived."""
+"""Report spooled victims: name them, hand them to the sink, and remove a victim only after its report arrived."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from oompolicy.logs import FIELDS
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.status.document import LAST_VICTIMS
 from oompolicy_agent.victims.naming import name_victim, qos_class
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.victims.spooled import Spooled
 
 BATCH: Final = 100
-"""Reports between two looks at everything else."""
+"""The number of reports before the loop serves other work."""
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +39,13 @@ class _Found(NamedTuple):
 
 
 class Reporter:
-    """From spool to target."""
+    """The way from the spool to the sink."""
 
     def __init__(
-        self, settings: Settings, boot_id: str, spool: Spool, index: CgroupOwners, target: EventSink, *, tally: Counters
+        self, settings: Settings, boot_id: str, spool: Spool, index: CgroupOwners, sink: EventSink, *, tally: Counters
     ) -> None:
-        """Nothing is handed over yet."""
         self._settings, self._boot_id = settings, boot_id
-        self._spool, self._index, self._target, self._tally = spool, index, target, tally
+        self._spool, self._index, self._sink, self._counters = spool, index, sink, tally
         self._arrived: dict[str, float] = {}
         self._incomplete: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -57,13 +57,14 @@ class Reporter:
         self.last: deque[Mapping[str, Any]] = deque(maxlen=LAST_VICTIMS)
 
     def arrived(self, name: str, now: float) -> None:
-        """A victim was spooled just now: its pod's object may still be under way."""
+        """Note that a victim was spooled at `now`. The object of its pod may arrive a little later."""
         self._arrived[name] = now
 
     def run(self, pods: tuple[Pod, ...], now: float, *, expecting: bool = False) -> float | None:
-        """Report what can be. Seconds until there is something to try again, or None.
+        """Report all victims that can be reported. Return the seconds until the next try, or None.
 
-        `expecting`: whole pods are missing from `pods` and will come, so that nobody's name is given up.
+        If `expecting` is true, whole pods are missing from `pods` and will arrive, so no victim is reported without its
+        name.
         """
         self._expecting = expecting
         self._spool.retry_held()
@@ -73,15 +74,15 @@ class Reporter:
         self._forget_dropped()
         deadlines = [*self._incomplete.values(), *self._not_before.values()]
         waits = [deadline - now for deadline in deadlines if now < deadline < PARKED]
-        target = self._target.wait(now)
-        return min(waits if target is None else [*waits, target], default=None)
+        wait = self._sink.wait(now)
+        return min(waits if wait is None else [*waits, wait], default=None)
 
     def _run_batch(self, pods: tuple[Pod, ...], now: float) -> bool:
-        """Whether there are more."""
+        """Report one batch. Return True if more victims wait."""
         handled, open_ = 0, True
         for name in self._spool.pending:
             ready = open_ and name not in self._under_way and self._not_before.get(name, now) <= now
-            if not ready and (name in self._kept or not self._target.stalled):
+            if not ready and (name in self._kept or not self._sink.stalled):
                 continue
             try:
                 found = self._find(name, pods, now)
@@ -89,7 +90,7 @@ class Reporter:
                     continue
                 if ready:
                     open_ = self._hand_over(name, found, now)
-                if self._target.stalled and name not in self._kept:
+                if self._sink.stalled and name not in self._kept:
                     self._keep(name, found)
             except MemoryError:
                 raise
@@ -105,7 +106,7 @@ class Reporter:
     def _hand_over(self, name: str, found: _Found, now: float) -> bool:
         spooled = found.spooled
         report = found.report.standing_for(spooled.repeats, spooled.last_ns)
-        if not self._target.offer(name, report, now):
+        if not self._sink.offer(name, report, now):
             return False
         self._spool.complete(name)
         self._under_way.add(name)
@@ -118,14 +119,14 @@ class Reporter:
             self._spool.keep(name, found.spooled, found.report)
 
     def _settle(self, now: float) -> None:
-        settled = self._target.settled(now)
+        settled = self._sink.settled(now)
         for name in settled.done:
             self._spool.done(name)
             self._forget(name)
         for name, delay in settled.again:
             if not self._spool.returned(name):
                 self._forget(name)
-                self._target.forget((name,))
+                self._sink.forget((name,))
                 continue
             if delay == PARKED:
                 self._spool.untouched(name)
@@ -139,18 +140,21 @@ class Reporter:
             times.pop(name, None)
 
     def _forget_dropped(self) -> None:
-        """What the spool dropped is never done."""
+        """Forget victims that the spool dropped, because they never become done."""
         if self._spool.dropped != self._dropped:
             self._dropped = self._spool.dropped
             dropped = self._told.union(self._arrived).difference(self._spool.pending)
             for name in dropped:
                 self._forget(name)
-            self._target.forget(dropped)
+            self._sink.forget(dropped)
 
-    # What is known of one victim.
+    # One victim.
 
     def _find(self, name: str, pods: tuple[Pod, ...], now: float) -> _Found | None:
-        """A victim and its report; None where it cannot be read, or a pod's object may still complete its name."""
+        """Return a victim and its report, or None.
+
+        None means that the file cannot be read, or that the object of a pod may still complete the victim's name.
+        """
         spooled = self._spool.read(name)
         if spooled is None:
             return None
@@ -158,7 +162,7 @@ class Reporter:
             self._tell(name, spooled.report)
             return _Found(spooled, spooled.report)
         if spooled.victim is None:
-            raise ValueError("it has neither a record nor a report")
+            raise ValueError("the file has neither a record nor a report")
         named = self._name(spooled.victim, pods)
         deadline = self._arrived.get(name, -self._settings.naming_grace) + self._settings.naming_grace
         if not named.complete and (self._expecting or deadline > now):
@@ -166,17 +170,17 @@ class Reporter:
             return None
         self._incomplete.pop(name, None)
         if name in self._arrived and name not in self._told:
-            self._tally.victim(named.scope, qos_class(named.victim))
-        made = report_of(named, self._settings.node, spooled.realtime_offset_ns)
+            self._counters.victim(named.scope, qos_class(named.victim))
+        made = report_of(named, self._settings.node, spooled.realtime_offset_ns, disclose=self._settings.discloses)
         self._tell(name, made)
         return _Found(spooled, made)
 
     def _tell(self, name: str, report: Report) -> None:
-        """Those who look at this node learn it at once, however long the report takes."""
+        """Log the victim and add it to the last victims, once, even if the report itself takes long."""
         if name not in self._told:
             self._told.add(name)
             self.last.append(report.summary)
-            log.warning("%s", report.note)
+            log.warning("%s", report.log["message"], extra={FIELDS: report.log})
 
     def _name(self, victim: Victim, pods: tuple[Pod, ...]) -> NamedVictim:
         # In another boot the same cgroup ids belong to other cgroups.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reporter asks of wherever its reports go: a file, or the API server."""
+"""The interface of the place that reports go to: a file, or the API server."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PARKED: Final = math.inf
 
 
 class Settled(NamedTuple):
-    """What became of reports that were taken over.
+    """The outcome of reports that the sink has accepted.
 
-    `done`: they need no further care. `again`: they are to be offered again, in so many seconds; after `PARKED` seconds
-    means that they were not sent, and are told once more when it is their turn.
+    Reports in `done` need nothing more. Reports in `again` have to be offered again after so many seconds. `PARKED`
+    seconds mean that the report was not sent, and that the sink returns it once more when it is its turn.
     """
 
     done: tuple[str, ...] = ()
@@ -26,10 +26,13 @@ class Settled(NamedTuple):
 
 
 class EventSink(Protocol):
-    """Called from the loop's thread only, and never waits for anyone. A report has its victim's identity for a name."""
+    """The sink of reports. Only the loop's thread calls it, and it never blocks.
+
+    The name of a report is its victim's identity.
+    """
 
     fd: int
-    """Readable when `settled` has something to say; -1 where it has that at once."""
+    """Readable when `settled` has an outcome to return. It is -1 if each outcome is known at once."""
 
     @property
     def problem(self) -> str:
@@ -37,16 +40,16 @@ class EventSink(Protocol):
 
     @property
     def stalled(self) -> bool:
-        """Whether what is offered now would take more than a moment to arrive."""
+        """True if a report that is offered now would not arrive soon."""
 
     def offer(self, name: str, report: Report, now: float) -> bool:
-        """Take a report over; False where there is no room for any, until `wait` has passed or `settled` speaks."""
+        """Accept a report. Return False if there is no room until `wait` has passed or `settled` returns an outcome."""
 
     def settled(self, now: float) -> Settled:
-        """What became of those taken over, since the last call."""
+        """Return the outcomes since the last call."""
 
     def forget(self, names: Iterable[str]) -> None:
-        """These were dropped, and are not offered again."""
+        """Forget reports that were dropped and are not offered again."""
 
     def wait(self, now: float) -> float | None:
-        """Seconds until there is something to do again without `fd` saying so, or None."""
+        """Return the seconds until `settled` has to be called without a sign of `fd`, or None."""

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps each victim in a file of its own until it is reported, and knows those that were.
+"""Keep each victim in a file of its own until it is reported, and remember the reported ones.
 
-A file is written, synced and renamed before the ring buffer's consumer moves on. Whoever dies in between meets
-the same record again: its name is the process's identity, so it stays one victim.
+A file is written, synced and renamed before the consumer of the ring buffer moves on. If the agent ends in between, it
+receives the same record again. The name of the file is the identity of the process, so it stays one victim.
 
-A record is named by what is known of pods and cgroups in its moment. Where it cannot be reported soon, the finished
-report takes its place on disk, because in an hour nobody knows the pod any more.
+A record is named by the pods and cgroups that are known at its time. If it cannot be reported soon, the finished report
+takes its place on disk, because an hour later the pod is no longer known.
 
-A container that has many victims here already gets no more records: one of them counts the others. So no container
-takes the room of another one's.
+A container that already has many victims here gets no more records. One of its records counts the others. So no
+container takes the room of another one.
 
-What the spool forgets: reports that arrived, or that the target refuses for ever; beyond its bounds the oldest of the
-container that has the most, and files that cannot be used, both of which `dropped` counts.
+The spool forgets reports that arrived, and reports that the sink refuses for ever. Beyond its bounds it drops the
+oldest victim of the container that has the most. It also drops files that cannot be used. `dropped` counts both.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 MAX_FILES: Final = 10_000
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_EACH: Final = 128
-"""Records of one container: five times the Events that a pod gets at once (`EventLimits.pod_burst`)."""
+"""The records of one container: five times the Events that a pod gets at once (`EventLimits.pod_burst`)."""
 MAX_HELD: Final = 256
-"""Records kept in memory while the disk takes none: about 400 KiB."""
+"""The records kept in memory while the disk is full: about 400 KiB."""
 MAX_HELD_EACH: Final = 32
-"""Of these, records of one container."""
+"""The records of one container among the records in memory."""
 MAX_REPORTED: Final = 1024
-"""Identities remembered: an upgrade delivers a victim twice within a moment, from two program generations."""
+"""The identities to remember. In an upgrade two generations of programs deliver the same victim."""
 
 _SUFFIX: Final = ".victim"
 
@@ -52,10 +52,10 @@ log = logging.getLogger(__name__)
 
 
 class Spool:
-    """The folder. `pending` is in the order of arrival."""
+    """The folder of victims. `pending` has them in the order of arrival."""
 
     def __init__(self, folder: Path, boot_id: str, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> None:
-        """Take over what an earlier agent left. A folder that cannot be used is a `problem`, and no error."""
+        """Take over the files of an earlier agent. A folder that cannot be used is a `problem`, and no error."""
         self._folder, self._boot_id = folder, boot_id
         self._max_files, self._max_bytes = max_files, max_bytes
         self._sizes: OrderedDict[str, int] = OrderedDict()
@@ -75,17 +75,17 @@ class Spool:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """Identities of the victims not yet reported."""
+        """The identities of the victims that are not yet reported."""
         return (*self._sizes, *self._held)
 
     @property
     def dropped(self) -> int:
-        """Victims that were lost, in all that the state folder remembers."""
+        """The number of lost victims since the state folder was created."""
         return self._losses.dropped
 
     @property
     def problem(self) -> str:
-        """A sentence while the disk does not take what there is, or empty."""
+        """A sentence while the disk does not accept victims, or empty."""
         if self._held:
             return f"{self._waiting_in_memory} victims cannot be written to {self._folder}"
         reason = self._unusable or self._losses.problem
@@ -97,18 +97,18 @@ class Spool:
 
     @property
     def reported(self) -> tuple[str, ...]:
-        """Identities of those that were, or that another one's record counts, for the checkpoint."""
+        """The identities of reported victims, and of victims that another record counts, for the checkpoint."""
         return tuple(self._reported)
 
     def remember(self, identities: tuple[str, ...]) -> None:
-        """Take over what the checkpoint says was reported. After a power loss the file may be there again."""
+        """Take over reported identities from the checkpoint. After a power loss their files may exist again."""
         for each in identities:
             self._remember(each)
             if each in self._sizes:
                 self._remove(each)
 
     def add(self, raw: bytes) -> str | None:
-        """Keep a record; its identity, or None if it needs no report of its own. Never raises for the disk's sake."""
+        """Keep a record. Return its identity, or None if it needs no report of its own. A full disk is no error."""
         spooled = spooled_now(self._boot_id, raw)
         name = spooled.identity
         if name in self._entrusted or name in self._reported:
@@ -125,11 +125,11 @@ class Spool:
         return name
 
     def retry_held(self) -> None:
-        """Try again to put on disk what it did not take, and make removals last."""
+        """Write the victims that the disk did not accept before, and make removals durable."""
         held, self._held = self._held, OrderedDict()
         self._held_shares = Shares()
         for name, spooled in held.items():
-            if self._held:  # it did not take the one before
+            if self._held:  # the disk did not accept the one before
                 self._hold(name, spooled)
             else:
                 self._store(name, spooled)
@@ -143,13 +143,13 @@ class Spool:
             self._unusable = ""
 
     def read(self, name: str) -> Spooled | None:
-        """One pending victim, or None, with a word, if its file cannot be used; then it is gone."""
+        """Return one pending victim. If its file cannot be used, log the reason, drop it and return None."""
         if name in self._held:
             return self._held[name]
         try:
             found = decode(self._path(name).read_bytes())
         except FileNotFoundError:
-            self.drop(name, "it is gone")
+            self.drop(name, "the file no longer exists")
         except (OSError, ValueError, OverflowError, RecursionError) as error:
             self.drop(name, str(error))
         else:
@@ -159,7 +159,7 @@ class Spool:
         return None
 
     def keep(self, name: str, spooled: Spooled, report: Report) -> None:
-        """Put the finished report in the record's place. Never raises for the disk's sake; the record stays then."""
+        """Replace the record by the finished report. If the disk is full, the record stays."""
         finished = replace(spooled, raw=b"", victim=None, report=report)
         if name in self._held:
             self._held[name] = finished
@@ -167,43 +167,43 @@ class Spool:
         try:
             self.publish(name, self.write_temporary(name, finished))
         except OSError as error:
-            log.warning("the report of victim %s cannot be spooled; its record is: %s", name, error)
+            log.warning("the report of victim %s cannot be spooled, so its record stays: %s", name, error)
         self._shrink()
 
     def complete(self, name: str) -> None:
-        """Its report is on its way and says how many it stands for: it must not come to count any more."""
+        """Note that the report of this victim is on its way with its count, so it counts no more repeats."""
         self._complete.add(name)
 
     def untouched(self, name: str) -> None:
-        """Its report was not sent after all, and never was."""
+        """Note that the report of this victim was never sent."""
         self._complete.discard(name)
 
     def returned(self, name: str) -> bool:
-        """Its report did not arrive, and has to be made again; False if it had to make room meanwhile."""
+        """Note that the report did not arrive. Return True if the victim is still here and can be reported again."""
         lost = self._entrusted.pop(name, 0)
         self._losses.dropped += lost
         return not lost
 
     def done(self, name: str) -> None:
-        """It was reported."""
+        """Remove a victim whose report arrived."""
         self._remember(name)
         self._remove(name)
 
     def drop(self, name: str, reason: str) -> None:
-        """Give it up, with a word, and count it as lost."""
+        """Log the reason, remove the victim and count it as lost."""
         log.warning("spooled victim %s cannot be used and is dropped: %s", name, reason)
         self._drop(name)
 
     def write_temporary(self, name: str, spooled: Spooled) -> int:
-        """The first of two steps: the file, synced, under a name that nobody reads. Its size."""
+        """Write the file under a name that no agent reads, and sync it. Return its size."""
         data, killed = encode(spooled), spooled.killed_ns
         write_synced(self._temporary(name), data)
-        # The order of the next agent: what the file system notes ticks too slowly for a storm.
+        # The next agent sorts by this time. The file system's own clock is too coarse for many kills at once.
         os.utime(self._temporary(name), ns=(killed, killed))
         return len(data)
 
     def publish(self, name: str, size: int) -> None:
-        """The second step: from here on the victim is not forgotten."""
+        """Give the file its name. From now on the victim survives a restart."""
         self._temporary(name).replace(self._path(name))
         sync_folder(self._folder)
         self.bytes += size - self._sizes.get(name, 0)
@@ -216,7 +216,7 @@ class Spool:
         return held >= MAX_HELD_EACH or held + self._shares.count(group) >= MAX_EACH
 
     def _count(self, spooled: Spooled) -> bool:
-        """Let the newest record of its container that may still change stand for it too; False if there is none."""
+        """Count the victim in the newest record of its container that may still change, or return False."""
         for shares in (self._held_shares, self._shares):
             for name in shares.newest(spooled.group):
                 if name not in self._complete and name not in self._inherited:
@@ -246,7 +246,7 @@ class Spool:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.publish(name, self.write_temporary(name, spooled))
         except OSError as error:
-            log.warning("victim %s cannot be spooled and is kept in memory: %s", name, error)
+            log.warning("victim %s cannot be written to the disk and is kept in memory: %s", name, error)
             with suppress(OSError):
                 self._temporary(name).unlink(missing_ok=True)
             self._hold(name, spooled)
@@ -269,7 +269,7 @@ class Spool:
                 self._make_room(self._shares.to_drop())
 
     def _make_room(self, name: str) -> None:
-        """Give one up; what is on its way is lost only if it comes back."""
+        """Remove one victim. If its report is on the way, it is lost only if the report comes back."""
         if name in self._complete:
             victims = 1 + self._repeats.get(name, 0)
             self._remove(name)
@@ -291,7 +291,7 @@ class Spool:
         for counts in (self._repeats, self._entrusted):
             counts.pop(name, None)
         self._unsynced = True
-        with suppress(OSError):  # it would come back after a restart, and is known as reported then
+        with suppress(OSError):  # after a restart it would be known as reported
             self._path(name).unlink(missing_ok=True)
 
     def _remember(self, name: str) -> None:
@@ -308,11 +308,11 @@ class Spool:
             self._sizes[name] = size
             self.bytes += size
             self._shares.add(name, UNKNOWN)
-            # The earlier agent may have sent its report, with the number that it says now.
+            # The earlier agent may have sent its report with the count that it has now.
             self._inherited.add(name)
 
     def _found(self) -> Iterator[tuple[int, str, int]]:
-        """Of each file: when its victim was killed, its name, its size."""
+        """Yield the time of the kill, the name and the size of each file."""
         try:
             paths = list(self._folder.iterdir())
         except OSError as error:

@@ -78,7 +78,8 @@ def encode(spooled: Spooled) -> bytes:
     if spooled.repeats:
         head |= {"repeats": spooled.repeats, "lastNs": spooled.last_ns}
     if spooled.report:
-        head["report"] = {"event": spooled.report.event, "summary": spooled.report.summary}
+        report = spooled.report
+        head["report"] = {"event": report.event, "summary": report.summary, "log": report.log}
     return json.dumps(head).encode() + b"\n" + spooled.raw
 
 
@@ -109,6 +110,8 @@ def decode(data: bytes) -> Spooled:
 
 def _report(fields: object) -> Report:
     match fields:
+        case {"event": dict(event), "summary": dict(summary), "log": dict(log)} if isinstance(log.get("message"), str):
+            return read_report(event, summary, log)
         case {"event": dict(event), "summary": dict(summary)}:
             return read_report(event, summary)
     raise ValueError("the report has no event or no summary")

@@ -189,10 +189,14 @@ class RunningAgent:
         """The path that `run` gave it."""
         return pod_cgroup(pod["metadata"]["uid"])
 
-    def oom_kill(self, path: str, tgid: int) -> None:
+    def oom_kill(self, path: str, tgid: int, **fields: Any) -> None:  # noqa: ANN401
         """The kernel kills a process of this cgroup, whose priority is that of the entry there."""
         with (self.folder / "kernel/victims").open("ab", buffering=0) as pipe:
-            pipe.write(self._record(path, tgid))
+            pipe.write(self._record(path, tgid, **fields))
+
+    def cgroup_ids(self, path: str) -> list[int]:
+        """The ids of all cgroups from the root down to this one."""
+        return ids_along(self.root, path)
 
     def spool(self, path: str, *tgids: int) -> None:
         """What an agent that died left of such kills."""
@@ -204,10 +208,10 @@ class RunningAgent:
         """The files of victims that are not reported."""
         return sorted((self.state / "spool").glob("*.victim"))
 
-    def _record(self, path: str, tgid: int) -> bytes:
+    def _record(self, path: str, tgid: int, **fields: Any) -> bytes:  # noqa: ANN401
         ids = ids_along(self.root, path)
         entries = {int(line.split()[0]): int(line.split()[1]) for line in self.written()}
         above = [level for level, cgroup_id in enumerate(ids) if cgroup_id in entries]
         priority = {"priority": entries[ids[above[-1]]], "priority_level": above[-1]} if above else {}
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        return bytes(record(path, ids, victim_tgid=tgid, boottime_ns=now, **priority))
+        return bytes(record(path, ids, victim_tgid=tgid, boottime_ns=now, **priority, **fields))

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.victims.event import nanoseconds
 from tests.cluster.agent.objects import policy
 from tests.cluster.waiting import eventually
@@ -59,6 +61,37 @@ def test_a_kill_is_an_event_on_its_pod(agent: RunningAgent, api: Api, team: str,
     shown = kubectl("get", "events", "--namespace", team, "--field-selector", "reason=OOMVictimKilled")
     assert "pod/web-0" in shown
     assert ["java"] == [each["process"] for each in eventually(agent.last_victims, bool)]
+
+
+@pytest.mark.parametrize("discloses", [False, True])
+def test_an_event_names_a_pod_of_another_namespace_only_if_the_admin_allows_it(
+    agent: RunningAgent, api: Api, team: str, path: str, discloses: bool
+) -> None:
+    """The log always names it, as one JSON object with the documented keys."""
+    api.namespace("team-b", {})
+    pod = api.pod("team-b", "db-0", node=agent.node)
+    api.run(pod, {"app": "cd" * 32})
+    ids = agent.cgroup_ids(agent.run(pod, "cd" * 32))
+    flags = VictimFlag.SELECTED | VictimFlag.CHANGED | VictimFlag.SPARED_ENTRY
+    spared = {"spared_tgid": 9, "spared_comm": b"psql", "spared_priority": 900, "spared_badness": 77}
+    agent.start(disclose_other_namespaces=discloses, log_format="json")
+    agent.wait_ready()
+    eventually(agent.written, lambda lines: any(line.startswith(f"{ids[-2]} ") for line in lines))
+    agent.oom_kill(path, 4711, flags=flags, spared_cgroup_ids=ids, **spared)
+    (event,) = eventually(lambda: killed(api, team), bool)
+    line = next(each for each in map(json.loads, agent.log.read_text().splitlines()) if each.get("pid") == 4711)
+
+    named = "spared: psql (pid 9) in container app of pod team-b/db-0, priority 900, badness 77"
+    hidden = "spared: a process of a pod in another namespace, which would have been killed without the policy"
+    assert (named in event["note"]) is discloses
+    assert event["note"].endswith(hidden) is not discloses
+    assert named in line["message"]
+    assert ("team-a", "web-0", "app", "web", "Node") == tuple(
+        line[key] for key in ("namespace", "pod", "container", "policy", "scope")
+    )
+    assert {"process": "psql", "pid": 9, "namespace": "team-b", "pod": "db-0", "container": "app"}.items() <= line[
+        "spared"
+    ].items()
 
 
 def test_a_victim_of_the_host_is_an_event_on_the_node(agent: RunningAgent, api: Api) -> None:

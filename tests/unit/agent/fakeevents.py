@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.api.outcome import DONE
-from oompolicy_agent.api.sink import ApiTarget
+from oompolicy_agent.api.sink import ApiSink
 from oompolicy_agent.settings import EventLimits, Settings
 from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.victims.report import read_report
@@ -45,7 +45,7 @@ class Api:
 
     def boot(self) -> None:
         self.poster, self.tally = FakePoster(), Counters()
-        self.target = ApiTarget(self.settings, self.poster, self.tally, FakeWake(), longest)  # type: ignore[arg-type]
+        self.target = ApiSink(self.settings, self.poster, self.tally, FakeWake(), longest)  # type: ignore[arg-type]
 
     def offer(self, *events: Report, now: float = 0.0) -> list[bool]:
         return [self.target.offer(each.name, each, now) for each in events]

@@ -10,7 +10,7 @@ from oompolicy.resolve import resolve
 from oompolicy_agent.mapping.owners import CgroupOwners, OwnerFinder
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.counters import Counters
-from oompolicy_agent.victims.filesink import OutputTarget
+from oompolicy_agent.victims.filesink import FileSink
 from oompolicy_agent.victims.reporter import Reporter
 from oompolicy_agent.victims.spool import Spool
 from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, ids_along, make, record, tree_of
@@ -42,7 +42,7 @@ class Node:
         self.boot()
 
     def boot(self) -> None:
-        self.target = OutputTarget(self, self.settings.retry_max)
+        self.target = FileSink(self, self.settings.retry_max)
         self.tally = Counters()
         self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.target, tally=self.tally)
 

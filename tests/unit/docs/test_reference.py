@@ -128,7 +128,7 @@ def notes() -> list[str]:
         named(replace(APP_OWNER, container="", kind="pod"), oom_score_adj=-998),
         named(flags=CHANGED, trigger_tgid=1, **spared),
     ]
-    return [note(each) for each in made]
+    return [note(each, disclose=disclose) for each in made for disclose in (True, False)]
 
 
 def test_the_page_explains_every_part_of_a_note() -> None:

@@ -17,6 +17,7 @@ from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.mapping.owners import Owner
 from oompolicy_agent.plumbing.text import clip, clip_start, fit_bytes, printable
 from oompolicy_agent.victims.event import event, event_name, micro_time, note
+from oompolicy_agent.victims.log import log_of
 from oompolicy_agent.victims.manifestfile import as_json_line, as_yaml
 from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim, Scope
 from oompolicy_agent.victims.record import parse_victim
@@ -85,7 +86,7 @@ def test_an_event_is_what_the_api_takes() -> None:
         ),
     }
 
-    assert expected == event(named(), "node-1", 1_000_000_000_123_456_789 - 0)
+    assert expected == event(named(), "node-1", 1_000_000_000_123_456_789 - 0, disclose=True)
 
 
 @pytest.mark.parametrize(
@@ -99,13 +100,15 @@ def test_an_event_is_what_the_api_takes() -> None:
 )
 def test_the_field_path_is_the_containers(kind: str, path: str) -> None:
     """By its kind."""
-    assert path == event(named(replace(APP_OWNER, container_kind=kind)), "n", 0)["regarding"]["fieldPath"]
+    assert (
+        path == event(named(replace(APP_OWNER, container_kind=kind)), "n", 0, disclose=True)["regarding"]["fieldPath"]
+    )
 
 
 @pytest.mark.parametrize("owner", [HOST, UNKNOWN_POD, Owner("container", "/x", UID, APP)])
 def test_without_a_pod_the_node_is_regarded(owner: Owner) -> None:
     """A host process, or a pod nobody knows; an Event needs a namespace that is its subject's."""
-    made = event(named(owner), "node-1", 0)
+    made = event(named(owner), "node-1", 0, disclose=True)
 
     assert {"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "node-1"} == made["regarding"]
     assert "default" == made["metadata"]["namespace"]
@@ -114,13 +117,13 @@ def test_without_a_pod_the_node_is_regarded(owner: Owner) -> None:
 
 def test_a_default_relates_to_no_policy() -> None:
     """Only what a policy decided does."""
-    assert "related" not in event(named(replace(APP_OWNER, policy="")), "n", 0)
-    assert "related" not in event(named(flags=0), "n", 0)
+    assert "related" not in event(named(replace(APP_OWNER, policy="")), "n", 0, disclose=True)
+    assert "related" not in event(named(flags=0), "n", 0, disclose=True)
 
 
 def test_a_policy_without_uid_is_related_by_name() -> None:
     """It came from a file."""
-    related = event(named(replace(APP_OWNER, policy_uid="")), "n", 0)["related"]
+    related = event(named(replace(APP_OWNER, policy_uid="")), "n", 0, disclose=True)["related"]
 
     assert "uid" not in related
 
@@ -160,7 +163,7 @@ def test_a_policy_without_uid_is_related_by_name() -> None:
 )  # fmt: skip
 def test_the_note_says_it(victim: NamedVictim, text: str) -> None:
     """One sentence for each thing that can be the case."""
-    assert text in note(victim)
+    assert text in note(victim, disclose=True)
 
 
 words = st.text(max_size=300)
@@ -177,14 +180,14 @@ def test_a_note_fits_whatever_the_names(names: tuple[str, ...], processes: tuple
         named(owner, "Other", path, flags=31, trigger_tgid=9, **comms), trigger_owner=owner, spared_owner=owner
     )
 
-    assert len(note(victim).encode()) <= 1024
-    assert note(victim).isprintable()
+    assert len(note(victim, disclose=True).encode()) <= 1024
+    assert note(victim, disclose=True).isprintable()
 
 
 @given(comms, st.text(max_size=16))
 def test_an_event_survives_its_encoding(comm: bytes, path: str) -> None:
     """Read as YAML and as JSON it is the same."""
-    made = event(named(HOST, "Other", printable(path), victim_comm=comm), "node-1", 0)
+    made = event(named(HOST, "Other", printable(path), victim_comm=comm), "node-1", 0, disclose=True)
 
     assert made == yaml.safe_load(as_yaml(made))
     assert made == json.loads(as_json_line(made))
@@ -222,3 +225,76 @@ def test_cut_text_fits(text: str, limit: int) -> None:
     assert len(clip_start(text, limit)) <= limit
     assert len(fit_bytes(text, limit).encode()) <= limit
     assert text in (clip(text, len(text)), clip_start(text, len(text)))
+
+
+# Tenants.
+
+ELSEWHERE = replace(APP_OWNER, namespace="team-b", pod="db-0", container="postgres")
+FOREIGN_TRIGGER = "; trigger: a process of a pod in another namespace"
+FOREIGN_SPARED = "; spared: a process of a pod in another namespace, which would have been killed without the policy"
+
+
+@pytest.mark.parametrize("owner", [ELSEWHERE, UNKNOWN_POD, None])
+def test_note_names_no_process_that_may_run_in_another_namespace(owner: Owner | None) -> None:
+    """Process, pid, pod, container, priority and memory are left out, and the log has them."""
+    trigger, other = by(owner), replace(spared(APP_OWNER), spared_owner=owner)
+
+    assert note(trigger, disclose=False).endswith(FOREIGN_TRIGGER)
+    assert note(other, disclose=False).endswith(FOREIGN_SPARED)
+    for text in (note(trigger, disclose=False), note(other, disclose=False)):
+        assert not any(word in text for word in ("kubelet", "psql", "team-b", "db-0", "postgres", "900", "77"))
+
+
+@pytest.mark.parametrize("owner", [APP_OWNER, replace(APP_OWNER, pod="other-0"), HOST])
+def test_note_names_processes_of_the_own_namespace_and_of_the_host(owner: Owner) -> None:
+    for victim in (by(owner), spared(owner)):
+        assert note(victim, disclose=True) == note(victim, disclose=False)
+
+
+def test_note_of_a_process_of_the_host_names_no_pod() -> None:
+    """Its Event is in the namespace default, which a tenant may be able to read."""
+    victim = replace(named(HOST, trigger_tgid=8, trigger_comm=b"java"), trigger_owner=APP_OWNER)
+
+    assert note(victim, disclose=False).endswith(FOREIGN_TRIGGER)
+
+
+def test_event_of_a_victim_discloses_as_its_note() -> None:
+    victim = spared(ELSEWHERE)
+
+    assert note(victim, disclose=False) == event(victim, "node-1", 0, disclose=False)["note"]
+    assert note(victim, disclose=True) == event(victim, "node-1", 0, disclose=True)["note"]
+
+
+def test_log_has_all_parts_of_a_victim() -> None:
+    """The keys are a contract: docs/reference.md describes them."""
+    victim = replace(spared(ELSEWHERE, trigger_tgid=8, trigger_comm=b"kubelet"), trigger_owner=HOST)
+
+    assert {
+        "time": "2001-09-09T01:46:41.123456Z",
+        "node": "node-1",
+        "namespace": "team-a",
+        "pod": "web-0",
+        "container": "app",
+        "process": "java",
+        "pid": 4711,
+        "priority": 300,
+        "policy": "web",
+        "scope": "Node",
+        "spared": {
+            "process": "psql",
+            "pid": 9,
+            "namespace": "team-b",
+            "pod": "db-0",
+            "container": "postgres",
+            "priority": 900,
+            "badness": 77,
+        },
+        "trigger": {"process": "kubelet", "pid": 8, "namespace": None, "pod": None, "container": None},
+        "message": note(victim, disclose=True),
+    } == log_of(victim, "node-1", 1_000_000_000_123_456_789)
+
+
+def test_log_of_a_process_of_the_host_has_no_pod() -> None:
+    found = log_of(named(HOST, priority=1000), "node-1", 0)
+
+    assert [None] * 5 == [found[key] for key in ("namespace", "pod", "container", "policy", "spared")]

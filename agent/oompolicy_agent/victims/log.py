@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log line of one victim, for programs that keep logs longer than the API server keeps Events. Pure.
+
+docs/reference.md describes each key. A new version may add keys, and it keeps the meaning of those that exist.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from oompolicy_agent.victims.event import micro_time, note
+
+if TYPE_CHECKING:
+    from oompolicy_agent.mapping.owners import Owner
+    from oompolicy_agent.victims.naming import NamedVictim
+    from oompolicy_agent.victims.record import Process
+
+
+def log_of(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, Any]:
+    """Return the JSON object of a victim. `message` is the text of the log line for people.
+
+    A key without a value is null: the namespace, pod and container of a process of the host, for example.
+    """
+    victim, owner = named.victim, named.owner
+    spared = None
+    if victim.spared:
+        rank = {"priority": victim.spared_priority, "badness": victim.spared_badness}
+        spared = _process(victim.spared, named.spared_owner) | rank
+    return {
+        "time": micro_time(victim.boottime_ns + realtime_offset_ns),
+        "node": node,
+        **_place(owner),
+        "process": victim.comm,
+        "pid": victim.tgid,
+        "priority": victim.priority,
+        "policy": (named.decided_by.policy if named.decided_by else "") or None,
+        "scope": named.scope,
+        "spared": spared,
+        "trigger": _process(victim.trigger, named.trigger_owner),
+        "message": note(named, disclose=True),
+    }
+
+
+def _process(process: Process, owner: Owner | None) -> dict[str, Any]:
+    return {"process": process.comm, "pid": process.tgid, **_place(owner)}
+
+
+def _place(owner: Owner | None) -> dict[str, str | None]:
+    if owner is None:
+        return {"namespace": None, "pod": None, "container": None}
+    return {"namespace": owner.namespace or None, "pod": owner.pod or None, "container": owner.container or None}
