@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.objects import checkpoint
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from oompolicy_agent.environment import Environment
@@ -37,7 +38,7 @@ class CheckpointKeeper:
             return
         self.outside.source.restore(saved)
         self.spool.remember(saved.reported)
-        self.outside.remember(saved.refusals)
+        self.outside.restore_reported(saved.refusals)
         if saved.boot_id == self.boot_id:
             self.index.restore(saved.index, self.loop.clock())
 
@@ -58,11 +59,11 @@ class CheckpointKeeper:
                 known.objects_json,
                 self.index.dump(),
                 reported=self.spool.reported,
-                refusals=self.outside.told,
+                refusals=self.outside.reported_refusals,
             )
         except OSError as error:
-            self.problems.set("checkpoint", f"the checkpoint cannot be written: {error}")
+            self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN, f"the checkpoint cannot be written: {error}")
             self.unsaved = True
             return
         self.unsaved = False
-        self.problems.set("checkpoint")
+        self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN)

@@ -151,7 +151,7 @@ def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack)
     def stuck() -> tuple[str, ...]:
         idle = loop.clock() - loop.beat
         still = (f"the loop has not turned for {idle:.0f} s",) if idle > _STUCK else ()
-        return (*still, *agent.dead())
+        return (*still, *agent.dead_threads())
 
     ready = probe(lambda: document.reasons(agent.problems.current))
     try:

@@ -83,7 +83,7 @@ class Settings:
     strays_after: float = 5.0
     settle: float = 0.05  # a change of several manifests is read once
     api_settle: float = 0.01  # objects come one by one, and each is whole: enough to take a rush together
-    deaf_after: float = 30.0  # without a word from the API server: a restart of its takes a few seconds
+    outage_after: float = 30.0  # without a word from the API server: a restart of its takes a few seconds
     checkpoint_delay: float = 1.0  # what a crash loses, API server or folder, and the kernel's names, still tell
     status_delay: float = 0.1
     status_first: float = 10.0  # an agent that starts is about to be ready: one write to OOMNode instead of two

@@ -12,7 +12,7 @@ import yaml
 
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError
-from oompolicy_agent.api.nodestatus import with_heartbeat
+from oompolicy_agent.api.statuswriter import with_heartbeat
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.status.document import View, build
@@ -177,7 +177,7 @@ def test_the_fields_are_explained(kubectl: Kubectl) -> None:
     """Where a user looks first."""
     said = kubectl("explain", "oomp.spec")
 
-    assert "Lower dies first" in said
+    assert "The lowest priority dies first" in said
     assert "precedence\t<integer>" in said
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy_agent.kernel.backend import Backend
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-ENFORCING: Final = "EvaluateTask"
 
 SYSCTLS: Final = Path("/proc/sys")
 
@@ -46,7 +46,7 @@ class Attachment:
     @property
     def enforcing(self) -> bool:
         """Whether the hook is asked on this node."""
-        return not self.problem and not self.disabled and self.backend == ENFORCING
+        return not self.problem and not self.disabled and self.backend == Backend.EVALUATE_TASK
 
 
 def read_attachment(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SYSCTLS) -> Attachment:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.kernel.attachment import bypasses
+from oompolicy_agent.kernel.backend import Backend
 from oompolicy_agent.loader import handover, module, objectfile, plan, report
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
 from oompolicy_agent.loader.hook import Hook
@@ -90,7 +91,7 @@ def _require(node: Node, options: Options) -> None:
 
 def _found(node: Node) -> Report:
     return report.Report(
-        backend=plan.Backend.OBSERVE_ONLY,
+        backend=Backend.OBSERVE_ONLY,
         hook=node.hook,
         kernel_version=node.kernel_version,
         boot_id=node.boot_id,

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oompolicy.mirror import MIRROR, is_static
 from oompolicy.model import Refusal
-from oompolicy_agent.plumbing.text import clip
+from oompolicy.text import clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

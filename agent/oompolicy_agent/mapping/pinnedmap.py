@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oompolicy_agent.kernel.pins import Pins
 from oompolicy_agent.mapping.mapsync import MapSync
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -55,10 +56,10 @@ class PinnedMap:
                 self._open()
         except OSError as error:
             self.close()
-            self._problems.set("pins", _sentence(error))
+            self._problems.set(Reason.PINS_MISSING, _sentence(error))
             self._loop.after(self._settings.tick, "pins", self._try_again)
             return
-        self._problems.set("pins")
+        self._problems.set(Reason.PINS_MISSING)
 
     def reread(self) -> None:
         """Look at the map anew: the kernel and the loader change it too."""
@@ -66,7 +67,7 @@ class PinnedMap:
             if self._pins:
                 self._map.reread(self._pins.priorities)
         except OSError as error:
-            self._problems.set("map", f"the map cannot be read: {error}")
+            self._problems.set(Reason.MAP_NOT_WRITTEN, f"the map cannot be read: {error}")
 
     def write(self, wanted: Mapping[int, Value], *, keep: Collection[int], delete: bool) -> None:
         """Make the map what is wanted. Leave the entries of the cgroups `keep`, and without `delete` all others too."""
@@ -75,10 +76,12 @@ class PinnedMap:
         try:
             self.missing = self._map.apply(self._pins.priorities, wanted, keep=keep, delete=delete).missing
         except OSError as error:
-            self._problems.set("map", f"the map cannot be written: {error}")
+            self._problems.set(Reason.MAP_NOT_WRITTEN, f"the map cannot be written: {error}")
             return
-        self._problems.set("map")
-        self._problems.set("room", f"the map is full: {self.missing} entries are missing" if self.missing else "")
+        self._problems.set(Reason.MAP_NOT_WRITTEN)
+        self._problems.set(
+            Reason.MAP_FULL, f"the map is full: {self.missing} entries are missing" if self.missing else ""
+        )
 
     def counters(self) -> dict[Stat, int]:
         """The program's counters; none while it is not there."""

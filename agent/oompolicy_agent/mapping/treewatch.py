@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from oompolicy_agent.kernel.layout import CgroupRecord
 from oompolicy_agent.mapping.announced import PendingCgroups
 from oompolicy_agent.mapping.cgroups import NotCgroup2Error, Tree, scan
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,9 +34,9 @@ class TreeWatch:
             roots = () if full or self.tree is None else self.tree.roots
             self.tree = scan(self._settings.cgroup_root, roots)
         except (NotCgroup2Error, OSError) as error:
-            self._problems.set("tree", str(error))
+            self._problems.set(Reason.CGROUPS_UNREADABLE, str(error))
             return False
-        self._problems.set("tree")
+        self._problems.set(Reason.CGROUPS_UNREADABLE)
         self._scanned_at = self._loop.clock()
         again = self._announced.scanned(self.tree, self._settings.scan_gap)
         if again is not None:

@@ -3,20 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-ELLIPSIS: Final = "…"
+from oompolicy.text import ELLIPSIS
 
 
 def printable(raw: bytes | str) -> str:
     """The same with every byte or character that is not printable escaped, so that it stays on one line."""
     text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def clip(text: str, limit: int) -> str:
-    """At most `limit` characters, the end cut off visibly."""
-    return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 
 def clip_start(text: str, limit: int) -> str:

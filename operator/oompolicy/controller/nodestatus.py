@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from oompolicy.controller.heartbeats import SilentReason
 from oompolicy.controller.nodetable import UNKNOWN
+from oompolicy.timestamps import api_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from oompolicy.controller.nodetable import NodeReport
 
@@ -40,7 +41,7 @@ def unknown(report: NodeReport, reason: SilentReason, namespace: str, now: datet
             "status": UNKNOWN,
             "reason": reason,
             "message": message,
-            "lastTransitionTime": each.since if each.status == UNKNOWN else f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            "lastTransitionTime": each.since if each.status == UNKNOWN else api_time(now),
         }
         for each in report.conditions
     ]
