@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pytest
 
-from oompolicy.controller import policystatus
+from oompolicy.controller import nodestatus, policystatus
+from oompolicy.controller.heartbeats import SilentReason
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
+from oompolicy.controller.nodetable import NodeCondition, NodeReport
 from oompolicy.controller.policystatus import PolicyCounts
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import VictimFlag
@@ -103,6 +105,16 @@ def test_the_page_has_every_condition_of_a_node() -> None:
         Reason.STATUS_NOT_WRITTEN,
         Reason.FOLDER_NOT_WATCHED,
     } == set(Reason) - {reason for _, _, reason in made}
+
+
+def test_the_page_has_every_condition_of_a_silent_agent() -> None:
+    """The operator gives all conditions of an OOMNode the same status and reason."""
+    claims = tuple(NodeCondition(kind, "True", "Good", "") for kind in ("Ready", "Enforcing"))
+    silent = NodeReport("n1", "", "", claims)
+    built = [nodestatus.unknown(silent, reason, "oompolicy-system", NOW) for reason in SilentReason]
+    made = {("any", each["status"], str(each["reason"])) for conditions in built for each in conditions}
+
+    assert made == conditions_on_page({"A silent agent": "any"})
 
 
 def test_the_page_has_every_condition_of_a_policy() -> None:
