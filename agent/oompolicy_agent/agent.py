@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look, decide, act: objects and cgroups on one side, the pinned map on the other, victims in between."""
+"""Connect the parts of the agent: objects and cgroups become entries of the pinned map, and victims become reports."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 
 
 class Agent:
-    """Everything that goes on in the loop's thread. What has no underscore, others may read from another one."""
+    """The part of the agent that runs in the loop's thread. Other threads may read its public attributes."""
 
     def __init__(
         self, settings: Settings, loop: Loop, boot_id: str, outside: Environment, *, problems: Problems, tally: Counters
     ) -> None:
-        """Open what needs no loader. A state directory that cannot be used is a problem, and no error."""
+        """Open everything that needs no loader. A state directory that cannot be used is a problem, and no error."""
         self._settings, self._loop, self._boot_id = settings, loop, boot_id
         self.problems, self.tally = problems, tally
         self.followed, self.dead_threads = outside.followed, outside.dead_threads
@@ -75,7 +75,7 @@ class Agent:
         self.view = self._view()
 
     def start(self) -> None:
-        """Take over what an earlier agent knew, look at everything, and be called back from then on."""
+        """Take over the state of an earlier agent, check everything, and react to events from then on."""
         self._keeper.restore()
         self._source.start()
         self._loop.watch(self._source.fd, self._source_changed)
@@ -85,7 +85,7 @@ class Agent:
         self.full_check()
 
     def stop(self) -> None:
-        """Leave everything so that the next start goes on from here."""
+        """Save the state, so that the next agent continues from here."""
         self._kernel.drain()
         self._spool.retry_held()
         self._keeper.save()
@@ -97,7 +97,7 @@ class Agent:
         self._reports.close()
 
     def full_check(self) -> None:
-        """Look at everything anew: whatever event was lost, it is right again after this."""
+        """Read everything again. This repairs the effect of any lost event."""
         self._loop.after(self._settings.full_check, "full check", self.full_check)
         self._look_at_source()
         self._reports.renew()
@@ -130,7 +130,7 @@ class Agent:
         self._touch()
 
     def _look_at_source(self) -> None:
-        """Once a second while there is no answer: what no event tells is that there is still none."""
+        """Poll the source once a second during an outage, because no event reports that it continues."""
         before = self.problems.current
         if self._source.poll():
             self._source.reload()
@@ -140,7 +140,7 @@ class Agent:
             self._touch()
 
     def _report_changed(self) -> None:
-        """The loader ran: its pins may be other ones now."""
+        """React to a new report of the loader, which may have replaced the pins."""
         if self._reports.changed():
             self._loop.after(self._settings.settle, "full check", self.full_check)
 
@@ -156,7 +156,7 @@ class Agent:
     # Decide and act.
 
     def _act(self) -> None:
-        """Make map and index what objects and tree say."""
+        """Update the map and the owners to match objects and cgroups."""
         tree = self._tree.tree
         if tree is None:
             return
@@ -176,7 +176,7 @@ class Agent:
         self._touch()
 
     def _look_for_strays(self, tree: Tree) -> None:
-        """State which pods are not mapped, and of which of them the cgroup is there, and empty."""
+        """Report the pods that are not mapped, including pods whose cgroup exists and is empty."""
         live, waiting = _live(self._settled.pods), _live(self._settled.waiting)
         strays = self._strays.look(live, tree, self._loop.clock())
         if strays.wait is not None:

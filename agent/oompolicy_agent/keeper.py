@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the checkpoint: takes it over at the start, and writes what is known after it changed."""
+"""Keep the checkpoint: read it at the start, and write it after a change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class CheckpointKeeper:
-    """Of whose parts the checkpoint is made. `unsaved`: whether it is older than they are."""
+    """The keeper of the checkpoint. `unsaved` is true while the file is older than the state."""
 
     settings: Settings
     loop: Loop
@@ -32,7 +32,7 @@ class CheckpointKeeper:
     unsaved: bool = True
 
     def restore(self) -> None:
-        """Tell all what an earlier agent knew; what is of another boot only where it still means something."""
+        """Restore the state of an earlier agent. Cgroup ids are restored only within the same boot."""
         saved = checkpoint.load(self.settings.checkpoint)
         if saved is None:
             return
@@ -43,12 +43,12 @@ class CheckpointKeeper:
             self.index.restore(saved.index, self.loop.clock())
 
     def save_later(self) -> None:
-        """Soon, together with what changes until then."""
+        """Save soon, together with the changes until then."""
         self.unsaved = True
         self.loop.after(self.settings.checkpoint_delay, "checkpoint", self.save)
 
     def save(self) -> None:
-        """Now; nothing before there is a good state."""
+        """Save now, unless no good state exists yet."""
         known = self.outside.source.known
         if known is None:
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps a snapshot of the cgroup tree, and scans anew when the kernel's announcements ask for it."""
+"""Keep a snapshot of the cgroup tree, and scan again when the kernel's announcements require it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class TreeWatch:
-    """`tree` is the last good snapshot, None before the first."""
+    """The watch of the tree. `tree` is the last good snapshot, or None before the first."""
 
     def __init__(self, settings: Settings, loop: Loop, problems: Problems, on_scan: Callable[[], None]) -> None:
-        """`on_scan` is called after each scan that an announcement asked for."""
+        """`on_scan` is called after each scan that an announcement required."""
         self._settings, self._loop, self._problems, self._on_scan = settings, loop, problems, on_scan
         self._announced = PendingCgroups()
         self._scanned_at = 0.0
         self.tree: Tree | None = None
 
     def scan(self, *, full: bool = False) -> bool:
-        """Look now; `full` finds kubepods roots that moved. False, and a problem, where the tree cannot be read."""
+        """Scan now. `full` also finds moved kubepods roots. Return False if the tree cannot be read."""
         try:
             roots = () if full or self.tree is None else self.tree.roots
             self.tree = scan(self._settings.cgroup_root, roots)
@@ -44,7 +44,7 @@ class TreeWatch:
         return True
 
     def announced(self, raw: bytes) -> None:
-        """The kernel made or removed a cgroup."""
+        """Take an announcement of the kernel about a new or removed cgroup."""
         if self._announced.heard(CgroupRecord.from_buffer_copy(raw)):
             since = self._loop.clock() - self._scanned_at
             self._loop.after(max(0.0, self._settings.scan_gap - since), "scan", self._rescan)

@@ -41,7 +41,7 @@ _FIELDS: Final = {"init": "initContainers", "sidecar": "initContainers", "epheme
 def event(named: NamedVictim, node: str, realtime_offset_ns: int, *, disclose: bool) -> dict[str, Any]:
     """Return the Event. `realtime_offset_ns` is the time of day minus the boot clock, in the victim's boot.
 
-    Without `disclose`, the note does not name processes in pods of other namespaces.
+    Without `disclose`, `note` does not name processes in pods of other namespaces.
     """
     regarding = _regarding(named.owner, node)
     document: dict[str, Any] = {
