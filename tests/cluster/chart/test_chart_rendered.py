@@ -249,3 +249,19 @@ def test_pod_security_is_asked_for_no_more_than_is_needed(
             refused.add(pod)
 
     assert ({"oompolicy-agent", "oompolicy-detach"} if level == "restricted" else set()) == refused
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ((), ["--silent-after=600"]),
+        (("--set", "operator.silentAfter=86400"), ["--silent-after=86400"]),
+        (("--set", "operator.silentAfter=null"), []),
+    ],
+)
+def test_the_operator_gets_the_time_of_silence(helm: Helm, flags: tuple[str, ...], expected: list[str]) -> None:
+    """Without a value, as `helm upgrade --reuse-values` leaves it, the operator has its own default."""
+    deployment = named(helm.template(*flags), "Deployment", "oompolicy-operator")
+    arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+
+    assert ["--listen=[$(POD_IP)]:8080", *expected] == arguments

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ("hook.module.path=relative", "at '/hook/module/path': 'relative' does not match pattern"),
         ("policy.priority=high", "at '/policy/priority': got string, want integer"),
         ("networkPolicy.from.a=b", "at '/networkPolicy/from': got object, want array"),
+        ("operator.silentAfter=300", "at '/operator/silentAfter': minimum: got 300, want 360"),
         ("agent.maxUnavailable=0", "at '/agent/maxUnavailable': minimum: got 0, want 1"),
         (r"operator.podLabels.app\.kubernetes\.io/name=x", "at '/operator/podLabels/app.kubernetes.io~1name'"),
     ],
