@@ -160,7 +160,7 @@ def test_a_module_whose_hook_is_not_found_goes_out_again(bare: None, tmp_path: P
 
     assert ("ObserveOnly", True) == (report()["backend"], report()["attached"])
     assert "was loaded, but /sys/kernel/btf/oompolicy_hook shows no hook" in report()["message"]
-    assert report()["message"].endswith("it was taken out again")
+    assert report()["message"].endswith("it was removed again")
     assert "oompolicy_hook" not in modules()
 
 
