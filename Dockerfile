@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two images: `--target oompolicy` (operator and agent) and `--target oompolicy-loader`. See docs/images.md.
-# No `# syntax=` line: it would fetch a frontend from a registry, and BuildKit's own does.
+# There is no `# syntax=` line, because it would fetch a frontend from a registry. BuildKit's own frontend is enough.
 ARG BASE=debian:trixie-slim
 
-# What all stages stand on: Debian at the versions of image/debian.lock, whatever the base's date is.
+# The base of all stages: Debian with the versions of image/debian.lock, independent of the date of the base image.
 FROM ${BASE} AS debian
-# "today" takes what the archive has now in place of the versions of the lock.
+# With "today", the build uses the current versions of the archive instead of the locked versions.
 ARG PACKAGES=locked
 RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf \
 	--mount=type=secret,id=apt.sources --mount=type=secret,id=ca.pem \
@@ -27,7 +27,7 @@ RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf
 RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
 	python3 -m venv /tools && /image/pip /tools/bin/python tools.txt
 
-# A virtual environment without pip, which the final images take as it is.
+# A virtual environment without pip. The final images copy it unchanged.
 FROM pip AS python
 RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=pip.conf --mount=type=secret,id=ca.pem \
 	python3 -m venv --without-pip /opt/oompolicy && /image/pip /opt/oompolicy/bin/python requirements.txt && \
@@ -46,15 +46,15 @@ RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf
 	/image/install python3 libbpf1
 COPY --from=python /opt/oompolicy /opt/oompolicy
 RUN --mount=type=bind,source=image,target=/image PYTHONHASHSEED=0 /opt/oompolicy/bin/python -B /image/compile.py
-# kopf asks for the user's name, and uid 41317, or another that a cluster gives, has none.
+# kopf needs the user's name. Neither uid 41317 nor a uid that a cluster assigns has a name.
 ENV LOGNAME=oompolicy
 ENV PATH=/opt/oompolicy/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# On top of the other image, so that a node that has that one fetches only the difference.
+# This stage builds on the other image, so that a node with that image fetches only the difference.
 FROM runtime AS tools
 ARG PACKAGES
-# gcc-14, pahole and the libraries of kbuild's own programs (objtool, resolve_btfids, sign-file) are what Debian's
-# headers ask for: docs/images.md.
+# Debian's kernel headers need gcc-14, pahole and the libraries of kbuild's own programs (objtool, resolve_btfids,
+# sign-file): docs/images.md.
 RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf \
 	--mount=type=secret,id=apt.sources --mount=type=secret,id=ca.pem \
 	/image/install bpftool kmod make gcc-14 dwarves libelf1t64 libssl3t64 zlib1g
@@ -72,7 +72,7 @@ ARG VERSION
 RUN --mount=type=bind,target=/source --mount=type=bind,from=tools,target=/root-of \
 	/source/image/sbom oompolicy-loader "$VERSION" /root-of >/oompolicy-loader.cdx.json
 
-# What `python3 -m tests.image.lock` reads.
+# The input of `python3 -m tests.image.lock`.
 FROM scratch AS versions
 COPY --from=bpf /var/lib/dpkg/status /bpf
 COPY --from=pip /var/lib/dpkg/status /pip
@@ -82,7 +82,7 @@ FROM runtime AS oompolicy
 ARG VERSION
 COPY --from=sbom /oompolicy.cdx.json /opt/oompolicy/sbom.cdx.json
 LABEL org.opencontainers.image.title="oompolicy" \
-	org.opencontainers.image.description="Operator and agent: which pod the kernel's OOM killer takes" \
+	org.opencontainers.image.description="Operator and agent: the order in which the kernel's OOM killer takes pods" \
 	org.opencontainers.image.version="$VERSION" \
 	org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-only" \
 	org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
@@ -93,7 +93,7 @@ FROM tools AS oompolicy-loader
 ARG VERSION
 COPY --from=sbom-loader /oompolicy-loader.cdx.json /opt/oompolicy/sbom.cdx.json
 LABEL org.opencontainers.image.title="oompolicy-loader" \
-	org.opencontainers.image.description="Loader: puts hook, program and maps into a node's kernel, and ends" \
+	org.opencontainers.image.description="Loader: installs hook, program and maps in a node's kernel, and exits" \
 	org.opencontainers.image.version="$VERSION" \
 	org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-only" \
 	org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"

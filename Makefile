@@ -1,68 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-# What each target needs it makes or installs itself; see CONTRIBUTING.md.
+# Each target makes or installs everything that it needs. See CONTRIBUTING.md.
 .DEFAULT_GOAL := help
 
 PYTHON := .venv/bin/python
-# It compiles all there is in a guest: two minutes under emulation.
+# This test compiles all programs in a guest, which takes two minutes under emulation.
 PAGE := tests/node/test_docs.py
 NODE_TESTS ?= tests/node --ignore=$(PAGE)
 RANDOM_OOMS ?= 100
-# The newest stock kernel, and one with the hook in it; `make test` has Debian 13's, `make test-kernels` all others.
+# The newest stock kernel, and one that contains the hook. `make test` uses Debian 13's kernel, and `make test-kernels`
+# all others.
 MORE_KERNELS := trixie-backports patched-6.12
-# Steps that run two at a time. The longest begin first, and what has to be built begins before what needs it.
+# These steps run two at a time. The longest steps start first, and a build starts before the steps that need it.
 TEST := test-node test-numa cluster-binaries lint docs test-unit test-cluster test-endtoend
 TEST_MORE := test-images-once test-more-kernels test-page test-realnode
 
-# The lines of two steps are mixed, so each says which step it is of.
+# The output of two steps is mixed, so each line begins with the name of its step.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 SHOW = $(if $(SIDE_BY_SIDE),2>&1 | sed --unbuffered 's/^/$@: /')
 side_by_side = @$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=yes
 
-help: ## this list
+help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: ## install what is missing on this machine, and the virtual environment
+setup: ## install missing packages and create the virtual environment
 	@scripts/setup
 
-demo: ## two OOMs in a guest, without and with a policy: who dies, and why
+demo: ## run out of memory in a guest, without and with a policy
 	@scripts/setup --system-only
 	@python3 -m demo.node
 	@python3 -m demo.cluster
 
-demo-cluster: setup ## the same on a cluster, with kubectl; builds the API server first, once
+demo-cluster: setup ## the same demo with kubectl and an API server, which the first run builds
 	@python3 -m demo.cluster --build
 
-check: lint test-unit ## style, types and unit tests, within two minutes: the first command after a change
+check: lint test-unit ## style, types and unit tests, within two minutes: run it after every change
 
-test: setup ## what a change has to pass, on Debian 13's kernel: check, docs, cluster, node and end to end
+test: setup ## the tests that every change must pass: check, docs, cluster, node and end to end
 	$(side_by_side) $(TEST)
 
-test-more: setup ## what CI runs beside `make test`: the images, the newest kernel, a patched one, a real node
+test-more: setup ## the other tests of CI: images, newest kernel, patched kernel, docs/node.md, a real node
 	$(side_by_side) $(TEST_MORE)
 
-lint: setup ## style, types, import contracts, shell scripts
+lint: setup ## check style, types, import contracts and shell scripts
 	(.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && .venv/bin/lint-imports) $(SHOW)
 	shellcheck kernel/build scripts/setup scripts/kubeconfig vmtest/guest/init .ci/run $(SHOW)
 	shellcheck image/build image/install image/pip image/sbom image/trim image/wheel $(SHOW)
 
-# The variable keeps out the theme's advertisement of its successor.
-docs: setup ## the documentation as a site, build/site/index.html; dead links and anchors are errors
+# The variable turns off the theme's advertisement for its successor.
+docs: setup ## build the documentation site, build/site/index.html (a dead link is an error)
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet $(SHOW)
 
-test-unit: setup ## needs nothing but Python
+test-unit: setup ## unit tests, which need only Python
 	$(PYTHON) -m pytest --numprocesses=2 tests/unit $(SHOW)
 
-# First by itself, because pytest hides its progress. Where it fails, the tests say so and are skipped; in CI they fail.
-# Two clusters at a time: each mostly waits.
-test-cluster: setup ## a real API server and etcd on this machine
+# The binaries are built in a command of their own, because pytest hides the progress. If the build fails, the tests are
+# skipped with the reason, and in CI they fail. Two clusters run at a time, because a cluster mostly waits.
+test-cluster: setup ## tests with a real API server and etcd on this machine
 	-$(PYTHON) -m tests.cluster.binaries $(SHOW)
 	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile tests/cluster $(SHOW)
 
-cluster-binaries: setup ## kube-apiserver, kubectl, etcd: built and fetched once (5 to 15 minutes), or KUBEBUILDER_ASSETS
+cluster-binaries: setup ## build kube-apiserver and kubectl and fetch etcd, once (5 to 15 minutes)
 	$(PYTHON) -m tests.cluster.binaries $(SHOW)
 
-test-node: test-node-trixie ## real OOMs in a guest, on Debian 13's kernel; test-node-KERNEL is another's
+test-node: test-node-trixie ## real OOMs in a guest with Debian 13's kernel (test-node-KERNEL: another kernel)
 
 test-node-%: setup
 	$(PYTHON) -m vmtest.run --kernel $* --deadline 2700 -- \
@@ -70,62 +71,62 @@ test-node-%: setup
 		python3 -m pytest -p no:cacheprovider --durations=5 $(NODE_TESTS) $(SHOW)
 
 test-page: NODE_TESTS = $(PAGE)
-test-page: test-node-trixie ## the page for a node (docs/node.md) is followed on Debian 13
+test-page: test-node-trixie ## run the commands of docs/node.md on Debian 13
 
-# On one node what the tests ask for is a cpuset for all of it.
-test-numa: setup ## who can die where memory has nodes: a guest with two of them
+# In a guest with one NUMA node, the cpuset of these tests would contain the whole memory.
+test-numa: setup ## victims under cpusets and memory policies: a guest with two NUMA nodes
 	$(PYTHON) -m vmtest.run --nodes 2 --deadline 900 -- \
 		python3 -m pytest -p no:cacheprovider tests/node/test_numa.py $(SHOW)
 
-test-more-kernels: setup ## the node tests on the newest stock kernel, and on one with the hook in it
+test-more-kernels: setup ## node tests on the newest stock kernel and on a patched kernel
 	$(PYTHON) -m vmtest.suite --jobs 1 --ooms 100 $(MORE_KERNELS) $(SHOW)
 
 LINES := $(notdir $(wildcard kernel/patches/*))
-test-kernels: setup ## the patches' style, builds and selftest, and the node tests on each kernel with the hook
+test-kernels: setup ## checks, builds and selftest of the patches, and node tests on every patched kernel
 	kernel/build --check $(LINES:%=patched-%)
 	$(PYTHON) -m vmtest.patched.selftest $(LINES:%=patched-%)
 	$(PYTHON) -m vmtest.suite --write $(LINES:%=patched-%) $(LINES:%=as-posted-%)
 
-# First by itself, as for test-cluster. -raP shows the times that were measured.
+# The binaries are built separately, as for test-cluster. -raP shows the measured times.
 test-endtoend: setup ## from kubectl apply to kubectl get events: a cluster here, its node in a guest
 	-$(PYTHON) -m tests.cluster.binaries $(SHOW)
 	$(PYTHON) -m pytest -raP --durations=10 tests/endtoend $(SHOW)
 
-# First by itself, as for test-cluster. -rP shows the sizes.
+# Images and binaries are built separately, as for test-cluster. -raP shows the sizes.
 IMAGE_TESTS = -m "not second_build"
-test-images-once: setup ## the images, built and run by a Docker Engine of our own
+test-images-once: setup ## build and run the images with a Docker Engine that the tests start
 	-$(PYTHON) -m tests.image.build $(SHOW)
 	-$(PYTHON) -m tests.cluster.binaries $(SHOW)
 	$(PYTHON) -m pytest -raP --durations=10 $(IMAGE_TESTS) tests/image $(SHOW)
 
 test-images: IMAGE_TESTS =
-test-images: test-images-once ## the same, and built a second time: both have the same digest
+test-images: test-images-once ## the same, and check that a second build has the same digest
 
-# First by itself, as for test-cluster. -rP shows the times that were measured.
-test-realnode: setup ## containerd, a kubelet, our images, our chart: a node in a guest, its control plane here
+# The disk is built separately, as for test-cluster. -raP shows the measured times.
+test-realnode: setup ## chart and images on a node with containerd and a kubelet in a guest
 	-$(PYTHON) -m tests.realnode.disk $(SHOW)
 	$(PYTHON) -m pytest -raP --durations=10 tests/realnode $(SHOW)
 
-realnode: setup ## the same cluster and node to try it on, until Ctrl-C; build/realnode.env makes a shell its admin's
+realnode: setup ## start that node and its cluster until Ctrl-C (build/realnode.env sets up a shell)
 	@mkdir -p build
 	$(PYTHON) -m tests.realnode build/realnode.env
 
-bench: setup ## how long a selection takes: docs/benchmarks.md
+bench: setup ## measure the time of a selection (results: docs/benchmarks.md)
 	$(PYTHON) -m benchmarks
 
-bench-cluster: setup ## what 150,000 pods cost operator and API server: docs/benchmarks.md
+bench-cluster: setup ## measure operator and API server with 150,000 pods
 	$(PYTHON) -m benchmarks.cluster
 
-bench-path: setup ## how long a label change and a kill take through a cluster: docs/benchmarks.md
+bench-path: setup ## measure the time of a label change and of a kill through a cluster
 	$(PYTHON) -m benchmarks.path
 
-bench-images: setup ## how big the images are, and how long their programs take to start: docs/benchmarks.md
+bench-images: setup ## measure the size of the images and the start of their programs
 	$(PYTHON) -m benchmarks.images
 
-bench-realnode: setup ## what the agent takes on a node with 110 pods: docs/benchmarks.md
+bench-realnode: setup ## measure the agent on a node with 110 pods
 	$(PYTHON) -m benchmarks.realnode
 
-clean: ## what a build leaves in the checkout; the cache stays
+clean: ## delete build results in the checkout (the cache stays)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa test-page \

@@ -94,7 +94,7 @@ def render(result: Result, date: str) -> str:
         "|---|---|---|---|",
         *(size_row(name, size) for name, size in result.sizes.items()),
         "",
-        "| until it has imported all it needs, ms | as shipped | without compiled files |",
+        "| start until all imports are done, ms | as shipped | without compiled files |",
         "|---|---|---|",
         *(f"| {program} | {a * 1000:.0f} | {b * 1000:.0f} |" for program, (a, b) in result.starts.items()),
     ]

@@ -68,8 +68,8 @@ def render(result: Result, host: machine.Machine, kernel: str) -> str:
         "|---|---|---|---|---|---|---|",
         *rows,
         "",
-        f"The agent holds {result.private / 1024:.1f} MiB that are its own (goal: at most 40), "
-        f"{result.rss / 1024:.1f} MiB with what it shares.",
+        f"The agent uses {result.private / 1024:.1f} MiB of private memory (goal: at most 40), "
+        f"and {result.rss / 1024:.1f} MiB including shared memory.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -102,7 +102,7 @@ def goal(other: str, limit: float, by_variant: dict[str, list[Sample]]) -> str:
 def asked(answers: Iterable[Answers]) -> str:
     """What our program answered."""
     lines = [
-        "What oompolicy was asked, and answered, per selection:",
+        "Calls of the program and its answers, per selection:",
         "",
         "| tasks | scope | asked | SELECT | NEXT | NO_BPF_POLICY |",
         "|---|---|---|---|---|---|",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compile what the programs import, and nothing else: `python compile.py`.
+"""Compile only the modules that the programs import: `python compile.py`.
 
-The root is read-only and the user not root, so Python cannot do it at the first start. All of the standard library and
-of the packages would be 23 MB. Unchecked: no time of a file is in the result, and none is looked at.
+The root is read-only and the user is not root, so Python cannot compile modules at the first start. The whole standard
+library and all packages would take 23 MB. The files are unchecked: they contain no time, and Python compares none.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ PROGRAMS: Final = ("oompolicy", "oompolicy_agent")
 
 
 def import_programs() -> None:
-    """Import each of their modules; what these import comes along."""
+    """Import each module of the programs, and with it all of their dependencies."""
     for program in PROGRAMS:
         package = importlib.import_module(program)
         for module in pkgutil.walk_packages(package.__path__, f"{program}."):
-            if not module.name.endswith("__main__"):  # which would run it
+            if not module.name.endswith("__main__"):  # an import would run the program
                 importlib.import_module(module.name)
 
 
 def sources() -> list[str]:
-    """The files of all that is imported now, in an order that does not depend on the import's."""
+    """Return the source files of all imported modules, sorted, so that the order of imports does not matter."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return sorted({file for file in files if file and file.endswith(".py") and file != __file__})
 
 
 def main() -> None:
-    """Compile."""
+    """Import the programs, then compile every imported source file."""
     import_programs()
     for source in sources():
         py_compile.compile(source, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs on a node: the short-lived loader (privileged) and the long-running agent (not).
+"""The programs of a node: the loader, privileged and short-lived, and the agent, unprivileged and long-running.
 
 Here belong cgroups, pinned BPF objects, victims and their reports.
-Here does not belong what a policy means: that is `oompolicy`, which this package may import and never the
-other way round.
+Here does not belong the meaning of a policy: that is `oompolicy`, which never imports this package.
 """

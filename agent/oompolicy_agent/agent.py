@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look, decide, act: objects and cgroups on one side, the pinned map on the other, victims in between."""
+"""Connect the parts of the agent: objects and cgroups become entries of the pinned map, and victims become reports."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from oompolicy_agent.mapping.strays import Strays, sentence
 from oompolicy_agent.mapping.treewatch import TreeWatch
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.status import document
+from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.victims.reporter import Reporter
 from oompolicy_agent.victims.spool import Spool
 
@@ -33,15 +34,15 @@ log = logging.getLogger(__name__)
 
 
 class Agent:
-    """Everything that goes on in the loop's thread. What has no underscore, others may read from another one."""
+    """The part of the agent that runs in the loop's thread. Other threads may read its public attributes."""
 
     def __init__(
         self, settings: Settings, loop: Loop, boot_id: str, outside: Environment, *, problems: Problems, tally: Counters
     ) -> None:
-        """Open what needs no loader. A state directory that cannot be used is a problem, and no error."""
+        """Open everything that needs no loader. A state directory that cannot be used is a problem, and no error."""
         self._settings, self._loop, self._boot_id = settings, loop, boot_id
         self.problems, self.tally = problems, tally
-        self.followed, self.dead = outside.followed, outside.dead
+        self.followed, self.dead_threads = outside.followed, outside.dead_threads
         self._outside, self._source = outside, outside.source
         self._reports = FolderWatch(settings.run_dir, only="loader.json")
         self._spool = Spool(settings.spool, boot_id)
@@ -74,7 +75,7 @@ class Agent:
         self.view = self._view()
 
     def start(self) -> None:
-        """Take over what an earlier agent knew, look at everything, and be called back from then on."""
+        """Take over the state of an earlier agent, check everything, and react to events from then on."""
         self._keeper.restore()
         self._source.start()
         self._loop.watch(self._source.fd, self._source_changed)
@@ -84,7 +85,7 @@ class Agent:
         self.full_check()
 
     def stop(self) -> None:
-        """Leave everything so that the next start goes on from here."""
+        """Save the state, so that the next agent continues from here."""
         self._kernel.drain()
         self._spool.retry_held()
         self._keeper.save()
@@ -96,11 +97,11 @@ class Agent:
         self._reports.close()
 
     def full_check(self) -> None:
-        """Look at everything anew: whatever event was lost, it is right again after this."""
+        """Read everything again. This repairs the effect of any lost event."""
         self._loop.after(self._settings.full_check, "full check", self.full_check)
         self._look_at_source()
         self._reports.renew()
-        self.problems.set("watch", self._reports.problem, self._source.unwatched)
+        self.problems.set(Reason.FOLDER_NOT_WATCHED, self._reports.problem, self._source.unwatched)
         self._kernel.ensure()
         self._kernel.reread()
         self._look_at_node()
@@ -122,31 +123,31 @@ class Agent:
         since = self._source.since
         if self._source.reload():
             self._act()
-            if since is not None and not self.problems.current.get("map"):
+            if since is not None and not self.problems.current.get(Reason.MAP_NOT_WRITTEN):
                 self.tally.change_lag.add(self._loop.clock() - since)
             self._keeper.save_later()
             self._report()
         self._touch()
 
     def _look_at_source(self) -> None:
-        """Once a second while there is no answer: what no event tells is that there is still none."""
+        """Poll the source once a second during an outage, because no event reports that it continues."""
         before = self.problems.current
-        if self._source.look():
+        if self._source.poll():
             self._source.reload()
-        if any(self.problems.current.get(area) for area in document.SILENCE):
+        if any(self.problems.current.get(reason) for reason in document.SILENCE):
             self._loop.after(self._settings.tick, "look at source", self._look_at_source)
         if self.problems.current is not before:
             self._touch()
 
     def _report_changed(self) -> None:
-        """The loader ran: its pins may be other ones now."""
+        """React to a new report of the loader, which may have replaced the pins."""
         if self._reports.changed():
             self._loop.after(self._settings.settle, "full check", self.full_check)
 
     def _look_at_node(self) -> None:
         self._attachment = attachment.read_attachment(self._settings.run_dir, self._settings.bpffs, self._boot_id)
-        self.problems.set("attach", self._attachment.problem)
-        self.problems.set("kernel", *document.warnings(self._attachment, self._kernel.counters()))
+        self.problems.set(Reason.NOT_ATTACHED, self._attachment.problem)
+        self.problems.set(Reason.BYPASSED, *document.warnings(self._attachment, self._kernel.counters()))
 
     def _tree_changed(self) -> None:
         self._act()
@@ -155,7 +156,7 @@ class Agent:
     # Decide and act.
 
     def _act(self) -> None:
-        """Make map and index what objects and tree say."""
+        """Update the map and the owners to match objects and cgroups."""
         tree = self._tree.tree
         if tree is None:
             return
@@ -175,12 +176,12 @@ class Agent:
         self._touch()
 
     def _look_for_strays(self, tree: Tree) -> None:
-        """State which pods are not mapped, and of which of them the cgroup is there, and empty."""
+        """Report the pods that are not mapped, including pods whose cgroup exists and is empty."""
         live, waiting = _live(self._settled.pods), _live(self._settled.waiting)
         strays = self._strays.look(live, tree, self._loop.clock())
         if strays.wait is not None:
             self._loop.after(strays.wait, "strays", self._act)
-        self.problems.set("drivers", sentence(strays.pods))
+        self.problems.set(Reason.CGROUP_DRIVERS_DIFFER, sentence(strays.pods))
         before = self._not_mapped
         self._not_mapped = (*self._desired.not_mapped, *strays.pods, *waiting)
         _log_mapping((*live, *waiting), before, self._not_mapped, {pod.uid for pod in strays.pods})
@@ -200,21 +201,21 @@ class Agent:
     # What is told to others.
 
     def _report(self) -> None:
-        before = self._spool.reported, self._outside.told, self.problems.current
+        before = self._spool.reported, self._outside.reported_refusals, self.problems.current
         known, now = self._source.known, self._loop.clock()
-        nameable = tuple(pod for pod in self._source.nameable if pod.uid not in self._settled.refused)
-        waits = [self._reporter.run(nameable, now, expecting=self._source.expecting)]
-        if known and not self._source.expecting:
-            waits.append(self._outside.tell(self._settled.told, now))
+        pods_for_naming = tuple(pod for pod in self._source.pods_for_naming if pod.uid not in self._settled.refused)
+        waits = [self._reporter.run(pods_for_naming, now, incomplete=self._source.incomplete)]
+        if known and not self._source.incomplete:
+            waits.append(self._outside.report_refusals(self._settled.told, now))
         for wait in waits:
             if wait is not None:
                 self._loop.after(wait, "report", self._report)
-        self.problems.set("output", self._outside.target.problem)
-        self.problems.set("spool", self._spool.problem)
-        self.problems.set("oomnode", self._outside.problem)
-        if (self._spool.reported, self._outside.told) != before[:2]:
+        self.problems.set(Reason.EVENTS_NOT_DELIVERED, self._outside.target.problem)
+        self.problems.set(Reason.SPOOL_NOT_WRITTEN, self._spool.problem)
+        self.problems.set(Reason.OOMNODE_NOT_WRITTEN, self._outside.problem)
+        if (self._spool.reported, self._outside.reported_refusals) != before[:2]:
             self._keeper.save_later()
-        if (self._spool.reported, self._outside.told, self.problems.current) != before:
+        if (self._spool.reported, self._outside.reported_refusals, self.problems.current) != before:
             self._touch()
 
     def _touch(self) -> None:
@@ -227,9 +228,9 @@ class Agent:
         try:
             document.write(self._settings.run_dir / "status.json", self._status)
         except OSError as error:
-            self.problems.set("status", f"the status cannot be written: {error}")
+            self.problems.set(Reason.STATUS_NOT_WRITTEN, f"the status cannot be written: {error}")
             return
-        self.problems.set("status")
+        self.problems.set(Reason.STATUS_NOT_WRITTEN)
 
     def _view(self) -> document.View:
         known = self._source.known

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The world that the agent hears from and tells: a folder and a file, or the API server."""
+"""The environment of the agent: a folder and a file, or the API server."""
 
 from __future__ import annotations
 
@@ -22,66 +22,69 @@ if TYPE_CHECKING:
 
 
 class Environment(Protocol):
-    """All but `followed` and `dead` is called from the loop's thread, and nothing waits."""
+    """The source of objects, and the receivers of reports and of the status.
+
+    Any thread may call `followed` and `dead_threads`, and the loop's thread everything. No call waits.
+    """
 
     source: ObjectSource
     target: EventSink
 
     @property
-    def problem(self) -> str:
-        """A sentence while `publish` does not arrive, or empty. `target.fd` tells when it changes."""
+    def problem(self) -> str | None:
+        """A sentence while `publish` fails, or None. `target.fd` becomes readable when it changes."""
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """Names of the Events on refused annotations that need not be told again, for the checkpoint."""
+    def reported_refusals(self) -> tuple[str, ...]:
+        """The names of the Events on refused annotations that were posted, for the checkpoint."""
 
-    def remember(self, told: Iterable[str]) -> None:
-        """Take over what the checkpoint says was told."""
+    def restore_reported(self, reported: Iterable[str]) -> None:
+        """Take over the reported refusals from the checkpoint."""
 
-    def tell(self, assignments: Iterable[Assignment], now: float) -> float | None:
-        """Tell pods of annotations that were refused. Seconds until there is something to try again, or None."""
+    def report_refusals(self, assignments: Iterable[Assignment], now: float) -> float | None:
+        """Report refused annotations on their pods. Return the seconds until the next try, or None."""
 
     def publish(self, status: Mapping[str, Any]) -> None:
-        """Tell the cluster what the node says of itself."""
+        """Publish the node's status in the cluster."""
 
     def followed(self) -> Mapping[str, CollectionState]:
-        """The API server's collections by name."""
+        """Return the state of each collection that is followed at the API server."""
 
-    def dead(self) -> tuple[str, ...]:
-        """A sentence for each thread that ended by a defect: only a restart helps."""
+    def dead_threads(self) -> tuple[str, ...]:
+        """Return a sentence for each thread that a defect has ended. Only a restart of the agent helps."""
 
     def close(self) -> None:
-        """End everything, the source's following too."""
+        """End all threads and watches, with those of the source."""
 
 
 class FolderEnvironment:
-    """The `Environment` of a node without API server: status.json and the output are all that is told."""
+    """The `Environment` of a node without an API server. It has only status.json and the output."""
 
-    problem = ""
-    told = ()
+    problem = None
+    reported_refusals = ()
 
     def __init__(self, manifests: Path, settings: Settings, problems: Problems) -> None:
-        """OSError where the folder cannot be watched."""
+        """Begin to watch the folder. Raise OSError if that fails."""
         self.source: ObjectSource = FolderSource(manifests, settings, problems)
         self.target: EventSink = FileSink(Output(settings.output, settings.output_format), settings.retry_max)
 
-    def remember(self, told: Iterable[str]) -> None:
-        """Nothing was."""
+    def restore_reported(self, reported: Iterable[str]) -> None:
+        """Do nothing, because no refusals are reported."""
 
-    def tell(self, assignments: Iterable[Assignment], now: float) -> None:
-        """status.json lists what was refused."""
+    def report_refusals(self, assignments: Iterable[Assignment], now: float) -> None:
+        """Do nothing, because status.json lists refused annotations."""
 
     def publish(self, status: Mapping[str, Any]) -> None:
-        """status.json is all there is."""
+        """Do nothing, because status.json has the status."""
 
     def followed(self) -> Mapping[str, CollectionState]:
-        """There are none."""
+        """Return nothing, because no collection is followed."""
         return {}
 
-    def dead(self) -> tuple[str, ...]:
-        """There are no threads."""
+    def dead_threads(self) -> tuple[str, ...]:
+        """Return nothing, because there are no threads."""
         return ()
 
     def close(self) -> None:
-        """End the watch."""
+        """End the watch of the folder."""
         self.source.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the checkpoint: takes it over at the start, and writes what is known after it changed."""
+"""Keep the checkpoint: read it at the start, and write it after a change."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.objects import checkpoint
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from oompolicy_agent.environment import Environment
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class CheckpointKeeper:
-    """Of whose parts the checkpoint is made. `unsaved`: whether it is older than they are."""
+    """The keeper of the checkpoint. `unsaved` is true while the file is older than the state."""
 
     settings: Settings
     loop: Loop
@@ -31,23 +32,23 @@ class CheckpointKeeper:
     unsaved: bool = True
 
     def restore(self) -> None:
-        """Tell all what an earlier agent knew; what is of another boot only where it still means something."""
+        """Restore the state of an earlier agent. Cgroup ids are restored only within the same boot."""
         saved = checkpoint.load(self.settings.checkpoint)
         if saved is None:
             return
         self.outside.source.restore(saved)
         self.spool.remember(saved.reported)
-        self.outside.remember(saved.refusals)
+        self.outside.restore_reported(saved.refusals)
         if saved.boot_id == self.boot_id:
             self.index.restore(saved.index, self.loop.clock())
 
     def save_later(self) -> None:
-        """Soon, together with what changes until then."""
+        """Save soon, together with the changes until then."""
         self.unsaved = True
         self.loop.after(self.settings.checkpoint_delay, "checkpoint", self.save)
 
     def save(self) -> None:
-        """Now; nothing before there is a good state."""
+        """Save now, unless no good state exists yet."""
         known = self.outside.source.known
         if known is None:
             return
@@ -58,11 +59,11 @@ class CheckpointKeeper:
                 known.objects_json,
                 self.index.dump(),
                 reported=self.spool.reported,
-                refusals=self.outside.told,
+                refusals=self.outside.reported_refusals,
             )
         except OSError as error:
-            self.problems.set("checkpoint", f"the checkpoint cannot be written: {error}")
+            self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN, f"the checkpoint cannot be written: {error}")
             self.unsaved = True
             return
         self.unsaved = False
-        self.problems.set("checkpoint")
+        self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the agent, and ends it on a signal."""
+"""Start the agent, and end it on a signal."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 _OBJECT: Final = Path(__file__).with_name("bpf") / "oompolicy.bpf.o"
 _STUCK: Final = 120.0
-"""Seconds without a turn of the loop, which has one every 30 s at least, after which the agent is not alive."""
+"""Seconds without a turn of the loop after which the agent is not alive. The loop turns at least every 30 s."""
 
 log = logging.getLogger(__name__)
 
 
 class StartError(Exception):
-    """The agent cannot start; the message is a sentence for the node's owner."""
+    """The agent cannot start. The message is a sentence for the node's owner."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: 0 after a signal, 1 where it cannot start, 2 for a wrong command line."""
+    """Run the command. Return 0 after a signal, 1 if it cannot start, and 2 for a wrong command line."""
     chosen = settings.parse(arguments)
     start_logging(chosen.log_format)
     try:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(chosen: Settings, stack: ExitStack) -> None:
-    """Until SIGTERM or SIGINT."""
+    """Run the agent until SIGTERM or SIGINT."""
     loop, problems, tally = Loop(), Problems(), Counters()
     stack.callback(loop.close)
     if chosen.state_dir.is_file():
@@ -75,7 +75,7 @@ def run(chosen: Settings, stack: ExitStack) -> None:
     if chosen.listen:
         _serve(chosen.listen, agent, loop, stack)
     gc.collect()
-    gc.freeze()  # what is there now stays: later collections need not touch its pages
+    gc.freeze()  # all objects of now stay, so later collections need not touch their pages
     log.info("running on node %s", chosen.node)
     try:
         loop.run()
@@ -94,7 +94,7 @@ def _outside(chosen: Settings, problems: Problems, tally: Counters) -> Environme
 
 @contextmanager
 def _closed_on_failure(outside: Environment) -> Iterator[None]:
-    """From its start on, the agent closes it."""
+    """Close the environment if the agent cannot be created. Later the agent closes it."""
     try:
         yield
     except Exception:
@@ -103,9 +103,9 @@ def _closed_on_failure(outside: Environment) -> Iterator[None]:
 
 
 def _lock(chosen: Settings, stack: ExitStack) -> None:
-    """One agent per node: two readers of a ring buffer take records from each other.
+    """Allow one agent per node, because two readers of a ring buffer take records from each other.
 
-    The state directory may be on a disk that takes nothing, so the lock is not there. An agent of 0.1 has it there.
+    The lock is not in the state directory, because that disk may be full. An agent of version 0.1 has it there.
     """
     path = chosen.run_dir / "agent.lock"
     try:
@@ -129,7 +129,7 @@ def _hold(path: Path, fd: int, stack: ExitStack) -> None:
 
 
 def _check_layout() -> None:
-    """Where the BPF object is installed beside this package, its records are the ones we read."""
+    """Raise StartError if the installed BPF object has other record layouts. Do nothing if no object is installed."""
     if _OBJECT.exists() and (mismatch := btf.check_object(_OBJECT)):
         raise StartError(mismatch)
 
@@ -151,7 +151,7 @@ def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack)
     def stuck() -> tuple[str, ...]:
         idle = loop.clock() - loop.beat
         still = (f"the loop has not turned for {idle:.0f} s",) if idle > _STUCK else ()
-        return (*still, *agent.dead())
+        return (*still, *agent.dead_threads())
 
     ready = probe(lambda: document.reasons(agent.problems.current))
     try:

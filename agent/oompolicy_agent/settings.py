@@ -21,20 +21,20 @@ STDOUT: Final = "-"
 
 MODE: Final = "Enforce"
 AGENT_UID: Final = 41317
-"""The agent's user and group where nobody says otherwise: a number that no public image has.
+"""The default user and group of the agent, a number that no public image uses.
 
-The kernel counts inotify instances and other things per user, over all containers of a node, and 65532 is the user of
-every distroless image. It is outside of the ranges that systemd and user namespaces give away
+The kernel limits inotify instances and other resources per user, over all containers of a node, and 65532 is the user
+of every distroless image. The number is outside the ranges of systemd and of user namespaces
 (https://systemd.io/UIDS-GIDS).
 """
 
-_GRACE: Final = "how long a report waits for the object of a pod or container not known yet; default 5"
+_GRACE: Final = "seconds to wait for the Pod object before a victim is reported without its name; default 5"
 _FOLDER_ONLY: Final = ("output", "output_format")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLimits:
-    """How many Events go to the API server. Beyond, kills are counted in the series of an Event, or wait."""
+    """The limits of Events to the API server. Above them, kills are counted in the series of an Event, or wait."""
 
     node_burst: int = 100  # Events at once; kubelet's default for its own (eventBurst)
     node_rate: float = 10.0  # Events per second; a fifth of kubelet's (eventRecordQPS): 5,000 nodes may have a bad day
@@ -53,7 +53,7 @@ class EventLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Each field is the flag of its name; those without a flag are seconds, and for tests to change.
+    """The settings of the agent. A field with a flag has the flag's name. Fields without a flag are in seconds.
 
     Exactly one of `manifests`, `kubeconfig` and `in_cluster` is given.
     """
@@ -83,7 +83,7 @@ class Settings:
     strays_after: float = 5.0
     settle: float = 0.05  # a change of several manifests is read once
     api_settle: float = 0.01  # objects come one by one, and each is whole: enough to take a rush together
-    deaf_after: float = 30.0  # without a word from the API server: a restart of its takes a few seconds
+    outage_after: float = 30.0  # without a word from the API server: a restart of its takes a few seconds
     checkpoint_delay: float = 1.0  # what a crash loses, API server or folder, and the kernel's names, still tell
     status_delay: float = 0.1
     status_first: float = 10.0  # an agent that starts is about to be ready: one write to OOMNode instead of two
@@ -100,22 +100,22 @@ class Settings:
 
     @property
     def spool(self) -> Path:
-        """One file per victim not yet reported."""
+        """The folder with one file per victim that is not yet reported."""
         return self.state_dir / "spool"
 
     @property
     def checkpoint(self) -> Path:
-        """What the next start knows without asking anyone."""
+        """The file with the state that the next start needs before the API server answers."""
         return self.state_dir / "checkpoint.json"
 
     @property
     def series(self) -> Path:
-        """Which kills are counted in which Event."""
+        """The file that assigns kills to the series of Events."""
         return self.state_dir / "series.json"
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
-    """From the command line; exits with status 2 where it is wrong."""
+    """Parse the command line. Exit with status 2 if it is wrong."""
     parser = argparse.ArgumentParser(
         prog="oompolicy-agent",
         description="Keep this node's priorities in the kernel, and report the OOM killer's victims.",
@@ -165,7 +165,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def _misplaced(given: Mapping[str, object]) -> str:
-    """A sentence where a flag says nothing beside the others."""
+    """Return a sentence if a flag has no effect together with the others, else an empty string."""
     if "manifests" in given:
         return "--impersonate-node is for the API server, not for --manifests" if "impersonate_node" in given else ""
     flags = [f"--{name.replace('_', '-')}" for name in _FOLDER_ONLY if name in given]

@@ -97,7 +97,7 @@ CHANGE: Final = Table(
     },
 )
 WATCHES: Final = Table(
-    "What agents cost the API server, each with three watches",
+    "Cost of the agents for the API server, each with three watches",
     {
         "pods": pods,
         "agents": lambda run: f"{run.watches.agents}",
@@ -141,7 +141,7 @@ def extrapolation(smallest: Run, run: Run) -> str:
     watches, times = run.watches, AGENTS / run.watches.agents
     memory = smallest.watches.memory * AGENTS / smallest.watches.agents
     return (
-        f"In proportion, {AGENTS:,} agents: {watches.connect_cpu * times:.0f} CPU seconds of the API server to connect,"
-        f" {memory / 1024:.1f} GiB of its memory,"
-        f" and {watches.answers_cpu * times:.0f} CPU seconds for a change of policy with all answers."
+        f"In proportion, {AGENTS:,} agents cost the API server"
+        f" {watches.connect_cpu * times:.0f} CPU seconds to connect, {memory / 1024:.1f} GiB of memory,"
+        f" and {watches.answers_cpu * times:.0f} CPU seconds for a policy change with all answers."
     )

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-API_VERSION = "oompolicy.dev/v1alpha1"
-
 # The label that the API server gives every namespace: its name.
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 

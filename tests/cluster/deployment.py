@@ -34,7 +34,7 @@ class Deployment:
         files = sorted(file for file in DEPLOY.glob("*.yaml") if file.name not in LEFT_OUT)
         self._cluster.kubectl("apply", "--server-side", *(f"--filename={file}" for file in files))
         unbound = self._cluster.api_as(self._cluster.kubeconfig(NAMESPACE, "oompolicy-agent"))
-        eventually(lambda: refusal(unbound), lambda message: "the agent's token names no node" in message)
+        eventually(lambda: refusal(unbound), lambda message: "the agent's token has no node name" in message)
 
     def operator_kubeconfig(self) -> Path:
         """That of the operator's service account."""

@@ -170,7 +170,7 @@ def test_the_fields_are_explained(kubectl: Kubectl) -> None:
     """Where a user looks first."""
     said = kubectl("explain", "oomp.spec")
 
-    assert "Lower dies first" in said
+    assert "The lowest priority dies first" in said
     assert "precedence\t<integer>" in said
 
 

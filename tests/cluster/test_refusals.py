@@ -103,12 +103,12 @@ def test_what_is_just_allowed_both_allow(api: Api, spec: Mapping[str, Any]) -> N
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        (labels({f"{LONG}a": "b"}), "is no label key: 1 to 63 letters"),
-        (labels({f"{LONGEST_PREFIX}a/b": "c"}), "is no label key: 1 to 63 letters"),
-        (labels({"a\nb": "c"}), "has a key that is no label key"),
+        (labels({f"{LONG}a": "b"}), "is not a valid label key: 1 to 63 letters"),
+        (labels({f"{LONGEST_PREFIX}a/b": "c"}), "is not a valid label key: 1 to 63 letters"),
+        (labels({"a\nb": "c"}), "has a key that is not a valid label key"),
         (matching({"podSelector": {"matchExpressions": [{"key": "", "operator": "Exists"}]}}), "must be a label key"),
         (matching({"priorityClassNames": [f"{LONGEST_PREFIX}a"]}), "Too long: may not be more than 253 bytes"),
-        ({"priority": {"byPriorityClass": {f"{LONGEST_PREFIX}a": 1}}}, "is no name of a PriorityClass"),
+        ({"priority": {"byPriorityClass": {f"{LONGEST_PREFIX}a": 1}}}, "is not a valid name of a PriorityClass"),
         ({"priority": {"value": 1, "byQOSClass": {"burstable": 1}, "byPriorityClass": {"a": 1}}}, "; has all three"),
         ({"priority": {"value": 1, "byPriorityClass": {"a": 1}}}, "; has value and byPriorityClass"),
         (

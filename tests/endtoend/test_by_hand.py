@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/by-hand.md, run as it stands there: `sh` where kubectl is, `sh node` on the node."""
+"""docs/by-hand.md, run as it stands there: `sh` where kubectl is, a block with the title "On the node" on the node."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.endtoend.scene import Scene
 
 PAGE = CHECKOUT / "docs/by-hand.md"
-BLOCK = re.compile(r"^```sh(?P<node> node)?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r'^```sh(?P<node> title="On the node")?\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL)
 USED = ["crds", "deploy", "examples", "scripts", ".venv"]
 LAST = "kubectl get events"
 LISTEN = "127.0.0.1:8080"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's side of the API server: what it hears (policies, namespaces, its node's pods) and what it says.
+"""The agent's connection to the API server: it follows objects, posts Events and writes the status of the OOMNode.
 
-Three threads follow, one posts Events, one writes the OOMNode's status; each wakes the loop by an eventfd and waits for
-the network in its place. Here belongs all that knows of requests.
-Here does not belong what an OOM, a cgroup or a priority is. Imported only with `--kubeconfig` or `--in-cluster`.
+Three threads follow policies, namespaces and the pods of the node. One posts Events, and one writes the status. Each
+waits for the network, and wakes the loop by an eventfd. All code of the agent that knows of requests belongs here.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps what an informer tells of one collection, cut down, for the loop to look at."""
+"""Keeps the objects of one collection for the loop, trimmed to the parts that the agent needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oompolicy.model import FINISHED_PHASES
-from oompolicy_agent.objects.source import FORMER
+from oompolicy_agent.objects.source import MAX_DELETED
 from oompolicy_agent.objects.trim import trim
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from oompolicy_agent.api.wake import Wake
 
 
-class Slim(NamedTuple):
-    """An object's name, and all that we need of it as JSON: what a checkpoint holds, and a fifth of a dict's memory.
+class TrimmedObject(NamedTuple):
+    """The name of an object, and the parts that the agent needs as JSON text, as they go into the checkpoint.
 
-    `finished` is true for a pod in one of the phases `FINISHED_PHASES`.
+    Text takes a fifth of a dict's memory. `finished` is true for a pod in one of the phases `FINISHED_PHASES`.
     """
 
     name: str
@@ -30,60 +30,61 @@ class Slim(NamedTuple):
     finished: bool = False
 
 
-def keep_as(api_version: str, kind: str, asked: AskedLabels) -> Callable[[dict[str, Any]], Slim]:
-    """What an informer keeps of an object; in a list, and with metadata only, the object does not say what it is.
+def keep_as(api_version: str, kind: str, asked: AskedLabels) -> Callable[[dict[str, Any]], TrimmedObject]:
+    """Return the function that trims the objects of a collection. `asked` selects the labels of a pod that are kept.
 
-    `asked` says which labels of a pod are kept.
+    The function adds `apiVersion` and `kind`, which the items of a list and PartialObjectMetadata lack.
     """
 
-    def keep(raw: dict[str, Any]) -> Slim:
+    def keep(raw: dict[str, Any]) -> TrimmedObject:
         short = trim({**raw, "apiVersion": api_version, "kind": kind}, asked.kept)
         finished = kind == "Pod" and str(short["status"].get("phase")) in FINISHED_PHASES
-        return Slim(short["metadata"]["name"], json.dumps(short, ensure_ascii=False, separators=(",", ":")), finished)
+        text = json.dumps(short, ensure_ascii=False, separators=(",", ":"))
+        return TrimmedObject(short["metadata"]["name"], text, finished)
 
     return keep
 
 
 class WatchedObjects:
-    """An informer's handler. Wakes the loop only for changes of what is kept: a pod's status changes all the time.
+    """The handler of an informer.
 
-    A finished pod has no process left. Until somebody deletes it, which may take weeks, it is no longer among the
-    objects here: a node may have thousands of them.
+    It wakes the loop only if a kept part changes, because a pod's status changes all the time. A finished pod has no
+    process left, but its object can exist for weeks, and a node can have thousands of them. So it is removed.
     """
 
     def __init__(self, wake: Wake) -> None:
-        """Nothing heard yet."""
+        """Begin without objects. Each change sets `wake`."""
         self._wake = wake
         self._lock = Lock()
-        self._objects: dict[str, Slim] = {}
-        self._finished: dict[str, Slim] = {}
+        self._objects: dict[str, TrimmedObject] = {}
+        self._finished: dict[str, TrimmedObject] = {}
         self._since: float | None = None
         self._synced = False
 
     @property
     def synced(self) -> bool:
-        """Whether all there is was told once."""
+        """True once a complete list was received."""
         return self._synced
 
     @property
     def since(self) -> float | None:
-        """When the oldest change came in that `take` has not seen, on time.monotonic."""
+        """The time of the oldest change since the last `take`, on time.monotonic."""
         return self._since
 
-    def take(self) -> Mapping[str, Slim]:
-        """By uid all there are, but for finished pods."""
+    def take(self) -> Mapping[str, TrimmedObject]:
+        """Return all objects by uid, without finished pods."""
         with self._lock:
             self._since = None
             return dict(self._objects)
 
-    def take_finished(self) -> tuple[Slim, ...]:
-        """The pods that finished since the last call, at most the last `FORMER`, as they were at their end."""
+    def take_finished(self) -> tuple[TrimmedObject, ...]:
+        """Return the pods that finished since the last call, in their last state. At most `MAX_DELETED` are kept."""
         with self._lock:
             finished, self._finished = self._finished, {}
             return tuple(finished.values())
 
-    def replaced(self, objects: dict[str, Slim]) -> None:
-        """All there are."""
+    def replaced(self, objects: dict[str, TrimmedObject]) -> None:
+        """Take a complete list."""
         objects = {uid: obj for uid, obj in objects.items() if not obj.finished}
         with self._lock:
             if self._synced and objects == self._objects:
@@ -91,8 +92,8 @@ class WatchedObjects:
             self._objects, self._synced = objects, True
             self._changed()
 
-    def changed(self, uid: str, obj: Slim) -> None:
-        """One was added or modified."""
+    def changed(self, uid: str, obj: TrimmedObject) -> None:
+        """Take an object that was added or modified."""
         with self._lock:
             if obj.finished:
                 self._finish(uid, obj)
@@ -101,15 +102,15 @@ class WatchedObjects:
                 self._changed()
 
     def deleted(self, uid: str) -> None:
-        """One is gone."""
+        """Remove an object."""
         with self._lock:
             if self._objects.pop(uid, None) is not None:
                 self._changed()
 
-    def _finish(self, uid: str, obj: Slim) -> None:
+    def _finish(self, uid: str, obj: TrimmedObject) -> None:
         self._objects.pop(uid, None)
         self._finished[uid] = obj
-        if len(self._finished) > FORMER:
+        if len(self._finished) > MAX_DELETED:
             del self._finished[next(iter(self._finished))]
         self._changed()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's world where there is an API server."""
+"""The environment of an agent that has an API server."""
 
 from __future__ import annotations
 
@@ -27,59 +27,59 @@ if TYPE_CHECKING:
 
 
 class ApiEnvironment:
-    """An `Outside`. The connection is one, its sockets are one per thread."""
+    """The `Environment` of a node with an API server. All threads share one connection, with a socket for each."""
 
     def __init__(self, settings: Settings, problems: Problems, tally: Counters) -> None:
-        """Read the credentials; ask nothing yet. FileNotFoundError, ValueError: a sentence."""
+        """Read the credentials and start the threads. Raise FileNotFoundError or ValueError if that fails."""
         connection = connect(settings.kubeconfig)
         self._wake = Wake()
         self._poster = Poster(connection, tally, self._wake)
         self._writer = StatusWriter(connection, settings, tally, self._wake)
         self._refusals = Refusals(settings, self._poster, tally)
         self._publish_at = time.monotonic() + settings.status_first
-        self._followed = ApiSource(connection, settings, problems)
-        self.source: ObjectSource = self._followed
+        self._api_source = ApiSource(connection, settings, problems)
+        self.source: ObjectSource = self._api_source
         self.target: EventSink = ApiSink(settings, self._poster, tally, self._wake)
 
     @property
-    def problem(self) -> str:
-        """A sentence while the OOMNode does not say what the node says of itself, or empty."""
+    def problem(self) -> str | None:
+        """A sentence while the status of the OOMNode cannot be written, or None."""
         return self._writer.problem
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """Names of the Events on refused annotations that need not be told again, for the checkpoint."""
-        return self._refusals.told
+    def reported_refusals(self) -> tuple[str, ...]:
+        """The names of the Events on refused annotations that were posted, for the checkpoint."""
+        return self._refusals.reported
 
-    def remember(self, told: Iterable[str]) -> None:
-        """Take over what the checkpoint says was told."""
-        self._refusals.remember(told)
+    def restore_reported(self, reported: Iterable[str]) -> None:
+        """Take over the reported refusals from the checkpoint."""
+        self._refusals.restore(reported)
 
-    def tell(self, assignments: Iterable[Assignment], now: float) -> float | None:
-        """Tell pods of annotations that were refused. Seconds until there is something to try again, or None."""
-        return self._refusals.tell(assignments, now)
+    def report_refusals(self, assignments: Iterable[Assignment], now: float) -> float | None:
+        """Post an Event for each new refusal. Return the seconds until the next try, or None."""
+        return self._refusals.report(assignments, now)
 
     def publish(self, status: Mapping[str, Any]) -> None:
-        """Have the OOMNode say so."""
-        if not self._followed.expecting or time.monotonic() >= self._publish_at:
+        """Write the status of the OOMNode. The first write waits for complete lists, at most `status_first` seconds."""
+        if not self._api_source.incomplete or time.monotonic() >= self._publish_at:
             self._writer.offer(status)
 
     def followed(self) -> Mapping[str, CollectionState]:
-        """Policies, namespaces, pods."""
+        """Return the state of each followed collection: policies, namespaces, pods."""
         now = time.monotonic()
         return {
-            name: CollectionState(each.heard.synced, bool(each.informer.failing), now - each.informer.last_reply)
-            for name, each in self._followed.followed.items()
+            name: CollectionState(each.objects.synced, bool(each.informer.failing), now - each.informer.last_reply)
+            for name, each in self._api_source.followed.items()
         }
 
-    def dead(self) -> tuple[str, ...]:
-        """A sentence for each thread that ended by a defect: only a restart helps."""
+    def dead_threads(self) -> tuple[str, ...]:
+        """Return a sentence for each thread that a defect has ended. Only a restart of the agent helps."""
         dead = {"poster": not self._poster.alive, "status writer": not self._writer.alive}
-        dead |= {f"watch of {name}": each.informer.dead for name, each in self._followed.followed.items()}
-        return tuple(f"the {name} has ended by a defect" for name, gone in dead.items() if gone)
+        dead |= {f"watch of {name}": each.informer.dead for name, each in self._api_source.followed.items()}
+        return tuple(f"the {name} has ended by a defect" for name, ended in dead.items() if ended)
 
     def close(self) -> None:
-        """End all threads, without waiting for any."""
+        """End all threads without waiting for them."""
         self.source.close()
         self._poster.close()
         self._writer.close()

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Token buckets: how many Events a node, and a pod, may have. No I/O and no clock."""
+"""Token buckets that limit the Events of a node and of each pod. No I/O and no clock.
+
+They are written by hand because the standard library has none, and the rule takes ten lines.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_PODS: Final = 1024
-"""Pods whose bucket is remembered: a node has a tenth of that, and one that is forgotten begins with a full one."""
+"""Pods whose bucket is kept. A node has a tenth of that. The bucket of a pod that was dropped starts full again."""
 
 
 @dataclass(slots=True)
 class Bucket:
-    """`burst` tokens at first and at most, `rate` more per second. `now`: seconds of a clock that only runs forward."""
+    """A bucket of at most `burst` tokens that gains `rate` tokens per second.
+
+    `now` is in seconds of a clock that only runs forward.
+    """
 
     burst: float
     rate: float
@@ -21,12 +27,12 @@ class Bucket:
     at: float
 
     def wait(self, now: float) -> float:
-        """Seconds until there is a token, 0 where there is one."""
+        """Return the seconds until a token is available, 0 if one is."""
         self._fill(now)
         return max(0.0, (1.0 - self.tokens) / self.rate)
 
     def take(self, now: float) -> None:
-        """Take one, if there is one."""
+        """Take a token if one is available."""
         self._fill(now)
         if self.tokens >= 1.0:
             self.tokens -= 1.0
@@ -37,15 +43,14 @@ class Bucket:
 
 
 class PodBuckets:
-    """One for each pod, by its uid."""
+    """The buckets of pods, by uid. Each starts full."""
 
     def __init__(self, burst: float, rate: float) -> None:
-        """All full."""
         self._burst, self._rate = burst, rate
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def of(self, uid: str, now: float) -> Bucket:
-        """The pod's."""
+        """Return the bucket of a pod."""
         bucket = self._buckets.get(uid)
         if bucket is None:
             bucket = self._buckets[uid] = Bucket(self._burst, self._rate, self._burst, now)

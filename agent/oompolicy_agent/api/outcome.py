@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges the API server's answer to an Event: where it goes from here. Pure."""
+"""Decides what the API server's answer to an Event means for that Event. Pure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from oompolicy.kube.errors import ApiError, UnreachableError
 
 
 class Outcome(NamedTuple):
-    """What became of a request.
+    """The result of a request for one Event.
 
-    `done`   the API server has it
-    `gone`   it never will: there is no place for it any more, or it is not valid
-    `later`  it refuses this one, and may take others
-    `unsent` it was not asked: others would wait for what is for this namespace
-    `again`  it takes nothing right now, for `after` seconds at least; `elsewhere` says whether it may be that it takes
-             what is for another namespace
+    `done`         The API server has stored it.
+    `obsolete`     The API server will never store it: its namespace or Event no longer exists, or it is not valid.
+    `rejected`     The API server refuses this Event, and may accept others.
+    `unsent`       It was not sent, because a request to this namespace delays the Events of the others.
+    `unavailable`  The API server accepts nothing now, for at least `after` seconds. If `elsewhere` is true, it may
+                   accept Events of another namespace.
     """
 
-    kind: Literal["done", "gone", "later", "unsent", "again"]
+    kind: Literal["done", "obsolete", "rejected", "unsent", "unavailable"]
     sentence: str = ""
     after: float = 0.0
     elsewhere: bool = False
@@ -29,36 +29,38 @@ class Outcome(NamedTuple):
 DONE = Outcome("done")
 
 _ADMISSION: Final = re.compile(r"\bdenied (the )?request\b")
-"""How the API server marks a refusal of an admission webhook or policy, which chooses status and reason as it likes.
+"""The mark of a refusal by an admission webhook or policy, which can choose any status and reason.
 
 Source: apiserver/pkg/admission/plugin, webhook/errors/statuserror.go and policy/validating/dispatcher.go.
 """
 _FIELD_CAUSE: Final = "FieldValue"
-"""How the causes of apimachinery's validation begin (meta/v1, CauseType). The cause of an admission policy has none."""
+"""The prefix of the causes of apimachinery's validation (meta/v1, CauseType). An admission policy's cause has none."""
 
 
 def judge(error: ApiError | UnreachableError) -> Outcome:
-    """What a failure means."""
+    """Return the outcome of a request that failed."""
     if isinstance(error, UnreachableError):
-        return Outcome("again", str(error), elsewhere=True)
-    # A rule may be for one namespace alone, and somebody may mend it: neither final, nor a reason to stop for all.
+        return Outcome("unavailable", str(error), elsewhere=True)
+    # An admission rule may affect one namespace only, and may be corrected. So the refusal is not final, and the
+    # Events of other namespaces need not wait.
     if _ADMISSION.search(error.message):
-        return Outcome("later", str(error))
-    # The Event of an earlier try, whose answer never came: its name is the victim's.
+        return Outcome("rejected", str(error))
+    # The Event of an earlier try whose answer was lost: its name belongs to this victim.
     if error.status == 409 and error.reason == "AlreadyExists":
         return DONE
-    # 401: our token is too old for everything. The others: the server is busy, or is not there behind its proxy.
-    # Not 500, which a broken admission webhook says, maybe for one namespace only.
+    # 401: the token has expired, which affects all requests. The others: the server is overloaded, or the proxy in
+    # front does not reach it. 500 is not among them: a broken admission webhook answers so, maybe for one namespace.
     if error.status in (401, 408, 429, 502, 503, 504):
-        # 504: its webhooks together took longer than a request may. 429 is said of what we send, not of where to.
-        return Outcome("again", str(error), error.retry_after or 0.0, elsewhere=error.status in (408, 504))
-    return Outcome("gone" if _is_final(error) else "later", str(error))
+        # 504: the webhooks together took longer than a request may. 429 depends on the sender, not on the namespace.
+        return Outcome("unavailable", str(error), error.retry_after or 0.0, elsewhere=error.status in (408, 504))
+    return Outcome("obsolete" if _is_final(error) else "rejected", str(error))
 
 
 def _is_final(error: ApiError) -> bool:
-    """The namespace is gone or going (plugin NamespaceLifecycle), an update's Event has expired, or it is not valid.
+    """Return True if no further try can succeed.
 
-    A 404 without the API server's reason is a proxy's.
+    That is so if the namespace is deleted or terminating (plugin NamespaceLifecycle), if the Event to update has
+    expired, or if the Event is not valid. A 404 without the API server's reason comes from a proxy.
     """
     if "NamespaceTerminating" in error.causes or (error.status == 404 and error.reason == "NotFound"):
         return True

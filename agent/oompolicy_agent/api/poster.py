@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sends Events to the API server from a thread of its own, one after the other, for as long as it takes.
+"""Sends Events to the API server from a thread of its own, one after the other, and repeats failed requests.
 
-One namespace may answer as if the whole API server were away: its admission webhook hangs. After some tries the poster
-asks for something else; where that is answered, the namespace is what refuses, and the others go on.
+A namespace whose admission webhook hangs looks like an unreachable API server. So after some failed tries the poster
+sends a request that no webhook delays. If the API server answers that request, the Event is rejected, and the Events
+of the other namespaces are sent.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from oompolicy.api import NAMESPACES
+from oompolicy.kube.backoff import Backoff
 from oompolicy.kube.errors import ApiError, UnreachableError
-from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.outcome import DONE, Outcome, judge
 
 if TYPE_CHECKING:
@@ -26,20 +28,20 @@ if TYPE_CHECKING:
     from oompolicy_agent.status.counters import Counters
 
 _EVENTS: Final = "/apis/events.k8s.io/v1/namespaces/{}/events"
-_ANYTHING: Final = "/api/v1/namespaces"
-"""An agent may list it, no admission webhook is asked, and etcd is: where that is away, no namespace is to blame."""
+_PROBE: Final = NAMESPACES
+"""The path of the other request. An agent may list it, and its answer depends on etcd but on no admission webhook."""
 _TRIES: Final = 3
-"""Failures of one request, one after the other, before something else is asked for."""
+"""Failures of one request in a row before the probe is sent."""
 _HANGING: Final = 300.0
-"""Seconds in which nothing is sent to a namespace that hangs: each try holds up the others until it times out."""
+"""Seconds without requests to a namespace that hangs. Each try delays the others until it times out."""
 _SLOW: Final = 5.0
-"""Seconds for one answer, which others wait for as well; an API server with much to do takes less."""
+"""Seconds. A namespace whose answer takes longer is held. A busy API server answers sooner."""
 _SLOW_SHARE: Final = 4.0
-"""So many times what one answer took passes before the same namespace is asked again."""
+"""The time for which a slow namespace is held, as a multiple of the time that its answer took."""
 
 
 class _Held(NamedTuple):
-    """Jobs for a namespace that are not sent: those up to number `submitted`, and any before `until`."""
+    """The jobs of a namespace that are not sent: jobs up to number `submitted`, and all jobs before `until`."""
 
     submitted: int
     until: float
@@ -47,7 +49,7 @@ class _Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request. `settled` is called with its outcome, never `again`, in the loop's thread."""
+    """One request. Its outcome is passed to `settled` in the loop's thread. It is never `unavailable`."""
 
     what: Literal["event", "series"]
     method: str
@@ -58,27 +60,27 @@ class Job:
 
     @property
     def content_type(self) -> str:
-        """That of the body."""
+        """The content type of the body."""
         return "application/json" if self.method == "POST" else "application/merge-patch+json"
 
 
 def post(event: Mapping[str, Any], settled: Callable[[Outcome], None]) -> Job:
-    """Create an Event."""
+    """Return the job that creates an Event."""
     namespace = event["metadata"]["namespace"]
     return Job("event", "POST", _EVENTS.format(namespace), event, settled, namespace)
 
 
 def patch_series(namespace: str, name: str, count: int, last_observed: str, settled: Callable[[Outcome], None]) -> Job:
-    """Say how many victims an Event stands for; all that the API lets one change of it."""
+    """Return the job that updates the number of victims that an Event counts. The API allows no other change."""
     series = {"series": {"count": count, "lastObservedTime": last_observed}}
     return Job("series", "PATCH", f"{_EVENTS.format(namespace)}/{name}", series, settled, namespace)
 
 
 class Poster:
-    """`failing` is a sentence while the API server takes nothing, or empty."""
+    """The thread that sends Events. `failing` is a sentence while the API server accepts nothing, or None."""
 
     def __init__(self, connection: Connection, tally: Counters, wake: Wake, backoff: Backoff | None = None) -> None:
-        """Begin to wait for jobs; `wake` is set when there is something to `settle`, or `failing` changed."""
+        """Start the thread. It sets `wake` when it has outcomes for `settle`, and when `failing` changes."""
         self._connection, self._tally = connection, tally
         self._backoff = backoff or Backoff()
         self._jobs: SimpleQueue[tuple[int, Job] | None] = SimpleQueue()
@@ -87,29 +89,29 @@ class Poster:
         self._outcomes: deque[tuple[Job, Outcome]] = deque()
         self._wake = wake
         self._stopped = Event()
-        self.failing = ""
-        # It never keeps the process from ending: what is under way is still spooled.
+        self.failing: str | None = None
+        # A daemon thread does not delay the end of the process. Unsent Events are still spooled.
         self._thread = Thread(target=self._run, name="poster", daemon=True)
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Send it, after all that was submitted before."""
+        """Queue a job behind the jobs that were submitted before."""
         self._submitted += 1
         self._jobs.put((self._submitted, job))
 
     def settle(self) -> None:
-        """Tell of all that was sent since the last call. In the loop's thread."""
+        """Pass the outcomes since the last call to their jobs. The loop calls this in its thread."""
         while self._outcomes:
             job, outcome = self._outcomes.popleft()
             job.settled(outcome)
 
     @property
     def alive(self) -> bool:
-        """Whether its thread runs."""
+        """True while the thread runs."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Send no more."""
+        """End the thread after the request under way, without waiting for it."""
         self._stopped.set()
         self._jobs.put(None)
 
@@ -119,7 +121,7 @@ class Poster:
             self._wake.set()
 
     def _deliver(self, number: int, job: Job) -> Outcome | None:
-        """Try for ever while nobody is there to take it. None once stopped."""
+        """Send a job until it has an outcome. Return None after `close`."""
         held = self._held.get(job.namespace)
         if held and (number <= held.submitted or time.monotonic() < held.until):
             return Outcome("unsent")
@@ -127,13 +129,13 @@ class Poster:
         while not self._stopped.is_set():
             begun = time.monotonic()
             outcome, tries = self._try(job), tries - 1
-            if outcome.kind != "again":
+            if outcome.kind != "unavailable":
                 taken = time.monotonic() - begun
                 self._hold(job.namespace, _SLOW_SHARE * taken if taken > _SLOW else 0.0)
                 return self._answered(outcome)
-            if tries <= 0 and outcome.elsewhere and self._answers():
+            if tries <= 0 and outcome.elsewhere and self._server_answers():
                 self._hold(job.namespace, _HANGING)
-                return self._answered(Outcome("later", outcome.sentence))
+                return self._answered(Outcome("rejected", outcome.sentence))
             self._fail(outcome.sentence)
             self._stopped.wait(self._backoff.failed(outcome.after))
         return None
@@ -146,13 +148,13 @@ class Poster:
 
     def _answered(self, outcome: Outcome) -> Outcome:
         self._backoff.succeeded()
-        self.failing = ""
+        self.failing = None
         return outcome
 
-    def _answers(self) -> bool:
-        """Whether the API server answers us when it is asked for something else."""
+    def _server_answers(self) -> bool:
+        """Return True if the API server answers the probe."""
         try:
-            self._connection.request("GET", _ANYTHING, query={"limit": "1"})
+            self._connection.request("GET", _PROBE, query={"limit": "1"})
         except (ApiError, UnreachableError):
             return False
         return True

@@ -15,11 +15,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from oompolicy.model import API_VERSION, Refusal
-from oompolicy_agent.api.backoff import Backoff
+from oompolicy.api import API_VERSION
+from oompolicy.kube.backoff import Backoff
+from oompolicy.model import Refusal
+from oompolicy.text import clip
 from oompolicy_agent.api.limits import Bucket, PodBuckets
 from oompolicy_agent.api.poster import post
-from oompolicy_agent.plumbing.text import clip, fit_bytes, printable
+from oompolicy_agent.plumbing.text import fit_bytes, printable
 from oompolicy_agent.plumbing.turns import in_turns
 from oompolicy_agent.status.reasons import EventReason
 from oompolicy_agent.victims.event import CONTROLLER, INSTANCE_LENGTH, NOTE_BYTES, micro_time, named_for
@@ -34,19 +36,20 @@ if TYPE_CHECKING:
     from oompolicy_agent.status.counters import Counters
 
 _SHORT: Final = 90
+"""Characters of a value or message in a note."""
 
 log = logging.getLogger(__name__)
 
 
 class _Holding(NamedTuple):
-    """A pod's refusals that hold, by the names of their Events."""
+    """The refusals of one pod, by the names of their Events."""
 
     assignment: Assignment
     refusals: dict[str, tuple[Assignment, Refusal | Unread]]
 
 
 class Refusals:
-    """`told` are the names of Events that need not be posted again, as long as what they say holds."""
+    """The refusals of all pods. `reported` names the posted Events, for as long as their refusals exist."""
 
     def __init__(
         self,
@@ -55,61 +58,61 @@ class Refusals:
         tally: Counters,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """Nothing was told yet. `uniform` draws how long to wait after a refusal."""
+        """Begin without posted Events. `uniform` draws how long to wait after the API server rejects an Event."""
         self._uniform = uniform
         self._settings, self._poster, self._tally = settings, poster, tally
         limits = settings.event_limits
         self._node = Bucket(limits.refusal_burst, limits.refusal_rate, limits.refusal_burst, 0.0)
         self._pods = PodBuckets(limits.pod_burst, limits.pod_rate)
-        self._told: dict[str, None] = {}
+        self._reported: dict[str, None] = {}
         self._under_way: set[str] = set()
-        self._refused: dict[str, tuple[float, Backoff]] = {}
+        self._rejected: dict[str, tuple[float, Backoff]] = {}
         self._holding: dict[str, _Holding] = {}
         self._served: dict[str, int] = {}
         self._turn = 0
         self._now = 0.0
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """For the checkpoint."""
-        return tuple(self._told)
+    def reported(self) -> tuple[str, ...]:
+        """The names of the posted Events, for the checkpoint."""
+        return tuple(self._reported)
 
-    def remember(self, told: Iterable[str]) -> None:
-        """Take over what the checkpoint has."""
-        self._told |= dict.fromkeys(told)
+    def restore(self, reported: Iterable[str]) -> None:
+        """Take over the names from the checkpoint."""
+        self._reported |= dict.fromkeys(reported)
 
-    def tell(self, assignments: Iterable[Assignment], now: float) -> float | None:
-        """Post what holds now and was not told. Seconds until there is one to try again, or None."""
+    def report(self, assignments: Iterable[Assignment], now: float) -> float | None:
+        """Post the refusals that were not reported yet. Return the seconds until the next try, or None."""
         self._now = now
-        self._look(assignments)
-        refused = {name: each for holding in self._holding.values() for name, each in holding.refusals.items()}
-        self._told = {name: None for name in self._told if name in refused}
-        self._refused = {name: waiting for name, waiting in self._refused.items() if name in refused}
+        self._update(assignments)
+        refusals = {name: each for holding in self._holding.values() for name, each in holding.refusals.items()}
+        self._reported = {name: None for name in self._reported if name in refusals}
+        self._rejected = {name: waiting for name, waiting in self._rejected.items() if name in refusals}
         if self._poster.failing:
             return None
-        untold = [name for name in refused if name not in self._told and name not in self._under_way]
+        unreported = [name for name in refusals if name not in self._reported and name not in self._under_way]
         namespaces = {holding.assignment.namespace for holding in self._holding.values()}
         self._served = {name: turn for name, turn in self._served.items() if name in namespaces}
-        waiting = in_turns(untold, lambda name: refused[name][0].namespace, self._served)
-        return self._post_in_turn([(name, *refused[name]) for name in waiting], now)
+        waiting = in_turns(unreported, lambda name: refusals[name][0].namespace, self._served)
+        return self._post_in_turn([(name, *refusals[name]) for name in waiting], now)
 
     def _post_in_turn(self, waiting: Iterable[tuple[str, Assignment, Refusal | Unread]], now: float) -> float | None:
         waits: list[float] = []
         for each in waiting:
-            if (none_before := self._node.wait(now)) > 0:
-                return none_before
+            if (wait_for_node := self._node.wait(now)) > 0:
+                return wait_for_node
             if (wait := self._post(*each, now)) is not None:
                 waits.append(wait)
         return min(waits, default=None)
 
-    def _look(self, assignments: Iterable[Assignment]) -> None:
-        """Name the refusals of what was resolved anew; all else keeps its names."""
+    def _update(self, assignments: Iterable[Assignment]) -> None:
+        """Name the refusals of new assignments. The others keep their names."""
         before = self._holding
         self._holding = {a.pod_uid: _held(a, before.get(a.pod_uid)) for a in assignments if _notices(a)}
 
     def _post(self, name: str, assignment: Assignment, refusal: Refusal | Unread, now: float) -> float | None:
         pod = self._pods.of(assignment.pod_uid, now)
-        not_before = self._refused[name][0] if name in self._refused else now
+        not_before = self._rejected[name][0] if name in self._rejected else now
         wait = max(not_before - now, self._node.wait(now), pod.wait(now))
         if wait > 0:
             return wait
@@ -124,13 +127,14 @@ class Refusals:
 
     def _posted(self, name: str, reason: EventReason, outcome: Outcome) -> None:
         self._under_way.discard(name)
-        _, backoff = self._refused.pop(name, (0.0, Backoff(self._uniform, self._settings.retry_refused)))
-        if outcome.kind in ("later", "unsent"):
-            log.warning("Event %s is refused: %s", name, outcome.sentence or "others of its namespace are")
-            self._refused[name] = self._now + backoff.failed(), backoff
+        _, backoff = self._rejected.pop(name, (0.0, Backoff(self._uniform, self._settings.retry_refused)))
+        if outcome.kind in ("rejected", "unsent"):
+            why = outcome.sentence or "requests to its namespace take too long"
+            log.warning("Event %s is not posted yet and will be tried again: %s", name, why)
+            self._rejected[name] = self._now + backoff.failed(), backoff
             return
         self._tally.event(reason, "posted" if outcome.kind == "done" else "given_up")
-        self._told[name] = None
+        self._reported[name] = None
 
 
 def _notices(assignment: Assignment) -> tuple[Refusal | Unread, ...]:
@@ -144,14 +148,14 @@ def _held(assignment: Assignment, before: _Holding | None) -> _Holding:
 
 
 def name_of(assignment: Assignment, refusal: Refusal | Unread) -> str:
-    """Name the Event: the same name for the same pod, annotation or field, value and message."""
+    """Return the name of the Event. It depends on pod, annotation or field, value and message."""
     where = (refusal.annotation, refusal.value) if isinstance(refusal, Refusal) else (refusal.field,)
-    said = "\0".join((assignment.pod_uid, *where, refusal.message))
-    return named_for(assignment.pod_name, hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16])
+    content = "\0".join((assignment.pod_uid, *where, refusal.message))
+    return named_for(assignment.pod_name, hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16])
 
 
 def event_of(name: str, assignment: Assignment, refusal: Refusal | Unread, node: str, time_ns: int) -> dict[str, Any]:
-    """The Event. Pure."""
+    """Return the Event. Pure."""
     event: dict[str, Any] = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -186,7 +190,7 @@ def _note(assignment: Assignment, refusal: Refusal | Unread) -> str:
         asked = f"{refusal.annotation}: {clip(refusal.value, _SHORT)!r}"
         wrong = f"annotation {asked} is refused: {refusal.message}"
     else:
-        wrong = f"{refusal.field} cannot be read and counts for nothing: {clip(refusal.message, _SHORT)}"
+        wrong = f"{refusal.field} is ignored because it cannot be read: {clip(refusal.message, _SHORT)}"
     kept = f"the pod has priority {assignment.priority} from {assignment.reason}"
     more = f"; {assignment.more_refusals} more annotations are refused" if assignment.more_refusals else ""
     return fit_bytes(printable(f"{wrong}; {kept}{more}"), NOTE_BYTES)

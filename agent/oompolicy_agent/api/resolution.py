@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resolves this node's pods again after a change, at the cost of what changed. No I/O."""
+"""Resolves the priorities of the node's pods after a change, and does only the work that the change needs. No I/O."""
 
 from __future__ import annotations
 
@@ -10,78 +10,78 @@ from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, parse_pol
 from oompolicy.parse.problems import Problem
 from oompolicy.policyhash import policy_hash
 from oompolicy.resolve import Resolver
+from oompolicy.text import clip
 from oompolicy_agent.objects.known import ResolvedPods
-from oompolicy_agent.plumbing.text import clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from oompolicy.model import Assignment, Defaults, Namespace, OOMPolicy, Pod
-    from oompolicy_agent.api.collected import Slim
+    from oompolicy_agent.api.collected import TrimmedObject
 
 R = TypeVar("R")
 
 _OF_ONE: Final = 3
-"""Problems of one object that are told."""
+"""The number of problems of one object that are reported."""
 _LENGTH: Final = 500
-"""Characters of each: a value that is wrong may have 1.5 million."""
+"""Characters of one problem. An invalid value can have 1.5 million."""
 
 
 class _Parsed(NamedTuple, Generic[R]):
-    slim: Slim
+    trimmed: TrimmedObject
     record: R | None
     problems: tuple[str, ...]
     unknown: tuple[str, ...] = ()
 
 
 class Parser(Generic[R]):
-    """Parses each object once per change. What cannot be parsed is left out: the API keeps objects apart."""
+    """A parser that parses each object once per change. An object that cannot be parsed is left out."""
 
     def __init__(
         self,
         parse: Callable[[Mapping[str, Any], list[Problem]], R],
         read: Callable[[Mapping[str, Any]], R] | None = None,
     ) -> None:
-        """Both raise InvalidObject.
+        """Take two functions that raise InvalidObject.
 
-        `parse` adds fields that it does not know, and goes on without, to the list.
-        `read` takes what it can of an object that `parse` refuses.
+        `parse` adds unknown fields to its second argument and ignores them.
+        `read` reads the valid parts of an object that `parse` refuses.
         """
         self._parse, self._read = parse, read
         self._known: dict[str, _Parsed[R]] = {}
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """A sentence for each thing that is wrong with one of them."""
+        """A sentence for each problem of an object."""
         return tuple(sentence for each in self._known.values() for sentence in each.problems)
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """A sentence for each field that is not known, of those that are right but for that."""
+        """A sentence for each unknown field of an object that is otherwise valid."""
         return tuple(sentence for each in self._known.values() for sentence in each.unknown)
 
     @property
     def texts(self) -> list[str]:
-        """The JSON of those that have a record, in the order of the records."""
-        return [each.slim.text for each in self._known.values() if each.record is not None]
+        """The JSON of the objects that have a record, in the order of the records."""
+        return [each.trimmed.text for each in self._known.values() if each.record is not None]
 
-    def records(self, objects: Mapping[str, Slim]) -> tuple[R, ...]:
-        """The record of each that has one; of an object that did not change the same record as before."""
-        self._known = {uid: self._of(uid, slim) for uid, slim in objects.items()}
+    def records(self, objects: Mapping[str, TrimmedObject]) -> tuple[R, ...]:
+        """Return the records of the objects. An object that did not change keeps the same record."""
+        self._known = {uid: self._of(uid, trimmed) for uid, trimmed in objects.items()}
         return tuple(each.record for each in self._known.values() if each.record is not None)
 
-    def _of(self, uid: str, slim: Slim) -> _Parsed[R]:
+    def _of(self, uid: str, trimmed: TrimmedObject) -> _Parsed[R]:
         known = self._known.get(uid)
-        if known and known.slim == slim:
+        if known and known.trimmed == trimmed:
             return known
-        raw, unknown = json.loads(slim.text), list[Problem]()
+        raw, unknown = json.loads(trimmed.text), list[Problem]()
         try:
             record = self._parse(raw, unknown)
         except InvalidObject as error:
-            return _Parsed(slim, self._what_can_be_read(raw), _sentences(error.problems))
-        return _Parsed(slim, record, (), _sentences(unknown))
+            return _Parsed(trimmed, self._read_valid_parts(raw), _sentences(error.problems))
+        return _Parsed(trimmed, record, (), _sentences(unknown))
 
-    def _what_can_be_read(self, raw: Mapping[str, Any]) -> R | None:
+    def _read_valid_parts(self, raw: Mapping[str, Any]) -> R | None:
         try:
             return self._read(raw) if self._read else None
         except InvalidObject:
@@ -89,7 +89,7 @@ class Parser(Generic[R]):
 
 
 def _sentences(problems: Sequence[Problem]) -> tuple[str, ...]:
-    """Those of one object, which may have as many as it has fields."""
+    """Return sentences for the problems of one object, which can have one for each field."""
     more = len(problems) - _OF_ONE
     rest = (f"{problems[0].object}: and {more} more",) if more > 0 else ()
     return (*(clip(str(problem), _LENGTH) for problem in problems[:_OF_ONE]), *rest)
@@ -107,17 +107,17 @@ def _pod(raw: Mapping[str, Any], _: list[Problem]) -> Pod:
     return parse_pod(raw)
 
 
-def readable(slims: Iterable[Slim]) -> tuple[Pod, ...]:
-    """The pods that can be read."""
+def readable(objects: Iterable[TrimmedObject]) -> tuple[Pod, ...]:
+    """Return the pods that can be read."""
     parser: Parser[Pod] = Parser(_pod, read_pod)
-    return parser.records({str(number): slim for number, slim in enumerate(slims)})
+    return parser.records({str(number): trimmed for number, trimmed in enumerate(objects)})
 
 
 class Resolution:
-    """Remembers the last resolution."""
+    """The last resolution, from which the next one takes all that did not change."""
 
     def __init__(self, defaults: Defaults) -> None:
-        """Nothing resolved yet."""
+        """Begin without objects."""
         self._defaults = defaults
         self._policies: Parser[OOMPolicy] = Parser(_policy)
         self._namespaces: Parser[Namespace] = Parser(_namespace)
@@ -129,31 +129,37 @@ class Resolution:
 
     @property
     def policies(self) -> tuple[OOMPolicy, ...]:
-        """Those of the last resolution."""
+        """The policies of the last resolution."""
         return self._basis[0]
 
     @property
     def policy_problems(self) -> tuple[str, ...]:
-        """What is wrong with policies that are not applied."""
+        """The problems of policies, which are not applied because of them."""
         return self._policies.problems
 
     @property
     def unknown_fields(self) -> tuple[str, ...]:
-        """What policies say that is not known here: they are applied without it."""
+        """The unknown fields of policies, which are applied without these fields."""
         return self._policies.unknown
 
     @property
     def pod_problems(self) -> tuple[str, ...]:
-        """What is wrong with pods: each is resolved without what cannot be read."""
+        """The problems of pods, each of which is resolved without its invalid fields."""
         return self._pods.problems
 
     def decide(
-        self, policies: Mapping[str, Slim], namespaces: Mapping[str, Slim], pods: Mapping[str, Slim]
+        self,
+        policies: Mapping[str, TrimmedObject],
+        namespaces: Mapping[str, TrimmedObject],
+        pods: Mapping[str, TrimmedObject],
     ) -> ResolvedPods:
-        """From all there are, by uid. Of namespaces only those count that a pod is in: a cluster may have thousands."""
+        """Resolve all pods. The arguments have all objects by uid.
+
+        Namespaces without a pod are ignored, because a cluster can have thousands of them.
+        """
         found = self._pods.records(pods)
         names = {pod.namespace for pod in found}
-        inhabited = {uid: slim for uid, slim in namespaces.items() if slim.name in names}
+        inhabited = {uid: trimmed for uid, trimmed in namespaces.items() if trimmed.name in names}
         self._rely_on(self._policies.records(policies), self._namespaces.records(inhabited))
         self._assigned = {pod.uid: (pod, self._assign(pod)) for pod in found}
         ordered = sorted(found, key=lambda pod: (pod.namespace, pod.name, pod.uid))
@@ -162,7 +168,7 @@ class Resolution:
         return ResolvedPods(found, assignments, self._hash, f"[{','.join(texts)}]")
 
     def _rely_on(self, policies: tuple[OOMPolicy, ...], namespaces: tuple[Namespace, ...]) -> None:
-        """Forget all assignments where policies or namespaces changed."""
+        """Drop all assignments if policies or namespaces changed."""
         if (policies, namespaces) != self._basis:
             self._basis = policies, namespaces
             self._resolver = Resolver(policies, namespaces, self._defaults)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts victims that are alike, same container and same policy, in the series of one Event.
+"""Counts victims of the same container and the same policy in the series of one Event.
 
-A report may stand for several victims, which is its weight here.
+A report can stand for several victims. Their number is its weight.
 
-Which victims an update counts is on disk before it is sent, and the update says a number, not how many more. Whoever
-dies in between sends the same number again: nobody is counted twice, and nobody is forgotten.
+Before an update is sent, the names of the reports that it counts are written to disk. The update has the total number,
+not the difference. After a crash in between, the next agent sends the same number again. So no victim is counted twice
+or lost.
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 MAX_COUNT: Final = 2**31 - 1
-"""That of the API (events.k8s.io/v1, EventSeries.count is an int32)."""
+"""The limit of the API (events.k8s.io/v1, EventSeries.count is an int32)."""
+MAX_ALONE: Final = 10_000
+"""The number of reports that may have an Event of their own, as many as the spool has (`spool.MAX_FILES`)."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Series:
-    """`name` is that of the Event in `namespace` that stands for all; times are seconds of the loop's clock.
+    """The series of one Event, which has this `name` and `namespace`. Times are in seconds of the loop's clock.
 
-    `count` victims are known to the API server, those of `sending` are in the update on disk, and `members` come next;
-    both are reports by name, with the number of victims that each stands for.
+    The API server has counted `count` victims. The update on disk adds those of `sending`, and the next one those of
+    `members`. Both map the names of reports to their weights.
     """
 
     key: Key
@@ -52,51 +55,53 @@ class Series:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is something to send that is not under way."""
+        """True if an update is to be sent and none is under way."""
         return self.posted and not self.under_way and bool(self.members or self.sending)
 
     @property
     def total(self) -> int:
-        """What the update on disk says."""
+        """The number of victims in the update on disk."""
         return self.count + sum(self.sending.values())
 
 
 class SeriesStore:
-    """All series that may still grow."""
+    """All series that can still grow."""
 
     def __init__(self, path: Path, limits: EventLimits) -> None:
-        """Take over what an earlier agent was about to say."""
+        """Take over the updates that an earlier agent wrote to disk."""
         self._path, self._limits = path, limits
         found, self._alone = _load(path)
         self._series: dict[Key, Series] = {series.key: series for series in found}
         self._sending = {name for series in self._series.values() for name in series.sending}
 
     def find(self, key: Key, now: float) -> Series | None:
-        """The series for one more victim, unless the last one is so long ago that another is news."""
+        """Return the series that counts one more victim. Return None if there is none, or it has been idle too long."""
         series = self._series.get(key)
         return series if series and self._open(series, now) else None
 
     def counts(self, name: str) -> bool:
-        """Whether an update on disk counts this victim already."""
+        """Return True if the update on disk already counts this report."""
         return name in self._sending
 
     def is_alone(self, name: str) -> bool:
-        """Whether this victim may have an Event of its own, so that no series may count it."""
+        """Return True if this report may already have an Event of its own, so that no series may count it."""
         return name in self._alone
 
     def set_alone(self, name: str) -> None:
-        """This victim may have an Event of its own from now on, also for the next agent, as far as the disk lets it."""
+        """Note that this report may have an Event of its own from now on, also on disk if that works."""
         if name not in self._alone:
-            self._alone.add(name)
+            self._alone[name] = None
+            while len(self._alone) > MAX_ALONE:
+                del self._alone[next(iter(self._alone))]
             with suppress(OSError):
                 self._save()
 
     def settle_alone(self, name: str) -> None:
-        """This victim's Event has arrived, or there is none."""
-        self._alone.discard(name)
+        """Note that the Event of this report was posted or given up."""
+        self._alone.pop(name, None)
 
     def begin(self, report: Report, now: float) -> Series:
-        """An Event that may come to stand for more victims than its own."""
+        """Begin the series of an Event, and drop series that can no longer grow."""
         for key in [key for key, series in self._series.items() if not self._open(series, now)]:
             del self._series[key]
         not_before = now + self._limits.series_every
@@ -106,21 +111,24 @@ class SeriesStore:
         return series
 
     def add(self, series: Series, name: str, time: str, now: float, weight: int = 1) -> None:
-        """Count so many more victims with the next update. `time` is the last one's, a metav1.MicroTime."""
+        """Count `weight` more victims with the next update. `time` is the last victim's, a metav1.MicroTime."""
         series.members[name] = weight
         series.last_observed = max(series.last_observed, time)
         series.touched = now
 
     def due(self, now: float) -> list[Series]:
-        """Those to update now."""
+        """Return the series whose updates are due."""
         return [series for series in self._series.values() if series.waiting and series.not_before <= now]
 
     def wait(self, now: float) -> float | None:
-        """Seconds until one is due, or None."""
+        """Return the seconds until an update is due, or None."""
         return min((max(0.0, s.not_before - now) for s in self._series.values() if s.waiting), default=None)
 
     def prepare(self, due: list[Series]) -> None:
-        """Put on disk what is about to be sent. OSError: it is not there, and a restart may count it twice."""
+        """Write the updates to disk before they are sent.
+
+        Raise OSError if that fails. A restart may then count the victims twice.
+        """
         for series in due:
             series.sending |= series.members
             self._sending.update(series.members)
@@ -128,7 +136,7 @@ class SeriesStore:
         self._save()
 
     def sent(self, series: Series, now: float) -> dict[str, int]:
-        """The API server has it: what it counts now."""
+        """Note that an update was sent. Return the reports that it counts, with their weights."""
         counted, series.sending = series.sending, {}
         self._sending.difference_update(counted)
         series.count += sum(counted.values())
@@ -136,16 +144,16 @@ class SeriesStore:
         return counted
 
     def end(self, series: Series) -> list[str]:
-        """Its Event is gone or was never there: what it would have counted."""
+        """End a series whose Event does not exist. Return the reports that the series would have counted."""
         if self._series.get(series.key) is series:
             del self._series[series.key]
         self._sending.difference_update(series.sending)
         return [*series.sending, *series.members]
 
     def _save(self) -> None:
-        """OSError."""
+        """Write the file. Raise OSError if that fails."""
         series = [series for series in self._series.values() if series.count > 1 or series.sending]
-        data = {"version": VERSION, "series": [_item(each) for each in series], "alone": sorted(self._alone)}
+        data = {"version": VERSION, "series": [_item(each) for each in series], "alone": list(self._alone)}
         write_atomic(self._path, json.dumps(data).encode())
 
     def _open(self, series: Series, now: float) -> bool:
@@ -165,19 +173,22 @@ def _item(series: Series) -> dict[str, Any]:
     }
 
 
-def _load(path: Path) -> tuple[list[Series], set[str]]:
-    """Nothing, with a word, where the file cannot be used: then a kill may be counted twice, and none is lost."""
+def _load(path: Path) -> tuple[list[Series], dict[str, None]]:
+    """Return the series, and the names of reports that may have an Event of their own.
+
+    A file that cannot be used is logged and ignored. Victims may then be counted twice, but none is lost.
+    """
     try:
         items, alone = _parts(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        return [], set()
+        return [], {}
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s cannot be used and is left out: %s", path, error)
-        return [], set()
+        log.warning("%s cannot be used and is ignored, so victims may be counted twice: %s", path, error)
+        return [], {}
     found = [_series(item) for item in items]
     if None in found:
-        log.warning("%s: %d of its series cannot be used and are left out", path, found.count(None))
-    return [series for series in found if series], {name for name in alone if isinstance(name, str)}
+        log.warning("%s: %d series cannot be used and are ignored", path, found.count(None))
+    return [series for series in found if series], dict.fromkeys(name for name in alone if isinstance(name, str))
 
 
 def _parts(data: object) -> tuple[list[object], list[object]]:

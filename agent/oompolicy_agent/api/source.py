@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follows policies, namespaces and this node's pods at the API server.
+"""Follows policies, namespaces and the pods of this node at the API server.
 
-Until all three were told once, what the checkpoint gave stays in force: a node boots without an API server and goes
-by what it last knew. From then on the last state stays in force whenever the API server is away.
+Until a complete list of all three has arrived, the state from the checkpoint stays in force, so that a node can boot
+without an API server. Afterwards the last state stays in force while the API server is unreachable.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from oompolicy.api import API_VERSION, NAMESPACES, PODS, POLICIES
 from oompolicy.kube.informer import Informer
 from oompolicy.labels import AskedLabels
-from oompolicy.model import API_VERSION
-from oompolicy_agent.api.collected import Slim, WatchedObjects, keep_as
+from oompolicy_agent.api.collected import TrimmedObject, WatchedObjects, keep_as
+from oompolicy_agent.api.outage import FailingWatch, OutageNotice
 from oompolicy_agent.api.resolution import Resolution, readable
-from oompolicy_agent.api.silence import Failing, OutageNotice
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.objects.known import ResolvedPods, restored
-from oompolicy_agent.objects.source import Former
+from oompolicy_agent.objects.source import DeletedPods
 from oompolicy_agent.plumbing.memory import give_back
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
@@ -28,33 +29,30 @@ if TYPE_CHECKING:
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems
 
-POLICIES: Final = f"/apis/{API_VERSION}/oompolicies"
-NAMESPACES: Final = "/api/v1/namespaces"
-PODS: Final = "/api/v1/pods"
 NOT_FINISHED: Final = "status.phase!=Succeeded,status.phase!=Failed"
-"""Finished pods stay for weeks, and a node that was short of memory has thousands of them."""
+"""The selector that leaves out finished pods. They exist for weeks, and a node can have thousands of them."""
 
 
 class Followed(NamedTuple):
-    """One collection: who follows it, and what was heard."""
+    """One collection: its informer, and the objects that the informer received."""
 
-    informer: Informer[Slim]
-    heard: WatchedObjects
+    informer: Informer[TrimmedObject]
+    objects: WatchedObjects
 
 
 class ApiSource:
-    """A `Source`."""
+    """The `ObjectSource` that follows the API server."""
 
-    unwatched = ""
+    unwatched = None
 
     def __init__(self, connection: Connection, settings: Settings, problems: Problems) -> None:
-        """Nothing is asked yet."""
+        """Begin without a request."""
         self._settings, self._problems = settings, problems
         self._wake = Wake()
         self._resolution = Resolution(settings.defaults)
-        self._former = Former()
-        self._silence = OutageNotice(settings.deaf_after)
-        self._told = False
+        self._deleted = DeletedPods()
+        self._outage = OutageNotice(settings.outage_after)
+        self._complete = False
         self._asked = AskedLabels()
         self.followed = follow(connection, settings, self._wake, self._asked)
         self._asked.again = self.followed["pods"].informer.relist
@@ -63,92 +61,97 @@ class ApiSource:
         self.known: ResolvedPods | None = None
 
     @property
-    def expecting(self) -> bool:
-        """Whether `known` is still the checkpoint's, or nothing: the API server has yet to tell."""
-        return not self._told
+    def incomplete(self) -> bool:
+        """True until the first `reload` after complete lists. `known` is from the checkpoint until then, or None."""
+        return not self._complete
 
     @property
     def since(self) -> float | None:
-        """When the oldest change came in that `reload` has not taken over yet."""
-        return min((since for each in self.followed.values() if (since := each.heard.since) is not None), default=None)
+        """The time of the oldest change since the last `reload`, on time.monotonic."""
+        return min(
+            (since for each in self.followed.values() if (since := each.objects.since) is not None), default=None
+        )
 
     @property
     def synced(self) -> bool:
-        """Whether the API server has told all there is."""
-        return all(each.heard.synced for each in self.followed.values())
+        """True once a complete list of each collection was received."""
+        return all(each.objects.synced for each in self.followed.values())
 
     @property
-    def nameable(self) -> tuple[Pod, ...]:
-        """All pods that a victim may have been of: the known ones, and those that were."""
-        return self._former.beside(self.known)
+    def pods_for_naming(self) -> tuple[Pod, ...]:
+        """The pods that a victim can belong to: the known pods, and pods that were deleted."""
+        return self._deleted.beside(self.known)
 
     def restore(self, saved: Checkpoint) -> None:
-        """Begin with what an earlier agent knew."""
+        """Begin with the state from the checkpoint."""
         self.known = restored(saved, self._settings.node, self._settings.defaults)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the informers."""
         for each in self.followed.values():
             each.informer.start()
-        self.look()
+        self.poll()
 
     def changed(self) -> bool:
-        """Whether anything was told; call it when `fd` is readable."""
+        """Return True if objects changed. The loop calls this when `fd` is readable."""
         return self._wake.take()
 
-    def look(self) -> bool:
-        """State what is not heard. A change always wakes, so `reload` is never due."""
+    def poll(self) -> bool:
+        """Update the problems with the API server. Return False, because each change wakes the loop."""
         if not self.synced:
-            self._problems.set("api", self._waiting())
+            self._problems.set(Reason.NOT_SYNCED, self._waiting())
             return False
         now = time.monotonic()
         informers = [each.informer for each in self.followed.values()]
-        failing = [Failing(informer.failing, now - informer.last_reply) for informer in informers if informer.failing]
-        self._problems.set("deaf", self._silence.look(failing, now, time.time()))
+        failing = [
+            FailingWatch(informer.failing, now - informer.last_reply) for informer in informers if informer.failing
+        ]
+        self._problems.set(Reason.API_UNREACHABLE, self._outage.update(failing, now, time.time()))
         return False
 
     def reload(self) -> bool:
-        """Resolve what was told; True unless something was never told yet."""
+        """Resolve the received objects. Return False if a complete list is still missing."""
         if not self.synced:
             return False
         before = self.known.pods if self.known else ()
-        finished = [slim for each in self.followed.values() for slim in each.heard.take_finished()]
-        self.known = self._resolution.decide(*(each.heard.take() for each in self.followed.values()))
+        finished = [trimmed for each in self.followed.values() for trimmed in each.objects.take_finished()]
+        self.known = self._resolution.decide(*(each.objects.take() for each in self.followed.values()))
         self._asked.ask(self._resolution.policies)
-        # What a pod was at its end says most: a container that ended at once has its id from then on only.
-        self._former.update((*before, *readable(finished)), self.known.pods)
-        self._problems.set("api")
-        self._problems.set("policies", *self._resolution.policy_problems)
-        self._problems.set("fields", *self._resolution.unknown_fields)
-        self._problems.set("pods", *self._resolution.pod_problems)
-        if not self._told:
-            self._told = True
+        # The last state of a pod is the most complete. The id of a container that ended at once is only in that state.
+        self._deleted.update((*before, *readable(finished)), self.known.pods)
+        self._problems.set(Reason.NOT_SYNCED)
+        self._problems.set(Reason.POLICIES_LEFT_OUT, *self._resolution.policy_problems)
+        self._problems.set(Reason.UNKNOWN_FIELDS, *self._resolution.unknown_fields)
+        self._problems.set(Reason.POD_FIELDS_UNREADABLE, *self._resolution.pod_problems)
+        if not self._complete:
+            self._complete = True
             give_back()
         return True
 
     def close(self) -> None:
-        """Follow no longer."""
+        """Stop the informers without waiting for them."""
         for each in self.followed.values():
             each.informer.stop()
         self._wake.close()
 
     def _waiting(self) -> str:
-        silent = {name: each.informer for name, each in self.followed.items() if not each.heard.synced}
-        reasons = [informer.failing for informer in silent.values() if informer.failing]
-        held = "what the checkpoint knows is enforced" if self.known else "nothing is known yet"
-        return "; ".join([f"the API server has not told of {', '.join(silent)} yet, {held}", *reasons])
+        missing = {name: each.informer for name, each in self.followed.items() if not each.objects.synced}
+        reasons = [informer.failing for informer in missing.values() if informer.failing]
+        state = "priorities from the checkpoint stay in force" if self.known else "there is no usable checkpoint"
+        waiting = f"waiting for the first complete list of {', '.join(missing)} from the API server, {state}"
+        return "; ".join([waiting, *reasons])
 
 
 def follow(connection: Connection, settings: Settings, wake: Wake, asked: AskedLabels) -> dict[str, Followed]:
-    """Who follows what; policies, namespaces, pods. `asked` says which labels of pods are kept."""
+    """Return the informers of policies, namespaces and pods. `asked` selects the labels of pods that are kept."""
 
     def followed(path: str, api_version: str, kind: str, **options: Any) -> Followed:  # noqa: ANN401 (Informer's)
-        heard = WatchedObjects(wake)
+        objects = WatchedObjects(wake)
         return Followed(
-            Informer(connection, path, keep=keep_as(api_version, kind, asked), handler=heard, **options), heard
+            Informer(connection, path, keep=keep_as(api_version, kind, asked), handler=objects, **options), objects
         )
 
-    # Constrained impersonation (KEP-5284): the API server lets an agent be its own node, for these requests only.
+    # Constrained impersonation (KEP-5284): the API server lets an agent act as its own node for these requests only.
     headers = {"Impersonate-User": f"system:node:{settings.node}"} if settings.impersonate_node else {}
     own = f"spec.nodeName={settings.node}"
     return {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the OOMNode's status from a thread of its own: always the newest, and what cannot wait at once.
+"""Writes the status of the OOMNode from a thread of its own. It always writes the newest status.
 
-All else is written every few minutes, whether it changed or not: the API server stores nothing where nothing changed,
-and an OOMNode that was deleted and made anew is filled again.
+An urgent change is written at once. The status is also written every few minutes, even without a change. If nothing
+changed, the API server stores nothing. An OOMNode that was deleted and created again gets its status back that way.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import random
 import time
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy.api import API_VERSION, OOMNODES
+from oompolicy.kube.backoff import Backoff
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError, UnreachableError
-from oompolicy_agent.api.backoff import Backoff
-from oompolicy_agent.api.nodestatus import MANAGER, body, path_of, urgent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,14 +25,47 @@ if TYPE_CHECKING:
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.counters import Counters
 
+MANAGER: Final = "oompolicy-agent"
+
+_FIELDS: Final = (
+    "mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions",
+)  # fmt: skip
+_URGENT: Final = ("mode", "backend", "hook", "policyHash")
+
+
+def path_of(node: str) -> str:
+    """Return the path of the node's OOMNode."""
+    return f"{OOMNODES}/{node}"
+
+
+def body(node: str, status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the OOMNode to apply, made from the content of status.json. Pure.
+
+    It has all fields that the agent owns: server-side apply removes a field that is left out.
+    """
+    kept = {name: status[name] for name in _FIELDS if status.get(name) is not None}
+    return {"apiVersion": API_VERSION, "kind": "OOMNode", "metadata": {"name": node}, "status": kept}
+
+
+def urgent(status: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the part of the status whose changes are written at once. Pure.
+
+    The reason of a true condition is not part of it, because it can change with every pod.
+    """
+    conditions = [
+        (each["type"], each["status"], each["reason"] if each["status"] != "True" else "")
+        for each in status["conditions"]
+    ]
+    return (*(status.get(name) for name in _URGENT), *conditions)
+
 
 class StatusWriter:
-    """`problem` is a sentence while the status cannot be written, or empty."""
+    """The thread that writes the status. `problem` is a sentence while the status cannot be written, or None."""
 
     def __init__(
         self, connection: Connection, settings: Settings, tally: Counters, wake: Wake, backoff: Backoff | None = None
     ) -> None:
-        """Nothing to write yet; `wake` is set when `problem` changes."""
+        """Start the thread, which waits for the first status. It sets `wake` when `problem` changes."""
         self._connection, self._node, self._every = connection, settings.node, settings.status_every
         self._tally, self._wake = tally, wake
         self._backoff = backoff or Backoff()
@@ -42,23 +75,23 @@ class StatusWriter:
         self._next = 0.0
         self._not_before = 0.0
         self._stopped = False
-        self.problem = ""
+        self.problem: str | None = None
         self._thread = Thread(target=self._run, name="status writer", daemon=True)
         self._thread.start()
 
     def offer(self, status: Mapping[str, Any]) -> None:
-        """The newest status; it is never changed afterwards."""
+        """Take the newest status. The caller must not change it afterwards."""
         with self._changed:
             self._latest = status
             self._changed.notify()
 
     @property
     def alive(self) -> bool:
-        """Whether its thread runs."""
+        """True while the thread runs."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Write no more."""
+        """End the thread without waiting for it."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -69,7 +102,7 @@ class StatusWriter:
             self._not_before = time.monotonic() + delay
 
     def _wait(self) -> Mapping[str, Any] | None:
-        """The status to write, when it is time; None once stopped."""
+        """Wait until a status is due, and return it. Return None after `close`."""
         with self._changed:
             while not self._stopped:
                 delay = self._delay()
@@ -85,19 +118,19 @@ class StatusWriter:
         return max(0.0, max(self._not_before, self._next if waits else 0.0) - time.monotonic())
 
     def _write(self, status: Mapping[str, Any]) -> float:
-        """Seconds to wait before the next try."""
+        """Write the status, and return the seconds to wait before the next try."""
         content = body(self._node, status)
         try:
             apply(self._connection, path_of(self._node), content, manager=MANAGER, subresource="status", force=True)
         except (ApiError, UnreachableError) as error:
             return self._failed(error)
         self._backoff.succeeded()
-        # Spread, because all agents may have been started together.
+        # The factor spreads the writes of agents that were started at the same time.
         self._written, self._next = status, time.monotonic() + self._every * random.uniform(1.0, 1.2)  # noqa: S311
-        self._state("")
+        self._set_problem(None)
         return 0.0
 
-    def _state(self, problem: str) -> None:
+    def _set_problem(self, problem: str | None) -> None:
         if problem != self.problem:
             self.problem = problem
             self._wake.set()
@@ -106,7 +139,7 @@ class StatusWriter:
         refused = error if isinstance(error, ApiError) else None
         self._tally.error("status", refused.status if refused else None)
         if refused and refused.status == 404:
-            self._state(f"there is no OOMNode {self._node} yet: the operator creates it")
+            self._set_problem(f"there is no OOMNode {self._node} yet: the operator creates it")
         else:
-            self._state(f"the status of OOMNode {self._node} cannot be written: {error}")
+            self._set_problem(f"the status of OOMNode {self._node} cannot be written: {error}")
         return self._backoff.failed((refused.retry_after if refused else None) or 0.0)

@@ -8,22 +8,22 @@ from threading import Lock
 
 
 class Wake:
-    """An eventfd: readable from `set` until `take`."""
+    """An eventfd that is readable from `set` until `take`."""
 
     def __init__(self) -> None:
-        """OSError (EMFILE) where there is no descriptor left."""
+        """Open the descriptor. Raise OSError (EMFILE) if the process has no descriptor left."""
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lock = Lock()
         self._open = True
 
     def set(self) -> None:
-        """From any thread, also after `close`: threads end later than what they work for."""
+        """Wake the loop. Any thread may call this, even after `close`, because threads can outlive the loop."""
         with self._lock:
             if self._open:
                 os.eventfd_write(self.fd, 1)
 
     def take(self) -> bool:
-        """Whether it was set since the last call."""
+        """Return True if it was set since the last call."""
         try:
             return os.eventfd_read(self.fd) > 0
         except BlockingIOError:

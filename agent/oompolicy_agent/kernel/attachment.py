@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads how this node enforces: the loader's report, its links, and the sysctls that bypass the hook."""
+"""Read how this node enforces: the loader's report, its links, and the sysctls that bypass the hook."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy_agent.kernel.backend import Backend
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-ENFORCING: Final = "EvaluateTask"
 
 SYSCTLS: Final = Path("/proc/sys")
 
 # Documentation/admin-guide/sysctl/vm.rst; mm/oom_kill.c, out_of_memory() and check_panic_on_oom(). 0 is the good value.
 _BYPASSES: Final = {
     "vm.panic_on_oom": "the kernel panics instead of choosing a victim",
-    "vm.oom_kill_allocating_task": "the kernel kills whoever asked for memory, whatever its priority",
+    "vm.oom_kill_allocating_task": "the kernel kills the process that asked for memory, regardless of its priority",
 }
 
 # Documentation/admin-guide/sysctl/kernel.rst; kernel/trace/ftrace.c, ftrace_enable_sysctl(). BPF trampolines are called
@@ -29,10 +29,10 @@ _FTRACE: Final = "kernel.ftrace_enabled"
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """`problem` is a sentence, empty while the loader's programs are attached.
+    """The state of the loader's programs. `problem` is a sentence, or empty while they are attached.
 
     `disabled` is a sentence while the kernel calls no attached program in any OOM, else empty. `warnings` are about
-    single OOMs in which it calls none.
+    single OOMs in which the kernel calls none.
     """
 
     backend: str
@@ -45,12 +45,12 @@ class Attachment:
 
     @property
     def enforcing(self) -> bool:
-        """Whether the hook is asked on this node."""
-        return not self.problem and not self.disabled and self.backend == ENFORCING
+        """True if the kernel calls the hook on this node."""
+        return not self.problem and not self.disabled and self.backend == Backend.EVALUATE_TASK
 
 
 def read_attachment(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SYSCTLS) -> Attachment:
-    """The state right now. `sysctls` is the folder of all sysctls."""
+    """Return the current state. `sysctls` is the folder of all sysctls."""
     report, problem = _report(run_dir / "loader.json", boot_id)
     problem = problem or _links(bpffs / "links", report)
     return Attachment(
@@ -65,13 +65,13 @@ def read_attachment(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SY
 
 
 def bypasses(sysctls: Path = SYSCTLS) -> tuple[str, ...]:
-    """A sentence for each sysctl that keeps the kernel from asking the hook in some OOMs."""
+    """Return a sentence for each sysctl that keeps the kernel from calling the hook in some OOMs."""
     values = {name: _value(sysctls, name) for name in _BYPASSES}
     return tuple(f"{name}={value}: {_BYPASSES[name]}" for name, value in values.items() if value not in {"", "0"})
 
 
 def ftrace_disabled(sysctls: Path = SYSCTLS) -> bool:
-    """Whether the kernel calls none of the programs and modules that stand at the entry of a function."""
+    """Return True if the kernel calls no program and no module that is attached to the entry of a function."""
     return _value(sysctls, _FTRACE) == "0"
 
 
@@ -82,7 +82,7 @@ def _disabled(sysctls: Path) -> str:
 
 
 def _value(sysctls: Path, name: str) -> str:
-    """The value of a sysctl, empty where the kernel has none of that name or it is closed to this process."""
+    """Return the value of a sysctl, or nothing if it does not exist or cannot be read."""
     try:
         return sysctls.joinpath(*name.split(".")).read_text(encoding="ascii").strip()
     except OSError:
@@ -90,7 +90,7 @@ def _value(sysctls: Path, name: str) -> str:
 
 
 def _loader_warnings(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """Without those of sysctls, which may have been set since; we read_attachment for ourselves."""
+    """Return the loader's message without its words about sysctls, which are read anew."""
     warnings = report.get("warnings")
     found = warnings if isinstance(warnings, list) else []
     return tuple(text for text in found if isinstance(text, str) and not text.startswith("vm."))
@@ -113,7 +113,7 @@ def _report(path: Path, boot_id: str) -> tuple[Mapping[str, Any], str]:
 
 
 def _links(folder: Path, report: Mapping[str, Any]) -> str:
-    """What is missing of the links. The folder may be passable but closed to listing: then it being there must do."""
+    """Return a sentence about missing links, or nothing. If the folder cannot be listed, its existence suffices."""
     of_object = folder / _text(report, "object")
     try:
         if missing := [name for name in report.get("links", ()) if not (of_object / name).exists()]:

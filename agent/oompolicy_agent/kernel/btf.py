@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads struct layouts out of BTF, so that loader and agent can check theirs without any tool on the node.
+"""Read struct layouts from BTF, so that loader and agent can check theirs without a tool on the node.
 
 Format: Documentation/bpf/btf.rst in the kernel's tree.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ELF: Final = b"\x7fELF"
-"""How an ELF file begins."""
+"""The first bytes of an ELF file."""
 
 _MAGIC: Final = 0xEB9F
 _INT, _PTR, _ARRAY, _STRUCT, _UNION, _ENUM, _FWD, _TYPEDEF = range(1, 9)
@@ -30,7 +30,7 @@ _ALIASES: Final = {_TYPEDEF, _VOLATILE, _CONST, _RESTRICT, _TYPE_TAG}
 
 
 class BTFError(ValueError):
-    """The bytes are not BTF, or an ELF file without it; the message says which."""
+    """The bytes are no BTF, or an ELF file without it. The message says which."""
 
 
 class _Member(NamedTuple):
@@ -48,7 +48,7 @@ class _Type(NamedTuple):
 
 
 def check_object(path: Path) -> str | None:
-    """None if the BPF object at `path` agrees with `layout`, else one sentence. OSError if it cannot be read."""
+    """Return None if the BPF object at `path` agrees with `layout`, else a sentence. OSError if unreadable."""
     try:
         return check_against_btf(structs(path.read_bytes()))
     except BTFError as error:
@@ -56,13 +56,13 @@ def check_object(path: Path) -> str | None:
 
 
 def structs(data: bytes) -> dict[str, StructLayout]:
-    """Every named struct in an ELF object's `.BTF` section or in a raw blob, by name."""
+    """Return every named struct in an ELF object's `.BTF` section or in a raw blob, by name."""
     types = _types(section(data, b".BTF") if data.startswith(ELF) else data)
     return {t.name: _layout(types, t) for t in types if t.kind == _STRUCT and t.name}
 
 
 def section(elf: bytes, wanted: bytes) -> bytes:
-    """One section of a 64-bit little-endian ELF file, such as a BPF object or a kernel module. BTFError without it."""
+    """Return one section of a 64-bit little-endian ELF file, such as a kernel module. BTFError without it."""
     if elf[4:6] != b"\x02\x01":
         raise BTFError("not a 64-bit little-endian ELF file")
     (offset,) = struct.unpack_from("<Q", elf, 40)
@@ -76,7 +76,7 @@ def section(elf: bytes, wanted: bytes) -> bytes:
 
 
 def _types(blob: bytes) -> list[_Type]:
-    """All types in order; index 0 is void."""
+    """Return all types in order. Index 0 is void."""
     if len(blob) < 24 or struct.unpack_from("<H", blob)[0] != _MAGIC:
         raise BTFError("not little-endian BTF")
     header, type_off, type_len, str_off, str_len = struct.unpack_from("<IIIII", blob, 4)
@@ -109,7 +109,7 @@ def _layout(types: list[_Type], record: _Type) -> StructLayout:
 
 
 def _size(types: list[_Type], type_id: int) -> int:
-    """Bytes of a type; 0 for what has none (void, functions)."""
+    """Return the size of a type in bytes, and 0 for a type without one (void, functions)."""
     this = types[type_id]
     if this.kind in _SIZED:
         return this.size_or_type

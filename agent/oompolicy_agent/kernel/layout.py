@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bpf/oompolicy.h in ctypes: the one Python view of map values and ring-buffer records.
+"""The structs of bpf/oompolicy.h in ctypes: the only Python view of map values and ring-buffer records.
 
-`describe` and `check_against_btf` exist so that a unit test and the start of loader and agent can prove that
-this view and the compiled object agree.
+A unit test, the loader and the agent use `describe` and `check_against_btf` to prove that this view and the compiled
+object agree.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ COMM: Final = 16
 NO_LEVEL: Final = 0xFFFF_FFFF
 
 KEY_SIZE: Final = 8
-"""Bytes of a key of `cgroup_priority`: one u64 cgroup id."""
+"""The size in bytes of a key of `cgroup_priority`: one u64 cgroup id."""
 
 
 class Stat(IntEnum):
-    """Indexes into `stats`, enum oompolicy_stat."""
+    """The indexes of `stats`, enum oompolicy_stat."""
 
     SELECTIONS = 0
     EVALUATIONS = 1
@@ -46,7 +46,7 @@ class Stat(IntEnum):
 
 
 class VictimFlag(IntFlag):
-    """enum oompolicy_victim_flag."""
+    """The flags of a victim, enum oompolicy_victim_flag."""
 
     SELECTED = 1 << 0
     CHANGED = 1 << 1
@@ -57,14 +57,14 @@ class VictimFlag(IntFlag):
 
 
 class CgroupChange(IntEnum):
-    """enum oompolicy_cgroup_change."""
+    """The change of a cgroup, enum oompolicy_cgroup_change."""
 
     MKDIR = 1
     RMDIR = 2
 
 
 class Entry(ctypes.Structure):
-    """struct oompolicy_entry: a value of `cgroup_priority`."""
+    """A value of `cgroup_priority`, struct oompolicy_entry."""
 
     memory_request: int
     priority: int
@@ -78,7 +78,7 @@ class Entry(ctypes.Structure):
 
 
 class Settings(ctypes.Structure):
-    """struct oompolicy_settings: the value of `settings`."""
+    """The value of `settings`, struct oompolicy_settings."""
 
     host_priority: int
     page_shift: int
@@ -90,7 +90,7 @@ class Settings(ctypes.Structure):
 
 
 class VictimRecord(ctypes.Structure):
-    """struct oompolicy_victim: a record of `events`."""
+    """A record of `events`, struct oompolicy_victim."""
 
     boottime_ns: int
     start_boottime_ns: int
@@ -171,7 +171,7 @@ _NEW_IN_VICTIM: Final = {"trigger_cgroup_ids", "spared_cgroup_ids", "trigger_lev
 
 
 class OldVictimRecord(ctypes.Structure):
-    """struct oompolicy_victim of the version before.
+    """A record of the previous version, struct oompolicy_victim of that version.
 
     After an upgrade, a node's ring buffer and spool can still hold such records.
     """
@@ -180,7 +180,7 @@ class OldVictimRecord(ctypes.Structure):
 
 
 class CgroupRecord(ctypes.Structure):
-    """struct oompolicy_cgroup: a record of `cgroups`."""
+    """A record of `cgroups`, struct oompolicy_cgroup."""
 
     cgroup_id: int
     parent_id: int
@@ -196,7 +196,7 @@ class CgroupRecord(ctypes.Structure):
 
 
 class StructLayout(NamedTuple):
-    """A struct's size and each field's (offset, size), all in bytes."""
+    """The size of a struct, and (offset, size) of each field, all in bytes."""
 
     size: int
     fields: Mapping[str, tuple[int, int]]
@@ -211,12 +211,12 @@ STRUCTS: Final[Mapping[str, type[ctypes.Structure]]] = {
 
 
 def describe() -> dict[str, StructLayout]:
-    """Each struct of the header as this module sees it, by its C name."""
+    """Return each struct of the header as this module sees it, by its C name."""
     return {name: _describe(struct) for name, struct in STRUCTS.items()}
 
 
 def check_against_btf(found: Mapping[str, StructLayout]) -> str | None:
-    """None if `found` (see `btf.structs`) agrees with this module, else one sentence saying where it differs."""
+    """Return None if `found` (see `btf.structs`) agrees with this module, else a sentence with the difference."""
     for name, ours in describe().items():
         theirs = found.get(name)
         if theirs is None:

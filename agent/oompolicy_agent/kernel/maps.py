@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pinned BPF maps and ring buffers through libbpf.so.1: all that a process without capabilities may do.
+"""Access pinned BPF maps and ring buffers through libbpf.so.1, as far as a process without capabilities may.
 
 Every failure is an OSError that carries the errno and the pin's path.
 """
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HASH: Final = 1
-"""BPF_MAP_TYPE_HASH."""
+"""The map type BPF_MAP_TYPE_HASH."""
 PERCPU_ARRAY: Final = 6
-"""BPF_MAP_TYPE_PERCPU_ARRAY."""
+"""The map type BPF_MAP_TYPE_PERCPU_ARRAY."""
 RINGBUF: Final = 27
-"""BPF_MAP_TYPE_RINGBUF."""
+"""The map type BPF_MAP_TYPE_RINGBUF."""
 
 _SAMPLE: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
 
 class _MapInfo(ctypes.Structure):
-    """The start of struct bpf_map_info in include/uapi/linux/bpf.h; the kernel fills what it is given room for."""
+    """The start of struct bpf_map_info in include/uapi/linux/bpf.h. The kernel fills as much as it gets room for."""
 
     type: int
     id: int
@@ -44,7 +44,7 @@ class _MapInfo(ctypes.Structure):
 
 
 class MapInfo(NamedTuple):
-    """What a pinned map is. Sizes in bytes."""
+    """The type and the sizes of a pinned map. Sizes are in bytes."""
 
     type: int
     id: int
@@ -55,7 +55,7 @@ class MapInfo(NamedTuple):
 
 @cache
 def libbpf() -> ctypes.CDLL:
-    """The library, with its prototypes. OSError if it is not installed."""
+    """Return the library with its prototypes. Raise OSError if it is not installed."""
     lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
     pointer, fd = ctypes.c_void_p, ctypes.c_int
     for name, result, arguments in (
@@ -80,7 +80,7 @@ def libbpf() -> ctypes.CDLL:
 
 
 class Map:
-    """An open pin. A context manager; `close` may be called twice."""
+    """An open pin. It is a context manager, and `close` may be called twice."""
 
     def __init__(self, path: Path) -> None:
         """Open the pin at `path`."""
@@ -94,13 +94,13 @@ class Map:
         self.close()
 
     def close(self) -> None:
-        """Give the file descriptor back."""
+        """Close the file descriptor."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
     def info(self) -> MapInfo:
-        """The map's type and sizes; needs no capability."""
+        """Return the map's type and sizes. This needs no capability."""
         raw = _MapInfo()
         length = ctypes.c_uint32(ctypes.sizeof(raw))
         result = libbpf().bpf_obj_get_info_by_fd(self.fd, ctypes.byref(raw), ctypes.byref(length))
@@ -109,13 +109,13 @@ class Map:
 
     @property
     def frozen(self) -> bool:
-        """Whether no process can write to the map any more (BPF_MAP_FREEZE); needs no capability."""
+        """True if no process can write to the map any more (BPF_MAP_FREEZE); needs no capability."""
         # bpf_map_show_fdinfo() in kernel/bpf/syscall.c; struct bpf_map_info does not have it.
         lines = Path(f"/proc/self/fdinfo/{self.fd}").read_text(encoding="ascii").splitlines()
         return any(line.split() == ["frozen:", "1"] for line in lines)
 
     def expect(self, *, type: int, key_size: int, value_size: int) -> None:  # noqa: A002 (the kernel's word)
-        """EINVAL with both sides in the message unless the map is what the layout says."""
+        """Raise OSError (EINVAL) with both sides in the message if the map differs from the layout."""
         info = self.info()
         found, wanted = (info.type, info.key_size, info.value_size), (type, key_size, value_size)
         if found != wanted:
@@ -132,7 +132,7 @@ class PriorityMap(Map):
         self.expect(type=HASH, key_size=KEY_SIZE, value_size=ctypes.sizeof(Entry))
 
     def entries(self) -> dict[int, tuple[int, int]]:
-        """All entries. Those that the kernel deletes meanwhile are missing, as they should be."""
+        """Return all entries, without those that the kernel deletes meanwhile."""
         found = {}
         for key in self._keys():
             value = self.get(key)
@@ -141,7 +141,7 @@ class PriorityMap(Map):
         return found
 
     def get(self, cgroup_id: int) -> tuple[int, int] | None:
-        """(priority, memory request) of one cgroup, or None."""
+        """Return (priority, memory request) of one cgroup, or None."""
         key, value = ctypes.c_uint64(cgroup_id), Entry()
         result = libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(value))
         if result == -errno.ENOENT:
@@ -150,12 +150,12 @@ class PriorityMap(Map):
         return value.priority, value.memory_request
 
     def put(self, cgroup_id: int, priority: int, memory_request: int) -> None:
-        """Create or replace one entry. E2BIG where the map is full."""
+        """Create or replace one entry. Raise OSError (E2BIG) if the map is full."""
         key, value = ctypes.c_uint64(cgroup_id), Entry(priority=priority, memory_request=memory_request)
         _checked(libbpf().bpf_map_update_elem(self.fd, ctypes.byref(key), ctypes.byref(value), 0), self.path)
 
     def delete(self, cgroup_id: int) -> bool:
-        """True if there was an entry; the kernel may have been faster."""
+        """Delete one entry. Return False if it no longer exists, because the kernel deletes entries too."""
         key = ctypes.c_uint64(cgroup_id)
         result = libbpf().bpf_map_delete_elem(self.fd, ctypes.byref(key))
         if result == -errno.ENOENT:
@@ -191,14 +191,14 @@ class PerCPUCounters(Map):
         self._cpus = _checked(libbpf().libbpf_num_possible_cpus(), path)
 
     def sum(self, index: int) -> int:
-        """One counter over all possible CPUs."""
+        """Return one counter over all possible CPUs."""
         key, values = ctypes.c_uint32(index), (ctypes.c_uint64 * self._cpus)()
         _checked(libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(values)), self.path)
         return sum(values)
 
 
 class RingBuffer(Map):
-    """A pinned ring buffer's reader. `on_record` gets each record's bytes, and must not raise."""
+    """A reader of a pinned ring buffer. `on_record` gets the bytes of each record and must not raise."""
 
     def __init__(self, path: Path, on_record: Callable[[bytes], None]) -> None:
         """Open and map the pin at `path`."""
@@ -214,19 +214,19 @@ class RingBuffer(Map):
 
     @property
     def epoll_fd(self) -> int:
-        """Readable while there are records."""
+        """The file descriptor that is readable while the ring has records."""
         return int(libbpf().ring_buffer__epoll_fd(self._ring))
 
     def consume(self) -> int:
-        """Hand over all records that are there, without waiting; how many they were.
+        """Pass all present records to `on_record` without waiting. Return their number.
 
-        The consumer position moves after each record's callback: a record is seen again only if the process
-        dies inside it.
+        The consumer position moves after the callback of each record. A record is delivered again only if the process
+        ends inside the callback.
         """
         return _checked(libbpf().ring_buffer__consume(self._ring), self.path)
 
     def poll(self, timeout_ms: int) -> int:
-        """Wait for records and hand them over; how many they were."""
+        """Wait for records and pass them to `on_record`. Return their number."""
         return _checked(libbpf().ring_buffer__poll(self._ring, timeout_ms), self.path)
 
     def close(self) -> None:
@@ -242,7 +242,7 @@ class RingBuffer(Map):
 
 
 def _checked(result: int, path: Path) -> int:
-    """The result, or what -errno it was (libbpf since 1.0)."""
+    """Return the result of a call, or raise OSError for a negative errno (libbpf since 1.0)."""
     if result < 0:
         raise OSError(-result, os.strerror(-result), str(path))
     return result

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader's pins: opened together, and opened anew where the loader has put others in their place."""
+"""Open the loader's pins together, and notice when the loader has replaced them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Pinned = tuple[tuple[int, int], ...]
 
 
 class Pins:
-    """The open maps. OSError with the pin's path where one cannot be opened."""
+    """The open maps of all pins. Raise OSError with the path of a pin that cannot be opened."""
 
     def __init__(self, folder: Path, on_victim: Callable[[bytes], None], on_cgroup: Callable[[bytes], None]) -> None:
         """Open the pins below `folder`, the loader's `maps`."""
@@ -34,18 +34,18 @@ class Pins:
 
     @property
     def replaced(self) -> bool:
-        """Whether the pins are not the ones that were opened. OSError where they are gone."""
+        """True if other pins have replaced the open ones. Raise OSError if the pins no longer exist."""
         return identify(self._folder) != self.pinned
 
     def counters(self) -> dict[Stat, int]:
-        """The counters that the program has, summed over the CPUs. An older program has fewer."""
+        """Return the counters of the program, summed over the CPUs. An older program has fewer."""
         return {stat: self.stats.sum(stat) for stat in Stat if stat < self.stats.size}
 
     def close(self) -> None:
-        """Close all."""
+        """Close all maps."""
         self._stack.close()
 
 
 def identify(folder: Path) -> Pinned:
-    """Device and inode of each pin: a new pin has a new one."""
+    """Return device and inode of each pin. A new pin has a new inode."""
     return tuple((s.st_dev, s.st_ino) for s in ((folder / name).stat() for name in NAMES))

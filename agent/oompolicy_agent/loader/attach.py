@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.kernel.attachment import bypasses
+from oompolicy_agent.kernel.backend import Backend
 from oompolicy_agent.loader import handover, module, objectfile, plan, report
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
 from oompolicy_agent.loader.hook import Hook
@@ -93,7 +94,7 @@ def _require(node: Node, settings: Settings) -> None:
 
 def _nothing_attached(node: Node) -> LoaderReport:
     return LoaderReport(
-        backend=plan.Backend.OBSERVE_ONLY,
+        backend=Backend.OBSERVE_ONLY,
         hook=node.hook,
         kernel_version=node.kernel_version,
         boot_id=node.boot_id,

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from oompolicy_agent.kernel.backend import Backend
 from oompolicy_agent.loader.bpftool import Tool
 from oompolicy_agent.loader.hook import Hook
 from oompolicy_agent.loader.node import Cgroup
@@ -20,13 +20,6 @@ FULL: Final = "oompolicy.bpf.o"
 OBSERVE: Final = "observe.bpf.o"
 
 _NO_HOOK: Final = "this kernel has no hook, neither built in nor in a module"
-
-
-class Backend(StrEnum):
-    """How the node enforces."""
-
-    EVALUATE_TASK = "EvaluateTask"
-    OBSERVE_ONLY = "ObserveOnly"
 
 
 @dataclass(frozen=True, slots=True)

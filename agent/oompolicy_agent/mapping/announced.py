@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides, from the kernel's announcements of made and removed cgroups, when to scan the tree again. Pure."""
+"""Decide from the kernel's announcements of new and removed cgroups when to scan the tree again. Pure."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _TRIES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """An announced cgroup. `below`: how many levels of cgroups below it may be of use."""
+    """An announced cgroup. `below` is the number of levels below it that the agent needs."""
 
     below: int
     tries: int = 0
 
 
 class PendingCgroups:
-    """Cgroups that were announced and not yet seen in a scan.
+    """The cgroups that were announced and not yet found in a scan.
 
     cgroup_mkdir() in kernel/cgroup/cgroup.c has its tracepoint before kernfs_activate(), which makes the
-    directory visible: a scan may come too early and is repeated a few times then.
+    directory visible. A scan may come too early and is then repeated a few times.
     """
 
     def __init__(self) -> None:
-        """Nothing announced, nothing known: every announcement counts."""
+        """Begin without a scan, so that every announcement counts."""
         self._waiting: dict[int, _Waiting] = {}
         self._parents: dict[int, int] = {}
 
     def heard(self, record: CgroupRecord) -> bool:
-        """Take one announcement; True if it asks for a scan.
+        """Take one announcement. Return True if it needs a scan.
 
-        Most cgroups of a node have nothing to do with pods. What is made in a container does not either, and whoever
-        may make cgroups there would have the agent scan without end.
+        Most cgroups of a node have nothing to do with pods. Cgroups inside a container do not count either, because a
+        process that creates them could make the agent scan without end.
         """
         below = self._below(record.parent_id)
         if below >= 0 and record.change == CgroupChange.MKDIR:
@@ -49,7 +49,7 @@ class PendingCgroups:
         return below >= 0
 
     def _below(self, parent_id: int) -> int:
-        """How many levels may be of use below a cgroup with this parent; negative if the cgroup itself is of none."""
+        """Return the number of needed levels below a cgroup with this parent, negative if it is not needed."""
         if not self._parents:
             return 3
         if parent_id in self._waiting:
@@ -57,7 +57,7 @@ class PendingCgroups:
         return self._parents.get(parent_id, 0) - 1
 
     def scanned(self, tree: Tree, gap: float) -> float | None:
-        """Take the scan's result; in how many seconds to scan again for what was not there, or None."""
+        """Take the result of a scan. Return the seconds until the next scan for missing cgroups, or None."""
         self._parents = _parents(tree)
         known = tree.ids
         self._waiting = {
@@ -69,9 +69,10 @@ class PendingCgroups:
 
 
 def _parents(tree: Tree) -> dict[int, int]:
-    """The cgroups in which pods and containers are made, with the levels below them: QoS classes, pods, containers.
+    """Return the cgroups in which pods and containers are created, with the number of levels below them.
 
-    One level more is granted: a container is waited for, and its first child may be announced, before a scan shows it.
+    The levels are QoS classes, pods and containers, and one more, because the first child of a container may be
+    announced before a scan finds the container.
     """
     slices = {each.id: 3 if each.qos else 4 for each in tree.slices}
     return slices | dict.fromkeys((pod.id for pod in tree.pods.values()), 2)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the cgroup v2 tree into a frozen snapshot: QoS slices, pods, containers, each known by its id.
+"""Read the cgroup v2 tree into a frozen snapshot: QoS slices, pods and containers, each with its id.
 
-The id is the directory's inode number: kernfs gives both the same 64 bits on 64-bit kernels.
-A cgroup that vanishes while it is read is left out; it is never an error.
+The id is the inode number of the directory. On 64-bit kernels kernfs gives both the same 64 bits.
+A cgroup that vanishes during the read is left out, and is no error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CGROUP2_MAGIC: Final = 0x63677270
-"""CGROUP2_SUPER_MAGIC in include/uapi/linux/magic.h."""
+"""The constant CGROUP2_SUPER_MAGIC in include/uapi/linux/magic.h."""
 
 # kubelet names them in pkg/kubelet/cm/cgroup_manager_linux.go. systemd repeats every parent in a slice's name
 # and has no "-" in a uid; a static pod's uid is an MD5 without dashes (pkg/kubelet/config/common.go), or any text
@@ -48,7 +48,7 @@ class NotCgroup2Error(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a cgroup's name alone says of it. `value`: QoS class, pod uid (with dashes) or container id."""
+    """The parsed name of a cgroup. `value` is the QoS class, the pod uid with dashes, or the container id."""
 
     kind: Literal["kubepods", "qos", "pod", "container"]
     value: str = ""
@@ -56,7 +56,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class CgroupDir:
-    """One cgroup: id and path."""
+    """The id and the path of one cgroup."""
 
     id: int
     path: str
@@ -64,7 +64,7 @@ class CgroupDir:
 
 @dataclass(frozen=True, slots=True)
 class SliceCgroup:
-    """A kubepods root (`qos` is None; Guaranteed pods sit right below it) or a QoS class's cgroup."""
+    """The cgroup of a QoS class, or a kubepods root with `qos` None. Guaranteed pods are directly below the root."""
 
     id: int
     path: str
@@ -73,7 +73,7 @@ class SliceCgroup:
 
 @dataclass(frozen=True, slots=True)
 class PodCgroup:
-    """A pod's cgroup; `containers` by container id, the sandbox among them where the runtime gives it one."""
+    """The cgroup of a pod. `containers` has its containers by id, with the sandbox if it has a cgroup."""
 
     id: int
     path: str
@@ -83,7 +83,7 @@ class PodCgroup:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The snapshot. `pods` by the uid in the cgroup's name, always with dashes."""
+    """The snapshot of the tree. `pods` is keyed by the uid in the name of the cgroup, always with dashes."""
 
     root_id: int
     slices: tuple[SliceCgroup, ...] = ()
@@ -91,7 +91,7 @@ class Tree:
 
     @property
     def ids(self) -> frozenset[int]:
-        """Of everything in it."""
+        """The ids of all cgroups in the snapshot."""
         pods = self.pods.values()
         return frozenset(
             [s.id for s in self.slices] + [p.id for p in pods] + [c.id for p in pods for c in p.containers.values()]
@@ -99,15 +99,15 @@ class Tree:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The paths of the kubepods roots, to hand to the next `scan`."""
+        """The paths of the kubepods roots, for the next `scan`."""
         return tuple(s.path for s in self.slices if s.qos is None)
 
 
 def parse_path(segments: Iterable[str]) -> tuple[Name | None, ...]:
-    """What each name of a path means in its place, from the root of the tree down.
+    """Return the meaning of each name of a path, from the root of the tree down.
 
-    Pods are right below kubepods or a QoS class, containers right below a pod. What is above kubepods, where the node
-    is a container itself, means nothing, and neither does what lies in a container.
+    Pods are directly below kubepods or a QoS class, and containers directly below a pod. Names above kubepods mean
+    nothing (a node can be a container itself), and neither do names inside a container.
     """
     found: list[Name | None] = []
     above, kind = "", ""
@@ -120,11 +120,11 @@ def parse_path(segments: Iterable[str]) -> tuple[Name | None, ...]:
 
 
 def parse_outside(segments: Sequence[str]) -> tuple[str, str] | None:
-    """Pod uid and container id of a container that its runtime put outside of its pod's cgroup; None for others.
+    """Return pod uid and container id of a container outside of its pod's cgroup, or None for other paths.
 
-    So it is where kubelet and runtime use different cgroup drivers (kubernetes/kubernetes#106514): runc takes the
-    arguments that are meant for systemd, SLICE:PREFIX:ID, for a name, or the slice for the name of a parent.
-    Such a name is longer than a victim's record holds, so the id may be the first digits only.
+    This happens if kubelet and runtime use different cgroup drivers (kubernetes/kubernetes#106514): runc takes the
+    arguments for systemd, SLICE:PREFIX:ID, as a name, or the slice as the name of a parent.
+    Such a name is longer than the field in a victim's record, so the id may have only its first digits.
     """
     if any(name and name.kind == "pod" for name in parse_path(segments)):
         return None
@@ -135,7 +135,7 @@ def parse_outside(segments: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _below(kind: str, parent: str, segment: str) -> Name | None:
-    """What `segment` means right below `parent`, which is of `kind`; "" for a place above kubepods."""
+    """Return the meaning of `segment` directly below a parent of `kind`. The kind is "" above kubepods."""
     if kind in ("kubepods", "qos"):
         return _in_slice(parent, segment)
     name = parse_name(segment)
@@ -154,7 +154,7 @@ def _in_slice(parent: str, segment: str) -> Name | None:
 
 
 def parse_name(segment: str) -> Name | None:
-    """What a single directory name means to us, or None. A bare container id counts as one anywhere."""
+    """Return the meaning of a directory name, or None. A bare container id always counts as a container."""
     if _KUBEPODS.match(segment):
         return Name("kubepods")
     if qos := _QOS.match(segment):
@@ -167,7 +167,7 @@ def parse_name(segment: str) -> Name | None:
 
 
 def is_cgroup2(root: Path) -> bool:
-    """Whether `root` is on a cgroup v2 file system. OSError if it cannot be asked."""
+    """Return True if `root` is on a cgroup v2 file system. Raise OSError if that cannot be read."""
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = (ctypes.c_long * 32)()  # struct statfs starts with a long f_type and is below 256 bytes
     if libc.statfs(os.fsencode(root), buffer) != 0:
@@ -177,9 +177,11 @@ def is_cgroup2(root: Path) -> bool:
 
 
 def scan(root: Path, roots: Iterable[str] = (), *, check: Callable[[Path], bool] = is_cgroup2) -> Tree:
-    """The snapshot of the tree at `root`. With the `roots` of an earlier one only these are read.
+    """Return the snapshot of the tree at `root`. With the `roots` of an earlier snapshot, only these are read.
 
-    Raises NotCgroup2Error, and OSError where the tree cannot be read at all.
+    Raises:
+        NotCgroup2Error: `root` is no cgroup v2 mount.
+        OSError: The tree cannot be read.
     """
     if not check(root):
         raise NotCgroup2Error(f"{root} is not a cgroup v2 mount: this node's pods cannot be found")
@@ -193,11 +195,11 @@ def scan(root: Path, roots: Iterable[str] = (), *, check: Callable[[Path], bool]
 
 
 def find_roots(root: Path) -> tuple[str, ...]:
-    """The kubepods roots, the outermost first.
+    """Return the kubepods roots, the outermost first.
 
-    There are several where kubelet's driver was changed; they are deep down where a node is a container (kind).
-    systemd gives each user of the host, and services too, a cgroup in which they may make a `kubepods` of their own.
-    So a root counts if the tree's owner made it, which is root; if none did, all count (rootless nodes).
+    There are several if the kubelet's driver was changed. They are deep in the tree if the node is a container (kind).
+    Every user and service of the host has a cgroup below which it may create a `kubepods` of its own. So a root counts
+    if the owner of the tree created it, which is root. If there is no such root, all count (rootless nodes).
     """
     found, level = list[str](), [str(root)]
     for _ in range(LEVELS):
@@ -248,7 +250,7 @@ def _directory(path: str) -> CgroupDir | None:
 
 
 def _uid(path: str) -> int | None:
-    """The user who owns a directory; None if it is gone."""
+    """Return the owner of a directory, or None if it no longer exists."""
     try:
         return os.stat(path).st_uid  # noqa: PTH116 (as above)
     except FileNotFoundError:

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settles which pod a cgroup belongs to, where several pod objects name the same one. Pure.
+"""Decide which pod a cgroup belongs to if several pod objects claim it. Pure.
 
-The name of a pod's cgroup has a uid. A pod claims the cgroup of its own uid, and a mirror pod that of the static pod
-in its annotation. The API server gives out uids, but everybody who may create pods may write the annotation and the
-owner (`oompolicy.mirror`). So a claim is settled by what others cannot write, in this order:
+The name of a pod's cgroup contains a uid. A pod claims the cgroup of its own uid. A mirror pod claims the cgroup of the
+static pod in its annotation. The API server sets uids, but every user who may create pods can write the annotation and
+the owner (`oompolicy.mirror`). So fields that users cannot write decide, in this order:
 
-1. The pod whose own uid it is has the cgroup.
-2. Of mirror pods, that one has it whose status names a container that is in the cgroup. The kubelet alone writes the
-   status, and it writes none for a mirror pod of which it has no static pod.
+1. The pod with this uid gets the cgroup.
+2. Of mirror pods, the one whose status names a container in the cgroup gets it. Only the kubelet writes the status, and
+   it writes none for a mirror pod without a static pod.
 3. Until the kubelet has written the status, a mirror pod counts if its Node owns it: first the pod that had the cgroup
-   before, then the one that was created first. Where two were created in the same second, none has it.
+   before, then the pod that was created first. If two were created in the same second, none gets the cgroup.
 
-A mirror pod of the third kind gets no priority below the class default, nor below that of another such pod with the
-same claim: for that moment a forged pod may raise a static pod, and never lower it.
-No mirror pod of the third kind gets a cgroup with a uid of the API server's form, and none at all gets one that a pod
-with this uid had before: such a pod runs on without its object for a while, after somebody deleted it by force.
+A mirror pod of the third kind gets no priority below the class default, and none below that of another such pod with
+the same claim. For that moment a forged pod can raise a static pod, but never lower it.
+No mirror pod of the third kind gets a cgroup with a uid of the API server's form. No mirror pod at all gets a cgroup
+that a pod with this uid had before, because a pod that was deleted by force runs on without its object for a while.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oompolicy.mirror import MIRROR, is_static
 from oompolicy.model import Refusal
-from oompolicy_agent.plumbing.text import clip
+from oompolicy.text import clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,10 +47,10 @@ _UNTIL_PROVEN: Final = "the least for a static pod until the kubelet reports its
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """`pods` have their cgroup to themselves, and `assignments` are theirs.
+    """The result for all pods. Each of `pods` has its cgroup alone, and `assignments` are the assignments of these.
 
-    `told` are the assignments of all pods, with a refusal for each claim that is refused.
-    `refused` are the uids of these pods. `waiting` are mirror pods of which the kubelet has yet to write the status.
+    `told` has the assignments of all pods, with a refusal for each refused claim. `refused` has the uids of these pods.
+    `waiting` has the mirror pods that wait for the kubelet to write their status.
     """
 
     pods: tuple[Pod, ...] = ()
@@ -61,7 +61,7 @@ class Settled:
 
 
 class _Verdict(NamedTuple):
-    """One cgroup's. `rivals` are the pods of which one may be the right one, `why` says why the others are not."""
+    """The claims of one cgroup. One of `rivals` may be the right pod, and `why` has the reason against the others."""
 
     winner: Pod | None
     rivals: tuple[Pod, ...]
@@ -98,7 +98,7 @@ def settle(
 
 
 def by_cgroup(pods: Iterable[Pod], tree: Tree | None = None) -> dict[str, Pod]:
-    """The pod that each cgroup belongs to, by the uid in the cgroup's name; without what was known before."""
+    """Return the pod of each cgroup, by the uid in the cgroup's name. Earlier owners are not considered."""
     known = tree.pods if tree else {}
     verdicts = {uid: _judge(claimants, known.get(uid), None) for uid, claimants in _claims(pods).items()}
     return {uid: verdict.winner for uid, verdict in verdicts.items() if verdict.winner}
@@ -127,7 +127,7 @@ def _judge(claimants: list[Pod], cgroup: PodCgroup | None, before: Owner | None)
 
 
 def _heir(rivals: tuple[Pod, ...], before: Owner) -> Pod | None:
-    """The kubelet makes a mirror pod anew, under its name, when somebody deletes it."""
+    """Return the newest object of each name. The kubelet creates a deleted mirror pod again under the same name."""
     return next((pod for pod in rivals if (pod.namespace, pod.name) == (before.namespace, before.pod)), None)
 
 
@@ -140,24 +140,24 @@ def _first(rivals: tuple[Pod, ...]) -> _Verdict:
 
 
 def _why(pod: Pod, verdict: _Verdict) -> str:
-    """Why `pod` is refused: its own flaw, if it has one, tells its owner more than what speaks for another pod."""
+    """Return the reason for refusing `pod`: its own flaw if it has one, because that helps its owner most."""
     flawed = verdict.why != NOT_ITS_OWN and pod.mirror is not None and not is_static(pod)
     return NOT_THE_NODES if flawed else verdict.why
 
 
 def _certain(pod: Pod, cgroup: PodCgroup | None) -> bool:
-    """Nobody but the kubelet, or the owner of the node's files, may have made this mirror pod."""
+    """Return True if only the kubelet, or the owner of the node's files, can have created this mirror pod."""
     return not _created(pod) or _proven(pod, cgroup)
 
 
 def _proven(pod: Pod, cgroup: PodCgroup | None) -> bool:
-    """The kubelet says that a container of this pod is one of those in the cgroup."""
+    """Return True if the kubelet reports a container of this pod that is in the cgroup."""
     there = cgroup.containers if cgroup else {}
     return any(container_id in there for each in pod.containers for container_id in each.container_ids)
 
 
 def _plausible(pod: Pod) -> bool:
-    """Without a proof. A manifest may set a uid of the API server's form too: that static pod waits for the proof."""
+    """Choose a pod without a proof. A static pod with a uid of the API server's form has to wait for the proof."""
     from_file = not _created(pod)
     return from_file or (is_static(pod) and not _API_UID.fullmatch(pod.cgroup_uid))
 
@@ -173,7 +173,7 @@ def _least(
     cgroup: PodCgroup | None,
     defaults: Defaults,
 ) -> Assignment:
-    """The assignment of the winner, raised where nothing proves yet that the winner is the right one."""
+    """Return the assignment of the winner, raised if nothing proves yet that the winner is the right pod."""
     winner, alone = verdict.winner, len(verdict.rivals) == 1
     if winner is None or winner.uid == winner.cgroup_uid or (alone and _certain(winner, cgroup)):
         return assignment

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which entries `cgroup_priority` should have, and what to change to get there. Pure."""
+"""Compute the entries that `cgroup_priority` should have, and the changes to get there. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Value(NamedTuple):
-    """An entry's value. Compares equal to the tuple `bpf.PriorityMap.entries` has."""
+    """The value of an entry. It compares equal to the tuples of `maps.PriorityMap.entries`."""
 
     priority: int
     memory_request: int  # bytes
@@ -26,7 +26,7 @@ class Value(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """`entries` by cgroup id, the most important first; `not_mapped` are the live pods without a cgroup."""
+    """The wanted entries by cgroup id, the most important first. `not_mapped` has the live pods without a cgroup."""
 
     entries: Mapping[int, Value] = field(default_factory=dict)
     not_mapped: tuple[Pod, ...] = ()
@@ -34,17 +34,17 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What to write and what to delete."""
+    """The entries to write and the entries to delete."""
 
     updates: Mapping[int, Value]
     deletes: tuple[int, ...]
 
 
 def desired(assignments: Iterable[Assignment], pods: Iterable[Pod], tree: Tree, defaults: Defaults) -> Desired:
-    """Entries for the QoS slices, then for pods, then for containers: a full map loses the last ones first.
+    """Return the entries for QoS slices, then pods, then containers. A full map loses the last ones first.
 
-    A container whose id no pod object names (a sandbox, or one just started) gets no entry: it has its pod's by
-    the kernel's walk to the root.
+    A container with an id that no pod object names (a sandbox, or a new container) gets no entry. The program finds the
+    pod's entry on the way to the root.
     """
     assigned = {a.pod_uid: a for a in assignments}
     having = by_cgroup(pods, tree)
@@ -61,15 +61,15 @@ def desired(assignments: Iterable[Assignment], pods: Iterable[Pod], tree: Tree, 
 
 
 def slice_entries(tree: Tree, defaults: Defaults) -> dict[int, Value]:
-    """The class defaults. Guaranteed pods sit right below kubepods, so theirs stands there."""
+    """Return the defaults of the QoS classes. That of Guaranteed pods is at kubepods, directly above them."""
     return {s.id: Value(defaults.of(s.qos or QOSClass.GUARANTEED), 0) for s in tree.slices}
 
 
 def unclaimed(tree: Tree, pods: Iterable[Pod]) -> frozenset[int]:
-    """The ids of the cgroups of pods, and of their containers, that belong to none of `pods`.
+    """Return the ids of the cgroups of pods, and of their containers, that belong to none of `pods`.
 
-    The object of a pod may go long before its processes do: the kubelet waits out the grace period of a pod that was
-    deleted, and then deleted by force, up to its end.
+    The object of a pod can disappear long before its processes: the kubelet waits for the whole grace period of a pod
+    that was deleted and then deleted by force.
     """
     claimed = {pod.cgroup_uid for pod in pods}
     found = [cgroup for uid, cgroup in tree.pods.items() if uid not in claimed]
@@ -78,7 +78,7 @@ def unclaimed(tree: Tree, pods: Iterable[Pod]) -> frozenset[int]:
 
 
 def kept(cgroup_ids: Iterable[int], owner_of: Callable[[int], Owner | None]) -> dict[int, Value]:
-    """The entries that these cgroups last had, those of pods first. A sandbox had none."""
+    """Return the last entries of these cgroups, pods first. A sandbox had none."""
     pods, containers = dict[int, Value](), dict[int, Value]()
     for cgroup_id in cgroup_ids:
         owner = owner_of(cgroup_id)
@@ -91,9 +91,9 @@ def kept(cgroup_ids: Iterable[int], owner_of: Callable[[int], Owner | None]) -> 
 def diff(
     current: Mapping[int, tuple[int, int]], wanted: Mapping[int, Value], keep: Collection[int] = frozenset()
 ) -> Diff:
-    """From `current` to `wanted`, in `wanted`'s order.
+    """Return the changes from `current` to `wanted`, in the order of `wanted`.
 
-    The map is ours alone: what is not wanted is deleted, but for the entries of the cgroups `keep`.
+    Only the agent writes the map, so other entries are deleted, except those of the cgroups `keep`.
     """
     updates = {cgroup_id: value for cgroup_id, value in wanted.items() if current.get(cgroup_id) != value}
     return Diff(updates, tuple(cgroup_id for cgroup_id in current if cgroup_id not in wanted and cgroup_id not in keep))

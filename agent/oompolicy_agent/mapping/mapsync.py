@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the map what is desired, and remembers what it holds between two readings."""
+"""Write the wanted entries into the map, and remember the content of the map between two reads."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 class Priorities(Protocol):
-    """What is needed of `bpf.PriorityMap`."""
+    """The interface of `maps.PriorityMap` that is needed here."""
 
     def entries(self) -> dict[int, tuple[int, int]]:
-        """All entries."""
+        """Return all entries."""
 
     def put(self, cgroup_id: int, priority: int, memory_request: int) -> None:
-        """Create or replace one."""
+        """Create or replace one entry."""
 
     def delete(self, cgroup_id: int) -> bool:
-        """Delete one, if it is there."""
+        """Delete one entry, if it exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What was done. `missing`: desired entries that a full map has no room for."""
+    """The result of a write. `missing` is the number of wanted entries that a full map has no room for."""
 
     written: int
     deleted: int
@@ -36,19 +36,18 @@ class Synced:
 
 
 class MapSync:
-    """The map as last read and changed. The kernel deletes entries too: `reread` from time to time."""
+    """The content of the map as last read and changed. The kernel deletes entries too, so call `reread` regularly."""
 
     def __init__(self) -> None:
-        """Nothing known yet."""
         self._held: dict[int, tuple[int, int]] = {}
 
     @property
     def entries(self) -> int:
-        """How many there are."""
+        """The number of entries in the map."""
         return len(self._held)
 
     def reread(self, priorities: Priorities) -> None:
-        """Look. OSError where the map cannot be read."""
+        """Read the map. Raise OSError if that fails."""
         self._held = priorities.entries()
 
     def apply(
@@ -59,9 +58,9 @@ class MapSync:
         keep: Collection[int] = frozenset(),
         delete: bool = True,
     ) -> Synced:
-        """Act. Entries of the cgroups `keep` stay as they are; without `delete` all do.
+        """Write the wanted entries. Entries of the cgroups `keep` stay as they are, and without `delete` all do.
 
-        OSError where the map cannot be written; what was done until then is remembered.
+        Raise OSError if the map cannot be written. The changes until then are remembered.
         """
         changes = diff(self._held, wanted, keep)
         # First, as a full map has no room for updates otherwise.

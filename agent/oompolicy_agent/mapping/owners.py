@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remembers whose a cgroup is, or was: a victim is named after its cgroup is gone, and after a restart."""
+"""Remember the owner of each cgroup. A victim can be named after its cgroup no longer exists, and after a restart."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from oompolicy_agent.mapping.cgroups import PodCgroup, SliceCgroup, Tree
 
 TOMBSTONES: Final = 4096
-"""Gone cgroups remembered: at 100 pods a minute, each with three cgroups, well over ten minutes."""
+"""The number of removed cgroups to remember: over ten minutes at 100 pods a minute with three cgroups each."""
 TOMBSTONE_SECONDS: Final = 1800.0
-"""How long, where there are fewer: far beyond the delay of any report but one that waits for a restart."""
+"""Seconds to remember a removed cgroup, far longer than the delay of a report without a restart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a cgroup is. `pod_uid` is that of the API object, `cgroup_uid` that in the cgroup's name.
+    """The owner of a cgroup. `pod_uid` is the uid of the API object, and `cgroup_uid` the uid in the cgroup's name.
 
-    `pod` and `container` are empty while no pod object names them; `reason` says where `priority` came from.
-    `memory_request` is in bytes, as the entry of the cgroup has it.
+    `pod` and `container` are empty while no pod object names them. `reason` is the source of `priority`.
+    `memory_request` is in bytes, as in the entry of the cgroup.
     """
 
     kind: Literal["host", "kubepods", "qos", "pod", "container"]
@@ -49,15 +49,14 @@ _FIELDS: Final = tuple(field.name for field in fields(Owner))
 
 
 class CgroupOwners:
-    """cgroup id -> Owner, of what is there and of what is gone."""
+    """The owners of existing and of removed cgroups, by cgroup id."""
 
     def __init__(self) -> None:
-        """Empty."""
         self._present: dict[int, Owner] = {}
         self._gone: dict[int, tuple[Owner, float]] = {}
 
     def get(self, cgroup_id: int) -> Owner | None:
-        """The owner, whether its cgroup is still there or not."""
+        """Return the owner of an existing or removed cgroup, or None."""
         if owner := self._present.get(cgroup_id):
             return owner
         gone = self._gone.get(cgroup_id)
@@ -65,16 +64,16 @@ class CgroupOwners:
 
     @property
     def blank(self) -> bool:
-        """True if it knows of no cgroup at all, such as of those of another boot."""
+        """True if no cgroup at all is known, for example for another boot."""
         return not self._present and not self._gone
 
     def has_container(self, container_id: str) -> bool:
-        """True if a pod's cgroup has, or had, this container."""
+        """Return True if the cgroup of a pod has, or had, this container."""
         every = [*self._present.values(), *(owner for owner, _ in self._gone.values())]
         return any(owner.container_id == container_id for owner in every)
 
     def update(self, owners: Mapping[int, Owner], now: float) -> bool:
-        """Take a new snapshot; True if anything changed. `now`: seconds of any clock that only runs forward."""
+        """Take a new snapshot. Return True if anything changed. `now` is in seconds of a monotonic clock."""
         merged = {cgroup_id: _keep_name(self.get(cgroup_id), owner) for cgroup_id, owner in owners.items()}
         changed = merged != self._present
         for cgroup_id, owner in self._present.items():
@@ -85,12 +84,12 @@ class CgroupOwners:
         return changed
 
     def dump(self) -> str:
-        """JSON for the checkpoint."""
+        """Return the JSON for the checkpoint."""
         everything = {**{i: owner for i, (owner, _) in self._gone.items()}, **self._present}
         return json.dumps([{"id": i, **_plain(owner)} for i, owner in everything.items()])
 
     def restore(self, items: Iterable[Mapping[str, Any]], now: float) -> None:
-        """Take over what an earlier agent of this boot knew. Until a snapshot says otherwise, all of it is gone."""
+        """Take over the owners of an earlier agent of this boot. They count as removed until a snapshot has them."""
         for item in items:
             cgroup_id, known = item.get("id"), {key: value for key, value in item.items() if key in _FIELDS}
             if isinstance(cgroup_id, int) and _valid(known):
@@ -107,7 +106,7 @@ class CgroupOwners:
 
 
 class _PodOwners(NamedTuple):
-    """Those of one pod's cgroups, and what they were found from."""
+    """The owners of one pod's cgroups, and the objects that they were found from."""
 
     cgroup: PodCgroup
     pod: Pod | None
@@ -116,16 +115,15 @@ class _PodOwners(NamedTuple):
 
 
 class OwnerFinder:
-    """Finds whose a cgroup is, at the cost of what changed: a pod of which nothing did keeps the owners it had."""
+    """The finder of owners. A pod without a change keeps its owners, so the cost depends only on the changes."""
 
     def __init__(self) -> None:
-        """Nothing was looked at yet."""
         self._known: dict[str, _PodOwners] = {}
 
     def of(
         self, tree: Tree, pods: Iterable[Pod], assignments: Iterable[Assignment], defaults: Defaults
     ) -> dict[int, Owner]:
-        """The owner of every cgroup of `tree`."""
+        """Return the owner of every cgroup of `tree`."""
         assigned = {a.cgroup_uid: a for a in assignments}
         known = {pod.cgroup_uid: pod for pod in pods}
         self._known = {
@@ -144,7 +142,7 @@ class OwnerFinder:
 
 
 def container_owner(owner: Owner, pod: Pod) -> Owner:
-    """`owner` with the container's name, if `pod` has one of its id."""
+    """Return `owner` with the name of the container, if `pod` has a container of its id."""
     for container in pod.containers:
         if owner.container_id in container.container_ids:
             named = replace(owner, container=container.name, container_kind=container.kind)
@@ -153,7 +151,7 @@ def container_owner(owner: Owner, pod: Pod) -> Owner:
 
 
 def pod_owner(owner: Owner, pod: Pod) -> Owner:
-    """`owner` with the pod's name."""
+    """Return `owner` with the name of the pod."""
     return replace(owner, namespace=pod.namespace, pod=pod.name, pod_uid=pod.uid)
 
 
@@ -183,12 +181,12 @@ def _pod_owners(
 
 
 def _keep_name(old: Owner | None, new: Owner) -> Owner:
-    """A pod object may go before its cgroup does."""
+    """Return the new owner, with the names of the old one if the pod object disappeared before the cgroup."""
     return old if old and old.pod and not new.pod else new
 
 
 def _valid(known: Mapping[str, Any]) -> bool:
-    """True for what an Owner can be made of. Priority and memory request may go into the map again."""
+    """Return True if `value` can become an Owner. Its priority and memory request may return into the map."""
     priority, request = known.get("priority"), known.get("memory_request", 0)
     return (
         {"kind", "path"} <= set(known)

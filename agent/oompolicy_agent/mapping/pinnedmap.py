@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's hold on the loader's pins: has them open while they are there, and keeps the map as desired."""
+"""Keep the loader's pins open while they exist, and keep the map in the wanted state."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oompolicy_agent.kernel.pins import Pins
 from oompolicy_agent.mapping.mapsync import MapSync
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class PinnedMap:
-    """Pins that may be absent, replaced or closed to us: that is a problem with a name, never an exception."""
+    """The pinned maps. If they are absent, replaced or not accessible, that is a problem and no exception."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class PinnedMap:
         on_cgroup: Callable[[bytes], None],
         on_change: Callable[[], None],
     ) -> None:
-        """`on_change` is called when pins that were missing, or other ones, are there."""
+        """`on_change` is called when missing pins appear, or when other pins replace them."""
         self._settings, self._loop, self._problems = settings, loop, problems
         self._on_victim, self._on_cgroup, self._on_change = on_victim, on_cgroup, on_change
         self._pins: Pins | None = None
@@ -43,11 +44,11 @@ class PinnedMap:
 
     @property
     def entries(self) -> int:
-        """How many the map has."""
+        """The number of entries in the map."""
         return self._map.entries
 
     def ensure(self) -> None:
-        """Have the pins open that are there now, or say why not and try again at the next tick."""
+        """Open the current pins. If that fails, set the problem and try again at the next tick."""
         try:
             if self._pins and self._pins.replaced:
                 self.close()
@@ -55,33 +56,35 @@ class PinnedMap:
                 self._open()
         except OSError as error:
             self.close()
-            self._problems.set("pins", _sentence(error))
+            self._problems.set(Reason.PINS_MISSING, _sentence(error))
             self._loop.after(self._settings.tick, "pins", self._try_again)
             return
-        self._problems.set("pins")
+        self._problems.set(Reason.PINS_MISSING)
 
     def reread(self) -> None:
-        """Look at the map anew: the kernel and the loader change it too."""
+        """Read the map again, because the kernel and the loader change it too."""
         try:
             if self._pins:
                 self._map.reread(self._pins.priorities)
         except OSError as error:
-            self._problems.set("map", f"the map cannot be read: {error}")
+            self._problems.set(Reason.MAP_NOT_WRITTEN, f"the map cannot be read: {error}")
 
     def write(self, wanted: Mapping[int, Value], *, keep: Collection[int], delete: bool) -> None:
-        """Make the map what is wanted. Leave the entries of the cgroups `keep`, and without `delete` all others too."""
+        """Write the wanted entries. Entries of the cgroups `keep` stay, and without `delete` all others stay too."""
         if self._pins is None:
             return
         try:
             self.missing = self._map.apply(self._pins.priorities, wanted, keep=keep, delete=delete).missing
         except OSError as error:
-            self._problems.set("map", f"the map cannot be written: {error}")
+            self._problems.set(Reason.MAP_NOT_WRITTEN, f"the map cannot be written: {error}")
             return
-        self._problems.set("map")
-        self._problems.set("room", f"the map is full: {self.missing} entries are missing" if self.missing else "")
+        self._problems.set(Reason.MAP_NOT_WRITTEN)
+        self._problems.set(
+            Reason.MAP_FULL, f"the map is full: {self.missing} entries are missing" if self.missing else ""
+        )
 
     def counters(self) -> dict[Stat, int]:
-        """The program's counters; none while it is not there."""
+        """Return the program's counters, or nothing while the program does not exist."""
         try:
             return self._pins.counters() if self._pins else {}
         except OSError as error:
@@ -89,13 +92,13 @@ class PinnedMap:
             return {}
 
     def drain(self) -> None:
-        """Take all records that are there."""
+        """Read all present records."""
         if self._pins:
             self._pins.cgroups.consume()
             self._pins.events.consume()
 
     def close(self) -> None:
-        """Let go of the pins."""
+        """Close the pins."""
         if self._pins:
             self.drain()
             for ring in (self._pins.events, self._pins.cgroups):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds pods whose containers run outside of their cgroup, which nothing in the map reaches. Pure.
+"""Find pods whose containers run outside of their cgroup, so that no entry of the map applies to them. Pure.
 
-The kubelet makes the cgroup of a pod, and the runtime those of its containers. If they use different cgroup drivers,
-the first stays empty and the second are elsewhere (kubernetes/kubernetes#106514).
+The kubelet creates the cgroup of a pod, and the runtime those of its containers. If they use different cgroup drivers,
+the pod's cgroup stays empty and the containers are elsewhere (kubernetes/kubernetes#106514).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """`pods` are those that are sure, `wait` the seconds until another one may be, or None."""
+    """The result: `pods` that are certain, and `wait`, the seconds until another one may be certain, or None."""
 
     pods: tuple[Pod, ...]
     wait: float | None
 
 
 class Strays:
-    """Waits before it believes: the last container of a pod is gone before the kubelet says so."""
+    """The finder of strays. It waits for a while, because a pod's last container ends before the kubelet reports it."""
 
     def __init__(self, grace: float) -> None:
         """`grace` is in seconds."""
@@ -32,7 +32,7 @@ class Strays:
         self._since: dict[str, float] = {}
 
     def look(self, pods: Iterable[Pod], tree: Tree, now: float) -> Found:
-        """Take over what holds at `now`, in seconds of a clock that runs forward only."""
+        """Check all pods at `now`, in seconds of a monotonic clock."""
         empty = [pod for pod in pods if _runs_elsewhere(pod, tree)]
         self._since = {pod.uid: self._since.get(pod.uid, now) for pod in empty}
         waits = {pod.uid: self._since[pod.uid] + self._grace - now for pod in empty}
@@ -41,7 +41,7 @@ class Strays:
 
 
 def sentence(pods: tuple[Pod, ...]) -> str:
-    """What is wrong, for the owner of the node; empty if nothing is."""
+    """Return a sentence for the owner of the node, or nothing if there are no strays."""
     if not pods:
         return ""
     first = min(pods, key=lambda pod: (pod.namespace, pod.name))
@@ -53,9 +53,9 @@ def sentence(pods: tuple[Pod, ...]) -> str:
 
 
 def _runs_elsewhere(pod: Pod, tree: Tree) -> bool:
-    """A container of this pod runs, and its cgroup has none at all, not even the sandbox.
+    """Return True if a container of this pod runs and its cgroup has none at all, not even the sandbox.
 
-    One that has others may have been restarted while the API server was away.
+    A pod whose cgroup has other containers may have been restarted while the API server was unreachable.
     """
     cgroup = tree.pods.get(pod.cgroup_uid)
     return cgroup is not None and not cgroup.containers and any(container.running for container in pod.containers)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent last knew, on disk: read by the agent's next start and, before it, by the loader.
+"""The last state of the agent on disk. The next loader and the next agent read it.
 
 Shape: {"version": 1, "bootId": str, "objects": [raw manifests], "index": [named cgroups], "reported": [ids],
-"refusals": [names of Events]}. Cgroup ids, and so `index`, mean nothing after another boot.
+"refusals": [names of Events]}. Cgroup IDs change at each boot, so `index` is valid
+only in the boot that wrote it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`objects` are raw manifests, `index` is what `index.Index.restore` takes."""
+    """The content of a checkpoint. `objects` are raw manifests, and `index` is for `CgroupOwners.restore`."""
 
     boot_id: str
     objects: tuple[dict[str, Any], ...] = ()
@@ -33,23 +34,23 @@ class Checkpoint:
 
     @property
     def manifests(self) -> tuple[tuple[None, dict[str, Any]], ...]:
-        """The objects as `oompolicy.manifests.manifests_from_objects` takes them."""
+        """The objects in the form that `oompolicy.manifests.manifests_from_checkpoint` takes."""
         return tuple((None, raw) for raw in self.objects)
 
 
 def boot_id(path: Path = Path("/proc/sys/kernel/random/boot_id")) -> str:
-    """This boot's id."""
+    """Return the ID of this boot."""
     return path.read_text(encoding="ascii").strip()
 
 
 def load(path: Path) -> Checkpoint | None:
-    """The checkpoint, or None: without a word where there is none, with one where it cannot be used."""
+    """Return the checkpoint. Return None if there is none, or if it cannot be used, which is logged."""
     try:
         return parse(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("checkpoint %s cannot be used and is left out: %s", path, error)
+        log.warning("the checkpoint %s cannot be used and is ignored: %s", path, error)
         return None
 
 
@@ -62,7 +63,10 @@ def save(
     reported: tuple[str, ...] = (),
     refusals: tuple[str, ...] = (),
 ) -> None:
-    """Replace the checkpoint, durably. Takes the two long lists as JSON text: the agent keeps no raw objects."""
+    """Replace the checkpoint durably. Raise OSError if that fails.
+
+    The two long lists are JSON text, because the agent keeps no raw objects.
+    """
     fields = {
         "version": json.dumps(VERSION),
         "bootId": json.dumps(current_boot),
@@ -76,7 +80,7 @@ def save(
 
 
 def parse(data: bytes) -> Checkpoint:
-    """From JSON. ValueError says what is wrong with it."""
+    """Return the checkpoint in JSON data. Raise ValueError if it is no valid checkpoint."""
     raw = json.loads(data)
     if not isinstance(raw, dict) or raw.get("version") != VERSION or not isinstance(raw.get("bootId"), str):
         raise ValueError(f"not a checkpoint of version {VERSION}, with a bootId")

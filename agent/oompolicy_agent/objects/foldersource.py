@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follows the folder of manifests, and keeps the last good state of it.
+"""Follows a folder of manifests, and keeps its last good state.
 
-All or nothing: while anything in the folder is wrong, nothing of it is taken over. Half a set of policies would
-give pods priorities that nobody wrote.
+While any manifest in the folder is invalid, none of it is taken over. A part of the policies would give pods priorities
+that no user asked for.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from oompolicy_agent.objects.known import Fingerprint, ResolvedPods, decide, fingerprint, restored
 from oompolicy_agent.objects.manifestfolder import ManifestFolder
-from oompolicy_agent.objects.source import Former
+from oompolicy_agent.objects.source import DeletedPods
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.plumbing.memory import give_back
+from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,72 +27,72 @@ if TYPE_CHECKING:
 
 
 class FolderSource:
-    """A `Source`."""
+    """The `ObjectSource` that reads a folder."""
 
-    expecting = False
+    incomplete = False
 
     def __init__(self, folder: Path, settings: Settings, problems: Problems) -> None:
-        """Begin to watch; nothing is read yet."""
+        """Begin to watch the folder, without reading it. Raise OSError if it cannot be watched."""
         self._path, self._settings, self._problems = folder, settings, problems
         self._fingerprint: Fingerprint = ()
         self._watch = FolderWatch(folder)
         self._folder = ManifestFolder(folder)
-        self._former = Former()
+        self._deleted = DeletedPods()
         self.fd = self._watch.fd
         self.settle = settings.settle
         self.known: ResolvedPods | None = None
         self.since: float | None = None
 
     @property
-    def unwatched(self) -> str:
-        """A sentence while changes are seen at the next full check only, or empty."""
-        return self._watch.problem
+    def unwatched(self) -> str | None:
+        """A sentence while changes are found at the next full check only, or None."""
+        return self._watch.problem or None
 
     @property
-    def nameable(self) -> tuple[Pod, ...]:
-        """All pods that a victim may have been of: the known ones, and those that were."""
-        return self._former.beside(self.known)
+    def pods_for_naming(self) -> tuple[Pod, ...]:
+        """The pods that a victim can belong to: the known pods, and pods that were deleted."""
+        return self._deleted.beside(self.known)
 
     def restore(self, saved: Checkpoint) -> None:
-        """Begin with what an earlier agent knew."""
+        """Begin with the state from the checkpoint."""
         self.known = restored(saved, self._settings.node, self._settings.defaults)
 
     def start(self) -> None:
-        """Read the folder; it is watched already."""
+        """Read the folder, which is watched already."""
         self.reload()
 
     def changed(self) -> bool:
-        """Whether the folder may say something else now; call it when `fd` is readable."""
+        """Return True if files may have changed. The loop calls this when `fd` is readable."""
         changed = self._watch.changed()
         if changed and self.since is None:
             self.since = time.monotonic()
         return changed
 
-    def look(self) -> bool:
-        """Whether it does although no event said so; and the folder that is at the path now is watched."""
+    def poll(self) -> bool:
+        """Watch the folder that is at the path now. Return True if a file changed since the last `reload`."""
         self._watch.renew()
         return fingerprint(self._path) != self._fingerprint
 
     def reload(self) -> bool:
-        """Read the folder; True if `known` changed. Otherwise it is what it was."""
+        """Read the folder. Return True if `known` changed."""
         self.since = None
         changed = self._reload()
         give_back()
         return changed
 
     def close(self) -> None:
-        """End the watch."""
+        """End the watch of the folder."""
         self._watch.close()
 
     def _reload(self) -> bool:
         self._fingerprint = fingerprint(self._path)
         manifests = self._folder.load()
-        self._problems.set("manifests", *map(str, manifests.problems))
+        self._problems.set(Reason.INVALID_MANIFESTS, *map(str, manifests.problems))
         if manifests.problems:
             return False
         known = decide(manifests, self._settings.node, self._settings.defaults)
         if known == self.known:
             return False
-        self._former.update(self.known.pods if self.known else (), known.pods)
+        self._deleted.update(self.known.pods if self.known else (), known.pods)
         self.known = known
         return True

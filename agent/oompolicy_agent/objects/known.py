@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent goes by: the last good manifests, resolved for this node's pods."""
+"""Resolves the priorities of this node's pods from the last good manifests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPods:
-    """One good state. `objects_json` is for the checkpoint: raw objects are not kept in memory."""
+    """A good state: pods and their assignments.
+
+    `objects_json` has the objects for the checkpoint as text, which takes less memory than raw objects.
+    """
 
     pods: tuple[Pod, ...]
     assignments: tuple[Assignment, ...]
@@ -32,7 +35,7 @@ class ResolvedPods:
 
 
 def decide(manifests: Manifests, node: str, defaults: Defaults) -> ResolvedPods:
-    """Resolve the pods of `node`. Pure."""
+    """Return the state that the manifests give to the pods of `node`. Pure."""
     pods = tuple(pod for pod in manifests.pods if pod.node_name == node)
     uids = {pod.uid for pod in pods}
     kept = [trim(raw) for _, raw in manifests.objects if raw["kind"] != "Pod" or raw["metadata"]["uid"] in uids]
@@ -45,7 +48,7 @@ def decide(manifests: Manifests, node: str, defaults: Defaults) -> ResolvedPods:
 
 
 def restored(checkpoint: Checkpoint, node: str, defaults: Defaults) -> ResolvedPods | None:
-    """What an earlier agent knew; None where its manifests are not valid any more."""
+    """Return the state from the checkpoint, or None if this version finds its manifests invalid."""
     from oompolicy.manifests import manifests_from_checkpoint  # noqa: PLC0415
 
     manifests = manifests_from_checkpoint(checkpoint.manifests)
@@ -53,7 +56,10 @@ def restored(checkpoint: Checkpoint, node: str, defaults: Defaults) -> ResolvedP
 
 
 def fingerprint(folder: Path) -> Fingerprint:
-    """Changes when a file of the folder does: for what inotify does not tell. Empty where there is no folder."""
+    """Return a value that changes with the files of the folder, for changes that inotify does not report.
+
+    It is empty if the folder cannot be read.
+    """
     try:
         return tuple(sorted(_file(path) for path in folder.iterdir()))
     except OSError:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a folder of manifests, and of a file that did not change only what it remembers of it.
+"""Reads a folder of manifests, and parses only the files that changed since the last time.
 
-300 pods in YAML are half a second and tens of megabytes to read whole; one changed file is neither.
+To parse 300 pods in YAML takes half a second and tens of megabytes. To parse one changed file takes little.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from oompolicy.parse.problems import Problem
 
 _RECENT_NS: Final = 100_000_000
-"""A file younger than this may change again without its time showing it: that clock ticks every few milliseconds."""
+"""The age from which the time of a file shows each change. Its clock ticks every few milliseconds only."""
 
 Stamp = tuple[int, int, int]
 
 
 class ManifestFolder:
-    """Remembers the objects of good files, cut down, as JSON."""
+    """A folder of manifests, with the trimmed objects of its valid files as JSON."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is read yet."""
+        """Take the folder without reading it."""
         self._folder = folder
         self._read: dict[Path, tuple[Stamp, str]] = {}
 
     def load(self) -> Manifests:
-        """What `oompolicy.manifests.load_manifests` says of the folder; the objects are cut down."""
-        # Imports the YAML reader, which an agent that asks the API server does not need.
+        """Return the manifests of the folder, as `oompolicy.manifests.load_manifests` does. The objects are trimmed."""
+        # This imports the YAML reader, which an agent with an API server does not need.
         from oompolicy.manifests import load_manifests, manifests_from_objects  # noqa: PLC0415
 
         files = self._files()
@@ -47,7 +47,7 @@ class ManifestFolder:
         return replace(found, problems=(*problems, *found.problems))
 
     def _files(self) -> list[Path] | None:
-        """None if the folder cannot be read; then `load_manifests` says why."""
+        """Return the files, or None if the folder cannot be read. `load_manifests` then reports the reason."""
         from oompolicy.manifests.documents import files_of  # noqa: PLC0415
 
         try:
@@ -74,7 +74,10 @@ def _fresh(file: Path) -> Manifests:
 
 
 def _stamp(file: Path) -> Stamp:
-    """Before it is read: what changes meanwhile shows the next time. Zeros where it is gone."""
+    """Return a value that changes with the file, or zeros if the file was deleted.
+
+    It is taken before the file is read, so that a change in between is found the next time.
+    """
     try:
         stat = file.stat()
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent asks of wherever its objects come from: a folder of manifests, or the API server."""
+"""The interface of every source of policies, namespaces and pods: a folder of manifests, or the API server."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ if TYPE_CHECKING:
     from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.objects.known import ResolvedPods
 
-FORMER: Final = 512
-"""Pods remembered after their object went: until their last victim is reported."""
+MAX_DELETED: Final = 512
+"""Pods that are kept after their objects were deleted, so that their last victims can be named."""
 
 
 class ObjectSource(Protocol):
-    """`known` is the last good state, None before the first; only `reload` and `restore` change it.
+    """A source of objects. `known` is the last good state, or None before the first.
 
-    `settle`: seconds from a change to `reload`, for changes that come together.
+    Only `reload` and `restore` change `known`. `settle` is the number of seconds from a change to `reload`, so that
+    changes that come together cause one `reload`.
     """
 
     fd: int
@@ -27,59 +28,58 @@ class ObjectSource(Protocol):
     known: ResolvedPods | None
 
     @property
-    def unwatched(self) -> str:
-        """A sentence while changes are seen at the next full check only, or empty."""
+    def unwatched(self) -> str | None:
+        """A sentence while changes are found at the next full check only, or None."""
 
     @property
-    def expecting(self) -> bool:
-        """Whether pods that are there long since may not be known yet, because nobody was there to ask."""
+    def incomplete(self) -> bool:
+        """True until the first complete lists have arrived. Until then, running pods may be missing from `known`."""
 
     @property
     def since(self) -> float | None:
-        """When the oldest change came in that `reload` has not taken over yet, on time.monotonic."""
+        """The time of the oldest change since the last `reload`, on time.monotonic."""
 
     @property
-    def nameable(self) -> tuple[Pod, ...]:
-        """All pods that a victim may have been of: the known ones, and those that were."""
+    def pods_for_naming(self) -> tuple[Pod, ...]:
+        """The pods that a victim can belong to: the known pods, and pods that were deleted."""
 
     def restore(self, saved: Checkpoint) -> None:
-        """Begin with what an earlier agent knew."""
+        """Begin with the state from the checkpoint."""
 
     def start(self) -> None:
-        """Begin to follow; `fd` is readable when there may be something new."""
+        """Begin to follow the objects. From then on, `fd` is readable after a change."""
 
     def changed(self) -> bool:
-        """Whether there is; call it when `fd` is readable."""
+        """Return True if objects may have changed. The loop calls this when `fd` is readable."""
 
-    def look(self) -> bool:
-        """Look for what no event told; True if `reload` is due."""
+    def poll(self) -> bool:
+        """Check for changes that no event reported. Return True if `reload` is due."""
 
     def reload(self) -> bool:
-        """Take over what there is; True if `known` changed."""
+        """Take over the present objects. Return True if `known` changed."""
 
     def close(self) -> None:
-        """Follow no longer."""
+        """Stop following the objects."""
 
 
-class Former:
-    """Pods whose object is gone: their victims may be reported after that."""
+class DeletedPods:
+    """Pods whose objects were deleted. Their victims can be reported later than that."""
 
     def __init__(self) -> None:
-        """None."""
         self._pods: dict[str, Pod] = {}
 
     def beside(self, known: ResolvedPods | None) -> tuple[Pod, ...]:
-        """Those that went last, and then the known ones."""
+        """Return the deleted pods, and then the known ones."""
         return (*self._pods.values(), *(known.pods if known else ()))
 
     def update(self, before: Iterable[Pod], now: Iterable[Pod]) -> None:
-        """Remember those of `before` that are not there `now`."""
-        there = {name for pod in now for name in (pod.uid, _place(pod))}
-        former = {**self._pods, **{pod.uid: pod for pod in before}}
-        gone = [(uid, pod) for uid, pod in former.items() if uid not in there and _place(pod) not in there]
-        self._pods = dict(gone[-FORMER:])
+        """Add the pods of `before` that do not exist `now`, and keep the last `MAX_DELETED`."""
+        present = {name for pod in now for name in (pod.uid, _place(pod))}
+        candidates = {**self._pods, **{pod.uid: pod for pod in before}}
+        deleted = [(uid, pod) for uid, pod in candidates.items() if uid not in present and _place(pod) not in present]
+        self._pods = dict(deleted[-MAX_DELETED:])
 
 
 def _place(pod: Pod) -> tuple[str, str, str]:
-    """A mirror pod that is made anew has another uid, and is the same pod."""
+    """Return the identity of a pod apart from its uid: a mirror pod that is created again has another uid."""
     return pod.cgroup_uid, pod.namespace, pod.name

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cuts raw manifests down to what resolution and mapping need, for the agent's memory and the checkpoint.
+"""Trims raw manifests to the parts that resolution and mapping need, for the agent's memory and the checkpoint.
 
-A pod's environment, volumes and the annotations of others may hold secrets and have no place in a file of ours; and
-300 whole pods are megabytes. Parsing the result gives the same record, but for these annotations.
+The environment, the volumes and the foreign annotations of a pod can hold secrets, which must not be in the agent's
+files. 300 whole pods also take megabytes. Parsing a trimmed object gives the same record without these annotations.
 
-An object may have 1.5 MB, and its owner chooses of what. So nothing is kept whole that can be long: of a pod that has
-much more than any honest one, only those parts are kept that can change a priority.
+An object can have 1.5 MB, and its owner chooses the content. So no part of unlimited length is kept whole. A pod that
+has far more parts than usual keeps only the parts that can change a priority.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from oompolicy.mirror import MIRROR
 from oompolicy.model import MAX_REFUSALS
 from oompolicy.parse.pod import LEFT_OUT
 from oompolicy.resolve.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION, PREFIX, importance
-from oompolicy_agent.plumbing.text import clip
+from oompolicy.text import clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 _METADATA: Final = ("name", "namespace", "uid", "generation")
 _ORIGIN: Final = ("creationTimestamp", "ownerReferences")
-"""Where a mirror pod came from."""
+"""The fields that give the origin of a mirror pod."""
 _POD_SPEC: Final = ("nodeName", "priorityClassName")
 _CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _IDS: Final = frozenset({"containerID", "lastState"})
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
 MANY_CONTAINERS: Final = 100
-"""Containers of a kind that are kept of a pod, whatever they are; of further ones those that ever ran, and as
-many that have an annotation."""
+"""The number of containers of each kind that a pod keeps. Of the others it keeps containers that ran, and as many that
+have an annotation."""
 _VALUE: Final = 128
-"""Characters of an annotation that are kept. Each value that is obeyed is far shorter."""
+"""Characters of an annotation that are kept. Every valid value is far shorter."""
 _HUGE_PAGES: Final = 8
-"""Sizes of huge pages that are kept of one container: no architecture has more."""
+"""The number of huge page sizes of one container that are kept. No architecture has more."""
 
 _Object = Mapping[str, Any]
 
@@ -50,9 +50,9 @@ def _all(labels: Labels) -> Labels:
 
 
 def trim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[str, Any]:
-    """What is needed of one OOMPolicy, Namespace or Pod; `kept_labels` says which labels of a pod.
+    """Return the needed parts of an OOMPolicy, a Namespace or a Pod. `kept_labels` selects the labels of a pod.
 
-    A value of the wrong type is left out, or kept so that parsing reports it.
+    A value of the wrong type is left out, or kept so that the parser reports it.
     """
     short = _only(raw, ("apiVersion", "kind"))
     if raw["kind"] == "Pod":
@@ -68,7 +68,7 @@ def _pod(raw: _Object, kept_labels: Callable[[Labels], Labels]) -> dict[str, Any
     every = _object(raw["metadata"].get("annotations"))
     containers = [_name(container) for key in _CONTAINERS for container in _objects(spec.get(key))]
     asked = islice((name for name in containers if f"{CONTAINER_ANNOTATION}{name}" in every), MANY_CONTAINERS)
-    # Without a class in the status, it follows from what all containers ask for.
+    # Without a QoS class in the status, the class follows from the resources of all containers.
     needed = {*_that_ran(status), *asked} if status.get("qosClass") else {*containers}
     short_spec = _pod_spec(spec, needed)
     kept = [_name(container) for key in _CONTAINERS for container in short_spec.get(key, ())]
@@ -80,7 +80,7 @@ def _pod(raw: _Object, kept_labels: Callable[[Labels], Labels]) -> dict[str, Any
 
 
 def _annotations(every: _Object, kept: Iterable[str], containers: Iterable[str]) -> dict[str, Any]:
-    """Of ours those that may be obeyed, the most important others, and the number of all further ones."""
+    """Return the annotations with our prefix that may apply, the most important others, and the number left out."""
     obeyed = {MIRROR, POD_ANNOTATION, *(f"{CONTAINER_ANNOTATION}{name}" for name in kept)}
     known = {*obeyed, *(f"{CONTAINER_ANNOTATION}{name}" for name in containers)}
     odd = [key for key in every if key.startswith(PREFIX) and key not in known]
@@ -99,7 +99,7 @@ def _pod_spec(raw: _Object, needed: set[str]) -> dict[str, Any]:
 
 
 def _containers(raw: list[_Object], needed: set[str]) -> list[dict[str, Any]]:
-    """Those that matter: one that never ran has no process and no cgroup."""
+    """Return the containers to keep. A container that never ran has no process and no cgroup."""
     kept = [each for number, each in enumerate(raw) if number < MANY_CONTAINERS or _name(each) in needed]
     return [_only(each, ("name", "restartPolicy")) | _resources(each) for each in kept]
 
@@ -112,7 +112,7 @@ def _resources(raw: _Object) -> dict[str, Any]:
 
 
 def _amounts(raw: object) -> object:
-    """CPU, memory and huge pages. Of extended resources anyone may make up thousands."""
+    """Return the amounts of CPU, memory and huge pages. A pod can have thousands of extended resources."""
     if not isinstance(raw, Mapping):
         return raw
     huge = sorted(name for name in raw if name.startswith("hugepages-"))[:_HUGE_PAGES]
@@ -120,7 +120,7 @@ def _amounts(raw: object) -> object:
 
 
 def _pod_status(raw: _Object) -> dict[str, Any]:
-    """Of container statuses those with an id. A container that never ran has none."""
+    """Return the status with the container statuses that have an ID. A container that never ran has none."""
     statuses = {key: [_container_status(each) for each in _objects(raw.get(key))] for key in _STATUSES}
     ran = {key: [each for each in found if _IDS & set(each)] for key, found in statuses.items()}
     return _only(raw, ("phase", "qosClass")) | {key: found for key, found in ran.items() if found}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes files so that a reader, or the next boot, sees the old content or the new, never a part."""
+"""Write files so that a reader, or the next boot, finds the old content or the new, and never a part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o600) -> None:
-    """Replace `path`. `durable`: it is on the disk, under its name, when this returns."""
+    """Replace `path`. If `durable` is true, the file is on the disk under its name when this returns."""
     temporary = path.with_name(f".{path.name}.tmp")
     write_synced(temporary, data, durable=durable, mode=mode)
     temporary.replace(path)
@@ -20,7 +20,7 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True, mode: int = 0
 
 
 def write_synced(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o600) -> None:
-    """Write a file of its own, truncating what was there."""
+    """Write and sync a file, replacing its content."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:  # noqa: PTH123
         file.write(data)
         file.flush()
@@ -29,7 +29,7 @@ def write_synced(path: Path, data: bytes, *, durable: bool = True, mode: int = 0
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` last."""
+    """Make the renames in `folder` durable."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

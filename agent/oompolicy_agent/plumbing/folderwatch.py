@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells when a folder's content changed, also where the folder itself is replaced or comes later.
+"""Report changes of a folder's content, also if the folder itself is replaced or created later.
 
-inotify's instances and watches are counted per user, over all containers of the node: others may have used them up.
-Then nothing is told, and whoever looks by itself from time to time still sees every change.
+The kernel limits inotify instances and watches per user, over all containers of the node. If other containers have used
+them up, no change is reported, and the caller has to check the folder from time to time.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _GONE: Final = inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.UNMOUNT | inoti
 
 
 _USED_UP: Final = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: "fs.inotify.max_user_watches"}
-"""What the user has none left of; inotify_init(2), inotify_add_watch(2)."""
+"""The sysctl that limits the resource of each error: inotify_init(2), inotify_add_watch(2)."""
 
 
 class FolderWatch:
-    """One folder and, for its replacement, its parent. Wait for `fd`, then call `changed`.
+    """The watch of one folder and, for its replacement, of its parent. Wait for `fd`, then call `changed`.
 
-    `problem` is a sentence while nothing is told, or empty.
+    `problem` is a sentence while no change is reported, or empty.
     """
 
     def __init__(self, folder: Path, only: str | None = None) -> None:
@@ -54,7 +54,7 @@ class FolderWatch:
         return self._content >= 0
 
     def renew(self) -> None:
-        """Watch what is at the path now."""
+        """Watch the folder that is at the path now."""
         self.problem = ""
         if self._inotify is None and not self._open():
             return
@@ -64,7 +64,7 @@ class FolderWatch:
         self._parent = self._add(self._folder.absolute().parent, _PARENT)
 
     def changed(self) -> bool:
-        """Whether anything happened that may change what the folder says. Reads all that is queued."""
+        """Read all queued events. Return True if the content of the folder may have changed."""
         found = False
         while self._inotify and (changes := self._inotify.read()):
             found = self._judge(changes) or found
@@ -113,7 +113,7 @@ class FolderWatch:
             return True
 
     def _add(self, path: Path, mask: int) -> int:
-        """The watch's number; -1, and a problem unless the folder is just not there."""
+        """Return the number of the watch, or -1. Set a problem unless the folder only does not exist."""
         if self._inotify is None:
             return -1
         try:

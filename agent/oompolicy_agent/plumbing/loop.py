@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one loop: file descriptors and timers, each with what to do then."""
+"""Wait for file descriptors and timers in one thread, and call back.
+
+asyncio would make every part of the agent a coroutine, and a loop of 70 lines is enough for callbacks.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,9 @@ if TYPE_CHECKING:
 
 
 class Loop:
-    """Calls back from one thread. A timer has a name; the soonest deadline asked for under it counts."""
+    """The loop of one thread. A timer has a name, and its soonest requested deadline counts."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing to wait for yet."""
         self.clock = clock
         self.beat = clock()
         self._epoll = select.epoll()
@@ -29,27 +31,27 @@ class Loop:
         self._epoll.register(fd, select.EPOLLIN)
 
     def forget(self, fd: int) -> None:
-        """No longer; before the descriptor is closed."""
+        """Stop watching `fd`. Call this before the descriptor is closed."""
         if self._readers.pop(fd, None):
             self._epoll.unregister(fd)
 
     def after(self, delay: float, name: str, callback: Callable[[], None]) -> None:
-        """Call back once in `delay` seconds, or sooner if that was asked for under this name."""
+        """Call back once in `delay` seconds, or sooner if an earlier request has the same name."""
         deadline = self.clock() + delay
         if name not in self._timers or deadline < self._timers[name][0]:
             self._timers[name] = deadline, callback
 
     def stop(self) -> None:
-        """Return from `run` when the callback under way is done."""
+        """Make `run` return after the current callback."""
         self._stopped = True
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Run until `stop` is called."""
         while not self._stopped:
             self.step()
 
     def step(self) -> None:
-        """Wait for one thing at least, and do all that is due."""
+        """Wait for at least one event, and run all callbacks that are due."""
         for fd, _ in self._epoll.poll(self._timeout()):
             if callback := self._readers.get(fd):
                 callback()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gives memory that was needed for a moment back to the node."""
+"""Return freed memory to the node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gc
 
 
 def give_back() -> None:
-    """After a burst of allocations: glibc keeps what is freed to itself otherwise."""
+    """Return freed memory after a burst of allocations, because glibc keeps it otherwise."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

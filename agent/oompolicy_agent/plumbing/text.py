@@ -1,36 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes names that anyone on the node may choose (a process sets its own) fit for logs and Events. Pure."""
+"""Make untrusted names fit for logs and Events: a process can set its own name. Pure."""
 
 from __future__ import annotations
 
-from typing import Final
-
-ELLIPSIS: Final = "…"
+from oompolicy.text import ELLIPSIS
 
 
 def printable(raw: bytes | str) -> str:
-    """The same with every byte or character that is not printable escaped, so that it stays on one line."""
+    """Return the text on one line, with every byte or character that is not printable escaped."""
     text = raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else raw
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def clip(text: str, limit: int) -> str:
-    """At most `limit` characters, the end cut off visibly."""
-    return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
-
-
 def clip_start(text: str, limit: int) -> str:
-    """At most `limit` characters, the start cut off visibly: of a path the end says more."""
+    """Return at most `limit` characters of the end, with a sign of the cut. The end of a path says more."""
     return text if len(text) <= limit else ELLIPSIS + text[len(text) - limit + 1 :]
 
 
 def utf8(text: str) -> bytes:
-    """Half of a surrogate pair, which a file's name or JSON may hold and UTF-8 may not, becomes a question mark."""
+    """Encode the text. Half of a surrogate pair, which file names and JSON may contain, becomes a question mark."""
     return text.encode("utf-8", "replace")
 
 
 def fit_bytes(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8, the end cut off visibly, no character in halves."""
+    """Return at most `limit` bytes of UTF-8 with a sign of the cut, and without half characters."""
     raw = utf8(text)
     if len(raw) <= limit:
         return raw.decode("utf-8")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts items of several owners in an order in which no owner waits for all items of another. Pure."""
+"""Order the items of several owners so that no owner waits for all items of another. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NEVER = -1
 
 
 def in_turns(items: Iterable[T], owner: Callable[[T], str], served: Mapping[str, int] | None = None) -> list[T]:
-    """The first item of each owner, then the second of each, and so on; an owner's items keep their order.
+    """Return the first item of each owner, then the second of each, and so on. The items of an owner keep their order.
 
-    `served`: when an owner had its last turn, as an ever growing number. The one that waits longest comes first.
+    `served` has the last turn of each owner as a growing number. The owner that waits longest comes first.
     """
     last = served or {}
     ranks: Counter[str] = Counter()

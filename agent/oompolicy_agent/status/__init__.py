@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node reports of itself: problems, reasons, counters, status.json and metrics.
+"""The state of the node as the agent reports it: problems, reasons, counters, status.json and metrics.
 
-Here belongs every word and number by which others judge the node.
-Here does not belong how they reach the API server: that is `api`.
+Every word and number by which others judge the node belongs here. How they reach the API server belongs to `api`.
 """

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what the agent knows of its node: status.json, which becomes OOMNode.status. Building it is pure."""
+"""Builds the status of the node, writes it to status.json, and gives the reasons of its conditions.
+
+The same status becomes OOMNode.status. Building it is pure.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.kernel.attachment import ENFORCING
+from oompolicy.conditions import TRANSITION, condition, transition_time
+from oompolicy_agent.kernel.backend import Backend
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.plumbing.files import write_atomic
 from oompolicy_agent.plumbing.text import utf8
@@ -18,38 +21,37 @@ from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from oompolicy.model import Assignment, Pod, Refusal
     from oompolicy_agent.kernel.attachment import Attachment
-    from oompolicy_agent.status.reasons import Area
 
 LAST_VICTIMS: Final = 10
 LISTED: Final = 100
-"""Refused annotations, and pods without a cgroup, that status.json lists: more are not read, but written each time."""
-MESSAGE_LENGTH: Final = 1024
-"""Far below the 32,768 of metav1.Condition: it is read by people."""
+"""The number of refused annotations, and of pods without a cgroup, in status.json, which is written at each change."""
 
-# Problems that make the node not ready, by area, and the reason its conditions give.
-READINESS: Final[Mapping[Area, Reason]] = {
-    "manifests": Reason.INVALID_MANIFESTS,
-    "api": Reason.NOT_SYNCED,
-    "tree": Reason.CGROUPS_UNREADABLE,
-    "pins": Reason.PINS_MISSING,
-    "attach": Reason.NOT_ATTACHED,
-    "map": Reason.MAP_NOT_WRITTEN,
-}
-SILENCE: Final[Mapping[Area, Reason]] = {"api": Reason.NOT_SYNCED, "deaf": Reason.API_UNREACHABLE}
-"""Areas of problems with hearing from the API server, before it has told all there is and after; and their reasons.
+READINESS: Final = (
+    Reason.INVALID_MANIFESTS,
+    Reason.NOT_SYNCED,
+    Reason.CGROUPS_UNREADABLE,
+    Reason.PINS_MISSING,
+    Reason.NOT_ATTACHED,
+    Reason.MAP_NOT_WRITTEN,
+)
+"""The problems that make the node not ready. The first that the node has is the reason of its condition.
 
-`deaf` is not among READINESS: an API server that is away says nothing of what is in the kernel, and must not turn
-the agents of all its nodes red at once (fail static).
+APIUnreachable is not among them. An API server that is unreachable does not change the priorities in the kernel, and
+must not make the agents of all its nodes unready at once (fail static).
 """
+
+SILENCE: Final = (Reason.NOT_SYNCED, Reason.API_UNREACHABLE)
+"""The problems with the API server: before its first complete lists, and after them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """All that goes into the status. `problems`: area -> sentences; those that READINESS lists make it red."""
+    """The facts that the status is built from. `problems` has the sentences of each reason."""
 
     attachment: Attachment
     policy_hash: str
@@ -60,24 +62,24 @@ class View:
     counters: Mapping[Stat, int]
     spooled: int
     spool_dropped: int
-    problems: Mapping[Area, tuple[str, ...]]
+    problems: Mapping[Reason, tuple[str, ...]]
     assignments: tuple[Assignment, ...] = ()
     claims_refused: int = 0
     last_victims: tuple[Mapping[str, Any], ...] = field(default=())
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the node is not ready; empty when it is."""
+        """The sentences that say why the node is not ready. Empty if it is ready."""
         return reasons(self.problems)
 
     @property
     def annotations_refused(self) -> int:
-        """The number of annotations of pods that are not obeyed."""
+        """The number of refused annotations of all pods."""
         return sum(len(each.refusals) + each.more_refusals for each in self.assignments)
 
 
 def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """The status. `previous` gives the conditions that did not change their time of transition."""
+    """Return the status. A condition keeps its time of transition from `previous` as long as its status stays."""
     counters = view.counters
     refusals = _refusals(view.assignments)
     live = sum(not pod.finished for pod in view.pods)
@@ -111,26 +113,26 @@ def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, A
     }
 
 
-def reasons(problems: Mapping[Area, tuple[str, ...]]) -> tuple[str, ...]:
-    """Why the node is not ready; empty when it is."""
-    return tuple(sentence for area in READINESS for sentence in problems.get(area, ()))
+def reasons(problems: Mapping[Reason, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the sentences that say why the node is not ready. They are empty if it is ready."""
+    return tuple(sentence for reason in READINESS for sentence in problems.get(reason, ()))
 
 
 def write(path: Path, status: Mapping[str, Any]) -> None:
-    """Replace the file; readable by anyone. OSError."""
+    """Replace the file, which every user may read. Raise OSError if that fails."""
     data = json.dumps(status, indent=1, ensure_ascii=False) + "\n"
     write_atomic(path, utf8(data), durable=False, mode=0o644)
 
 
 def warnings(attachment: Attachment, counters: Mapping[Stat, int]) -> tuple[str, ...]:
-    """What keeps the hook from being asked although it is attached, the gravest first."""
+    """Return a sentence for each fact that keeps the kernel from asking the attached hook, the most severe first."""
     bypassed = counters.get(Stat.BYPASSED, 0)
-    counted = f"the OOM killer killed {bypassed} processes without asking the hook" if bypassed else ""
+    counted = f"the OOM killer killed {bypassed} processes without asking the hook" if bypassed else None
     return tuple(filter(None, (attachment.disabled, *attachment.warnings, counted)))
 
 
 def _refusals(assignments: Iterable[Assignment]) -> list[dict[str, str]]:
-    """The refused annotations that are listed, some of each namespace."""
+    """Return the refused annotations to list, with some of each namespace."""
     pairs = [(assignment, refusal) for assignment in assignments for refusal in assignment.refusals]
     return [_refusal(*pair) for pair in in_turns(pairs, lambda pair: pair[0].namespace)[:LISTED]]
 
@@ -146,73 +148,64 @@ def _refusal(assignment: Assignment, refusal: Refusal) -> dict[str, str]:
 
 
 def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
-    before = {condition["type"]: condition for condition in previous.get("conditions", ())}
+    before = {each["type"]: each for each in previous.get("conditions", ())}
     made = (_ready(view), _enforcing(view), _synced(view))
-    return [_dated(condition, before.get(condition["type"]), now) for condition in made]
+    return [each | {TRANSITION: transition_time(each, before.get(each["type"]), now)} for each in made]
 
 
 def _ready(view: View) -> dict[str, str]:
     found = view.reasons
-    reason = next((READINESS[area] for area in READINESS if view.problems.get(area)), Reason.READY)
-    return _condition("Ready", not found, reason, "; ".join(found) or "all is in place")
+    reason = next((reason for reason in READINESS if view.problems.get(reason)), Reason.READY)
+    message = "; ".join(found) or "all objects are received, the map is written and the program is attached"
+    return condition("Ready", not found, reason, message)
 
 
 def _enforcing(view: View) -> dict[str, str]:
     attachment, warned = view.attachment, warnings(view.attachment, view.counters)
     message = attachment.problem or attachment.message or f"backend {attachment.backend}, hook {attachment.hook}"
     reason = _enforcing_reason(attachment, warned)
-    # What turns enforcement off is the first thing to read.
+    # The sentence that explains why nothing is enforced comes first.
     sentences = (message, *warned) if attachment.problem or not attachment.disabled else (*warned, message)
-    return _condition("Enforcing", attachment.enforcing, reason, "; ".join(sentences))
+    return condition("Enforcing", attachment.enforcing, reason, "; ".join(sentences))
 
 
 def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason:
     if attachment.problem:
         return Reason.NOT_ATTACHED
-    if attachment.backend == ENFORCING:
+    if attachment.backend == Backend.EVALUATE_TASK:
         return Reason.BYPASSED if warned else Reason.ATTACHED
-    # Another version's loader may know backends that we do not.
-    return Reason.OBSERVE_ONLY if attachment.backend == Reason.OBSERVE_ONLY else Reason.UNKNOWN_BACKEND
+    # The loader of another version may report a backend that this agent does not know.
+    return Reason.OBSERVE_ONLY if attachment.backend == Backend.OBSERVE_ONLY else Reason.UNKNOWN_BACKEND
 
 
 def _synced(view: View) -> dict[str, str]:
     if found := _out_of_sync(view):
-        return _condition("Synced", False, *found)
-    if unknown := view.problems.get("fields"):
+        return condition("Synced", False, *found)
+    if unknown := view.problems.get(Reason.UNKNOWN_FIELDS):
         message = f"policies are applied without fields that this agent does not know: {'; '.join(unknown)}"
-        return _condition("Synced", True, Reason.UNKNOWN_FIELDS, message)
+        return condition("Synced", True, Reason.UNKNOWN_FIELDS, message)
     if view.not_mapped:
-        drivers = view.problems.get("drivers", ())
+        drivers = view.problems.get(Reason.CGROUP_DRIVERS_DIFFER, ())
         message = "; ".join(drivers or [f"{len(view.not_mapped)} pods have no cgroup yet"])
-        return _condition("Synced", True, Reason.PODS_NOT_MAPPED, message)
-    return _condition("Synced", True, Reason.SYNCED, f"{view.entries} entries")
+        return condition("Synced", True, Reason.PODS_NOT_MAPPED, message)
+    return condition("Synced", True, Reason.SYNCED, f"{view.entries} entries")
 
 
 def _out_of_sync(view: View) -> tuple[Reason, str] | None:
-    """Why the map is not what policies and pods say."""
+    """Return why the map does not have the priorities that policies and pods ask for, or None if it has."""
+    problems = view.problems
     if view.entries_missing:
-        message = f"the map is full: {view.entries_missing} entries are missing, and their nearest parent's hold"
+        message = f"the map is full: {view.entries_missing} entries are missing, and the nearest parent's entry applies"
         return Reason.MAP_FULL, message
-    areas: tuple[Area, ...] = ("pins", "map", "tree")
-    blocked = [area for area in areas if view.problems.get(area)]
-    if blocked:
-        return READINESS[blocked[0]], "; ".join(view.problems[blocked[0]])
-    if view.problems.get("manifests"):
+    for reason in (Reason.PINS_MISSING, Reason.MAP_NOT_WRITTEN, Reason.CGROUPS_UNREADABLE):
+        if problems.get(reason):
+            return reason, "; ".join(problems[reason])
+    if problems.get(Reason.INVALID_MANIFESTS):
         return Reason.LAST_GOOD_STATE, "the last good manifests are enforced"
-    if silent := next((area for area in SILENCE if view.problems.get(area)), None):
-        return SILENCE[silent], "; ".join(view.problems[silent])
-    if left_out := view.problems.get("policies"):
+    for reason in SILENCE:
+        if problems.get(reason):
+            return reason, "; ".join(problems[reason])
+    if left_out := problems.get(Reason.POLICIES_LEFT_OUT):
         message = f"policies that this agent cannot read are not applied: {'; '.join(left_out)}"
         return Reason.POLICIES_LEFT_OUT, message
     return None
-
-
-def _condition(kind: str, status: bool, reason: Reason, message: str) -> dict[str, str]:
-    text = message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"
-    return {"type": kind, "status": "True" if status else "False", "reason": reason, "message": text}
-
-
-def _dated(condition: dict[str, str], before: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
-    same = before is not None and before.get("status") == condition["status"]
-    since = before.get("lastTransitionTime") if same and before else None
-    return condition | {"lastTransitionTime": since or f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}

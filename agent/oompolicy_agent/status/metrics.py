@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What /metrics says, made when it is asked for. Imported only with `--listen`: prometheus_client costs memory."""
+"""Makes the text of /metrics when it is requested.
+
+Only an agent with `--listen` imports this module, because prometheus_client costs memory.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +28,22 @@ _DROPS: Final = {"events": Stat.VICTIMS_DROPPED, "cgroups": Stat.CGROUPS_DROPPED
 
 
 class Metrics:
-    """A collector, asked from the server's thread: `view` and `followed` give what never changes under its hands."""
+    """A collector that the server's thread calls. The objects that `view` and `followed` return never change."""
 
     def __init__(
         self, tally: Counters, view: Callable[[], View], followed: Callable[[], Mapping[str, CollectionState]]
     ) -> None:
-        """`followed` tells of the API server's collections by name."""
+        """Take the counters, and functions that return the view and the state of each followed collection."""
         self._tally, self._view, self._followed = tally, view, followed
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
     def text(self) -> bytes:
-        """In the format of `CONTENT_TYPE`."""
+        """Return all metrics in the format of `CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
-        """All metrics."""
+        """Yield all metrics."""
         view = self._view()
         yield from _state(view)
         yield from _kernel(view)
@@ -52,56 +55,56 @@ def _state(view: View) -> Iterable[Metric]:
     live = sum(not pod.finished for pod in view.pods)
     for name, text, value in (
         ("pods", "Pods of this node that are not finished", live),
-        ("pods_not_mapped", "Pods without a cgroup, and so without entries", len(view.not_mapped)),
-        ("claims_refused", "Pods that claim the cgroup of another pod, and do not get it", view.claims_refused),
-        ("annotations_refused", "Annotations of pods that are not obeyed", view.annotations_refused),
+        ("pods_not_mapped", "Pods without a cgroup, which have no entries", len(view.not_mapped)),
+        ("claims_refused", "Pods whose claim to the cgroup of another pod is refused", view.claims_refused),
+        ("annotations_refused", "Refused annotations of pods", view.annotations_refused),
         ("map_entries", "Entries of the map", view.entries),
-        ("map_entries_missing", "Entries that a full map has no room for", view.entries_missing),
+        ("map_entries_missing", "Entries that are missing because the map is full", view.entries_missing),
         ("ready", "Whether /readyz is 200", not view.reasons),
-        ("spool_victims", "Victims that are not reported yet", view.spooled),
+        ("spool_victims", "Victims that wait to be reported", view.spooled),
     ):
         yield GaugeMetricFamily(f"oompolicy_agent_{name}", text, float(value))
     attached = GaugeMetricFamily(
         "oompolicy_agent_attached",
-        "Whether the loader's program is attached, and the kernel calls it",
+        "Whether the loader's program is attached and the kernel calls it",
         labels=["backend", "hook"],
     )
     attachment = view.attachment
     called = not attachment.problem and not attachment.disabled
     attached.add_metric([attachment.backend or "None", attachment.hook or "None"], float(called))
     yield attached
-    dropped = "Victims that were not reported because the spool was full, or a file unreadable"
+    dropped = "Victims that were not reported because the spool was full or a file was unreadable"
     yield CounterMetricFamily("oompolicy_agent_spool_dropped", dropped, float(view.spool_dropped))
 
 
 def _kernel(view: View) -> Iterable[Metric]:
     drops = CounterMetricFamily(
-        "oompolicy_agent_ring_buffer_drops", "Records that had no room in a ring buffer", labels=["buffer"]
+        "oompolicy_agent_ring_buffer_drops", "Records that were lost because a ring buffer was full", labels=["buffer"]
     )
     for buffer, stat in _DROPS.items():
         drops.add_metric([buffer], float(view.counters.get(stat, 0)))
     yield drops
     for name, text, stat in (
-        ("selections", "OOMs in which the program was asked", Stat.SELECTIONS),
-        ("kernel_victims", "Processes that the OOM killer killed since the maps were made", Stat.VICTIMS),
+        ("selections", "OOMs in which the kernel asked the program", Stat.SELECTIONS),
+        ("kernel_victims", "Processes that the OOM killer killed since the maps were created", Stat.VICTIMS),
         ("bypassed", "Processes that the OOM killer killed without asking the program", Stat.BYPASSED),
-        ("dying", "Processes that ran out of memory while they were dying already, and are no victims", Stat.DYING),
+        ("dying", "Processes that ran out of memory while they were already dying, which are not victims", Stat.DYING),
     ):
         yield CounterMetricFamily(f"oompolicy_agent_{name}", text, float(view.counters.get(stat, 0)))
 
 
 def _counted(tally: Counters) -> Iterable[Metric]:
     for name, text, labels, counter in (
-        ("victims", "Processes killed that this agent named", ["scope", "qos_class"], tally.victims),
-        ("events", "Events by what became of them", ["reason", "outcome"], tally.events),
+        ("victims", "Killed processes that this agent named", ["scope", "qos_class"], tally.victims),
+        ("events", "Events by outcome", ["reason", "outcome"], tally.events),
         ("api_errors", "Requests to the API server that failed", ["request", "status"], tally.errors),
     ):
         family = CounterMetricFamily(f"oompolicy_agent_{name}", text, labels=labels)
         for values, count in dict(counter).items():
             family.add_metric(list(values), float(count))
         yield family
-    yield _histogram("change_seconds", "From a change coming in to the map being written", tally.change_lag)
-    yield _histogram("kill_to_event_seconds", "From a kill to its Event at the API server", tally.event_lag)
+    yield _histogram("change_seconds", "Time from the arrival of a change to the write of the map", tally.change_lag)
+    yield _histogram("kill_to_event_seconds", "Time from a kill to its Event at the API server", tally.event_lag)
 
 
 def _histogram(name: str, text: str, lags: Histogram) -> Metric:
@@ -114,9 +117,9 @@ def _histogram(name: str, text: str, lags: Histogram) -> Metric:
 
 def _following(followed: Mapping[str, CollectionState]) -> Iterable[Metric]:
     for name, text in (
-        ("synced", "Whether all objects were told once"),
-        ("failing", "Whether they cannot be followed right now"),
-        ("quiet_seconds", "Since something was heard of them"),
+        ("synced", "Whether a complete list was received"),
+        ("failing", "Whether the watch fails now"),
+        ("quiet_seconds", "Time since the last reply from the API server"),
     ):
         family = GaugeMetricFamily(f"oompolicy_agent_informer_{name}", text, labels=["resource"])
         for resource, state in followed.items():

@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words by which others recognise what the agent says: docs/reference.md tells of each what to do."""
+"""The words by which people and programs recognise a state of the node. docs/reference.md explains each of them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
-
-Area = Literal[
-    "manifests", "api", "deaf", "policies", "fields", "pods", "tree", "pins", "attach", "map", "room", "kernel",
-    "drivers", "checkpoint", "spool", "output", "oomnode", "status", "watch",
-]  # fmt: skip
-"""What a problem is with; the log line begins with it."""
+from typing import Final
 
 
 class Reason(StrEnum):
-    """Why a condition of an OOMNode is as it is."""
+    """The reason of a condition of an OOMNode, or of a problem in status.json and the log."""
 
     READY = "Ready"
     ATTACHED = "Attached"
@@ -34,10 +28,31 @@ class Reason(StrEnum):
     API_UNREACHABLE = "APIUnreachable"
     POLICIES_LEFT_OUT = "PoliciesLeftOut"
     UNKNOWN_FIELDS = "UnknownFields"
+    # Only problems have these.
+    POD_FIELDS_UNREADABLE = "PodFieldsUnreadable"
+    CGROUP_DRIVERS_DIFFER = "CgroupDriversDiffer"
+    EVENTS_NOT_DELIVERED = "EventsNotDelivered"
+    OOMNODE_NOT_WRITTEN = "OOMNodeNotWritten"
+    SPOOL_NOT_WRITTEN = "SpoolNotWritten"
+    CHECKPOINT_NOT_WRITTEN = "CheckpointNotWritten"
+    STATUS_NOT_WRITTEN = "StatusNotWritten"
+    FOLDER_NOT_WATCHED = "FolderNotWatched"
+
+
+PROBLEMS: Final = frozenset(Reason) - {
+    Reason.READY,
+    Reason.ATTACHED,
+    Reason.OBSERVE_ONLY,
+    Reason.UNKNOWN_BACKEND,
+    Reason.SYNCED,
+    Reason.PODS_NOT_MAPPED,
+    Reason.LAST_GOOD_STATE,
+}
+"""The reasons that a problem can have. The others are reasons of conditions only."""
 
 
 class EventReason(StrEnum):
-    """Of the Events that the agent writes."""
+    """The reason of an Event that the agent writes."""
 
     VICTIM_KILLED = "OOMVictimKilled"
     ANNOTATION_REFUSED = "OOMAnnotationRefused"

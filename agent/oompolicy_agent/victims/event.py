@@ -10,9 +10,11 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy.model import API_VERSION
+from oompolicy.api import API_VERSION
+from oompolicy.text import clip
+from oompolicy.timestamps import api_micro_time
 from oompolicy_agent.kernel.layout import VictimFlag
-from oompolicy_agent.plumbing.text import clip, clip_start, fit_bytes, printable
+from oompolicy_agent.plumbing.text import clip_start, fit_bytes, printable
 from oompolicy_agent.status.reasons import EventReason
 from oompolicy_agent.victims.naming import SANDBOX_SCORE_ADJ
 from oompolicy_agent.victims.record import identity
@@ -39,7 +41,7 @@ _FIELDS: Final = {"init": "initContainers", "sidecar": "initContainers", "epheme
 def event(named: NamedVictim, node: str, realtime_offset_ns: int, *, disclose: bool) -> dict[str, Any]:
     """Return the Event. `realtime_offset_ns` is the time of day minus the boot clock, in the victim's boot.
 
-    Without `disclose`, the note does not name processes in pods of other namespaces.
+    Without `disclose`, `note` does not name processes in pods of other namespaces.
     """
     regarding = _regarding(named.owner, node)
     document: dict[str, Any] = {
@@ -75,7 +77,7 @@ def named_for(subject: str, digest: str) -> str:
 def micro_time(realtime_ns: int) -> str:
     """Return a metav1.MicroTime."""
     seconds, rest = divmod(realtime_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+    return api_micro_time(datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000))
 
 
 def nanoseconds(text: str) -> int:

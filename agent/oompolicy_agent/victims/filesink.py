@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any, Protocol
 
+from oompolicy.kube.backoff import Backoff
 from oompolicy_agent.victims.sink import Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from oompolicy_agent.victims.report import Report
 
@@ -28,15 +30,17 @@ class FileSink:
 
     fd = -1
 
-    def __init__(self, output: Writer, retry_max: float) -> None:
+    def __init__(
+        self, output: Writer, retry_max: float, uniform: Callable[[float, float], float] = random.uniform
+    ) -> None:
         """Read the end of the output. `retry_max` is the longest time in seconds between two tries."""
-        self._output, self._retry_max = output, retry_max
+        self._output = output
         # An earlier agent may have died between writing a report and removing its file.
         self._written = output.last()
         self._done: list[str] = []
         self._retry_at = 0.0
-        self._backoff = 0.0
-        self.problem = ""
+        self._backoff = Backoff(uniform, longest=retry_max, first=1.0)
+        self.problem: str | None = None
 
     @property
     def stalled(self) -> bool:
@@ -51,12 +55,12 @@ class FileSink:
             if name.encode() not in self._written:
                 self._output.write(report.manifest)
         except OSError as error:
-            self._backoff = min(self._retry_max, 2 * self._backoff or 1.0)
-            self._retry_at = now + self._backoff
+            self._retry_at = now + self._backoff.failed()
             self.problem = f"reports cannot be written, so victims stay spooled: {error}"
             return False
         self._done.append(name)
-        self._backoff, self.problem = 0.0, ""
+        self._backoff.succeeded()
+        self.problem = None
         return True
 
     def settled(self, now: float) -> Settled:  # noqa: ARG002 (the protocol's)

@@ -53,20 +53,20 @@ class Reporter:
         self._kept: set[str] = set()
         self._under_way: set[str] = set()
         self._dropped = 0
-        self._expecting = False
+        self._pods_missing = False
         self.last: deque[Mapping[str, Any]] = deque(maxlen=LAST_VICTIMS)
 
     def arrived(self, name: str, now: float) -> None:
         """Note that a victim was spooled at `now`. The object of its pod may arrive a little later."""
         self._arrived[name] = now
 
-    def run(self, pods: tuple[Pod, ...], now: float, *, expecting: bool = False) -> float | None:
+    def run(self, pods: tuple[Pod, ...], now: float, *, incomplete: bool = False) -> float | None:
         """Report all victims that can be reported. Return the seconds until the next try, or None.
 
-        If `expecting` is true, whole pods are missing from `pods` and will arrive, so no victim is reported without its
-        name.
+        If `incomplete` is true, whole pods are missing from `pods` and will arrive, so no victim is reported without
+        its name.
         """
-        self._expecting = expecting
+        self._pods_missing = incomplete
         self._spool.retry_held()
         self._settle(now)
         if self._run_batch(pods, now):
@@ -165,7 +165,7 @@ class Reporter:
             raise ValueError("the file has neither a record nor a report")
         named = self._name(spooled.victim, pods)
         deadline = self._arrived.get(name, -self._settings.naming_grace) + self._settings.naming_grace
-        if not named.complete and (self._expecting or deadline > now):
+        if not named.complete and (self._pods_missing or deadline > now):
             self._incomplete[name] = deadline
             return None
         self._incomplete.pop(name, None)

@@ -35,8 +35,8 @@ class EventSink(Protocol):
     """Readable when `settled` has an outcome to return. It is -1 if each outcome is known at once."""
 
     @property
-    def problem(self) -> str:
-        """A sentence while reports do not arrive, or empty."""
+    def problem(self) -> str | None:
+        """A sentence while reports are not delivered, or None."""
 
     @property
     def stalled(self) -> bool:

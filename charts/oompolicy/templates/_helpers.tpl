@@ -1,6 +1,6 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */}}
 
-{{- /* One installation per cluster, so names are fixed: those in deploy/, docs and alerts. */}}
+{{- /* There is one installation per cluster, so its objects have fixed names. deploy/, docs and alerts use them. */}}
 {{- define "oompolicy.selector" -}}
 app.kubernetes.io/name: oompolicy
 app.kubernetes.io/component: {{ . }}
@@ -19,8 +19,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{ include "oompolicy.common" (index . 0) }}
 {{- end }}
 
-{{- /* A file of deploy/, in the release's namespace and with the chart's labels: the rules themselves stand there
-       once, readable and usable without Helm. */}}
+{{- /* Renders a file of deploy/ in the release's namespace and with the chart's labels. The rules have one source, which
+       you can also apply without Helm. */}}
 {{- define "oompolicy.deploy" -}}
 {{- $top := index . 0 }}
 {{- $text := $top.Files.Get (printf "deploy/%s" (index . 1)) | required (printf "the chart has no deploy/%s" (index . 1)) }}
@@ -48,17 +48,17 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{- /* Whether agents read pods in the name of their node: KEP-5284, on by default since 1.36. */}}
+{{- /* Renders true if agents read pods in the name of their node (KEP-5284, on by default since 1.36). */}}
 {{- define "oompolicy.ownNode" -}}
 {{- $new := semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version }}
 {{- if and (eq .Values.agent.podAccess "ownNode") (not $new) }}
-{{- fail (printf "agent.podAccess is ownNode, which needs Kubernetes 1.36, and this cluster is %s: use auto or allPods" .Capabilities.KubeVersion.Version) }}
+{{- fail (printf "agent.podAccess is ownNode, which needs Kubernetes 1.36, but this cluster is %s: set agent.podAccess to auto or allPods" .Capabilities.KubeVersion.Version) }}
 {{- end }}
 {{- if or (eq .Values.agent.podAccess "ownNode") (and (eq .Values.agent.podAccess "auto") $new) }}true{{ end }}
 {{- end }}
 
-{{- /* Root, with the capabilities in the list. AppArmor's default profile lets nobody write below /sys/fs/bpf, nor
-       read how far the kernel is locked down; SELinux's default type neither. */}}
+{{- /* Root with the listed capabilities. AppArmor's default profile and SELinux's default type both forbid to write
+       below /sys/fs/bpf and to read the kernel's lockdown state. */}}
 {{- define "oompolicy.privileged" -}}
 runAsUser: 0
 runAsGroup: 0
@@ -88,7 +88,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{- /* Where the agents are, and so whatever has to be where they are. */}}
+{{- /* The nodes of a component: its selector, tolerations and affinity. */}}
 {{- define "oompolicy.onNodes" -}}
 nodeSelector:
   {{- merge (dict "kubernetes.io/os" "linux") .nodeSelector | toYaml | nindent 2 }}

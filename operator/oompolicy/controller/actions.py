@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy.api import API_VERSION, OOMNODES, POLICIES
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError
-from oompolicy.model import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
 
 MANAGER: Final = "oompolicy-operator"
-POLICIES: Final = f"/apis/{API_VERSION}/oompolicies"
-OOMNODES: Final = f"/apis/{API_VERSION}/oomnodes"
 _PAGE: Final = "500"
 
 

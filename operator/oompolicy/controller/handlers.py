@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import kopf
 
+from oompolicy.api import GROUP, OOMPOLICIES, POLICIES, VERSION
 from oompolicy.controller.traced import Traced
 from oompolicy.kube.backoff import delay
-from oompolicy.model import API_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     OnEvent = Callable[[str | None, Mapping[str, Any]], None]
 
-_GROUP, _VERSION = API_VERSION.split("/")
-_PLURAL: Final = "oompolicies"
 _PATIENCE: Final = 75.0
 """Seconds without a watch after which kopf is restarted. Its own retries take 54 s. If the API server sends Retry-After
 with a 429, kopf waits for that time, even for a day."""
@@ -80,7 +78,7 @@ class Handlers:
 
     def start(self) -> None:
         """Start to list and watch. The definition of OOMPolicy must exist, and the thread must not be running."""
-        self._traced = Traced(f"/apis/{API_VERSION}/{_PLURAL}", self._clock)
+        self._traced = Traced(POLICIES, self._clock)
         self._thread = threading.Thread(target=self._run, args=(self._traced,), name="kopf", daemon=True)
         self._thread.start()
 
@@ -192,7 +190,7 @@ def _registry(credentials: Callable[[], Configuration], traced: Traced, on_event
         session = traced.session(info.as_ssl_context(), info.as_http_headers())
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
-    @kopf.on.event(_GROUP, _VERSION, _PLURAL, registry=registry)
+    @kopf.on.event(GROUP, VERSION, OOMPOLICIES, registry=registry)
     async def event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401
         on_event(event["type"], event["object"])
 

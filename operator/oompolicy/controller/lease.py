@@ -8,11 +8,13 @@ the duration that the spec gives.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from oompolicy.timestamps import api_micro_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +50,17 @@ def taken(before: Mapping[str, Any], identity: str, duration: float, now: dateti
     return {
         "holderIdentity": identity,
         "leaseDurationSeconds": round(duration),
-        "acquireTime": _micro_time(now),
-        "renewTime": _micro_time(now),
+        "acquireTime": api_micro_time(now),
+        "renewTime": api_micro_time(now),
         "leaseTransitions": (before.get("leaseTransitions") or 0) + 1 if before else 0,
     }
 
 
 def renewed(spec: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return the spec of a Lease that its holder renews."""
-    return {**spec, "renewTime": _micro_time(now)}
+    return {**spec, "renewTime": api_micro_time(now)}
 
 
 def released(spec: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return the spec of a Lease that its holder releases."""
-    return {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _micro_time(now)}
-
-
-def _micro_time(now: datetime) -> str:
-    return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": api_micro_time(now)}

@@ -11,11 +11,12 @@ import logging
 import time
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from oompolicy.controller import actions
 from oompolicy.controller.schedule import StatusSchedule
 from oompolicy.controller.state import State
+from oompolicy.kube.backoff import Backoff
 from oompolicy.kube.errors import ApiError, UnreachableError
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from oompolicy.controller.metrics import Metrics
     from oompolicy.controller.settings import Settings
     from oompolicy.kube.connection import Connection
-
-_FIRST_RETRY: Final = 0.5
-"""Seconds. The delay doubles with each failure, up to the setting `retry_max`."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +46,7 @@ class Loop:
         self._changes: SimpleQueue[_Change] = SimpleQueue()
         self._stopped = False
         self._blocked = 0.0  # no request is sent before this time
-        self._failures = 0
+        self._backoff = Backoff(longest=settings.retry_max)
         self._list_at = 0.0
         self._watched = False
         self._complete = False
@@ -124,7 +122,7 @@ class Loop:
             if now >= self._blocked:
                 self._write_statuses()
                 self._create_oomnodes()
-                self._failures = 0
+                self._backoff.succeeded()
         except (ApiError, UnreachableError) as error:
             self._block(error)
 
@@ -174,10 +172,8 @@ class Loop:
             del self.state.missing[name]
 
     def _block(self, error: ApiError | UnreachableError) -> None:
-        delay = min(self._settings.retry_max, _FIRST_RETRY * 2.0 ** min(self._failures, 16))
-        if isinstance(error, ApiError) and error.retry_after:
-            delay = max(delay, error.retry_after)
-        self._failures += 1
+        asked = error.retry_after if isinstance(error, ApiError) else None
+        delay = self._backoff.failed(asked or 0.0)
         self._blocked = time.monotonic() + delay
         self._metrics.errors.labels("any").inc()
         log.warning("%s. Retrying in %.1f s", error, delay)

@@ -7,22 +7,20 @@ Each write of a status is sent to the agent of every node. Counts change all the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy.conditions import TRANSITION, condition, transition_time
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from oompolicy.controller.policytable import PolicyRecord
     from oompolicy.controller.settings import Settings
 
-MESSAGE_LENGTH: Final = 1024
-"""Characters of a message. metav1.Condition allows 32,768, but people have to read it."""
 NAMES: Final = 10
 """The number of policies that a message names."""
-
-_TRANSITION: Final = "lastTransitionTime"
 
 
 class Reason(StrEnum):
@@ -46,15 +44,17 @@ class PolicyCounts:
 
 def build(record: PolicyRecord, counts: PolicyCounts, now: datetime) -> dict[str, Any]:
     """Return the status of a policy. A condition keeps its time of transition while its `status` is the same."""
-    before = {condition["type"]: condition for condition in record.status.get("conditions", ())}
-    conditions = (_ready(record), _overlapping(record, counts.overlapping))
+    before = {each["type"]: each for each in record.status.get("conditions", ())}
+    made = (_ready(record), _overlapping(record, counts.overlapping))
     return {
         "observedGeneration": record.generation,
         "matchedPods": counts.matched,
         "appliedNodes": counts.applied,
         "conditions": [
-            {**condition, "observedGeneration": record.generation, _TRANSITION: _since(condition, before, now)}
-            for condition in conditions
+            each
+            | {"observedGeneration": record.generation}
+            | {TRANSITION: transition_time(each, before.get(each["type"]), now)}
+            for each in made
         ],
     }
 
@@ -95,35 +95,24 @@ def _ready(record: PolicyRecord) -> dict[str, str]:
     if record.policy and record.unknown_fields:
         fields = ", ".join(record.unknown_fields)
         message = f"the policy is applied without fields that this operator does not know: {fields}"
-        return _condition("Ready", True, Reason.UNKNOWN_FIELDS, message)
+        return condition("Ready", True, Reason.UNKNOWN_FIELDS, message)
     if record.policy:
-        return _condition("Ready", True, Reason.VALID, "the policy is valid")
-    return _condition("Ready", False, Reason.INVALID, f"the policy is not applied: {record.problem}")
+        return condition("Ready", True, Reason.VALID, "the policy is valid")
+    return condition("Ready", False, Reason.INVALID, f"the policy is not applied: {record.problem}")
 
 
 def _overlapping(record: PolicyRecord, others: Sequence[str]) -> dict[str, str]:
     if not others or not record.policy:
         message = "no other policy ties with this policy for the highest precedence on any pod"
-        return _condition("Overlapping", False, Reason.NO_OVERLAP, message)
+        return condition("Overlapping", False, Reason.NO_OVERLAP, message)
     named = ", ".join(others[:NAMES]) + (f" and {len(others) - NAMES} more" if len(others) > NAMES else "")
     message = f"policies with the same precedence ({record.policy.precedence}) match some of the same pods: {named}."
-    return _condition("Overlapping", True, Reason.SAME_PRECEDENCE, f"{message} The alphabetically first policy applies")
-
-
-def _condition(kind: str, status: bool, reason: Reason, message: str) -> dict[str, str]:
-    text = message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"
-    return {"type": kind, "status": "True" if status else "False", "reason": reason, "message": text}
-
-
-def _since(condition: Mapping[str, str], before: Mapping[str, Mapping[str, Any]], now: datetime) -> str:
-    old = before.get(condition["type"], {})
-    same = old.get("status") == condition["status"] and _TRANSITION in old
-    return str(old[_TRANSITION]) if same else f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return condition("Overlapping", True, Reason.SAME_PRECEDENCE, f"{message} The alphabetically first policy applies")
 
 
 def _timeless(status: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the conditions by type without their times, which change only with their status."""
     return {
-        condition["type"]: {key: value for key, value in condition.items() if key != _TRANSITION}
-        for condition in status.get("conditions", ())
+        each["type"]: {key: value for key, value in each.items() if key != TRANSITION}
+        for each in status.get("conditions", ())
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary, ref
 
+from oompolicy.api import NAMESPACES, NODES, OOMNODES, PODS
 from oompolicy.controller.matcher import Shape
 from oompolicy.controller.nodetable import NodeReport
 from oompolicy.kube.informer import Informer
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     Post = Callable[[Callable[[], None]], None]
 
 T = TypeVar("T")
-
-OOMNODES: Final = "/apis/oompolicy.dev/v1alpha1/oomnodes"
 
 _shared: WeakKeyDictionary[Shape, ref[Shape]] = WeakKeyDictionary()
 """The shapes in use. A shape leaves when its last pod does."""
@@ -63,9 +62,9 @@ def informers(connection: Connection, state: State, post: Post) -> dict[str, Inf
     core = partial(Informer, connection)
     shape = partial(shape_of, kept=state.asked.kept)
     found: dict[str, Informer[Any]] = {
-        "pods": core("/api/v1/pods", keep=shape, handler=pods),
-        "namespaces": core("/api/v1/namespaces", keep=labels_of, handler=spaces, metadata_only=True),
-        "nodes": core("/api/v1/nodes", keep=name_of, handler=nodes, metadata_only=True),
+        "pods": core(PODS, keep=shape, handler=pods),
+        "namespaces": core(NAMESPACES, keep=labels_of, handler=spaces, metadata_only=True),
+        "nodes": core(NODES, keep=name_of, handler=nodes, metadata_only=True),
         "oomnodes": core(OOMNODES, keep=node_report, handler=reports),
     }
     state.asked.again = found["pods"].relist

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from oompolicy.api import API_VERSION
 from oompolicy.manifests.documents import files_of, read_documents
-from oompolicy.model import API_VERSION, Namespace, OOMPolicy, Pod
+from oompolicy.model import Namespace, OOMPolicy, Pod
 from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy, read_pod
 from oompolicy.parse.fields import kind_of
 

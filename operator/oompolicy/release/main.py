@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy.api import OOMNODES
 from oompolicy.kube.connection import connect
 from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy.release import enforcement, rollout, settings
@@ -97,7 +98,7 @@ class Release:
         """Return the answer of `waiting`, or the nodes that do not enforce. ApiError, UnreachableError."""
         if left := self.waiting():
             return left
-        oomnodes = self._connection.request("GET", "/apis/oompolicy.dev/v1alpha1/oomnodes")["items"]
+        oomnodes = self._connection.request("GET", OOMNODES)["items"]
         enough = self._chosen.observing_is_enough
         nodes = {rollout.node_of(pod) for pod in self._pods()}
         left = tuple(enforcement.shortcomings(nodes, oomnodes, observing_is_enough=enough))

@@ -154,7 +154,8 @@ def test_another_nodes_objects_are_refused(agent: RunningAgent, api: Api) -> Non
     expected = "the agent of node node-1 may not write the status of OOMNode node-2"
     eventually(agent.problems, lambda problems: any(expected in each for each in problems))
 
-    silent = "the API server has not told of pods yet, nothing is known yet; /api/v1/pods: 403 Forbidden"
+    silent = "waiting for the first complete list of pods from the API server, there is no usable checkpoint; "
+    silent += "/api/v1/pods: 403 Forbidden"
     eventually(lambda: agent.page("/readyz"), lambda page: page[0] == 503 and silent in page[1])
     assert {} == agent.status()
 
@@ -164,14 +165,14 @@ def test_a_silent_api_server_changes_nothing(agent: RunningAgent, api: Api, team
     api.create(policy("web", 300))
     pod = api.pod(team, "web-0", node=agent.node, labels={"app": "web"}, requests={"memory": "1Mi"})
     path = agent.run(pod)
-    agent.start(deaf_after=0.5, full_check=1.0)
+    agent.start(outage_after=0.5, full_check=1.0)
     # /readyz is a moment ahead of the file, in which NotSynced may still stand.
     eventually(lambda: agent.said("Synced")["status"], lambda status: status == "True")
     agent.cluster.stop_api()
     synced = eventually(lambda: agent.said("Synced"), lambda said: said["status"] == "False")
 
     assert "APIUnreachable" == synced["reason"]
-    assert synced["message"].startswith("nothing heard since 20")
+    assert synced["message"].startswith("no reply from the API server since 20")
     assert (200, "ok\n") == agent.page("/readyz")
     assert 300 == agent.priority(path)
     agent.cluster.start_api()
@@ -223,7 +224,7 @@ def test_an_agent_may_start_before_the_api_server(agent: RunningAgent, api: Api,
     code, text = eventually(lambda: agent.page("/readyz"), lambda page: "Connection refused" in page[1])
 
     assert 503 == code
-    assert "the API server has not told of policies, namespaces, pods yet, nothing is known yet" in text
+    assert "waiting for the first complete list of policies, namespaces, pods from the API server, " in text
     assert agent.priority(path) is None
     agent.cluster.start_api()
     agent.wait_ready()
@@ -244,7 +245,7 @@ def test_without_an_api_server_the_checkpoint_is_enforced(agent: RunningAgent, a
     reaches(agent, path, 300)
 
     eventually(lambda: agent.said("Ready").get("reason"), lambda reason: reason == "NotSynced")
-    eventually(lambda: agent.page("/readyz")[1], lambda text: "what the checkpoint knows is enforced" in text)
+    eventually(lambda: agent.page("/readyz")[1], lambda text: "priorities from the checkpoint stay in force" in text)
     agent.cluster.start_api()
     agent.wait_ready()
 

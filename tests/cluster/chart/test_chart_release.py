@@ -38,7 +38,7 @@ def test_an_agent_is_held_to_its_node_by_the_charts_rules(release: Release) -> N
     """In the release's namespace, with the tokens of its service account."""
     cluster = release.cluster
     unbound = cluster.api_as(cluster.kubeconfig(release.NAMESPACE, "oompolicy-agent"))
-    eventually(lambda: refusal(unbound), lambda message: "the agent's token names no node" in message)
+    eventually(lambda: refusal(unbound), lambda message: "the agent's token has no node name" in message)
     (pod,) = (
         each
         for each in eventually(lambda: cluster.api.list("Pod", release.NAMESPACE), lambda pods: len(pods) >= 2)
@@ -46,7 +46,7 @@ def test_an_agent_is_held_to_its_node_by_the_charts_rules(release: Release) -> N
     )
     agent = cluster.api_as(cluster.kubeconfig(release.NAMESPACE, "oompolicy-agent", pod))
 
-    assert refusal(agent).endswith("the agent of node node-a may not write an Event of nowhere")
+    assert refusal(agent).endswith("the agent of node node-a may not write an Event with the reportingInstance nowhere")
 
 
 def test_the_operator_works_with_the_charts_rights(release: Release, tmp_path: Path) -> None:

@@ -87,17 +87,20 @@ def test_the_agent_of_a_node_with_a_long_name_writes_events(guarded: Guarded, ad
 
     assert name[:128] == admin.request("GET", path_of(body))["reportingInstance"]
     assert refusal(lambda: post(long, event("longer", reportingInstance=name[:127]))).endswith(
-        f"the agent of node {name} may not write an Event of {name[:127]}"
+        f"the agent of node {name} may not write an Event with the reportingInstance {name[:127]}"
     )
 
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"reportingInstance": "guarded-b"}, "the agent of node guarded-a may not write an Event of guarded-b"),
+        (
+            {"reportingInstance": "guarded-b"},
+            "the agent of node guarded-a may not write an Event with the reportingInstance guarded-b",
+        ),
         (
             {"reportingController": "kubelet"},
-            "an agent may write only Events whose reportingController is oompolicy.dev/agent",
+            "an agent may write only Events with the reportingController oompolicy.dev/agent",
         ),
     ],
 )
@@ -122,8 +125,8 @@ def test_an_agent_speaks_in_nobody_elses_name(
 def test_an_agent_has_three_things_to_say(agent: Connection, name: str, fields: dict[str, Any]) -> None:
     """Each a Warning with its own action."""
     assert refusal(lambda: post(agent, event(name, **fields))).endswith(
-        "an agent's Event is a Warning, OOMVictimKilled with action Kill,"
-        " or OOMAnnotationRefused or OOMPodFieldUnreadable with action Resolve"
+        "an agent's Event must be a Warning with reason OOMVictimKilled and action Kill,"
+        " or with reason OOMAnnotationRefused or OOMPodFieldUnreadable and action Resolve"
     )
 
 
@@ -145,7 +148,7 @@ def test_an_agents_event_is_about_a_pod_beside_it_or_its_own_node(
     body = event(name, regarding=regarding, metadata={"name": name, "namespace": namespace})
 
     assert refusal(lambda: post(agent, body)).endswith(
-        "an agent's Event is about a Pod in the Event's own namespace, or about the agent's own Node"
+        "an agent's Event must be about a Pod in the Event's own namespace, or about the agent's own Node"
     )
 
 
@@ -162,7 +165,9 @@ def test_an_agents_event_holds_nothing_up(agent: Connection, name: str, metadata
     body = event(name)
     body["metadata"] |= metadata
 
-    assert refusal(lambda: post(agent, body)).endswith("an agent's Event has neither finalizers nor owners")
+    assert refusal(lambda: post(agent, body)).endswith(
+        "an agent's Event must have neither finalizers nor ownerReferences"
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +184,9 @@ def test_an_agents_event_begins_as_one(agent: Connection, name: str, fields: dic
     body = event(name, **{key: value for key, value in fields.items() if key != "metadata"})
     body["metadata"] |= fields.get("metadata", {})
 
-    assert refusal(lambda: post(agent, body)).endswith("an agent's Event begins without labels, annotations and series")
+    assert refusal(lambda: post(agent, body)).endswith(
+        "an agent must create an Event without labels, annotations and series"
+    )
 
 
 @pytest.mark.parametrize("where", [{}, {"namespace": "guarded-team"}], ids=["no namespace", "a namespace"])
@@ -190,7 +197,9 @@ def test_an_agents_event_about_its_node_is_in_default(agent: Connection, name: s
         post(agent, body)
 
     assert caught.value.status in (403, 422)
-    assert "is in the namespace default" in caught.value.message or "involvedObject.namespace" in caught.value.message
+    assert (
+        "must be in the namespace default" in caught.value.message or "involvedObject.namespace" in caught.value.message
+    )
 
 
 def test_an_agent_adds_no_finalizer_later(agent: Connection, name: str) -> None:
@@ -199,7 +208,7 @@ def test_an_agent_adds_no_finalizer_later(agent: Connection, name: str) -> None:
     change = {"metadata": {"finalizers": ["example.com/stay"]}}
 
     assert refusal(lambda: merge_patch(agent, path_of(body), change)).endswith(
-        "an agent's Event has neither finalizers nor owners"
+        "an agent's Event must have neither finalizers nor ownerReferences"
     )
 
 
@@ -210,7 +219,7 @@ def test_an_agent_changes_no_metadata_of_its_event(agent: Connection, name: str,
     change = {"metadata": {where: {"mine": "yes"}}}
 
     assert refusal(lambda: merge_patch(agent, path_of(body), change)).endswith(
-        "an agent may change nothing of an Event but its series"
+        "an agent may change only the series of an Event"
     )
 
 
@@ -245,7 +254,7 @@ def test_an_agent_does_not_touch_another_nodes_event(agent: Connection, other_ag
     body = post(other_agent, event(name, reportingInstance="guarded-b"))
 
     assert refusal(lambda: merge_patch(agent, path_of(body), SERIES)).endswith(
-        "the agent of node guarded-a may not write an Event of guarded-b"
+        "the agent of node guarded-a may not write an Event with the reportingInstance guarded-b"
     )
 
 
@@ -254,7 +263,7 @@ def test_an_agent_does_not_take_over_another_components_event(agent: Connection,
     body = post(admin, event(name, reportingController="kubelet"))
 
     assert refusal(lambda: merge_patch(agent, path_of(body), SERIES)).endswith(
-        "an agent may write only Events whose reportingController is oompolicy.dev/agent"
+        "an agent may write only Events with the reportingController oompolicy.dev/agent"
     )
 
 

@@ -12,7 +12,7 @@ from tests.cluster.security.requests import OOMNODES, apply_status, merge_patch,
 if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
 
-NO_CLAIM = "the agent's token names no node: use the token of the agent's own pod, which the kubelet mounts"
+NO_CLAIM = "the agent's token has no node name: use the token that the kubelet mounts into the agent's pod"
 
 
 def test_an_agent_writes_the_status_of_its_own_node(agent: Connection, admin: Connection) -> None:
@@ -30,7 +30,9 @@ def test_an_agent_does_not_make_its_oomnode_grow_by_managers(agent: Connection, 
         for number in range(20):
             apply_status(agent, "guarded-a", {"mode": "Enforce"}, manager=f"manager-{number}")
 
-    assert refusal(many).endswith("an OOMNode has at most 10 field managers: an agent writes as oompolicy-agent")
+    assert refusal(many).endswith(
+        "an OOMNode can have at most 10 field managers: use the field manager oompolicy-agent"
+    )
     assert len(admin.request("GET", f"{OOMNODES}/guarded-a")["metadata"]["managedFields"]) <= 10
     apply_status(agent, "guarded-a", {"mode": "Enforce"})
 

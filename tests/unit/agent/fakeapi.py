@@ -6,15 +6,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from oompolicy.kube.backoff import Backoff
 from oompolicy.kube.errors import ApiError
-from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.outcome import DONE, Outcome
 
 if TYPE_CHECKING:
     from oompolicy_agent.api.poster import Job
 
-GONE = Outcome("gone", "404 NotFound: no such namespace")
-LATER = Outcome("later", "403 Forbidden: not you")
+OBSOLETE = Outcome("obsolete", "404 NotFound: no such namespace")
+REJECTED = Outcome("rejected", "403 Forbidden: not you")
 
 
 class FakeConnection:
@@ -49,7 +49,7 @@ class FakePoster:
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
-        self.failing = ""
+        self.failing: str | None = None
 
     def submit(self, job: Job) -> None:
         self.jobs.append(job)

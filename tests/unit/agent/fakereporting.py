@@ -42,7 +42,7 @@ class Node:
         self.boot()
 
     def boot(self) -> None:
-        self.target = FileSink(self, self.settings.retry_max)
+        self.target = FileSink(self, self.settings.retry_max, lambda _, longest: longest)
         self.tally = Counters()
         self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.target, tally=self.tally)
 

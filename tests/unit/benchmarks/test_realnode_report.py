@@ -26,8 +26,8 @@ def test_goals_are_held_against_what_was_found() -> None:
     """Memory in MiB; CPU in proportion to the time."""
     good, bad = (render(each, HOST, "6.12") for each in (result(40.0, 0.6), result(40.1, 0.63)))
 
-    assert "| memory of its own, MiB | 40.0 | 40: reached |" in good
-    assert "| CPU while nothing happens, % of a core, over 60 s | 1.00 |  |" in good
+    assert "| private memory, MiB | 40.0 | 40: reached |" in good
+    assert "| CPU without changes, % of a core, over 60 s | 1.00 |  |" in good
     assert "| the same, divided by 5.0 | 0.20 | 0.2: reached |" in good
     assert "| 40.1 | 40: missed |" in bad
     assert "| 0.21 | 0.2: missed |" in bad

@@ -60,7 +60,7 @@ def test_every_size_has_a_row_in_every_table() -> None:
 def test_watches_are_extrapolated_to_all_nodes() -> None:
     """In proportion: a hundred agents to five thousand."""
     assert (
-        "5,000 agents: 200 CPU seconds of the API server to connect, 1.5 GiB of its memory, and 25 CPU seconds"
+        "5,000 agents cost the API server 200 CPU seconds to connect, 1.5 GiB of memory, and 25 CPU seconds"
         in render([run(10, 0.1)], "2026-11-25, a machine.")
     )
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from oompolicy.controller.policystatus import MESSAGE_LENGTH, Pace, PolicyCounts, build
+from oompolicy.conditions import MESSAGE_LENGTH
+from oompolicy.controller.policystatus import Pace, PolicyCounts, build
 from oompolicy.controller.policytable import PolicyRecord, PolicyTable
 from tests.unit.controller.raws import SETTINGS, raw_policy
 

@@ -25,7 +25,7 @@ from oompolicy_agent.loader.node import Cgroup
 from oompolicy_agent.status import document
 from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.metrics import Metrics as AgentMetrics
-from oompolicy_agent.status.reasons import Area, EventReason, Reason
+from oompolicy_agent.status.reasons import PROBLEMS, EventReason, Reason
 from oompolicy_agent.victims.event import note
 from oompolicy_agent.victims.naming import HOST, Scope
 from tests.unit.agent.fakes import pod
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 PAGE: Final = "reference.md"
 NOW: Final = datetime(2026, 11, 25, tzinfo=UTC)
 
-AREAS: Final[tuple[Area, ...]] = get_args(Area)
 ATTACHMENTS: Final = (
     ATTACHED,
     replace(ATTACHED, warnings=("vm.panic_on_oom=1",)),
@@ -81,7 +80,7 @@ def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
     views = [
         replace(GOOD, attachment=attachment, problems=problems, entries_missing=missing, not_mapped=not_mapped)
         for attachment, problems, missing, not_mapped in product(
-            ATTACHMENTS, [{}, *({area: ("sentence",)} for area in AREAS)], (0, 1), ((), (pod(),))
+            ATTACHMENTS, [{}, *({problem: ("sentence",)} for problem in PROBLEMS)], (0, 1), ((), (pod(),))
         )
     ]
     for view in views:
@@ -94,7 +93,16 @@ def test_the_page_has_every_condition_of_a_node() -> None:
     made = set(conditions_of_nodes())
 
     assert made == conditions_on_page({"Ready": "Ready", "Enforcing": "Enforcing", "Synced": "Synced"})
-    assert set(Reason) == {reason for _, _, reason in made}
+    assert {
+        Reason.POD_FIELDS_UNREADABLE,
+        Reason.CGROUP_DRIVERS_DIFFER,
+        Reason.EVENTS_NOT_DELIVERED,
+        Reason.OOMNODE_NOT_WRITTEN,
+        Reason.SPOOL_NOT_WRITTEN,
+        Reason.CHECKPOINT_NOT_WRITTEN,
+        Reason.STATUS_NOT_WRITTEN,
+        Reason.FOLDER_NOT_WATCHED,
+    } == set(Reason) - {reason for _, _, reason in made}
 
 
 def test_the_page_has_every_condition_of_a_policy() -> None:
@@ -142,10 +150,10 @@ def test_the_page_explains_every_part_of_a_note() -> None:
     assert [] == [phrase for phrase in phrases if not any(map(patterns[phrase].match, [*said, *places]))]
 
 
-def test_the_page_has_every_area_of_problems_and_which_make_a_node_red() -> None:
+def test_the_page_has_every_problem_and_tells_which_of_them_make_a_node_not_ready() -> None:
     found = {code: cells[1] for cells in rows(section(PAGE, "Problems")) for code in codes(cells[0])}
 
-    assert {area: "yes" if area in document.READINESS else "no" for area in AREAS} == found
+    assert {problem: "yes" if problem in document.READINESS else "no" for problem in PROBLEMS} == found
 
 
 def test_the_page_has_every_field_of_the_status() -> None:

@@ -77,6 +77,14 @@ def test_a_page_that_no_menu_has_ends_the_build(tmp_path: Path) -> None:
     assert (1, True) == (done.returncode, 'not included in the "nav"' in done.stderr), done.stderr
 
 
+def test_no_built_page_shows_a_fence(site: Path) -> None:
+    """A fence that Markdown does not understand is printed as text, and --strict does not report it."""
+    pages = list(site.rglob("*.html"))
+
+    assert len(pages) > 10
+    assert [] == [page.name for page in pages if "```" in page.read_text()]
+
+
 def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
     """Neither fonts nor scripts nor images, in any page or style."""
     pages = {str(page.relative_to(site)): FETCHED.findall(page.read_text()) for page in site.rglob("*.html")}

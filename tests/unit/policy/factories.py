@@ -4,8 +4,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oompolicy.api import API_VERSION
 from oompolicy.model import (
-    API_VERSION,
     Container,
     ContainerOffset,
     FixedPriority,

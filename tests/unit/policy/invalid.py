@@ -116,7 +116,8 @@ WRONG_PRIORITIES = [
     Invalid(
         {"priority": {"byPriorityClass": {"A_b": 1}}},
         "spec.priority.byPriorityClass: 'A_b' must be 1 to 253",
-        "'A_b' is no name of a PriorityClass: 1 to 253 lower-case letters, digits, '-' and '.', a letter or digit",
+        "'A_b' is not a valid name of a PriorityClass: 1 to 253 lower-case letters, digits, '-' and '.',"
+        " with a letter or digit",
     ),
     Invalid(
         {"priority": {"byPriorityClass": {"a": "1"}}},
@@ -158,18 +159,20 @@ WRONG_MATCHES = [
     ),
     Invalid(
         matching({"podSelector": {"matchLabels": {"a/b/c": "d"}}}),
-        "spec.match.podSelector.matchLabels[a/b/c]: 'a/b/c' is no",
-        "'a/b/c' is no label key: 1 to 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+        "spec.match.podSelector.matchLabels[a/b/c]: 'a/b/c' is not a valid label key",
+        "'a/b/c' is not a valid label key: 1 to 63 letters, digits, '-', '_' and '.',"
+        " with a letter or digit at both ends",
     ),
     Invalid(
         matching({"podSelector": {"matchLabels": {"-a": "d"}}}),
-        "spec.match.podSelector.matchLabels.-a: '-a' is no label key",
-        "'-a' is no label key: 1 to 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+        "spec.match.podSelector.matchLabels.-a: '-a' is not a valid label key",
+        "'-a' is not a valid label key: 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
     ),
     Invalid(
         matching({"podSelector": {"matchLabels": {"a": "d\n"}}}),
-        "spec.match.podSelector.matchLabels.a: 'd\\n' is no label va",
-        "\"d\\n\": must be a label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+        "spec.match.podSelector.matchLabels.a: 'd\\n' is not a valid label value",
+        "\"d\\n\": must be a label value: at most 63 letters, digits, '-', '_' and '.',"
+        " with a letter or digit at both ends",
     ),
     Invalid(
         matching({"podSelector": {"matchLabels": {"a": "x" * 64}}}),
@@ -199,7 +202,8 @@ WRONG_MATCHES = [
     Invalid(
         matching({"priorityClassNames": ["A"]}),
         "spec.match.priorityClassNames[0]: 'A' must be 1 to 253 lower-case letters",
-        "\"A\": must be the name of a PriorityClass: 1 to 253 lower-case letters, digits, '-' and '.', a letter or",
+        "\"A\": must be the name of a PriorityClass: 1 to 253 lower-case letters, digits, '-' and '.',"
+        " with a letter or",
     ),
     Invalid(
         matching({"priorityClassNames": [7]}),
@@ -231,8 +235,9 @@ WRONG_REQUIREMENTS = [
     ),
     Invalid(
         requiring({"key": "a", "operator": "In", "values": ["-"]}),
-        "spec.match.podSelector.matchExpressions[0].values[0]: '-' is no label value",
-        "\"-\": must be a label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+        "spec.match.podSelector.matchExpressions[0].values[0]: '-' is not a valid label value",
+        "\"-\": must be a label value: at most 63 letters, digits, '-', '_' and '.',"
+        " with a letter or digit at both ends",
     ),
     Invalid(
         requiring({"operator": "Exists"}),
@@ -246,13 +251,13 @@ WRONG_REQUIREMENTS = [
     ),
     Invalid(
         requiring({"key": "a b", "operator": "Exists"}),
-        "spec.match.podSelector.matchExpressions[0].key: 'a b' is no label key",
-        "\"a b\": must be a label key: 1 to 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+        "spec.match.podSelector.matchExpressions[0].key: 'a b' is not a valid label key",
+        "\"a b\": must be a label key: 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
     ),
     Invalid(
         requiring({"key": "A_/b", "operator": "Exists"}),
-        "spec.match.podSelector.matchExpressions[0].key: 'A_/b' is no label key: the part before the '/'",
-        "\"A_/b\": must be a label key: 1 to 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+        "spec.match.podSelector.matchExpressions[0].key: 'A_/b' is not a valid label key: the part before the '/'",
+        "\"A_/b\": must be a label key: 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
     ),
 ]
 
@@ -275,7 +280,7 @@ WRONG_OFFSETS = [
     Invalid(
         {**PRIORITY, "containers": [{"name": "A", "offset": 1}]},
         "spec.containers[0].name: 'A' must be 1 to 63 lower-case",
-        "\"A\": must be the name of a container: 1 to 63 lower-case letters, digits and '-', a letter or digit at",
+        "\"A\": must be the name of a container: 1 to 63 lower-case letters, digits and '-', with a letter or digit at",
     ),
     Invalid(
         {**PRIORITY, "containers": [{"name": "a", "offset": -1001}]},

@@ -8,8 +8,8 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from oompolicy.api import API_VERSION
 from oompolicy.model import (
-    API_VERSION,
     DEFAULT_PRECEDENCE,
     MAX_OFFSET,
     MAX_PRECEDENCE,

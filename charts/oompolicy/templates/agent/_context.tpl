@@ -1,8 +1,8 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */}}
 
-{{- /* As all that is not privileged, and BPF beside it: in the bounding set of a user who is not root it opens the
-       default seccomp profile to bpf(2), and is no capability that the process has, nor can get. The kernel then lets
-       it do with pinned maps what their file mode says, and nothing else. */}}
+{{- /* The restricted context, and the capability BPF. With it the default seccomp profile allows bpf(2). The user is
+       not root, so the capability is only in the bounding set: the process does not have it and cannot get it. The
+       kernel therefore allows only access to pinned maps, by their file mode. */}}
 {{- define "oompolicy.agentContext" -}}
 {{- $context := include "oompolicy.restricted" . | fromYaml }}
 {{- $_ := set $context.capabilities "add" (list "BPF") }}

@@ -1,6 +1,6 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */}}
 
-{{- /* docs/design/2026-11-22-node-contracts.md#capabilities has a reason for each. */}}
+{{- /* docs/design/2026-11-22-node-contracts.md#capabilities gives the reason for each capability. */}}
 {{- define "oompolicy.capabilities" -}}
 {{- if eq .Values.hook.source "module" -}}
 [CHOWN, DAC_OVERRIDE, SYSLOG, SYS_ADMIN, SYS_MODULE]
@@ -17,7 +17,7 @@
 {{- if and (eq .Values.hook.source "module") (eq .Values.hook.module.from "host") }}true{{ end }}
 {{- end }}
 
-{{- /* The folder of the host that has the modules of all releases, with a slash at its end. */}}
+{{- /* The folder of the host with the modules of all kernel releases. It ends with a slash. */}}
 {{- define "oompolicy.moduleFolder" -}}
 {{- regexFind "^[^%]*/" .Values.hook.module.path }}
 {{- end }}
@@ -32,17 +32,17 @@
 {{- end }}
 {{- end }}
 
-{{- /* Before the loader and without its capabilities: a compiler needs none. */}}
+{{- /* Builds the module before the loader runs. A compiler needs no capabilities. */}}
 {{- define "oompolicy.build" -}}
 - name: build
   image: {{ include "oompolicy.image" (list . "loader") }}
   imagePullPolicy: {{ .Values.images.pullPolicy }}
   command: [oompolicy-loader]
-  # Links below /usr/lib/modules lead by way of ../../../src and back to ../../lib, so all of /usr has to be in one
-  # place; Debian's headers name /usr/src besides.
+  # Links below /usr/lib/modules point to ../../../src and from there back to ../../lib, so all of /usr is mounted in
+  # one place. Debian's headers also contain the absolute path /usr/src.
   args: [build, --headers=/host/usr/lib/modules/%r/build, --module=/module/oompolicy_hook.ko]
   env:
-    # The image's is read-only.
+    # The file system of the image is read-only.
     - name: TMPDIR
       value: /module
   resources:
@@ -82,11 +82,11 @@
     {{- if include "oompolicy.hostModule" . }}
     - {name: host-module, mountPath: /host/module, readOnly: true}
     {{- end }}
-    # Why the kernel refuses a module, or any program.
+    # The loader reads the lockdown state here, to report why the kernel refuses a module or a program.
     - {name: lockdown, mountPath: /sys/kernel/security, readOnly: true}
 {{- end }}
 
-{{- /* What the loader writes, whether it attaches or detaches. */}}
+{{- /* The folders that the loader writes to when it attaches or detaches. */}}
 {{- define "oompolicy.loaderMounts" -}}
 - {name: bpffs, mountPath: /sys/fs/bpf}
 - {name: run, mountPath: /run/oompolicy}

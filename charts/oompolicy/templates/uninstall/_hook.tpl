@@ -1,14 +1,14 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */}}
 
-{{- /* Annotations of what `helm uninstall` makes first, by weight. Helm takes it away again when all of it has
-       succeeded, and the next try what a failed one has left. */}}
+{{- /* Annotations of the objects that `helm uninstall` creates first, in the order of their weight. Helm deletes them
+       when all have succeeded. After a failure they stay, and the next attempt replaces them. */}}
 {{- define "oompolicy.preDelete" -}}
 helm.sh/hook: pre-delete
 helm.sh/hook-weight: {{ . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
 
-{{- /* A Job of `oompolicy-release`. */}}
+{{- /* A Job that runs `oompolicy-release`. */}}
 {{- define "oompolicy.releaseJob" -}}
 {{- $top := .top }}
 apiVersion: batch/v1
@@ -20,10 +20,10 @@ metadata:
     {{- include "oompolicy.labels" (list $top "uninstall") | nindent 4 }}
   annotations:
     {{- include "oompolicy.preDelete" .weight | nindent 4 }}
-    # So that the reason stands below Helm's own error.
+    # Helm then prints the reason below its own error.
     helm.sh/hook-output-log-policy: hook-failed
 spec:
-  # It waits by itself, and a second try would wait beyond Helm's patience.
+  # The program waits by itself. A second attempt would exceed Helm's timeout.
   backoffLimit: 0
   template:
     metadata:

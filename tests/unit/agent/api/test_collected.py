@@ -11,9 +11,9 @@ import pytest
 
 from oompolicy.labels import AskedLabels
 from oompolicy.parse import parse_namespace, parse_pod, parse_policy
-from oompolicy_agent.api.collected import Slim, WatchedObjects, keep_as
+from oompolicy_agent.api.collected import TrimmedObject, WatchedObjects, keep_as
 from oompolicy_agent.api.wake import Wake
-from oompolicy_agent.objects.source import FORMER
+from oompolicy_agent.objects.source import MAX_DELETED
 from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def test_the_first_list_wakes_even_if_it_is_empty(wake: Wake) -> None:
 def test_only_changes_wake(wake: Wake) -> None:
     """The same again, from an event or a new list, and a deletion of what was never there, are none."""
     heard = WatchedObjects(wake)
-    one, other = Slim("a", "1"), Slim("a", "2")
+    one, other = TrimmedObject("a", "1"), TrimmedObject("a", "2")
     heard.replaced({"u": one})
     wake.take()
     heard.replaced({"u": one})
-    heard.changed("u", Slim("a", "1"))
+    heard.changed("u", TrimmedObject("a", "1"))
     heard.deleted("x")
     assert not wake.take()
     heard.changed("u", other)
@@ -72,45 +72,45 @@ def test_only_changes_wake(wake: Wake) -> None:
 def test_what_is_looked_at_changes_no_more(wake: Wake) -> None:
     """The loop may take its time."""
     heard = WatchedObjects(wake)
-    heard.replaced({"u": Slim("a", "1")})
+    heard.replaced({"u": TrimmedObject("a", "1")})
     looked_at = heard.take()
     heard.deleted("u")
 
-    assert {"u": Slim("a", "1")} == looked_at
+    assert {"u": TrimmedObject("a", "1")} == looked_at
 
 
 def test_a_pod_that_finished_is_told_once_and_not_kept(wake: Wake) -> None:
     """It wakes the loop, which takes its last state; a list that has it anyway does not bring it back."""
     heard = WatchedObjects(wake)
-    heard.replaced({"u": Slim("a", "1"), "v": Slim("b", "1")})
+    heard.replaced({"u": TrimmedObject("a", "1"), "v": TrimmedObject("b", "1")})
     wake.take()
-    heard.changed("u", Slim("a", "2", finished=True))
+    heard.changed("u", TrimmedObject("a", "2", finished=True))
 
     assert wake.take()
-    assert {"v": Slim("b", "1")} == heard.take()
-    assert (Slim("a", "2", finished=True),) == heard.take_finished()
+    assert {"v": TrimmedObject("b", "1")} == heard.take()
+    assert (TrimmedObject("a", "2", finished=True),) == heard.take_finished()
     assert () == heard.take_finished()
-    heard.replaced({"u": Slim("a", "2", finished=True), "v": Slim("b", "1")})
-    assert {"v": Slim("b", "1")} == heard.take()
+    heard.replaced({"u": TrimmedObject("a", "2", finished=True), "v": TrimmedObject("b", "1")})
+    assert {"v": TrimmedObject("b", "1")} == heard.take()
 
 
 def test_of_many_finished_pods_the_last_ones_are_remembered(wake: Wake) -> None:
     """While nobody takes them, because another collection has no list yet, they do not pile up."""
     heard = WatchedObjects(wake)
-    for number in range(FORMER + 10):
-        heard.changed(str(number), Slim(str(number), "", finished=True))
-    names = [slim.name for slim in heard.take_finished()]
+    for number in range(MAX_DELETED + 10):
+        heard.changed(str(number), TrimmedObject(str(number), "", finished=True))
+    names = [trimmed.name for trimmed in heard.take_finished()]
 
-    assert [str(number) for number in range(10, FORMER + 10)] == names
+    assert [str(number) for number in range(10, MAX_DELETED + 10)] == names
 
 
 def test_the_oldest_change_counts(wake: Wake) -> None:
     """For the lag: until it is taken, newer ones do not make it younger."""
     heard = WatchedObjects(wake)
     assert heard.since is None
-    heard.changed("u", Slim("a", "1"))
+    heard.changed("u", TrimmedObject("a", "1"))
     first = heard.since
-    heard.changed("u", Slim("a", "2"))
+    heard.changed("u", TrimmedObject("a", "2"))
 
     assert first == heard.since
     heard.take()

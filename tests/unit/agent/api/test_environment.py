@@ -37,11 +37,11 @@ def test_each_watch_that_has_ended_is_named(tmp_path: Path, monkeypatch: pytest.
     api = ApiEnvironment(
         Settings(kubeconfig=tmp_path / "config", node="node-1", state_dir=tmp_path), Problems(), Counters()
     )
-    before = api.dead()
+    before = api.dead_threads()
     api.source.start()
     for _ in range(3):
         ended.get(timeout=10).join(10)
-    after = api.dead()
+    after = api.dead_threads()
     api.close()
 
     assert () == before

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from oompolicy.kube.backoff import Backoff
 from oompolicy.kube.connection import Connection
 from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy_agent.api import poster as module
-from oompolicy_agent.api.backoff import Backoff
 from oompolicy_agent.api.limits import MAX_PODS, Bucket, PodBuckets
 from oompolicy_agent.api.outcome import DONE, Outcome, judge
 from oompolicy_agent.api.poster import Poster, patch_series, post
@@ -39,25 +39,25 @@ def denied(status: int, reason: str, *causes: str) -> ApiError:
     ("error", "kind"),
     [
         (refused(409, "AlreadyExists"), "done"),
-        (refused(404, "NotFound"), "gone"),
-        (refused(422, "Invalid"), "gone"),
-        (refused(422, "Invalid", "", "FieldValueInvalid"), "gone"),
-        (refused(422, "Invalid", ""), "later"),
-        (refused(422, "Unprocessable Entity"), "later"),
-        (refused(404, "Not Found"), "later"),
-        (denied(422, "Invalid", "FieldValueInvalid"), "later"),
-        (denied(403, "Forbidden", "NamespaceTerminating"), "later"),
-        *((denied(status, "Whatever"), "later") for status in (401, 404, 413, 429, 500, 503)),
-        (denied(409, "AlreadyExists"), "later"),
-        (refused(403, "Forbidden", "NamespaceTerminating"), "gone"),
-        (refused(403, "Forbidden"), "later"),
-        (refused(400, "BadRequest"), "later"),
-        (refused(409, "Conflict"), "later"),
-        (refused(401, "Unauthorized"), "again"),
-        (refused(429, "TooManyRequests", after=3.0), "again"),
-        (refused(500, "InternalError"), "later"),
-        (refused(503, "ServiceUnavailable"), "again"),
-        (UnreachableError("no answer"), "again"),
+        (refused(404, "NotFound"), "obsolete"),
+        (refused(422, "Invalid"), "obsolete"),
+        (refused(422, "Invalid", "", "FieldValueInvalid"), "obsolete"),
+        (refused(422, "Invalid", ""), "rejected"),
+        (refused(422, "Unprocessable Entity"), "rejected"),
+        (refused(404, "Not Found"), "rejected"),
+        (denied(422, "Invalid", "FieldValueInvalid"), "rejected"),
+        (denied(403, "Forbidden", "NamespaceTerminating"), "rejected"),
+        *((denied(status, "Whatever"), "rejected") for status in (401, 404, 413, 429, 500, 503)),
+        (denied(409, "AlreadyExists"), "rejected"),
+        (refused(403, "Forbidden", "NamespaceTerminating"), "obsolete"),
+        (refused(403, "Forbidden"), "rejected"),
+        (refused(400, "BadRequest"), "rejected"),
+        (refused(409, "Conflict"), "rejected"),
+        (refused(401, "Unauthorized"), "unavailable"),
+        (refused(429, "TooManyRequests", after=3.0), "unavailable"),
+        (refused(500, "InternalError"), "rejected"),
+        (refused(503, "ServiceUnavailable"), "unavailable"),
+        (UnreachableError("no answer"), "unavailable"),
     ],
 )
 def test_an_answer_is_judged(error: ApiError | UnreachableError, kind: str) -> None:
@@ -125,7 +125,9 @@ def test_what_fails_is_sent_until_it_arrives() -> None:
     posted.wait(lambda: posted.outcomes)
     posted.close()
 
-    assert (4, [DONE], "") == (len(posted.connection.asked), posted.outcomes, posted.poster.failing)
+    assert 4 == len(posted.connection.asked)
+    assert [DONE] == posted.outcomes
+    assert posted.poster.failing is None
     assert {("event", "unreachable"): 1, ("event", "503"): 1, ("event", "429"): 1} == posted.tally.errors
 
 
@@ -165,7 +167,7 @@ def test_failing_is_said_at_once_and_taken_back() -> None:
     posted.connection.may_answer.release()
     posted.wait(lambda: posted.outcomes)
 
-    assert "" == posted.poster.failing
+    assert posted.poster.failing is None
     posted.close()
 
 
@@ -177,7 +179,7 @@ def test_a_refused_one_holds_up_no_other() -> None:
     posted.wait(lambda: len(posted.outcomes) == 2)
     posted.close()
 
-    assert ["later", "done"] == [each.kind for each in posted.outcomes]
+    assert ["rejected", "done"] == [each.kind for each in posted.outcomes]
 
 
 class Hanging:
@@ -203,7 +205,7 @@ def in_namespace(name: str) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize(
     ("takes", "tries", "expected"),
-    [(None, 3, ["later", "unsent", "unsent", "done"]), (9.0, 1, ["done", "unsent", "unsent", "done"])],
+    [(None, 3, ["rejected", "unsent", "unsent", "done"]), (9.0, 1, ["done", "unsent", "unsent", "done"])],
     ids=["hangs", "is slow"],
 )
 def test_a_namespace_that_hangs_is_not_waited_for(
@@ -225,7 +227,7 @@ def test_a_namespace_that_hangs_is_not_waited_for(
 
     assert (tries, expected) == (asked, [each.kind for each in posted.outcomes[:4]])
     assert expected[0] == posted.outcomes[4].kind
-    assert "" == posted.poster.failing
+    assert posted.poster.failing is None
 
 
 def test_a_closed_one_ends_although_nobody_answers() -> None:

@@ -13,7 +13,7 @@ from oompolicy_agent.api import refusals as module
 from oompolicy_agent.api.refusals import Refusals, event_of, name_of
 from oompolicy_agent.settings import EventLimits, Settings
 from oompolicy_agent.status.counters import Counters
-from tests.unit.agent.fakeapi import GONE, LATER, FakePoster, longest
+from tests.unit.agent.fakeapi import OBSOLETE, REJECTED, FakePoster, longest
 from tests.unit.agent.fakes import UID
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class Pods:
         settings = Settings(in_cluster=True, node="node-1", event_limits=LIMITS)
         self.refusals = Refusals(settings, self.poster, self.tally, longest)  # type: ignore[arg-type]
 
-    def tell(self, *assignments: Assignment, now: float = 0.0) -> float | None:
-        return self.refusals.tell(assignments, now)
+    def report(self, *assignments: Assignment, now: float = 0.0) -> float | None:
+        return self.refusals.report(assignments, now)
 
     @property
     def posted(self) -> list[str]:
@@ -53,68 +53,68 @@ def pods() -> Pods:
 def test_a_refusal_is_told_once(pods: Pods) -> None:
     """However often pods are resolved; a checkpoint keeps it through restarts."""
     for _ in range(2):
-        assert pods.tell(refused()) is None
+        assert pods.report(refused()) is None
     pods.poster.answer()
-    pods.tell(refused())
+    pods.report(refused())
 
     assert ([], {("OOMAnnotationRefused", "posted"): 1}) == (pods.posted, pods.tally.events)
     again = Pods()
-    again.refusals.remember(pods.refusals.told)
-    again.tell(refused())
+    again.refusals.restore(pods.refusals.reported)
+    again.report(refused())
     assert [] == again.posted
 
 
 @pytest.mark.parametrize("other", [refused("3000"), refused(pod="other"), refused(message="not allowed")])
 def test_a_change_is_told_again(pods: Pods, other: Assignment) -> None:
     """Another value, another pod of the same name, another reason."""
-    pods.tell(refused())
+    pods.report(refused())
     pods.poster.answer()
-    pods.tell(other)
+    pods.report(other)
 
     assert 1 == len(pods.posted)
 
 
 def test_what_was_put_right_may_be_told_again(pods: Pods) -> None:
     """What is remembered is what holds: the checkpoint does not grow."""
-    pods.tell(refused())
+    pods.report(refused())
     pods.poster.answer()
-    pods.tell()
-    assert () == pods.refusals.told
-    pods.tell(refused())
+    pods.report()
+    assert () == pods.refusals.reported
+    pods.report(refused())
 
     assert 1 == len(pods.posted)
 
 
 def test_one_that_can_never_arrive_is_not_sent_again(pods: Pods) -> None:
     """Its namespace is going."""
-    pods.tell(refused())
-    pods.poster.answer(GONE)
-    pods.tell(refused())
+    pods.report(refused())
+    pods.poster.answer(OBSOLETE)
+    pods.report(refused())
 
     assert ([], 1) == (pods.posted, pods.tally.events["OOMAnnotationRefused", "given_up"])
 
 
 def test_one_that_is_refused_is_sent_again_later(pods: Pods) -> None:
     """Somebody has to allow it first."""
-    pods.tell(refused())
-    pods.poster.answer(LATER)
+    pods.report(refused())
+    pods.poster.answer(REJECTED)
 
-    assert 0.5 == pods.tell(refused())
+    assert 0.5 == pods.report(refused())
     assert [] == pods.posted
-    pods.tell(refused(), now=0.5)
+    pods.report(refused(), now=0.5)
     assert 1 == len(pods.posted)
-    pods.poster.answer(LATER)
-    assert 1.0 == pods.tell(refused(), now=0.5)
+    pods.poster.answer(REJECTED)
+    assert 1.0 == pods.report(refused(), now=0.5)
 
 
 def test_none_are_queued_while_the_api_server_is_away(pods: Pods) -> None:
     """The poster tells when it is back; what does not hold any more by then is not told."""
     pods.poster.failing = "no answer"
 
-    assert pods.tell(refused()) is None
+    assert pods.report(refused()) is None
     assert [] == pods.posted
-    pods.poster.failing = ""
-    pods.tell(refused("3000"))
+    pods.poster.failing = None
+    pods.report(refused("3000"))
     assert 1 == len(pods.posted)
 
 
@@ -122,20 +122,20 @@ def test_many_at_once_wait_for_their_turn(pods: Pods) -> None:
     """A policy that forbids annotations has one Event for every pod that has them."""
     many = [refused(pod=str(number)) for number in range(5)]
 
-    assert 2.0 == pods.tell(*many)
+    assert 2.0 == pods.report(*many)
     assert 3 == len(pods.posted)
-    assert 2.0 == pods.tell(*many, now=2.0)
-    assert pods.tell(*many, now=4.0) is None
+    assert 2.0 == pods.report(*many, now=2.0)
+    assert pods.report(*many, now=4.0) is None
     assert 5 == len(set(pods.posted))
 
 
 def test_a_namespace_with_many_holds_up_no_other(pods: Pods) -> None:
     """300 pods that are named to be first, and one of somebody else: each namespace has its turn."""
     evil = [replace(refused(pod=f"a{number}"), namespace="aaa") for number in range(300)]
-    pods.tell(*evil)
+    pods.report(*evil)
     shop = [replace(refused(pod=f"z{number}"), namespace="zzz", pod_name="db") for number in range(2)]
     for second in (2.0, 4.0, 6.0, 8.0):
-        pods.tell(*evil, *shop, now=second)
+        pods.report(*evil, *shop, now=second)
 
     assert ["db", "web-0", "db", "web-0"] == [name.partition(".")[0] for name in pods.posted[-4:]]
 
@@ -150,8 +150,8 @@ def test_many_refusals_cost_little_while_nothing_changes(pods: Pods, monkeypatch
 
     monkeypatch.setattr(module, "name_of", name)
     many = [refused(pod=str(number)) for number in range(5)]
-    pods.tell(*many)
-    pods.tell(*many[:-1], replace(many[-1]), now=2.0)
+    pods.report(*many)
+    pods.report(*many[:-1], replace(many[-1]), now=2.0)
 
     assert ["0", "1", "2", "3", "4", "4"] == named
 
@@ -168,15 +168,15 @@ def test_what_is_not_described_is_counted() -> None:
 def test_a_field_that_cannot_be_read_is_told_once(pods: Pods) -> None:
     """On the pod, with the priority that it has all the same; counted by a reason of its own."""
     odd = replace(refused(), refusals=(), unread=(Unread("spec.overhead", "must be an object, not a list"),))
-    pods.tell(odd)
+    pods.report(odd)
     (event,) = [job.body for job in pods.poster.jobs]
     pods.poster.answer()
-    pods.tell(odd)
+    pods.report(odd)
 
     assert ([], {("OOMPodFieldUnreadable", "posted"): 1}) == (pods.posted, pods.tally.events)
     assert ("OOMPodFieldUnreadable", "Resolve", UID) == (event["reason"], event["action"], event["regarding"]["uid"])
     expected = (
-        "spec.overhead cannot be read and counts for nothing: must be an object, not a list;"
+        "spec.overhead is ignored because it cannot be read: must be an object, not a list;"
         " the pod has priority 300 from OOMPolicy web"
     )
     assert expected == event["note"]
@@ -217,10 +217,10 @@ def test_a_long_value_is_cut() -> None:
     assert name_of(assignment, assignment.refusals[0]).startswith("web-0.")
 
 
-@pytest.mark.parametrize("outcome", [GONE, LATER])
+@pytest.mark.parametrize("outcome", [OBSOLETE, REJECTED])
 def test_told_or_not_nothing_is_under_way_for_ever(pods: Pods, outcome: Outcome) -> None:
     """An answer is an answer."""
-    pods.tell(refused())
+    pods.report(refused())
     pods.poster.answer(outcome)
 
     assert set() == pods.refusals._under_way

@@ -14,7 +14,7 @@ from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults, Unread
 from oompolicy.parse import parse_pod
 from oompolicy_agent.api import resolution as module
-from oompolicy_agent.api.collected import Slim, keep_as
+from oompolicy_agent.api.collected import TrimmedObject, keep_as
 from oompolicy_agent.api.resolution import Resolution
 from oompolicy_agent.objects import checkpoint
 from oompolicy_agent.objects.checkpoint import Checkpoint
@@ -34,14 +34,14 @@ def uid(number: int) -> str:
     return f"{number:08x}-0000-4000-8000-000000000000"
 
 
-def pods(*names: str, **labels: str) -> dict[str, Slim]:
+def pods(*names: str, **labels: str) -> dict[str, TrimmedObject]:
     made = [raw_pod(name, uid=uid(number)) for number, name in enumerate(names)]
     for raw in made:
         raw["metadata"]["labels"] = {"app": "web", **labels}
-    return slims(POD, *made)
+    return objects(POD, *made)
 
 
-def slims(kind: tuple[str, str], *raws: dict[str, Any]) -> dict[str, Slim]:
+def objects(kind: tuple[str, str], *raws: dict[str, Any]) -> dict[str, TrimmedObject]:
     keep = keep_as(*kind, AskedLabels())
     return {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
 
@@ -50,9 +50,9 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels}}
 
 
-def whole(*collections: Mapping[str, Slim]) -> object:
+def whole(*collections: Mapping[str, TrimmedObject]) -> object:
     """What the same objects give by the way of manifests."""
-    raws = [json.loads(slim.text) for each in collections for slim in each.values()]
+    raws = [json.loads(trimmed.text) for each in collections for trimmed in each.values()]
     known = decide(manifests_from_objects([(None, raw) for raw in raws]), "node-1", Defaults())
     return known.pods, known.assignments, known.policy_hash
 
@@ -61,28 +61,28 @@ def whole(*collections: Mapping[str, Slim]) -> object:
 def test_step_by_step_gives_the_same_as_at_once(steps: list[tuple[int, int, str, bool]]) -> None:
     """Whatever comes, changes and goes, in whatever order."""
     resolution = Resolution(Defaults())
-    policies: dict[str, Slim] = {}
-    spaces: dict[str, Slim] = {}
-    found: dict[str, Slim] = {}
+    policies: dict[str, TrimmedObject] = {}
+    spaces: dict[str, TrimmedObject] = {}
+    found: dict[str, TrimmedObject] = {}
     for number, kind, text, there in steps:
         target, made = (
-            (policies, slims(POLICY, named_policy(number, text))),
-            (spaces, slims(NAMESPACE, namespace("team-a" if number else "other", tier=text))),
-            (found, slims(POD, labelled(number, text))),
+            (policies, objects(POLICY, named_policy(number, text))),
+            (spaces, objects(NAMESPACE, namespace("team-a" if number else "other", tier=text))),
+            (found, objects(POD, labelled(number, text))),
         )[kind]
-        for key, slim in made.items():
-            target[key] = slim
+        for key, trimmed in made.items():
+            target[key] = trimmed
             if not there:
                 del target[key]
         known = resolution.decide(policies, spaces, found)
-        inhabited = {key: slim for key, slim in spaces.items() if found and slim.name == "team-a"}
+        inhabited = {key: trimmed for key, trimmed in spaces.items() if found and trimmed.name == "team-a"}
 
         assert whole(policies, spaces, found) == (known.pods, known.assignments, known.policy_hash)
-        assert whole(policies, inhabited, found) == whole(slims_of(known.objects_json))
+        assert whole(policies, inhabited, found) == whole(objects_of(known.objects_json))
 
 
-def slims_of(objects_json: str) -> dict[str, Slim]:
-    return {str(number): Slim("", json.dumps(raw)) for number, raw in enumerate(json.loads(objects_json))}
+def objects_of(objects_json: str) -> dict[str, TrimmedObject]:
+    return {str(number): TrimmedObject("", json.dumps(raw)) for number, raw in enumerate(json.loads(objects_json))}
 
 
 def named_policy(number: int, text: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_a_changed_pod_is_the_only_one_parsed(monkeypatch: pytest.MonkeyPatch) -
         return parse_pod(raw)
 
     monkeypatch.setattr(module, "parse_pod", parse)
-    resolution, policies = Resolution(Defaults()), slims(POLICY, raw_policy(value=300))
+    resolution, policies = Resolution(Defaults()), objects(POLICY, raw_policy(value=300))
     before = resolution.decide(policies, {}, pods("a", "b", "c"))
     del parsed[:]
     changed = {**pods("a", "b", "c"), uid(1): pods("x", "b", app="other")[uid(1)]}
@@ -120,8 +120,8 @@ def test_a_changed_pod_is_the_only_one_parsed(monkeypatch: pytest.MonkeyPatch) -
 def test_a_changed_policy_is_for_all_pods() -> None:
     """No assignment survives the policies it was made from."""
     resolution = Resolution(Defaults())
-    first = resolution.decide(slims(POLICY, raw_policy(value=300)), {}, pods("a", "b"))
-    second = resolution.decide(slims(POLICY, raw_policy(value=400)), {}, pods("a", "b"))
+    first = resolution.decide(objects(POLICY, raw_policy(value=300)), {}, pods("a", "b"))
+    second = resolution.decide(objects(POLICY, raw_policy(value=400)), {}, pods("a", "b"))
 
     assert ([300, 300], [400, 400]) == tuple([a.priority for a in known.assignments] for known in (first, second))
     assert first.policy_hash != second.policy_hash
@@ -131,13 +131,13 @@ def test_a_bad_policy_is_left_out() -> None:
     """The others hold, it is no part of the hash, and what is wrong with it is said."""
     resolution, good = Resolution(Defaults()), raw_policy(value=300)
     bad = raw_policy("bad", 4000)
-    known = resolution.decide(slims(POLICY, good, bad), {}, pods("a"))
-    alone = Resolution(Defaults()).decide(slims(POLICY, good), {}, pods("a"))
+    known = resolution.decide(objects(POLICY, good, bad), {}, pods("a"))
+    alone = Resolution(Defaults()).decide(objects(POLICY, good), {}, pods("a"))
 
     assert alone == known
     (sentence,) = resolution.policy_problems
     assert sentence.startswith("OOMPolicy/bad: spec.priority.value: ")
-    resolution.decide(slims(POLICY, good), {}, pods("a"))
+    resolution.decide(objects(POLICY, good), {}, pods("a"))
     assert () == resolution.policy_problems
 
 
@@ -146,7 +146,7 @@ def test_a_field_of_a_newer_definition_drops_no_policy() -> None:
     newer = raw_policy(value=300)
     newer["spec"] |= {"newField": "x", "match": {**newer["spec"]["match"], "newToo": {"a": 1}}}
     resolution = Resolution(Defaults())
-    known = resolution.decide(slims(POLICY, newer), {}, pods("a"))
+    known = resolution.decide(objects(POLICY, newer), {}, pods("a"))
 
     assert [300] == [each.priority for each in known.assignments]
     assert () == resolution.policy_problems
@@ -164,7 +164,7 @@ def test_a_pod_with_an_odd_field_has_its_policy_all_the_same(tmp_path: Path) -> 
     odd = raw_pod("odd", uid=uid(9))
     odd["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1Q"}}
     resolution = Resolution(Defaults())
-    known = resolution.decide(slims(POLICY, raw_policy(value=300)), {}, slims(POD, odd))
+    known = resolution.decide(objects(POLICY, raw_policy(value=300)), {}, objects(POD, odd))
 
     (assignment,) = known.assignments
     field = "spec.containers[0].resources.requests.cpu"
@@ -185,7 +185,7 @@ def test_of_one_object_some_problems_are_told() -> None:
         {"name": f"c{n}", "resources": {"requests": {"memory": -n}}} for n in range(1, 50)
     ]  # fmt: skip
     resolution = Resolution(Defaults())
-    resolution.decide({}, {}, slims(POD, bad))
+    resolution.decide({}, {}, objects(POD, bad))
 
     assert 4 == len(resolution.pod_problems)
     assert "Pod/team-a/bad: and 46 more" == resolution.pod_problems[-1]
@@ -196,7 +196,7 @@ def test_a_bad_pod_is_left_out() -> None:
     bad = raw_pod("bad", uid=uid(9))
     bad["status"]["qosClass"] = "Best"
     resolution = Resolution(Defaults())
-    known = resolution.decide({}, {}, {**pods("a"), **slims(POD, bad)})
+    known = resolution.decide({}, {}, {**pods("a"), **objects(POD, bad)})
 
     assert ["a"] == [pod.name for pod in known.pods]
     assert ["a"] == [raw["metadata"]["name"] for raw in json.loads(known.objects_json)]
@@ -205,7 +205,7 @@ def test_a_bad_pod_is_left_out() -> None:
 
 def test_namespaces_without_pods_here_do_not_count() -> None:
     """A cluster may have thousands; the checkpoint has those that matter."""
-    spaces = slims(NAMESPACE, namespace("team-a", tier="prod"), *(namespace(f"other-{n}") for n in range(50)))
+    spaces = objects(NAMESPACE, namespace("team-a", tier="prod"), *(namespace(f"other-{n}") for n in range(50)))
     known = Resolution(Defaults()).decide({}, spaces, pods("a"))
 
     assert ["Namespace", "Pod"] == [raw["kind"] for raw in json.loads(known.objects_json)]

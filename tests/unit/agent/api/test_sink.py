@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy_agent.api.limits import Bucket
-from oompolicy_agent.api.refused import MAX_REFUSED, Refused
+from oompolicy_agent.api.rejecting import MAX_REJECTED, RejectingNamespaces
 from oompolicy_agent.victims.sink import PARKED
-from tests.unit.agent.fakeapi import GONE, LATER, longest
+from tests.unit.agent.fakeapi import OBSOLETE, REJECTED, longest
 from tests.unit.agent.fakeevents import LIMITS, Api, event
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def test_nothing_is_decided_while_the_api_server_is_away(api: Api) -> None:
 def test_what_can_never_arrive_is_given_up(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     """Counted and said: its namespace is gone."""
     api.offer(event(1))
-    api.answer(GONE)
+    api.answer(OBSOLETE)
 
     assert ("web-0.1",) == api.settled()
     assert {("OOMVictimKilled", "given_up"): 1} == api.tally.events
@@ -134,7 +134,7 @@ def test_what_can_never_arrive_is_given_up(api: Api, caplog: pytest.LogCaptureFi
 def test_what_is_refused_is_offered_again_later(api: Api) -> None:
     """Somebody has to allow it first; until then it is a problem with a sentence."""
     api.offer(event(1))
-    api.answer(LATER)
+    api.answer(REJECTED)
 
     assert ((), 0.5) == (api.target.settled(0.0).again, api.target.wait(0.0))
     assert (
@@ -143,18 +143,19 @@ def test_what_is_refused_is_offered_again_later(api: Api) -> None:
     )
     assert (("web-0.1", 0.0),) == api.target.settled(0.5).again
     api.offer(event(1), now=0.5)
-    api.answer(LATER)
+    api.answer(REJECTED)
     assert ((), 1.0) == (api.target.settled(0.5).again, api.target.wait(0.5))
     assert (("web-0.1", 0.0),) == api.target.settled(1.5).again
     api.offer(event(1), now=1.5)
     api.answer()
-    assert (("web-0.1",), "") == (api.settled(), api.target.problem)
+    assert ("web-0.1",) == api.settled()
+    assert api.target.problem is None
 
 
 def test_a_namespace_that_refuses_holds_up_no_other(api: Api) -> None:
     """Whatever it has waits for its turn, without a token of the node's and without a place among those under way."""
     api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(2)))
-    api.answer(LATER)
+    api.answer(REJECTED)
     api.settled()
     assert [True] * 9 == api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(2, 11)))
 
@@ -168,7 +169,7 @@ def test_a_namespace_that_refuses_holds_up_no_other(api: Api) -> None:
 def test_refused_ones_are_tried_one_at_a_time(api: Api) -> None:
     """After what was not tried yet, while that is not refused too often; the namespaces take turns."""
     api.offer(*(event(number, f"{ns}-{number}", namespace=ns) for ns, number in (("a", 1), ("b", 2))))
-    api.answer(LATER)
+    api.answer(REJECTED)
     api.offer(event(3, "a-3", namespace="a"), event(4, "b-4", namespace="b"))
 
     tried = []
@@ -178,18 +179,18 @@ def test_refused_ones_are_tried_one_at_a_time(api: Api) -> None:
         if name:
             api.offer(event(int(name[-1]), name[:-2], namespace=name[0]))
             assert () == tuple(name for name, delay in api.target.settled(0.0).again if delay == 0.0)
-            api.answer(LATER)
+            api.answer(REJECTED)
     assert ["a-3.3", "b-4.4", "", ""] == tried
 
 
 def test_what_is_refused_often_is_asked_for_now_and_then() -> None:
     """What was not tried yet waits too, then."""
-    refused = Refused(Bucket(1000, 1, 1000, 0.0), 600.0, longest)
-    for number in range(MAX_REFUSED + 3):
+    refused = RejectingNamespaces(Bucket(1000, 1, 1000, 0.0), 600.0, longest)
+    for number in range(MAX_REJECTED + 3):
         refused.park("evil", str(number), ("pod", "", ""))
-    for number in range(MAX_REFUSED):
+    for number in range(MAX_REJECTED):
         assert (0.0, str(number)) == (refused.wait(0.0), refused.next(0.0))
-        refused.refuse("evil", str(number), ("pod", "", ""), "no", 0.0)
+        refused.reject("evil", str(number), ("pod", "", ""), "no", 0.0)
 
     assert (0.5, "") == (refused.wait(0.0), refused.next(0.0))
     assert "0" == refused.next(0.5)
@@ -198,7 +199,7 @@ def test_what_is_refused_often_is_asked_for_now_and_then() -> None:
 def test_what_is_refused_at_once_is_refused_once(api: Api) -> None:
     """Several that were under way together do not make their namespace wait the longer."""
     api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(3)))
-    api.answer(LATER)
+    api.answer(REJECTED)
     api.settled()
 
     assert 0.5 == api.target.wait(0.0)
@@ -207,7 +208,7 @@ def test_what_is_refused_at_once_is_refused_once(api: Api) -> None:
 def test_a_namespace_that_takes_what_it_refused_is_as_any_other(api: Api) -> None:
     """All that waits is offered at once, and what is like it is counted."""
     api.offer(event(1, "evil-1", namespace="evil"))
-    api.answer(LATER)
+    api.answer(REJECTED)
     api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(2, 5)))
     assert ("evil-1.1", 0.0) == api.target.settled(600.0).again[-1]
     api.offer(event(1, "evil-1", namespace="evil"), now=600.0)
@@ -215,16 +216,18 @@ def test_a_namespace_that_takes_what_it_refused_is_as_any_other(api: Api) -> Non
 
     settled = api.target.settled(600.0)
     assert {("evil-2.2", 0.0), ("evil-3.3", 0.0), ("evil-4.4", 0.0)} == set(settled.again)
-    assert (("evil-1.1",), "") == (settled.done, api.target.problem)
+    assert ("evil-1.1",) == settled.done
+    assert api.target.problem is None
 
 
 def test_what_the_spool_drops_is_refused_no_longer(api: Api) -> None:
     """It is not offered again."""
     api.offer(event(1))
-    api.answer(LATER)
+    api.answer(REJECTED)
     api.target.forget(["web-0.1"])
 
-    assert ("", None) == (api.target.problem, api.target.wait(0.0))
+    assert api.target.problem is None
+    assert api.target.wait(0.0) is None
 
 
 def test_a_refused_update_makes_its_namespace_wait(api: Api) -> None:
@@ -234,13 +237,14 @@ def test_a_refused_update_makes_its_namespace_wait(api: Api) -> None:
     api.offer(event(3))
     for now in range(10, 70, 10):
         api.settled(now=now)
-        api.answer(LATER)
+        api.answer(REJECTED)
     api.settled(now=70.0)
 
     assert ([], 6.0) == (api.sent, api.target.wait(70.0))
     api.settled(now=76.0)
     api.answer()
-    assert (("web-0.3",), "") == (api.settled(now=76.0), api.target.problem)
+    assert ("web-0.3",) == api.settled(now=76.0)
+    assert api.target.problem is None
 
 
 # Reports that stand for several victims.
@@ -280,7 +284,7 @@ def test_a_report_of_several_victims_counts_as_many_in_a_series(api: Api) -> Non
     assert 7 == api.events["web-0.1"]
 
 
-@pytest.mark.parametrize("outcome", [GONE, LATER])
+@pytest.mark.parametrize("outcome", [OBSOLETE, REJECTED])
 def test_repeats_of_an_event_that_never_came_are_offered_again(api: Api, outcome: Outcome) -> None:
     """There is nothing to count them in."""
     api.offer(event(1), event(2), event(3))
@@ -295,7 +299,7 @@ def test_repeats_of_an_event_that_expired_are_offered_again(api: Api) -> None:
     api.answer()
     api.offer(event(3), event(4))
     api.settled(now=10.0)
-    api.answer(GONE)
+    api.answer(OBSOLETE)
 
     assert (("web-0.3", 0.0), ("web-0.4", 0.0)) == api.target.settled(10.0).again
     api.offer(event(3), event(4), now=10.0)
@@ -312,7 +316,7 @@ def test_a_refused_update_is_tried_again(api: Api) -> None:
     api.answer()
     api.offer(event(3))
     api.settled(now=10.0)
-    api.answer(LATER)
+    api.answer(REJECTED)
     api.offer(event(4), now=11.0)
     api.settled(now=12.0)
     assert [] == api.sent

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.kube.errors import UnreachableError
-from oompolicy_agent.api.nodestatus import body, path_of, urgent
-from oompolicy_agent.api.statuswriter import StatusWriter
+from oompolicy_agent.api.statuswriter import StatusWriter, body, path_of, urgent
 from oompolicy_agent.api.wake import Wake
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.counters import Counters
@@ -156,10 +155,10 @@ def test_a_failing_write_is_tried_again_and_said() -> None:
         "there is no OOMNode node-1 yet: the operator creates it",
         "the status of OOMNode node-1 cannot be written: no answer",
         "the status of OOMNode node-1 cannot be written: 403 Forbidden: no",
-        "",
+        None,
     ):
         written.connection.may_answer.release()
-        written.until(partial(said, written, problem))
+        written.until(partial(has_problem, written, problem))
         written.until(written.wake.take)
     written.close()
 
@@ -167,7 +166,7 @@ def test_a_failing_write_is_tried_again_and_said() -> None:
     assert 4 == len(written.connection.asked)
 
 
-def said(written: Written, problem: str) -> bool:
+def has_problem(written: Written, problem: str | None) -> bool:
     return written.writer.problem == problem
 
 

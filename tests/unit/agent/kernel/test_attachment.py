@@ -114,7 +114,7 @@ def test_sysctls_that_go_round_the_hook_are_said(node: Path) -> None:
 
     assert (
         "the module is of another version",
-        "vm.oom_kill_allocating_task=1: the kernel kills whoever asked for memory, whatever its priority",
+        "vm.oom_kill_allocating_task=1: the kernel kills the process that asked for memory, regardless of its priority",
     ) == found.warnings
     assert () == bypasses(node / "nothing")
 

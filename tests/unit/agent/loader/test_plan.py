@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from oompolicy_agent.kernel.backend import Backend
 from oompolicy_agent.loader import plan
 from oompolicy_agent.loader.bpftool import Tool
 from oompolicy_agent.loader.hook import Hook
 from oompolicy_agent.loader.node import Cgroup, Node
-from oompolicy_agent.loader.plan import Backend, Plan
+from oompolicy_agent.loader.plan import Plan
 
 AGENT = 41317
 GOOD = Node(

@@ -24,7 +24,7 @@ from oompolicy_agent.mapping.claims import (
 )
 from oompolicy_agent.mapping.desired import desired
 from oompolicy_agent.mapping.owners import Owner, pod_owner
-from oompolicy_agent.objects.source import Former
+from oompolicy_agent.objects.source import DeletedPods
 from tests.unit.agent.fakes import APP, STATIC_UID, UID, pod
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def test_a_static_pod_with_a_uid_like_the_api_servers_waits_for_its_containers()
 def test_a_pod_is_remembered_when_another_names_its_uid() -> None:
     """For victims that are reported later. A mirror pod that is made anew takes the place of the old one."""
     again = replace(STATIC, uid="another")
-    gone, anew = Former(), Former()
+    gone, anew = DeletedPods(), DeletedPods()
     gone.update([VICTIM], [mirror(of=UID)])
     anew.update([STATIC], [again])
 

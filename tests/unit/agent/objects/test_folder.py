@@ -22,6 +22,7 @@ from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.plumbing.inotify import Q_OVERFLOW, Change, Inotify
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.problems import Problems
+from oompolicy_agent.status.reasons import Reason
 from tests.unit.agent.fakes import raw_pod, raw_policy
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def test_the_last_good_state_is_kept(source: FolderSource, folder: Path) -> None
 
     assert not source.reload()
     assert [300] == priorities(source)
-    (sentence,) = source._problems.current["manifests"]
+    (sentence,) = source._problems.current[Reason.INVALID_MANIFESTS]
     assert f"{folder / 'policy.yaml'}: OOMPolicy/web: spec.priority.value: " in sentence
     put(folder, "policy.yaml", raw_policy(value=400))
     assert source.reload()
@@ -225,7 +226,7 @@ def test_unreadable_manifests_change_nothing(source: FolderSource, folder: Path,
 
     assert not source.reload()
     assert source.known is None
-    assert str(folder / "bad.yaml") in source._problems.current["manifests"][0]
+    assert str(folder / "bad.yaml") in source._problems.current[Reason.INVALID_MANIFESTS][0]
 
 
 def test_an_unmounted_folder_changes_nothing(source: FolderSource, folder: Path) -> None:
@@ -236,16 +237,16 @@ def test_an_unmounted_folder_changes_nothing(source: FolderSource, folder: Path)
 
     assert not source.reload()
     assert [500] == priorities(source)
-    assert source._problems.current["manifests"]
+    assert source._problems.current[Reason.INVALID_MANIFESTS]
 
 
 def test_a_change_without_an_event_is_found(source: FolderSource, folder: Path) -> None:
     """By the full check."""
     put(folder, "pod.yaml", raw_pod())
-    assert source.look()
+    assert source.poll()
     source.reload()
 
-    assert not source.look()
+    assert not source.poll()
 
 
 def test_the_folder_is_read_as_a_whole(folder: Path) -> None:
@@ -378,9 +379,9 @@ def test_a_folder_is_read_without_an_inotify_instance() -> None:
             made = FolderSource(folder, Settings(manifests=folder, node="node-1"), Problems())
             made.start()
             (folder / "policy.json").write_text(json.dumps(raw_policy()))
-            assert made.look()
+            assert made.poll()
             assert made.reload()
-            assert "max_user_instances" in made.unwatched
+            assert "max_user_instances" in (made.unwatched or "")
             made.close()
 
     assert 0 == as_another_user(look)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from oompolicy.conditions import MESSAGE_LENGTH
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Assignment, Refusal
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.status.document import LISTED, MESSAGE_LENGTH, View, build, reasons, write
+from oompolicy_agent.status.document import LISTED, View, build, reasons, write
 from oompolicy_agent.status.problems import SENTENCES, Problems
+from oompolicy_agent.status.reasons import Reason
 from tests.unit.agent.fakes import pod, raw_pod
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from oompolicy_agent.status.reasons import Area
 
 NOW = datetime(2026, 11, 22, 20, 31, 47, 5, UTC)
 ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
@@ -61,19 +61,19 @@ def test_a_good_node_is_ready_enforces_and_is_synced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("area", "reason", "synced"),
+    ("problem", "reason", "synced"),
     [
-        ("manifests", "InvalidManifests", "LastGoodState"),
-        ("api", "NotSynced", "NotSynced"),
-        ("tree", "CgroupsUnreadable", "CgroupsUnreadable"),
-        ("pins", "PinsMissing", "PinsMissing"),
-        ("attach", "NotAttached", "Synced"),
-        ("map", "MapNotWritten", "MapNotWritten"),
+        (Reason.INVALID_MANIFESTS, "InvalidManifests", "LastGoodState"),
+        (Reason.NOT_SYNCED, "NotSynced", "NotSynced"),
+        (Reason.CGROUPS_UNREADABLE, "CgroupsUnreadable", "CgroupsUnreadable"),
+        (Reason.PINS_MISSING, "PinsMissing", "PinsMissing"),
+        (Reason.NOT_ATTACHED, "NotAttached", "Synced"),
+        (Reason.MAP_NOT_WRITTEN, "MapNotWritten", "MapNotWritten"),
     ],
 )
-def test_what_makes_a_node_not_ready(area: Area, reason: str, synced: str) -> None:
+def test_what_makes_a_node_not_ready(problem: Reason, reason: str, synced: str) -> None:
     """Each with its reason, and its sentences as message."""
-    view = replace(GOOD, problems={area: ("one", "two")})
+    view = replace(GOOD, problems={problem: ("one", "two")})
 
     assert ("False", reason, "one; two") == condition(view, "Ready")
     assert synced == condition(view, "Synced")[1]
@@ -82,11 +82,26 @@ def test_what_makes_a_node_not_ready(area: Area, reason: str, synced: str) -> No
 
 
 @pytest.mark.parametrize(
-    "area", ["output", "spool", "kernel", "room", "checkpoint", "status", "deaf", "policies", "pods", "oomnode"]
+    "problem",
+    [
+        Reason.EVENTS_NOT_DELIVERED,
+        Reason.SPOOL_NOT_WRITTEN,
+        Reason.BYPASSED,
+        Reason.MAP_FULL,
+        Reason.CHECKPOINT_NOT_WRITTEN,
+        Reason.STATUS_NOT_WRITTEN,
+        Reason.API_UNREACHABLE,
+        Reason.POLICIES_LEFT_OUT,
+        Reason.UNKNOWN_FIELDS,
+        Reason.POD_FIELDS_UNREADABLE,
+        Reason.OOMNODE_NOT_WRITTEN,
+        Reason.CGROUP_DRIVERS_DIFFER,
+        Reason.FOLDER_NOT_WATCHED,
+    ],
 )
-def test_what_does_not(area: Area) -> None:
+def test_what_does_not(problem: Reason) -> None:
     """The node does its work all the same; it is said, though."""
-    view = replace(GOOD, problems={area: ("one",)})
+    view = replace(GOOD, problems={problem: ("one",)})
 
     assert "True" == condition(view, "Ready")[0]
     assert ["one"] == build(view, {}, NOW)["problems"]
@@ -138,9 +153,13 @@ def test_a_full_map_is_not_synced() -> None:
 
 def test_a_deaf_node_is_ready_and_says_since_when() -> None:
     """What is in the kernel is as right as before; nobody can replace a pod, or a node, for the API server's sake."""
-    view = replace(GOOD, problems={"deaf": ("nothing heard since 2026-11-22T20:00:00Z",)})
+    view = replace(
+        GOOD, problems={Reason.API_UNREACHABLE: ("no reply from the API server since 2026-11-22T20:00:00Z",)}
+    )
 
-    assert ("False", "APIUnreachable", "nothing heard since 2026-11-22T20:00:00Z") == condition(view, "Synced")
+    assert ("False", "APIUnreachable", "no reply from the API server since 2026-11-22T20:00:00Z") == condition(
+        view, "Synced"
+    )
     assert "True" == condition(view, "Ready")[0]
     assert () == view.reasons
 
@@ -199,7 +218,7 @@ def test_of_many_pods_without_a_cgroup_some_are_listed() -> None:
 
 def test_a_policy_that_is_left_out_is_a_condition() -> None:
     """The node stays ready: it enforces all other policies, and one wrong policy is no reason to stop a rollout."""
-    view = replace(GOOD, problems={"policies": ("OOMPolicy/p1: spec.priority: is required",)})
+    view = replace(GOOD, problems={Reason.POLICIES_LEFT_OUT: ("OOMPolicy/p1: spec.priority: is required",)})
     status, reason, message = condition(view, "Synced")
 
     assert ("False", "PoliciesLeftOut") == (status, reason)
@@ -209,7 +228,9 @@ def test_a_policy_that_is_left_out_is_a_condition() -> None:
 
 def test_fields_of_a_newer_version_are_a_reason() -> None:
     """Nothing is wrong as long as nobody uses them."""
-    view = replace(GOOD, problems={"fields": ("OOMPolicy/p1: spec.newField: unknown field",)}, not_mapped=(pod(),))
+    view = replace(
+        GOOD, problems={Reason.UNKNOWN_FIELDS: ("OOMPolicy/p1: spec.newField: unknown field",)}, not_mapped=(pod(),)
+    )
     status, reason, message = condition(view, "Synced")
 
     assert ("True", "UnknownFields") == (status, reason)
@@ -220,7 +241,7 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
     """A new reason is no transition."""
     first = build(GOOD, {}, NOW)
     same = build(replace(GOOD, not_mapped=(pod(),)), first, NOW + timedelta(minutes=1))
-    other = build(replace(GOOD, problems={"map": ("x",)}), same, NOW + timedelta(minutes=2))
+    other = build(replace(GOOD, problems={Reason.MAP_NOT_WRITTEN: ("x",)}), same, NOW + timedelta(minutes=2))
 
     assert "2026-11-22T20:31:47Z" == times(same)["Synced"]
     assert ("2026-11-22T20:33:47Z", "2026-11-22T20:31:47Z") == (times(other)["Ready"], times(other)["Enforcing"])
@@ -232,7 +253,7 @@ def times(status: dict[str, Any]) -> dict[str, str]:
 
 def test_messages_are_for_people() -> None:
     """A thousand bad manifests do not make a megabyte."""
-    message = condition(replace(GOOD, problems={"manifests": ("x" * 100,) * 1000}), "Ready")[2]
+    message = condition(replace(GOOD, problems={Reason.INVALID_MANIFESTS: ("x" * 100,) * 1000}), "Ready")[2]
 
     assert MESSAGE_LENGTH == len(message)
 
@@ -249,7 +270,7 @@ def test_the_file_is_json_that_anyone_may_read(tmp_path: Path) -> None:
 def test_the_name_of_a_file_may_be_no_utf_8(tmp_path: Path) -> None:
     """It can be said, and written."""
     problems = Problems()
-    problems.set("manifests", os.fsdecode(b"caf\xe9.yaml: is not UTF-8"))
+    problems.set(Reason.INVALID_MANIFESTS, os.fsdecode(b"caf\xe9.yaml: is not UTF-8"))
     write(tmp_path / "status.json", build(replace(GOOD, problems=problems.current), {}, NOW))
 
     assert ["caf?.yaml: is not UTF-8"] == json.loads((tmp_path / "status.json").read_text())["problems"]
@@ -258,8 +279,8 @@ def test_the_name_of_a_file_may_be_no_utf_8(tmp_path: Path) -> None:
 def test_of_many_problems_some_are_told(caplog: pytest.LogCaptureFixture) -> None:
     """Each line is written to status.json at each change, and once to the log."""
     problems = Problems()
-    problems.set("pods", *(f"Pod/a/{number}: is wrong" for number in range(100)))
-    found = problems.current["pods"]
+    problems.set(Reason.POD_FIELDS_UNREADABLE, *(f"Pod/a/{number}: is wrong" for number in range(100)))
+    found = problems.current[Reason.POD_FIELDS_UNREADABLE]
 
     assert (SENTENCES + 1, "and 80 more") == (len(found), found[-1])
     assert SENTENCES + 1 == len(caplog.messages)
@@ -269,9 +290,17 @@ def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """When it comes, and when it goes."""
     caplog.set_level("INFO")
     problems = Problems()
-    told = [problems.set("map", "full"), problems.set("map", "full"), problems.set("map", "full", "worse")]
-    told += [problems.set("map"), problems.set("map", ""), problems.set("pins")]
+    told = [
+        problems.set(Reason.MAP_NOT_WRITTEN, "full"),
+        problems.set(Reason.MAP_NOT_WRITTEN, "full"),
+        problems.set(Reason.MAP_NOT_WRITTEN, "full", "worse"),
+    ]
+    told += [
+        problems.set(Reason.MAP_NOT_WRITTEN),
+        problems.set(Reason.MAP_NOT_WRITTEN, ""),
+        problems.set(Reason.PINS_MISSING),
+    ]
 
     assert [True, False, True, True, False, False] == told
-    assert ["map: full", "map: worse", "map: all right again"] == caplog.messages
+    assert ["MapNotWritten: full", "MapNotWritten: worse", "MapNotWritten: resolved"] == caplog.messages
     assert {} == problems.current

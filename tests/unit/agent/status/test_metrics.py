@@ -13,6 +13,7 @@ from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.status.counters import CollectionState, Counters, Histogram
 from oompolicy_agent.status.metrics import Metrics
+from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.victims.naming import qos_class
 from oompolicy_agent.victims.record import parse_victim
 from tests.unit.agent.fakes import BOOT, pod, record
@@ -55,7 +56,7 @@ def test_the_nodes_state_is_in_numbers() -> None:
 
 def test_a_node_that_does_not_enforce_shows() -> None:
     """Not ready and not attached are numbers to alert on."""
-    view = replace(GOOD, attachment=replace(GOOD.attachment, problem="gone"), problems={"attach": ("gone",)})
+    view = replace(GOOD, attachment=replace(GOOD.attachment, problem="gone"), problems={Reason.NOT_ATTACHED: ("gone",)})
     found = samples(view=view)
 
     assert (0, 0) == (found["ready"], found["attached['EvaluateTask', 'Module']"])

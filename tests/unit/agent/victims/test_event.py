@@ -13,9 +13,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oompolicy.text import clip
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.mapping.owners import Owner
-from oompolicy_agent.plumbing.text import clip, clip_start, fit_bytes, printable
+from oompolicy_agent.plumbing.text import clip_start, fit_bytes, printable
 from oompolicy_agent.victims.event import event, event_name, micro_time, note
 from oompolicy_agent.victims.log import log_of
 from oompolicy_agent.victims.manifestfile import as_json_line, as_yaml
