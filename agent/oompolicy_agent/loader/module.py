@@ -180,7 +180,7 @@ def logged_by(module: str, lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def _kernel_log() -> tuple[str, ...]:
-    """Return the lines of the kernel's log, the oldest first, or none if the loader lacks CAP_SYSLOG.
+    """Return the lines of the kernel's log, the oldest first, or none if the loader may not read it (CAP_SYSLOG).
 
     syslog(2) is used instead of /dev/kmsg, because only a privileged container can open that device.
     """
