@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader needs no more than the chart gives it: root with these capabilities, and no way to get others."""
+"""The capabilities that the chart gives to the loader are enough. It runs as root and cannot gain others."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def loader(capabilities: str, verb: str, *flags: str | Path) -> subprocess.Compl
 
 
 def test_the_chart_has_two_lists() -> None:
-    """That for a module, and that for a hook in the kernel or none."""
+    """One list is for a module. The other one is for a hook in the kernel, or none."""
     assert ["SYS_MODULE" in each for each in LISTS] == [True, False]
 
 
 @pytest.mark.module
 def test_the_charts_capabilities_suffice_for_a_module(bare: None) -> None:
-    """To load and attach, to do it again when pins are the agent's, and to take all of it away."""
+    """The loader can attach, attach again when the agent's user has the pins, and detach."""
     assert bare is None
     for _ in range(2):
         done = loader(LISTS[0], "attach", "--module", MODULE, "--object-dir", BUILD / "bpf")
@@ -46,12 +46,16 @@ def test_the_charts_capabilities_suffice_for_a_module(bare: None) -> None:
     found = report()
     done = loader(LISTS[0], "detach")
 
-    assert ("EvaluateTask", "Module", True) == (found["backend"], found["hook"], found["attached"])
-    assert (0, False, False) == (done.returncode, BPFFS.exists(), "oompolicy_hook" in modules())
+    assert "EvaluateTask" == found["backend"]
+    assert "Module" == found["hook"]
+    assert found["attached"] is True
+    assert 0 == done.returncode
+    assert not BPFFS.exists()
+    assert "oompolicy_hook" not in modules()
 
 
 def test_the_charts_capabilities_suffice_without_a_module(bare: None) -> None:
-    """The same, on a kernel with the hook in it or with none at all."""
+    """The loader can attach twice and detach on a kernel that has the hook built in, or has no hook."""
     assert bare is None
     for _ in range(2):
         done = loader(LISTS[1], "attach", "--object-dir", BUILD / "bpf")
@@ -59,13 +63,15 @@ def test_the_charts_capabilities_suffice_without_a_module(bare: None) -> None:
     found = report()
     done = loader(LISTS[1], "detach")
 
-    assert (True, "None" if STOCK else "Kernel") == (found["attached"], found["hook"])
-    assert (0, False) == (done.returncode, BPFFS.exists())
+    assert found["attached"] is True
+    assert ("None" if STOCK else "Kernel") == found["hook"]
+    assert 0 == done.returncode
+    assert not BPFFS.exists()
 
 
 @pytest.mark.module
-def test_without_a_modules_capabilities_what_is_attached_stays(bare: None) -> None:
-    """As after an upgrade to `hook.source: none`: it goes on enforcing, and the module cannot be taken out."""
+def test_without_a_modules_capabilities_the_attachment_stays(bare: None) -> None:
+    """After an upgrade to `hook.source: none` the node still enforces, and the module cannot be removed."""
     assert bare is None
     done = loader(LISTS[0], "attach", "--module", MODULE, "--object-dir", BUILD / "bpf")
     assert 0 == done.returncode, done.stderr
@@ -74,8 +80,11 @@ def test_without_a_modules_capabilities_what_is_attached_stays(bare: None) -> No
     links = [each for each in (BPFFS / "links").iterdir() if any(each.iterdir())]
     gone = loader(LISTS[1], "detach")
 
-    assert (0, "EvaluateTask", True) == (done.returncode, found["backend"], found["attached"])
+    assert 0 == done.returncode
+    assert "EvaluateTask" == found["backend"]
+    assert found["attached"] is True
     assert "the loader lacks CAP_SYS_ADMIN" in found["message"]
     assert [found["object"]] == [each.name for each in links]
-    assert (1, True) == (gone.returncode, "oompolicy_hook" in modules())
+    assert 1 == gone.returncode
+    assert "oompolicy_hook" in modules()
     assert "oompolicy_hook stays loaded: Operation not permitted" in gone.stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader on a real node: attach, upgrade, refuse, detach, and all of it interrupted."""
+"""The loader on a real node: attach, upgrade and detach, also if it is interrupted or a module is refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def modules() -> list[str]:
 
 
 def programs() -> set[str]:
-    """Names of the BPF programs in the kernel."""
+    """Return the names of the BPF programs in the kernel."""
     shown = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True).stdout
     return {program.get("name", "") for program in json.loads(shown)}
 
@@ -47,20 +47,22 @@ def small_and_big(pod: Pod, policy: Policy) -> tuple[Hog, Hog]:
     return small, big
 
 
-def test_attach_says_what_it_found(bare: None) -> None:
-    """Backend, hook and kernel in the report; the pins belong to the agent."""
+def test_attach_writes_a_report(bare: None) -> None:
+    """The report has backend, hook and kernel, and the pins belong to the agent's user."""
     assert bare is None
     attached.attach()
 
     found = report()
     hook = "Module" if STOCK else "Kernel"
-    assert ("EvaluateTask", hook, True) == (found["backend"], found["hook"], found["attached"])
+    assert "EvaluateTask" == found["backend"]
+    assert hook == found["hook"]
+    assert found["attached"] is True
     assert Path("/proc/sys/kernel/osrelease").read_text().startswith(found["kernelVersion"])
     assert {UID} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
 
 
-def test_an_upgrade_gives_the_agents_user_what_another_one_had(bare: None) -> None:
-    """Version 0.1.0 had user 65532: pins and state of its agent are the new one's after the next attach."""
+def test_an_upgrade_gives_the_files_of_the_old_user_to_the_new_one(bare: None) -> None:
+    """The agent of version 0.1.0 ran as user 65532. The next attach gives its pins and state to the new user."""
     assert bare is None
     attached.attach("--uid", "65532", "--gid", "65532")
     victim = STATE / "spool/0123456789abcdef.victim"
@@ -75,7 +77,7 @@ def test_an_upgrade_gives_the_agents_user_what_another_one_had(bare: None) -> No
     victim.unlink()
 
 
-def test_class_defaults_stand_before_any_agent_ran(node: Node, bare: None) -> None:
+def test_class_defaults_apply_before_an_agent_has_run(node: Node, bare: None) -> None:
     """The QoS slices have their entries as soon as the program is attached."""
     assert bare is None
     slices = {"kubepods.slice": 800, "kubepods.slice/kubepods-burstable.slice": 500}
@@ -88,7 +90,7 @@ def test_class_defaults_stand_before_any_agent_ran(node: Node, bare: None) -> No
 
 
 def test_attach_twice_changes_nothing(bare: None) -> None:
-    """What is attached stays attached, not attached anew."""
+    """A second attach keeps the links of the first one."""
     assert bare is None
     attached.attach()
     before = {pin.name: pin.stat().st_ino for pin in BPFFS.rglob("links/*/*")}
@@ -99,7 +101,7 @@ def test_attach_twice_changes_nothing(bare: None) -> None:
 
 
 def test_upgrade_in_a_storm_leaves_no_oom_without_policy(pod: Pod, bare: None, other_objects: Path) -> None:
-    """While versions change places every victim is the policy's, and each is reported."""
+    """During an upgrade the policy chooses every victim, and every victim is reported."""
     assert bare is None
     attached.attach()
     policy = Policy()
@@ -119,13 +121,13 @@ def test_upgrade_in_a_storm_leaves_no_oom_without_policy(pod: Pod, bare: None, o
     assert 1 == len(list((BPFFS / "links").iterdir()))
     print(f"{len(killed)} OOMs during two upgrades")
 
-    # Both versions are attached for a moment and both report: the agent takes a victim once.
+    # For a moment both versions are attached and report the same victim. The agent counts it once.
     assert killed == list(dict.fromkeys(victims(policy.records())))
     policy.close()
 
 
 def test_loader_killed_at_any_moment_leaves_a_policy(pod: Pod, bare: None, other_objects: Path) -> None:
-    """SIGKILL in the middle of an upgrade: the old or the new version decides, and the next loader repairs."""
+    """After SIGKILL in the middle of an upgrade the old or the new version decides, and the next loader repairs."""
     assert bare is None
     attached.attach()
     policy = Policy()
@@ -152,7 +154,7 @@ def test_loader_killed_at_any_moment_leaves_a_policy(pod: Pod, bare: None, other
 
 
 def test_half_attached_version_leaves_the_choice_to_the_kernel(pod: Pod, bare: None) -> None:
-    """A program that is not told of an OOM's start has no opinion, rather than the last OOM's or none's priorities."""
+    """A program that gets no event at an OOM's start makes no choice, instead of one by stale or missing priorities."""
     assert bare is None
     attached.attach()
     policy = Policy()
@@ -168,8 +170,8 @@ def test_half_attached_version_leaves_the_choice_to_the_kernel(pod: Pod, bare: N
 
 
 @pytest.mark.module
-def test_module_cannot_go_while_a_program_is_attached(bare: None) -> None:
-    """rmmod is refused: an attached program holds the module."""
+def test_module_cannot_be_removed_while_a_program_is_attached(bare: None) -> None:
+    """The kernel refuses rmmod, because an attached program holds the module."""
     assert bare is None
     attached.attach()
     removal = subprocess.run(["rmmod", "oompolicy_hook"], capture_output=True, text=True, check=False)
@@ -179,8 +181,8 @@ def test_module_cannot_go_while_a_program_is_attached(bare: None) -> None:
     assert "oompolicy_hook" in modules()
 
 
-def test_detach_gives_the_node_back(pod: Pod, bare: None) -> None:
-    """No pins, no module of ours, no report, and the kernel's own choice again."""
+def test_detach_restores_the_node(pod: Pod, bare: None) -> None:
+    """Pins, module and report are removed, and the kernel makes its own choice again."""
     assert bare is None
     attached.attach()
     policy = Policy()
@@ -196,27 +198,31 @@ def test_detach_gives_the_node_back(pod: Pod, bare: None) -> None:
 
 @pytest.mark.module
 def test_node_without_the_hook_still_reports(pod: Pod, bare: None) -> None:
-    """No module: backend ObserveOnly with the reason; the kernel chooses, the victim is reported."""
+    """Without a module the backend is ObserveOnly with the reason. The kernel chooses, and the victim is reported."""
     assert bare is None
     attached.loader("attach", "--object-dir", BUILD / "bpf")
     found = report()
-    assert ("ObserveOnly", "None", True) == (found["backend"], found["hook"], found["attached"])
+    assert "ObserveOnly" == found["backend"]
+    assert "None" == found["hook"]
+    assert found["attached"] is True
     assert "no hook" in found["message"]
 
     policy = Policy()
     _, big = small_and_big(pod, policy)
     assert big is pod.first_victim()
     record = policy.record_of(big)
-    assert (0, 200, pod.cgroup.id) == (record.flags, record.priority, record.scope_cgroup_id)
+    assert 0 == record.flags
+    assert 200 == record.priority
+    assert pod.cgroup.id == record.scope_cgroup_id
     policy.close()
 
 
 @pytest.mark.module
-def test_module_for_another_kernel_is_refused_in_one_sentence(bare: None, tmp_path: Path) -> None:
-    """The node falls back to reporting, says why, and that is no failure."""
+def test_a_module_for_another_kernel_is_refused(bare: None, tmp_path: Path) -> None:
+    """The node only reports victims, and the report has the reason. The loader does not fail."""
     assert bare is None
     broken = tmp_path / "oompolicy_hook.ko"
-    # Not the version in it: where symbols carry checksums the kernel compares those (same_magic()).
+    # The version is not changed: if symbols have checksums, the kernel compares these instead (same_magic()).
     broken.write_bytes(MODULE.read_bytes().replace(b" mod_unload ", b" mod_unlxxx "))
     attached.loader("attach", "--module", broken, "--object-dir", BUILD / "bpf")
 
@@ -225,8 +231,8 @@ def test_module_for_another_kernel_is_refused_in_one_sentence(bare: None, tmp_pa
 
 
 @pytest.mark.module
-def test_a_module_that_the_kernel_has_is_not_made_again(bare: None, tmp_path: Path) -> None:
-    """An agent's next pod attaches with what is loaded, though its build made nothing; of another source it is made."""
+def test_a_loaded_module_is_not_compiled_again(bare: None, tmp_path: Path) -> None:
+    """The next pod of an agent attaches with the loaded module. A module of another source is compiled."""
     assert bare is None
     attached.attach()
     source = tmp_path / "source"
@@ -236,16 +242,18 @@ def test_a_module_that_the_kernel_has_is_not_made_again(bare: None, tmp_path: Pa
 
     assert "nothing to compile" in attached.loader(*build).stderr
     attached.loader("attach", "--module", made, "--object-dir", BUILD / "bpf")
-    assert ("EvaluateTask", "Module", [], "") == tuple(
-        report()[key] for key in ("backend", "hook", "warnings", "message")
-    )
+    found = report()
+    assert "EvaluateTask" == found["backend"]
+    assert "Module" == found["hook"]
+    assert [] == found["warnings"]
+    assert "" == found["message"]
     with (source / "oompolicy_hook.c").open("a") as file:
         file.write("/* another */\n")
     assert "headers are not installed" in attached.loader(*build).stderr
 
 
-def test_loader_without_capabilities_says_which_it_needs(bare: None) -> None:
-    """One sentence with the capabilities' names, and nothing attached."""
+def test_a_loader_without_capabilities_names_them(bare: None) -> None:
+    """The loader prints a sentence with the names of the missing capabilities, and attaches nothing."""
     assert bare is None
     command = [*SETPRIV, sys.executable, "-m", "oompolicy_agent.loader", "attach", "--object-dir", str(BUILD / "bpf")]
     done = subprocess.run([*command, "--run-dir", "/tmp/nobody"], capture_output=True, text=True, check=False)
@@ -254,8 +262,8 @@ def test_loader_without_capabilities_says_which_it_needs(bare: None) -> None:
     assert not (BPFFS / "links").exists()
 
 
-def test_settings_that_go_round_the_hook_are_in_the_report(node: Node, bare: None) -> None:
-    """vm.panic_on_oom and vm.oom_kill_allocating_task never ask a hook."""
+def test_settings_that_bypass_the_hook_are_in_the_report(node: Node, bare: None) -> None:
+    """With vm.oom_kill_allocating_task the kernel does not call the hook, so the report has a warning."""
     assert bare is None
     node.sysctl("vm.oom_kill_allocating_task", 1)
     attached.attach()

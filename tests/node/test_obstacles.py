@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps the kernel from asking the policy, and what keeps the loader out: each is reported, and named."""
+"""Obstacles for the policy or for the loader: each one is reported by its name."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ run.chmod(0o700)
 """
 
 
-def look_at_attachment() -> Any:  # noqa: ANN401 (an Attachment)
+def current_attachment() -> Any:  # noqa: ANN401 (an Attachment)
     return read_attachment(RUN, BPFFS, boot_id())
 
 
-def ftrace_goes_off(node: Node) -> bool:
-    """Turn it off for this test; False where the kernel takes no other value than 1, as 7.3 does."""
+def turn_ftrace_off(node: Node) -> bool:
+    """Turn ftrace off for this test. Return False if the kernel accepts only the value 1, as 7.3 does."""
     try:
         node.sysctl("kernel.ftrace_enabled", 0)
     except OSError as error:
@@ -65,46 +65,49 @@ def ftrace_goes_off(node: Node) -> bool:
 
 
 def test_without_ftrace_nothing_is_attached(pod: Pod, node: Node, bare: None) -> None:
-    """The kernel would call none of it, so the loader says so; it decided by itself."""
+    """The kernel would call no attached program, so the loader reports that, and the kernel chooses by itself."""
     assert bare is None
-    if not ftrace_goes_off(node):
+    if not turn_ftrace_off(node):
         return
     attached.attach()
     found = report()
     _, big = pod.hog("small", 12), pod.hog("big", 34)
 
-    assert (False, "ObserveOnly") == (found["attached"], found["backend"])
+    assert found["attached"] is False
+    assert "ObserveOnly" == found["backend"]
     assert "run sysctl kernel.ftrace_enabled=1" in found["message"]
     assert "oompolicy_hook" not in modules()
     assert big is pod.first_victim()
 
 
 @pytest.mark.built_in
-def test_ftrace_that_goes_off_later_is_noticed(pod: Pod, node: Node, bare: None) -> None:
-    """Nothing keeps it on where the kernel has the hook; once it is on again the policy holds as before."""
+def test_ftrace_that_is_turned_off_later_is_reported(pod: Pod, node: Node, bare: None) -> None:
+    """In a kernel with the hook built in, no module keeps ftrace on. With 1 the policy is in force again."""
     assert bare is None
     attached.attach()
     policy = Policy()
     small, _ = small_and_big(pod, policy)
     policy.close()
-    if not ftrace_goes_off(node):
+    if not turn_ftrace_off(node):
         return
-    without = look_at_attachment()
+    without = current_attachment()
     attached.attach()
     refused = report()
     node.sysctl("kernel.ftrace_enabled", 1)
 
-    assert (False, "") == (without.enforcing, without.problem)
+    assert without.enforcing is False
+    assert "" == without.problem
     assert "kernel.ftrace_enabled=0" in without.disabled
-    assert (True, "EvaluateTask") == (refused["attached"], refused["backend"])
+    assert refused["attached"] is True
+    assert "EvaluateTask" == refused["backend"]
     assert "kernel.ftrace_enabled=0" in refused["message"]
-    assert look_at_attachment().enforcing
+    assert current_attachment().enforcing
     assert small is pod.first_victim()
 
 
 @pytest.mark.module
 def test_without_the_jit_nothing_is_attached(node: Node, bare: None) -> None:
-    """Programs that call functions of the kernel have to be compiled; bpftool only knows error 524."""
+    """Programs that call functions of the kernel must be compiled. The report names the sysctl, not error 524."""
     assert bare is None
     node.sysctl("net.core.bpf_jit_enable", 0)
     attached.attach()
@@ -114,14 +117,15 @@ def test_without_the_jit_nothing_is_attached(node: Node, bare: None) -> None:
 
 
 @pytest.mark.module
-def test_a_module_without_btf_does_not_go_in(bare: None, tmp_path: Path) -> None:
-    """As headers without a vmlinux make it: the kernel would take it, and no program could find its hook."""
+def test_a_module_without_btf_is_not_loaded(bare: None, tmp_path: Path) -> None:
+    """The kernel would load a module that was built without a vmlinux, but no program could find its hook."""
     assert bare is None
     stripped = tmp_path / "oompolicy_hook.ko"
     subprocess.run(["objcopy", "--remove-section=.BTF", MODULE, stripped], check=True)
     attached.loader("attach", "--module", stripped, "--object-dir", BUILD / "bpf")
 
-    assert ("ObserveOnly", True) == (report()["backend"], report()["attached"])
+    assert "ObserveOnly" == report()["backend"]
+    assert report()["attached"] is True
     assert "was not loaded: it was built without BTF" in report()["message"]
     assert "oompolicy_hook" not in modules()
 
@@ -129,7 +133,7 @@ def test_a_module_without_btf_does_not_go_in(bare: None, tmp_path: Path) -> None
 @pytest.mark.module
 @pytest.mark.compiles
 def test_headers_without_vmlinux_make_a_module_that_enforces(pod: Pod, bare: None, tmp_path: Path) -> None:
-    """As most distributions package them: the types come from the kernel that runs."""
+    """Most distributions package headers without vmlinux. The types then come from the running kernel."""
     assert bare is None
     packaged = Path(f"/lib/modules/{os.uname().release}/build").resolve()
     headers = packaged.with_name("headers-without-vmlinux")
@@ -144,13 +148,15 @@ def test_headers_without_vmlinux_make_a_module_that_enforces(pod: Pod, bare: Non
     small, _ = small_and_big(pod, policy)
     policy.close()
 
-    assert ("EvaluateTask", "Module", "") == tuple(report()[key] for key in ("backend", "hook", "message"))
+    assert "EvaluateTask" == report()["backend"]
+    assert "Module" == report()["hook"]
+    assert "" == report()["message"]
     assert small is pod.first_victim()
 
 
 @pytest.mark.module
-def test_a_module_whose_hook_is_not_found_goes_out_again(bare: None, tmp_path: Path) -> None:
-    """As where a kernel with CONFIG_MODULE_ALLOW_BTF_MISMATCH does not take the module's BTF."""
+def test_a_module_whose_hook_is_not_found_is_removed(bare: None, tmp_path: Path) -> None:
+    """A kernel with CONFIG_MODULE_ALLOW_BTF_MISMATCH can load a module without its BTF. Then there is no hook."""
     assert bare is None
     (tmp_path / "vmlinux").write_bytes(Path("/sys/kernel/btf/vmlinux").read_bytes())
     loader_ = [sys.executable, "-m", "oompolicy_agent.loader", "attach", "--module", MODULE]
@@ -158,21 +164,24 @@ def test_a_module_whose_hook_is_not_found_goes_out_again(bare: None, tmp_path: P
     command = list(map(str, [*hidden, *loader_, "--object-dir", BUILD / "bpf"]))
     subprocess.run(command, check=True, capture_output=True)
 
-    assert ("ObserveOnly", True) == (report()["backend"], report()["attached"])
+    assert "ObserveOnly" == report()["backend"]
+    assert report()["attached"] is True
     assert "was loaded, but /sys/kernel/btf/oompolicy_hook shows no hook" in report()["message"]
-    assert report()["message"].endswith("it was taken out again")
+    assert report()["message"].endswith("it was removed again")
     assert "oompolicy_hook" not in modules()
 
 
-def test_an_agent_that_was_taken_over_does_not_keep_the_loader_out(pod: Pod, bare: None) -> None:
-    """With the chart's capabilities it attaches, upgrades and detaches, whatever the agent's user has left behind."""
+def test_an_agent_that_was_taken_over_does_not_stop_the_loader(pod: Pod, bare: None) -> None:
+    """With the chart's capabilities the loader attaches and detaches after an attacker changed files, pins and maps."""
     assert bare is None
     capabilities, flags_ = (LISTS[0], ("--module", MODULE)) if STOCK else (LISTS[1], ())
     first = loader(capabilities, "attach", *flags_, "--object-dir", BUILD / "bpf")
     taken = subprocess.run(
         [*SETPRIV, sys.executable, "-c", TAKE_OVER, RUN, BPFFS / "maps"], capture_output=True, text=True, check=False
     )
-    assert (0, 0, "") == (first.returncode, taken.returncode, taken.stderr)
+    assert 0 == first.returncode, first.stderr
+    assert 0 == taken.returncode, taken.stderr
+    assert "" == taken.stderr
     again = loader(capabilities, "attach", *flags_, "--object-dir", BUILD / "bpf")
     assert 0 == again.returncode, again.stderr
     found, run, pins = report(), RUN.stat(), {pin.stat().st_mode & 0o777 for pin in (BPFFS / "maps").iterdir()}
@@ -180,19 +189,24 @@ def test_an_agent_that_was_taken_over_does_not_keep_the_loader_out(pod: Pod, bar
     small, _ = small_and_big(pod, policy)
     policy.close()
 
-    assert (True, "EvaluateTask") == (found["attached"], found["backend"])
-    assert (0o755, UID, {0o600}) == (run.st_mode & 0o777, run.st_uid, pins)
+    assert found["attached"] is True
+    assert "EvaluateTask" == found["backend"]
+    assert 0o755 == run.st_mode & 0o777
+    assert UID == run.st_uid
+    assert {0o600} == pins
     assert small is pod.first_victim()
     REPORT.unlink()
     REPORT.mkdir()
     done = loader(capabilities, "detach")
-    assert (0, False, False) == (done.returncode, BPFFS.exists(), REPORT.exists()), done.stderr
+    assert 0 == done.returncode, done.stderr
+    assert not BPFFS.exists()
+    assert not REPORT.exists()
 
 
-def test_of_two_versions_the_record_that_knows_most_is_kept(
+def test_the_more_complete_record_of_two_versions_is_kept(
     pod: Pod, bare: None, other_objects: Path, tmp_path: Path
 ) -> None:
-    """While versions change places, and after a loader was killed, both report a victim, the older one first."""
+    """During an upgrade, and after a loader was killed, two versions report the same victim, the older one first."""
     assert bare is None
     attached.attach()
     newer = objectfile.read(other_objects / "oompolicy.bpf.o")
@@ -211,14 +225,15 @@ def test_of_two_versions_the_record_that_knows_most_is_kept(
 
     assert 2 == len(records)
     best = record_of(kept.raw)
-    assert (big.pid, max(record.candidates for record in records)) == (best.spared_tgid, best.candidates)
+    assert big.pid == best.spared_tgid
+    assert max(record.candidates for record in records) == best.candidates
     assert VictimFlag.CHANGED in flags(best)
 
 
 @pytest.mark.module
 @pytest.mark.ends_the_guest
-def test_a_kernel_that_is_locked_down_is_told_apart(pod: Pod, bare: None) -> None:
-    """What was attached before goes on. Afterwards nothing can be attached, and it is no failure of the loader's."""
+def test_a_locked_down_kernel_is_reported(pod: Pod, bare: None) -> None:
+    """Programs that are attached before the lockdown stay in force. Later attaches report the lockdown, and succeed."""
     assert bare is None
     attached.attach()
     policy = Policy()
@@ -234,8 +249,10 @@ def test_a_kernel_that_is_locked_down_is_told_apart(pod: Pod, bare: None) -> Non
     attached.attach()
     after = report()
 
-    assert ("EvaluateTask", True) == (before["backend"], before["attached"])
-    assert ("ObserveOnly", False) == (after["backend"], after["attached"])
+    assert "EvaluateTask" == before["backend"]
+    assert before["attached"] is True
+    assert "ObserveOnly" == after["backend"]
+    assert after["attached"] is False
     assert "locked down (confidentiality)" in before["message"]
     assert "locked down (confidentiality)" in after["message"]
     assert "oompolicy_hook" not in modules()

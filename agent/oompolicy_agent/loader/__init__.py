@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader: puts hook module, BPF object and maps in place on a node, and takes them away again. Then it ends.
+"""The loader: puts the hook module, the BPF object and the maps in place on a node, or removes them. Then it exits.
 
-Here belongs what needs privileges: looking at the kernel (`look`), deciding what to do (`plan`, pure), the module,
-pins, generations of attached programs, the first fill of the maps, the hand-over to the agent's user.
-Here does not belong what runs on: that is the agent, which never imports this package.
-Each verb of the command line has its module: `attach`, `detach`, `status`.
+Everything that needs privileges belongs here: inspecting the node (`node`), choosing the object to attach (`plan`,
+pure), the kernel module (`module`), the pins (`pinfolder`), generations of attached programs (`generation`), the first
+fill of the maps (`fill`), and the hand-over to the agent's user (`handover`).
+Everything that keeps running belongs to the agent, which never imports this package.
+Each verb of the command line has its module: `attach`, `detach`, `status`, `build`.
 """

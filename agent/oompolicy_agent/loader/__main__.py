@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python3 -m oompolicy_agent.loader`."""
+"""`python3 -m oompolicy_agent.loader` is `oompolicy-loader`."""
 
 import sys
 

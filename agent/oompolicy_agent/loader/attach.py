@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attach: inspect_node, decide, put in place, report.
+"""The verb `attach`: inspect the node, decide, put in place, report.
 
-A loader may be killed at any point. Then the old generation enforces, or the new one, and the next attach repairs:
-it trusts only a generation that it has checked, and removes what is old after what is new is in place.
+A loader may be killed at any point. Then either the old generation enforces or the new one, and the next attach
+repairs: it trusts only a generation that it has checked, and removes the old one after the new one is in place.
 """
 
 from __future__ import annotations
@@ -18,79 +18,82 @@ from oompolicy_agent.loader.hook import Hook
 from oompolicy_agent.loader.install import install
 from oompolicy_agent.loader.lock import exclusive
 from oompolicy_agent.loader.node import inspect_node
-from oompolicy_agent.loader.pins import Pins
+from oompolicy_agent.loader.pinfolder import PinFolder
+from oompolicy_agent.loader.report import LoaderReport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy_agent.loader.node import Node
-    from oompolicy_agent.loader.options import Options
-    from oompolicy_agent.loader.report import Report
+    from oompolicy_agent.loader.settings import Settings
 
 
-def attach(options: Options) -> Report:
-    """The whole verb. LoaderError where it fails although the node could have carried it."""
-    options.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with exclusive(options.bpffs):
-        node = _look(options)
+def attach(settings: Settings) -> LoaderReport:
+    """Attach the object that fits this node, write the report and return it. LoaderError if a step fails.
+
+    A node that cannot be attached to is no failure: the report has the reason.
+    """
+    settings.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with exclusive(settings.bpffs):
+        node = _inspect(settings)
         try:
-            done = _attach(options, node)
+            done = _attach(settings, node)
         except UnsupportedError as error:
             if "CHOWN" in node.capabilities:
-                # The agent is who tells the cluster.
-                _give_folders(options)
-            done = _without(options, node, str(error))
+                # The agent reports the reason to the cluster, so it has to be able to run here.
+                _give_folders(settings)
+            done = _unchanged(settings, node, str(error))
         except LoaderError as error:
-            report.write(options.report, _without(options, node, str(error)))
+            report.write(settings.report, _unchanged(settings, node, str(error)))
             raise
-        report.write(options.report, done)
+        report.write(settings.report, done)
         return done
 
 
-def _attach(options: Options, node: Node) -> Report:
-    _require(node, options)
-    _give_folders(options)
+def _attach(settings: Settings, node: Node) -> LoaderReport:
+    _require(node, settings)
+    _give_folders(settings)
     refusal = None
-    if options.module and node.hook is Hook.NONE:
-        # Before the module goes in: an object of another version must leave the node as it was.
-        objectfile.read(options.object_dir / plan.FULL)
-        refusal = module.insert(options.module)
-        node = _look(options)
+    if settings.module and node.hook is Hook.NONE:
+        # Read before the module is inserted: an object of another version must leave the node unchanged.
+        objectfile.read(settings.object_dir / plan.FULL)
+        refusal = module.insert(settings.module)
+        node = _inspect(settings)
         if refusal is None and node.hook is Hook.NONE:
-            refusal = module.withdraw(options.module)
-        _require(node, options)
+            refusal = module.withdraw(settings.module)
+        _require(node, settings)
     decided = plan.decide(node, refusal)
-    obj = objectfile.read(options.object_dir / decided.object_name)
-    install(obj, Pins(options.bpffs), options)
-    warnings = (*_module_warnings(options.module, node), *bypasses())
+    obj = objectfile.read(settings.object_dir / decided.object_name)
+    install(obj, PinFolder(settings.bpffs), settings)
+    warnings = (_version_warning(settings.module, node), *bypasses())
     return replace(
-        _found(node),
+        _nothing_attached(node),
         backend=decided.backend,
         object=obj.hash,
         attached=True,
         links=tuple(sorted(obj.programs)),
-        message=decided.message,
+        message=decided.message or "",
         warnings=tuple(filter(None, warnings)),
     )
 
 
-def _give_folders(options: Options) -> None:
-    handover.give_folder(options.run_dir, options.uid, options.gid, 0o755)
-    handover.give_folder(options.state_dir, options.uid, options.gid, 0o750)
+def _give_folders(settings: Settings) -> None:
+    handover.give_folder(settings.run_dir, settings.uid, settings.gid, 0o755)
+    handover.give_folder(settings.state_dir, settings.uid, settings.gid, 0o750)
 
 
-def _look(options: Options) -> Node:
-    return inspect_node(options.bpffs, options.cgroup_root)
+def _inspect(settings: Settings) -> Node:
+    return inspect_node(settings.bpffs, settings.cgroup_root)
 
 
-def _require(node: Node, options: Options) -> None:
-    reason = plan.obstacle(node, bpffs=options.bpffs, cgroup_root=options.cgroup_root, agent_uid=options.uid)
+def _require(node: Node, settings: Settings) -> None:
+    reason = plan.obstacle(node, bpffs=settings.bpffs, cgroup_root=settings.cgroup_root, agent_uid=settings.uid)
     if reason:
         raise UnsupportedError(reason)
 
 
-def _found(node: Node) -> Report:
-    return report.Report(
+def _nothing_attached(node: Node) -> LoaderReport:
+    return LoaderReport(
         backend=Backend.OBSERVE_ONLY,
         hook=node.hook,
         kernel_version=node.kernel_version,
@@ -98,13 +101,13 @@ def _found(node: Node) -> Report:
     )
 
 
-def _without(options: Options, node: Node, message: str) -> Report:
-    """What holds where this attach put nothing in place: what an earlier one attached, or nothing."""
-    earlier = report.parse(report.read(options.report))
-    if earlier and earlier.attached and (Pins(options.bpffs).links / earlier.object).exists():
+def _unchanged(settings: Settings, node: Node, message: str) -> LoaderReport:
+    """Return the report of an attach that changed nothing: an earlier attachment still holds if its links exist."""
+    earlier = report.parse(report.read(settings.report))
+    if earlier and earlier.attached and (PinFolder(settings.bpffs).links / earlier.object).exists():
         return replace(earlier, message=message)
-    return replace(_found(node), message=message, warnings=bypasses())
+    return replace(_nothing_attached(node), message=message, warnings=bypasses())
 
 
-def _module_warnings(offered: Path | None, node: Node) -> tuple[str | None, ...]:
-    return (module.version_warning(offered),) if offered and node.hook is Hook.MODULE else ()
+def _version_warning(offered: Path | None, node: Node) -> str | None:
+    return module.version_warning(offered) if offered and node.hook is Hook.MODULE else None

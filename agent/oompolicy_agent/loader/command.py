@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs bpftool, insmod and the like."""
+"""Runs commands of the node's tools: bpftool, insmod, rmmod, modinfo, make."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a command ended."""
+    """The exit status and the output of a command that has ended."""
 
     status: int
     stdout: str
@@ -17,8 +17,8 @@ class Result:
 
 
 def run(*argv: str) -> Result:
-    """Run to the end. FileNotFoundError where there is no such command."""
-    # The lock's descriptor is inheritable and goes along: where the loader is killed and its bpftool lives on for
-    # a moment, the next loader waits for that one too.
+    """Run a command to its end, with any exit status. FileNotFoundError: there is no such command."""
+    # The lock's descriptor is inheritable and is passed on: if the loader is killed and its bpftool runs on for a
+    # moment, the next loader waits for that bpftool too.
     done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False, close_fds=False)
     return Result(done.returncode, done.stdout, done.stderr)

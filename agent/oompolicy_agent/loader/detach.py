@@ -1,53 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detach: programs, maps and module out, the report too. Doing it twice does no harm."""
+"""The verb `detach`: remove programs, maps, module and report. A second `detach` does nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.loader import bpftool, generation, module, pins, plain
+from oompolicy_agent.loader import bpftool, generation, module, safefiles
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.lock import exclusive
+from oompolicy_agent.loader.pinfolder import PinFolder, names_in, remove
 from oompolicy_agent.loader.wait import until
 
 if TYPE_CHECKING:
-    from oompolicy_agent.loader.options import Options
-    from oompolicy_agent.loader.pins import Pins
+    from oompolicy_agent.loader.settings import Settings
 
 
-def detach(options: Options) -> None:
-    """The whole verb. LoaderError if something of it stays; the rest is gone then all the same."""
-    with exclusive(options.bpffs):
-        tree = pins.Pins(options.bpffs)
+def detach(settings: Settings) -> None:
+    """Remove everything that `attach` put in place. LoaderError if a program or the module stays.
+
+    Pins and report are removed in that case too.
+    """
+    with exclusive(settings.bpffs):
+        pins = PinFolder(settings.bpffs)
         try:
-            programs = _unpin(tree)
-            plain.clear(options.report)
+            programs = _unpin(pins)
+            safefiles.clear(settings.report)
             _await_end(programs)
             module.remove()
         finally:
-            # Last, because the lock is on it.
-            _remove_root(tree)
+            # Last, because the lock is on this folder.
+            _remove_root(pins)
 
 
-def _unpin(tree: Pins) -> frozenset[int]:
-    """Remove all pins, links first; the ids of the programs that lose their link."""
+def _unpin(pins: PinFolder) -> frozenset[int]:
+    """Remove all pins, links first. Return the ids of the programs that lose their link."""
     programs = set[int | None]()
-    for name in tree.generations:
-        folder = tree.links / name
+    for name in pins.generations:
+        folder = pins.links / name
         programs.update(generation.programs(folder).values())
-        pins.remove(folder)
-    for folder in (tree.links, tree.maps, tree.maps_new):
-        pins.remove(folder)
+        remove(folder)
+    for folder in (pins.links, pins.maps, pins.maps_new):
+        remove(folder)
     return frozenset(program for program in programs if program is not None)
 
 
-def _remove_root(tree: Pins) -> None:
-    if tree.root.exists() and not pins.names_in(tree.root):
-        tree.root.rmdir()
+def _remove_root(pins: PinFolder) -> None:
+    if pins.root.exists() and not names_in(pins.root):
+        pins.root.rmdir()
 
 
 def _await_end(programs: frozenset[int]) -> None:
-    """The kernel frees programs after a grace period; until then the module cannot go."""
+    """Wait until the kernel has freed the programs, after a grace period. It keeps the module until then."""
     left = set(programs)
 
     def gone() -> bool:
@@ -56,4 +59,7 @@ def _await_end(programs: frozenset[int]) -> None:
 
     if not until(gone, module.PATIENCE):
         listed = ", ".join(map(str, sorted(left)))
-        raise LoaderError(f"all pins are gone, but somebody still holds the programs {listed}")
+        raise LoaderError(
+            f"all pins are removed, but another process still holds the programs {listed}: end that process, and run "
+            "detach again"
+        )

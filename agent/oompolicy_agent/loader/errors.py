@@ -7,8 +7,8 @@ LoaderError
 
 
 class LoaderError(Exception):
-    """It failed although the node could have carried it."""
+    """A step failed on a node that meets the requirements. The loader exits with status 1."""
 
 
 class UnsupportedError(LoaderError):
-    """This node cannot carry it: to be said, but no failure."""
+    """The node does not meet a requirement. The loader reports the reason, and exits with status 0."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fills the maps before the first program attaches: settings, class defaults, and what the checkpoint knows.
+"""Fills the maps before the first program attaches: settings, class defaults, and the priorities of the checkpoint.
 
-What is there already stays: on an upgrade the entries are the agent's, and newer than its checkpoint.
+Existing entries stay: on an upgrade the agent wrote them, and they are newer than its checkpoint. Entries are written
+and read in batches through bcc, or one by one through libbpf if bcc is not installed.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import ctypes
 import errno
 import logging
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.kernel.layout import Settings
+from oompolicy_agent.kernel.layout import Entry, Settings
 from oompolicy_agent.kernel.maps import Map, PriorityMap, libbpf
-from oompolicy_agent.loader import plain
+from oompolicy_agent.loader import safefiles
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.mapping.cgroups import scan
 from oompolicy_agent.mapping.claims import settle
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from oompolicy_agent.loader.batch import Batch
     from oompolicy_agent.mapping.cgroups import Tree
     from oompolicy_agent.mapping.desired import Value
     from oompolicy_agent.objects.checkpoint import Checkpoint
@@ -45,39 +45,43 @@ loader that exceeds its container's memory limit (512 MiB in the chart) would be
 
 
 def fill_settings(pin: Path, host_priority: int) -> None:
-    """Write the only element, and read it back."""
+    """Write the only element of the map, and read it back. LoaderError if another element is read."""
     wanted, found, zero = Settings(host_priority=host_priority, page_shift=PAGE_SHIFT), Settings(), ctypes.c_uint32()
     with Map(pin) as settings:
         lib = libbpf()
         written = lib.bpf_map_update_elem(settings.fd, ctypes.byref(zero), ctypes.byref(wanted), 0)
         read = lib.bpf_map_lookup_elem(settings.fd, ctypes.byref(zero), ctypes.byref(found))
     if written or read or bytes(found) != bytes(wanted):
-        raise LoaderError(f"{pin} does not hold what was written to it")
+        raise LoaderError(f"{pin} does not hold the settings that the loader wrote to it")
 
 
-def fill_priorities(pin: Path, cgroup_root: Path, last: Checkpoint | None, batch: Batch) -> int:
-    """Add the entries that are missing, and read them back; how many are missing."""
+def fill_priorities(pin: Path, cgroup_root: Path, last: Checkpoint | None, access: EntryAccess) -> int:
+    """Add the missing entries, read them back, and return their number. LoaderError if an entry is not read back.
+
+    A full map is no error: then some of the missing entries are left out.
+    """
     with PriorityMap(pin) as priorities:
-        added = missing(wanted(scan(cgroup_root), last, checkpoint.boot_id()), batch.read(priorities))
+        added = missing_entries(wanted_entries(scan(cgroup_root), last, checkpoint.boot_id()), access.read(priorities))
         try:
-            batch.write(priorities, added)
+            access.write(priorities, added)
         except OSError as error:
             if error.errno != errno.E2BIG:
                 raise
-            log.warning("%s is full: some of the %d entries that it lacks are left out", pin, len(added))
+            log.warning("%s is full: some of its %d missing entries are left out", pin, len(added))
             return len(added)
-        lost = missing(added, batch.read(priorities))
-        # A cgroup that went meanwhile has taken its entry along.
+        lost = missing_entries(added, access.read(priorities))
+        # The kernel removes the entry of a cgroup that was removed meanwhile.
         if lost and (lost := {key: lost[key] for key in lost.keys() & scan(cgroup_root).ids}):
-            raise LoaderError(f"{pin} does not hold {len(lost)} of the {len(added)} entries written to it")
+            raise LoaderError(f"{pin} does not hold {len(lost)} of the {len(added)} entries that were written to it")
     return len(added)
 
 
-def wanted(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, Value]:
-    """Class defaults on the QoS slices, and the checkpoint's pods where they have a cgroup now.
+def wanted_entries(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, Value]:
+    """Return the class defaults of the QoS slices, and the entries of the checkpoint's pods that have a cgroup now.
 
-    Pods are found by uid and containers by id, never by cgroup id: a checkpoint from before a reboot is as good.
-    What is there of pods without an object is found by cgroup id, in a checkpoint of this boot, whose id is `boot`.
+    Pods are matched by uid and containers by id, never by cgroup id, so a checkpoint from before a reboot is valid.
+    The cgroups of pods without an object are matched by cgroup id, but only if the checkpoint is of the boot with the
+    id `boot`.
     """
     known = manifests_from_checkpoint(last.manifests if last else ())
     defaults = Defaults()
@@ -90,16 +94,85 @@ def wanted(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, 
     return {**entries, **kept(unclaimed(tree, settled.pods), index.get)}
 
 
-def missing(entries: Mapping[int, Value], found: Mapping[int, tuple[int, int]]) -> dict[int, Value]:
-    """Those of `entries` whose cgroup has none in `found`."""
+def missing_entries(entries: Mapping[int, Value], found: Mapping[int, tuple[int, int]]) -> dict[int, Value]:
+    """Return those of `entries` whose cgroup has no entry in `found`."""
     return {cgroup_id: value for cgroup_id, value in entries.items() if cgroup_id not in found}
 
 
 def load_checkpoint(path: Path) -> Checkpoint | None:
-    """None where there is none that can be used: the class defaults hold then."""
+    """Return the checkpoint, or None if there is no valid one. The class defaults apply in that case."""
     try:
-        content = plain.read(path, _LIMIT)
+        content = safefiles.read(path, _LIMIT)
         return checkpoint.parse(content) if content is not None else None
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("checkpoint %s cannot be used and is left out: %s", path, error)
+        log.warning("checkpoint %s is not used, and pods get the defaults of their classes: %s", path, error)
         return None
+
+
+class EntryAccess(Protocol):
+    """Writes and reads entries of `cgroup_priority`. Every method may raise OSError."""
+
+    def write(self, priorities: PriorityMap, entries: Mapping[int, Value]) -> None:
+        """Create or replace `entries`."""
+
+    def read(self, priorities: PriorityMap) -> Mapping[int, tuple[int, int]]:
+        """Return all entries: cgroup id -> (priority, memory request in bytes)."""
+
+
+class OneByOne:
+    """Access through libbpf, with one system call per entry."""
+
+    def write(self, priorities: PriorityMap, entries: Mapping[int, Value]) -> None:
+        """See `EntryAccess`."""
+        for cgroup_id, value in entries.items():
+            priorities.put(cgroup_id, value.priority, value.memory_request)
+
+    def read(self, priorities: PriorityMap) -> Mapping[int, tuple[int, int]]:
+        """See `EntryAccess`."""
+        return priorities.entries()
+
+
+class BCCBatch:
+    """Access through libbcc, with one system call for all entries."""
+
+    def __init__(self, lib: Any) -> None:  # noqa: ANN401 (bcc has no types)
+        """Take `bcc.libbcc.lib`."""
+        self._lib = lib
+
+    def write(self, priorities: PriorityMap, entries: Mapping[int, Value]) -> None:
+        """See `EntryAccess`."""
+        if not entries:
+            return
+        keys = (ctypes.c_uint64 * len(entries))(*entries)
+        values = (Entry * len(entries))(
+            *(Entry(memory_request=v.memory_request, priority=v.priority) for v in entries.values())
+        )
+        count = ctypes.c_uint32(len(entries))
+        if self._lib.bpf_update_batch(priorities.fd, keys, values, ctypes.byref(count)) != 0:
+            raise _error(priorities)
+
+    def read(self, priorities: PriorityMap) -> Mapping[int, tuple[int, int]]:
+        """See `EntryAccess`."""
+        capacity = priorities.info().max_entries
+        keys, values = (ctypes.c_uint64 * capacity)(), (Entry * capacity)()
+        count, place = ctypes.c_uint32(capacity), ctypes.c_uint32()
+        # The buffer is large enough for a full map, so the first call reaches the end and reports that with ENOENT.
+        result = self._lib.bpf_lookup_batch(priorities.fd, None, ctypes.byref(place), keys, values, ctypes.byref(count))
+        if result != 0 and ctypes.get_errno() != errno.ENOENT:
+            raise _error(priorities)
+        return {keys[i]: (values[i].priority, values[i].memory_request) for i in range(count.value)}
+
+
+def choose_access() -> EntryAccess:
+    """Return access through libbcc if bcc is installed. Otherwise libbpf does the same with more system calls."""
+    try:
+        # Not at the top of the file: the import maps LLVM (72 MB), also in a loader that fills no map.
+        from bcc.libbcc import lib  # noqa: PLC0415
+    except (ImportError, OSError):
+        return OneByOne()
+    return BCCBatch(lib)
+
+
+def _error(priorities: PriorityMap) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number), str(priorities.path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the hook: in the kernel's own BTF, in the module's, or nowhere."""
+"""Finds the hook in the BTF of the kernel or of its module."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KIND_FUNC: Final = 12  # BTF_KIND_FUNC in include/uapi/linux/btf.h
 
 
 class Hook(StrEnum):
-    """Where the hook is."""
+    """The place of the hook."""
 
     KERNEL = "Kernel"
     MODULE = "Module"
@@ -29,7 +29,7 @@ class Hook(StrEnum):
 
 
 def find(btf: Path) -> Hook:
-    """The hook by the BTF files in `btf`, usually /sys/kernel/btf."""
+    """Return the place of the hook according to the BTF files in `btf`, usually /sys/kernel/btf."""
     vmlinux, module = btf / VMLINUX, btf / MODULE
     if _has_function(vmlinux, None):
         return Hook.KERNEL
@@ -37,12 +37,12 @@ def find(btf: Path) -> Hook:
 
 
 def named_in(types: bytes) -> bool:
-    """Whether this BTF has the hook's name among its strings."""
+    """Return whether the strings of this BTF include the hook's name."""
     return b"\0" + FUNCTION.encode() + b"\0" in types
 
 
 def _has_function(path: Path, base: Path | None) -> bool:
-    # The kernel's BTF has 150,000 types. Most kernels do not even have the name.
+    # libbpf parses 150,000 types of the kernel. That is needed only if the name is among the strings at all.
     try:
         if not named_in(path.read_bytes()):
             return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts one object in place: maps, entries, owner, programs, in this order, and the old generation out last."""
+"""Puts one object in place: maps, entries, owner, programs, in this order. The old generation is removed last."""
 
 from __future__ import annotations
 
@@ -7,94 +7,96 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.loader import batch, fill, generation, handover, objectfile, pins
+from oompolicy_agent.loader import fill, generation, handover, objectfile, pinfolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from oompolicy_agent.loader.objectfile import BPFObject
-    from oompolicy_agent.loader.options import Options
-    from oompolicy_agent.loader.pins import Pins
+    from oompolicy_agent.loader.pinfolder import PinFolder
+    from oompolicy_agent.loader.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-def install(obj: BPFObject, tree: Pins, options: Options) -> None:
-    """Afterwards `obj` is attached with filled maps, and nothing else is.
+def install(obj: BPFObject, pins: PinFolder, settings: Settings) -> None:
+    """Attach `obj` with filled maps, and remove every other generation.
 
-    First attach, upgrade and repair are the same steps, each left out where it is done already.
+    First attach, upgrade and repair are the same steps. A step that is already done is skipped.
     """
-    _prepare(tree)
-    maps = _maps_for(obj, tree)
-    _fill(maps, options)
-    handover.give_maps(maps, options.uid, options.gid)
-    if maps != tree.maps:
-        tree.disown()
-        pins.put(maps, tree.maps)
-    _attach(obj, tree)
-    _clear(tree, keep=obj.hash)
+    _prepare(pins)
+    maps = _maps_for(obj, pins)
+    _fill(maps, settings)
+    handover.give_maps(maps, settings.uid, settings.gid)
+    if maps != pins.maps:
+        pins.disown()
+        pinfolder.put(maps, pins.maps)
+    _attach(obj, pins)
+    _remove_replaced(pins, keep=obj.hash)
 
 
-def _prepare(tree: Pins) -> None:
-    tree.root.mkdir(mode=pins.FOLDER_MODE, parents=True, exist_ok=True)
-    tree.links.mkdir(mode=pins.FOLDER_MODE, exist_ok=True)
-    for folder in (tree.root, tree.links):
-        folder.chmod(pins.FOLDER_MODE)
-    attached = {name: _attached(tree.links / name) for name in sorted(tree.generations, key=_age(tree))}
-    for name in pins.leftovers(attached):
-        log.info("an earlier loader did not finish: %s is removed", name)
-        pins.remove(tree.links / name)
+def _prepare(pins: PinFolder) -> None:
+    pins.root.mkdir(mode=pinfolder.FOLDER_MODE, parents=True, exist_ok=True)
+    pins.links.mkdir(mode=pinfolder.FOLDER_MODE, exist_ok=True)
+    for folder in (pins.root, pins.links):
+        folder.chmod(pinfolder.FOLDER_MODE)
+    attached = {name: _attached(pins.links / name) for name in sorted(pins.generations, key=_age(pins))}
+    for name in pinfolder.leftovers(attached):
+        log.info("removing %s, which an earlier loader did not finish", name)
+        pinfolder.remove(pins.links / name)
 
 
-def _age(tree: Pins) -> Callable[[str], int]:
-    return lambda name: (tree.links / name).stat().st_mtime_ns
+def _age(pins: PinFolder) -> Callable[[str], int]:
+    return lambda name: (pins.links / name).stat().st_mtime_ns
 
 
 def _attached(folder: Path) -> frozenset[str]:
     return frozenset(name for name, program in generation.programs(folder).items() if program is not None)
 
 
-def _maps_for(obj: BPFObject, tree: Pins) -> Path:
-    """The folder with maps that serve `obj`: those in use, or new ones beside them where a shape is another."""
-    found = pins.shapes(tree.maps)
-    changed = pins.differing(obj.maps, found)
+def _maps_for(obj: BPFObject, pins: PinFolder) -> Path:
+    """Return the folder with maps that fit `obj`: the maps in use, or a new folder if a map has another shape."""
+    found = pinfolder.shapes(pins.maps)
+    changed = pinfolder.differing(obj.maps, found)
     if not changed:
-        return tree.maps
+        return pins.maps
     if replaced := sorted(changed & found.keys()):
-        log.warning("%s has other sizes than before: %s starts empty", obj.path.name, ", ".join(replaced))
-    pins.remove(tree.maps_new)
-    tree.maps_new.mkdir(mode=pins.FOLDER_MODE)
-    tree.maps_new.chmod(pins.FOLDER_MODE)
+        log.warning(
+            "maps in %s have other sizes than before, so they start empty: %s", obj.path.name, ", ".join(replaced)
+        )
+    pinfolder.remove(pins.maps_new)
+    pins.maps_new.mkdir(mode=pinfolder.FOLDER_MODE)
+    pins.maps_new.chmod(pinfolder.FOLDER_MODE)
     for name in found.keys() - changed:
-        os.link(tree.maps / name, tree.maps_new / name)
-    objectfile.make_maps(obj, changed, tree.maps_new)
-    return tree.maps_new
+        os.link(pins.maps / name, pins.maps_new / name)
+    objectfile.make_maps(obj, changed, pins.maps_new)
+    return pins.maps_new
 
 
-def _fill(maps: Path, options: Options) -> None:
-    fill.fill_settings(maps / "settings", options.host_priority)
-    last = fill.load_checkpoint(options.checkpoint)
-    added = fill.fill_priorities(maps / "cgroup_priority", options.cgroup_root, last, batch.choose())
+def _fill(maps: Path, settings: Settings) -> None:
+    fill.fill_settings(maps / "settings", settings.host_priority)
+    last = fill.load_checkpoint(settings.checkpoint)
+    added = fill.fill_priorities(maps / "cgroup_priority", settings.cgroup_root, last, fill.choose_access())
     log.info("%d entries were missing in cgroup_priority, %s checkpoint", added, "with a" if last else "without a")
 
 
-def _attach(obj: BPFObject, tree: Pins) -> None:
-    current = tree.links / obj.hash
-    lacking = generation.flaw(obj.programs, generation.programs(current))
-    if lacking is None:
-        log.info("%s is attached already", obj.path.name)
+def _attach(obj: BPFObject, pins: PinFolder) -> None:
+    current = pins.links / obj.hash
+    reason = generation.shortcoming(obj.programs, generation.programs(current))
+    if reason is None:
+        log.info("%s is already attached", obj.path.name)
         return
     if current.exists():
-        log.warning("%s is attached again: %s", obj.path.name, lacking)
-    built = tree.unfinished()
-    generation.build(obj, tree.maps, built)
-    pins.put(built, current)
+        log.warning("attaching %s again: %s", obj.path.name, reason)
+    built = pins.unfinished()
+    generation.build(obj, pins.maps, built)
+    pinfolder.put(built, current)
 
 
-def _clear(tree: Pins, *, keep: str) -> None:
-    for name in tree.generations:
+def _remove_replaced(pins: PinFolder, *, keep: str) -> None:
+    for name in pins.generations:
         if name != keep:
-            log.info("generation %s was replaced and is removed", name)
-            pins.remove(tree.links / name)
-    pins.remove(tree.maps_new)
+            log.info("removing generation %s, which was replaced", name)
+            pinfolder.remove(pins.links / name)
+    pinfolder.remove(pins.maps_new)

@@ -12,37 +12,37 @@ from oompolicy_agent.loader.attach import attach
 from oompolicy_agent.loader.build import build
 from oompolicy_agent.loader.detach import detach
 from oompolicy_agent.loader.errors import LoaderError
-from oompolicy_agent.loader.options import parse
+from oompolicy_agent.loader.settings import parse
 from oompolicy_agent.loader.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oompolicy_agent.loader.options import Options
+    from oompolicy_agent.loader.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb."""
-    options = parse(arguments)
+    """Run one verb and return the exit status."""
+    settings = parse(arguments)
     start_logging()
     try:
-        _run(options)
+        _run(settings)
     except LoaderError as error:
         return _failed(str(error))
     except OSError as error:
-        return _failed(f"{error.filename or options.verb}: {error.strerror}")
+        return _failed(f"{error.filename or settings.verb}: {error.strerror}")
     return 0
 
 
-def _run(options: Options) -> None:
-    if options.verb == "attach":
-        _print(attach(options).to_json())
-    elif options.verb == "build":
-        build(options)
-    elif options.verb == "detach":
-        detach(options)
+def _run(settings: Settings) -> None:
+    if settings.verb == "attach":
+        _print(attach(settings).to_json())
+    elif settings.verb == "build":
+        build(settings)
+    elif settings.verb == "detach":
+        detach(settings)
     else:
-        _print(status(options))
+        _print(status(settings))
 
 
 def _print(record: object) -> None:

@@ -1,58 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hook's kernel module: in, out, and which one is there."""
+"""The hook's kernel module: loads and removes it, and compares versions. The kernel's log explains a refusal."""
 
 from __future__ import annotations
 
+import ctypes
+import re
 import struct
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.kernel.btf import ELF, BTFError, section
-from oompolicy_agent.loader import kernellog
 from oompolicy_agent.loader.command import run
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.hook import FUNCTION, MODULE, named_in
 from oompolicy_agent.loader.wait import until
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 SYS: Final = Path("/sys/module") / MODULE
 _SOURCE: Final = ("oompolicy_hook.c", "oompolicy_trace.h", "Kbuild")
-"""What the module's version hashes, in Kbuild's order."""
+"""The files that the module's version is a hash of, in Kbuild's order."""
 
 NO_BTF: Final = "was built without BTF, and no program could attach to its hook"
 
 LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
 
 PATIENCE: Final = 60.0
-"""Seconds for the programs' last references to go: they are freed after a grace period of tasks."""
+"""Seconds to wait for the last references of the programs. The kernel frees them after a grace period of tasks."""
+
+_READ_ALL, _SIZE_BUFFER = 3, 10  # include/linux/syslog.h
+_LOG_HEAD: Final = re.compile(r"^<\d+>(?:\[[ \d.]+\](?:\[ *[TC]\d+\])? )?")
+"""The level of a line in the kernel's log. Time and caller follow, if the kernel is configured to log them."""
 
 
 def insert(file: Path) -> str | None:
-    """Load the module: None once it is in, else one sentence why it is not."""
+    """Load the module. Return None if it is loaded, else one sentence with the reason."""
     if not file.is_file():
         return f"there is no module for this kernel: {_read(reason_file(file)) or f'{file} does not exist'}"
-    if lacking := _flaw(file.read_bytes()):
-        return f"{file} was not loaded: {lacking}"
-    before = frozenset(kernellog.lines())
+    if unusable := _unusable(file.read_bytes()):
+        return f"{file} was not loaded: {unusable}"
+    before = frozenset(_kernel_log())
     try:
         done = run("insmod", str(file))
     except FileNotFoundError:
         return "the hook's module cannot be loaded: insmod (package kmod) is not installed"
     if done.status == 0 or "File exists" in done.stderr:
         return None
-    said = kernellog.said(MODULE, [line for line in kernellog.lines() if line not in before])
-    return refusal(file.name, done.stderr, said, lockdown())
+    logged = logged_by(MODULE, [line for line in _kernel_log() if line not in before])
+    return refusal(file.name, done.stderr, logged, lockdown())
 
 
 def lacks_btf(content: bytes) -> bool:
-    """Whether this is a module without BTF: the kernel loads it all the same, and its hook can never be used.
+    """Return whether this is a module without BTF. The kernel loads such a module, but its hook can never be used.
 
     That is check_btf_kconfigs() in kernel/bpf/btf.c. A compressed file, which insmod takes too, counts as complete.
     """
     return content.startswith(ELF) and _btf(content) is None
 
 
-def _flaw(content: bytes) -> str | None:
+def _unusable(content: bytes) -> str | None:
     if lacks_btf(content):
         return f"it {NO_BTF}"
     types = _btf(content)
@@ -60,7 +68,7 @@ def _flaw(content: bytes) -> str | None:
 
 
 def _btf(content: bytes) -> bytes | None:
-    """The section with the module's types; None where there is none."""
+    """Return the section with the module's types, or None if there is none."""
     try:
         return section(content, b".BTF")
     except (BTFError, struct.error, IndexError):
@@ -68,36 +76,36 @@ def _btf(content: bytes) -> bytes | None:
 
 
 def reason_file(file: Path) -> Path:
-    """Where `build` says in one sentence why it did not make `file`."""
+    """Return the file in which `build` says in one sentence why it did not make `file`."""
     return file.with_name(f"{file.name}.reason")
 
 
-def refusal(file: str, stderr: str, said: tuple[str, ...], mode: str) -> str:
-    """One sentence from insmod's message, the kernel's own last words and the mode of lockdown."""
+def refusal(file: str, stderr: str, logged: tuple[str, ...], mode: str | None) -> str:
+    """Return one sentence from insmod's message, the last line in the kernel's log and the mode of lockdown."""
     reason = stderr.strip().rpartition(": ")[2] or "insmod failed"
     sentence = f"the kernel refused {file}: {reason}"
-    if said:
-        sentence += f"; the kernel says: {said[-1]}"
+    if logged:
+        sentence += f"; the kernel's log says: {logged[-1]}"
     if reason == "Key was rejected by service":
-        sentence += "; secure boot admits only modules signed with a key that this machine knows"
+        sentence += "; with Secure Boot the module must be signed with a key that this machine trusts"
     elif reason == "Operation not permitted":
         sentence += f"; the kernel is locked down ({mode})" if mode else "; CAP_SYS_MODULE is needed"
     return sentence
 
 
-def lockdown() -> str:
-    """The mode of lockdown that this kernel is in: `integrity`, `confidentiality`, or empty for none."""
+def lockdown() -> str | None:
+    """Return the mode of the kernel's lockdown: `integrity`, `confidentiality`, or None if it is not locked down."""
     return active_lockdown(_read(LOCKDOWN))
 
 
-def active_lockdown(text: str) -> str:
-    """The mode in brackets, empty for none: `none [integrity] confidentiality`."""
+def active_lockdown(text: str) -> str | None:
+    """Return the mode in brackets, as in `none [integrity] confidentiality`, or None for `[none]`."""
     mode = text.partition("[")[2].partition("]")[0]
-    return "" if mode == "none" else mode
+    return None if mode in {"", "none"} else mode
 
 
 def withdraw(file: Path) -> str:
-    """Take out a module that is in although the node shows no hook afterwards: one sentence about it."""
+    """Remove a module that is loaded although the node shows no hook. Return one sentence about it."""
     sentence = (
         f"{file.name} was loaded, but /sys/kernel/btf/{MODULE} shows no hook: the kernel did not take the module's "
         "BTF, which has to be built against this very kernel"
@@ -106,11 +114,11 @@ def withdraw(file: Path) -> str:
         remove()
     except LoaderError as error:
         return f"{sentence}; {error}"
-    return f"{sentence}; it was taken out again"
+    return f"{sentence}; it was removed again"
 
 
 def version_warning(file: Path) -> str | None:
-    """One sentence if the module that runs was not built from the same source as `file`."""
+    """Return one sentence if the loaded module was not built from the same source as `file`."""
     running, offered = running_version(), source_version(file)
     if not running or not offered or running == offered:
         return None
@@ -121,7 +129,7 @@ def version_warning(file: Path) -> str | None:
 
 
 def source_version(file: Path) -> str:
-    """Empty where there is no such file or modinfo."""
+    """Return the srcversion of `file`. It is empty if there is no such file or modinfo is not installed."""
     try:
         return run("modinfo", "-F", "srcversion", str(file)).stdout.strip() if file.is_file() else ""
     except FileNotFoundError:
@@ -129,10 +137,10 @@ def source_version(file: Path) -> str:
 
 
 def remove(patience: float = PATIENCE) -> None:
-    """Unload the module, if it is there. LoaderError while somebody uses it."""
+    """Remove the module from the kernel, if it is loaded. LoaderError if it stays, for example because it is in use."""
     if not until(lambda: _read(SYS / "refcnt") in {"0", ""}, patience):
         raise LoaderError(
-            f"{MODULE} stays loaded: it is still in use {patience:.0f} s after our programs were detached"
+            f"{MODULE} stays loaded: it is still in use {patience:.0f} s after the loader detached its programs"
         )
     if not SYS.exists():
         return
@@ -142,25 +150,47 @@ def remove(patience: float = PATIENCE) -> None:
 
 
 def loaded() -> bool:
-    """Whether the module is in the kernel, whoever put it there."""
+    """Return whether the module is in the kernel, also if it was not loaded by the loader."""
     return SYS.exists()
 
 
 def running_version() -> str:
-    """The srcversion of the module that is loaded; empty if there is none."""
+    """Return the srcversion of the loaded module. It is empty if the module is not loaded."""
     return _read(SYS / "srcversion")
 
 
 def loaded_from(source: Path) -> bool:
-    """Whether the module in the kernel was compiled from the files in `source`; False where they are not there.
+    """Return whether the loaded module was compiled from the files in `source`. False also if a file is missing.
 
-    srcversion would tell the same, but only after a compilation: the kernel's modpost makes it.
+    srcversion would say the same, but only after a compilation: the kernel's modpost makes it.
     """
     try:
         content = b"".join((source / name).read_bytes() for name in _SOURCE)
     except FileNotFoundError:
         return False
     return _read(SYS / "version").endswith(f"+{sha256(content).hexdigest()[:12]}")
+
+
+def logged_by(module: str, lines: Iterable[str]) -> tuple[str, ...]:
+    """Return the messages of a module among `lines` of the kernel's log, the oldest first."""
+    prefix = f"{module}: "
+    texts = (_LOG_HEAD.sub("", line) for line in lines)
+    # Every module from outside the kernel's tree logs that it taints the kernel. That is never the reason.
+    return tuple(text.removeprefix(prefix) for text in texts if text.startswith(prefix) and "taint" not in text)
+
+
+def _kernel_log() -> tuple[str, ...]:
+    """Return the lines of the kernel's log, the oldest first, or none if the loader may not read it (CAP_SYSLOG).
+
+    syslog(2) is used instead of /dev/kmsg, because only a privileged container can open that device.
+    """
+    libc = ctypes.CDLL(None)
+    size = libc.klogctl(_SIZE_BUFFER, None, 0)
+    if size <= 0:
+        return ()
+    buffer = ctypes.create_string_buffer(size)
+    length = libc.klogctl(_READ_ALL, buffer, size)
+    return tuple(buffer.raw[: max(length, 0)].decode(errors="replace").splitlines())
 
 
 def _read(path: Path) -> str:

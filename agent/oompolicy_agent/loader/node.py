@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at the node: all facts that `plan` decides by, in one frozen record."""
+"""Inspects the node: all facts that `plan` decides by, in one frozen record."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from oompolicy_agent.mapping.cgroups import CGROUP2_MAGIC
 from oompolicy_agent.objects.checkpoint import boot_id
 
 BPF_FS_MAGIC: Final = 0xCAFE4A11
-"""In include/uapi/linux/magic.h."""
+"""The magic number of bpffs in include/uapi/linux/magic.h."""
 
 CAPABILITIES: Final = {"CHOWN": 0, "DAC_OVERRIDE": 1, "SYS_MODULE": 16, "SYS_ADMIN": 21, "PERFMON": 38, "BPF": 39}
-"""Those that matter here, with their bits in include/uapi/linux/capability.h."""
+"""The capabilities that the loader uses, with their bits in include/uapi/linux/capability.h."""
 
 
 class Cgroup(StrEnum):
-    """What is mounted at the cgroup root."""
+    """The kind of cgroup tree at the cgroup root."""
 
     V2 = "v2"
     HYBRID = "hybrid"
@@ -33,14 +33,17 @@ class Cgroup(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What this node has. `uid` is the loader's own; `lockdown` is the kernel's mode of it, empty for none."""
+    """The facts about this node.
+
+    `uid` is the loader's own user. `lockdown` is the mode of the kernel's lockdown, or None if it is not locked down.
+    """
 
     kernel_version: str
     boot_id: str
     btf: bool
     hook: hook.Hook
     ftrace: bool
-    lockdown: str
+    lockdown: str | None
     cgroup: Cgroup
     memory_controller: bool
     bpffs: bool
@@ -50,7 +53,7 @@ class Node:
 
 
 def inspect_node(bpffs: Path, cgroup_root: Path, btf: Path = Path("/sys/kernel/btf")) -> Node:
-    """The node as it is now; `bpffs` is where the pins go and need not exist."""
+    """Return the facts about the node. `bpffs` is the folder of pins, which need not exist yet."""
     return Node(
         kernel_version=os.uname().release,
         boot_id=boot_id(),
@@ -60,7 +63,7 @@ def inspect_node(bpffs: Path, cgroup_root: Path, btf: Path = Path("/sys/kernel/b
         lockdown=module.lockdown(),
         cgroup=cgroup_kind(cgroup_root),
         memory_controller=_has_memory(cgroup_root / "cgroup.controllers"),
-        bpffs=magic(nearest(bpffs)) == BPF_FS_MAGIC,
+        bpffs=filesystem_magic(nearest_existing(bpffs)) == BPF_FS_MAGIC,
         bpftool=probe(),
         uid=os.geteuid(),
         capabilities=capabilities(Path("/proc/self/status").read_text(encoding="utf-8")),
@@ -68,26 +71,29 @@ def inspect_node(bpffs: Path, cgroup_root: Path, btf: Path = Path("/sys/kernel/b
 
 
 def capabilities(status: str) -> frozenset[str]:
-    """The effective ones of `CAPABILITIES`, from the text of /proc/PID/status."""
+    """Return the effective ones of `CAPABILITIES`, from the text of /proc/PID/status."""
     lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     effective = int(lines["CapEff"], 16)
     return frozenset(name for name, bit in CAPABILITIES.items() if effective >> bit & 1)
 
 
 def cgroup_kind(root: Path) -> Cgroup:
-    """Hybrid is systemd's layout with v1 controllers beside an empty v2 tree."""
-    if magic(root) == CGROUP2_MAGIC:
+    """Return the kind of cgroup tree at `root`.
+
+    Hybrid is systemd's layout with v1 controllers beside a v2 tree without controllers.
+    """
+    if filesystem_magic(root) == CGROUP2_MAGIC:
         return Cgroup.V2
-    return Cgroup.HYBRID if magic(root / "unified") == CGROUP2_MAGIC else Cgroup.OTHER
+    return Cgroup.HYBRID if filesystem_magic(root / "unified") == CGROUP2_MAGIC else Cgroup.OTHER
 
 
-def nearest(path: Path) -> Path:
-    """`path`, or the nearest folder above it that is there."""
+def nearest_existing(path: Path) -> Path:
+    """Return `path`, or the nearest folder above it that exists."""
     return next(each for each in (path, *path.parents) if each.exists())
 
 
-def magic(path: Path) -> int:
-    """The file system's magic number at `path`, 0 where there is nothing."""
+def filesystem_magic(path: Path) -> int:
+    """Return the magic number of the file system at `path`, or 0 if `path` does not exist."""
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = (ctypes.c_long * 32)()  # struct statfs starts with a long f_type and is below 256 bytes
     return buffer[0] if libc.statfs(os.fsencode(path), buffer) == 0 else 0

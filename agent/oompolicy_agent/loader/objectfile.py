@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a BPF object as libbpf sees it, and makes its maps without loading a program.
+"""Reads a BPF object through libbpf, and makes its maps without loading a program.
 
-So the maps can be filled before the first program attaches, and have the object's own sizes and BTF.
+That way the maps can be filled before the first program attaches, and have the object's own sizes and BTF.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from oompolicy_agent.kernel.btf import check_object
 from oompolicy_agent.kernel.maps import MapInfo, libbpf
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
-from oompolicy_agent.loader.pins import MAPS
+from oompolicy_agent.loader.pinfolder import MAPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +29,7 @@ _LIBBPF_ERRNO_START: Final = 4000
 
 @dataclass(frozen=True, slots=True)
 class BPFObject:
-    """An object file. `maps` are the five by name, each with id 0: they are not made yet."""
+    """An object file. `maps` has the shapes of the five maps by name. Their ids are 0, as the maps do not exist yet."""
 
     path: Path
     hash: str
@@ -38,7 +38,7 @@ class BPFObject:
 
 
 def read(path: Path) -> BPFObject:
-    """LoaderError where the file is not there, not an object, or disagrees with `layout`."""
+    """Read an object file. LoaderError if it cannot be read, is not an object, or disagrees with `layout`."""
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:_HASH_DIGITS]
     except OSError as error:
@@ -54,7 +54,7 @@ def read(path: Path) -> BPFObject:
 
 
 def make_maps(obj: BPFObject, names: Iterable[str], folder: Path) -> None:
-    """Make the maps `names` of the object and pin them in `folder`."""
+    """Make the maps `names` of the object and pin them in `folder`. LoaderError, UnsupportedError."""
     lib = _lib()
     with _opened(obj.path) as handle:
         for program in _programs(handle):
@@ -70,7 +70,7 @@ def _opened(path: Path) -> Iterator[int]:
     handle = _lib().bpf_object__open_file(os.fsencode(path), None)
     if not handle:
         number = ctypes.get_errno()
-        # libbpf's own errors, such as LIBBPF_ERRNO__FORMAT, are no errno (bpf/libbpf_legacy.h).
+        # libbpf's own errors, such as LIBBPF_ERRNO__FORMAT, are not in errno.h (bpf/libbpf_legacy.h).
         reason = os.strerror(number) if number < _LIBBPF_ERRNO_START else "not a BPF object"
         raise LoaderError(f"libbpf cannot read {path}: {reason}")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides what to do with a node. Pure."""
+"""Decides which object a node can attach, if any. Pure."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _NO_HOOK: Final = "this kernel has no hook, neither built in nor in a module"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which object to attach. `message` says why where the backend only observes."""
+    """The object to attach. `message` says why the backend only observes, and is None if it enforces."""
 
     object_name: str
     backend: Backend
-    message: str
+    message: str | None
 
 
 def obstacle(node: Node, *, bpffs: Path, cgroup_root: Path, agent_uid: int) -> str | None:
-    """Why nothing at all can be attached here, in one sentence; None if it can."""
+    """Return one sentence with the reason why nothing can be attached to this node, or None."""
     return (
         _kernel_obstacle(node)
         or _cgroup_obstacle(node, cgroup_root)
@@ -43,18 +43,18 @@ def obstacle(node: Node, *, bpffs: Path, cgroup_root: Path, agent_uid: int) -> s
 
 
 def decide(node: Node, refusal: str | None) -> Plan:
-    """What to attach. `refusal`: why the module did not go in, if it was tried."""
+    """Choose the object to attach. `refusal` says why the module was not loaded, and is None if it was not tried."""
     if node.hook is not Hook.NONE:
-        return Plan(FULL, Backend.EVALUATE_TASK, "")
+        return Plan(FULL, Backend.EVALUATE_TASK, None)
     return Plan(OBSERVE, Backend.OBSERVE_ONLY, refusal or _NO_HOOK)
 
 
 def needed(node: Node, agent_uid: int) -> tuple[str, ...]:
-    """The capabilities that a load takes here.
+    """Return the capabilities that a load on this node takes.
 
-    Linux 6.12 and 7.3 find a module's BTF by walking all BTF ids, which takes SYS_ADMIN; BPF and PERFMON do for what
-    is in the kernel itself. The other two: pins that belong to the agent are given to it, and opened again at the
-    next attach.
+    Linux 6.12 and 7.3 find a module's BTF by iterating over all BTF ids, which takes SYS_ADMIN. For functions of the
+    kernel itself BPF and PERFMON are enough. CHOWN gives pins to the agent, and DAC_OVERRIDE opens them at the next
+    attach.
     """
     load = ("SYS_ADMIN",) if node.hook is Hook.MODULE or "SYS_ADMIN" in node.capabilities else ("BPF", "PERFMON")
     return load if node.uid == agent_uid else (*load, "CHOWN", "DAC_OVERRIDE")
@@ -63,7 +63,7 @@ def needed(node: Node, agent_uid: int) -> tuple[str, ...]:
 def _kernel_obstacle(node: Node) -> str | None:
     if not node.btf:
         return "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): /sys/kernel/btf/vmlinux is missing"
-    # security/lockdown/lockdown.c, LOCKDOWN_BPF_READ_KERNEL: the lesser mode, integrity, lets BPF read.
+    # security/lockdown/lockdown.c, LOCKDOWN_BPF_READ_KERNEL: the weaker mode, integrity, lets BPF read.
     if node.lockdown == "confidentiality":
         return (
             "the kernel is locked down (confidentiality), and BPF programs may not read its memory: nothing can be "

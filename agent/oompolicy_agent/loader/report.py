@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""loader.json: what the loader found and did, for the agent and for people."""
+"""The file loader.json: what the loader found and did. The agent reads it, and so do people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.loader import plain
+from oompolicy_agent.loader import safefiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,12 @@ _LIMIT: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """`object` is the hash of the object file, `links` its programs; `message` says why the node does not enforce."""
+class LoaderReport:
+    """The content of loader.json.
+
+    `object` is the hash of the object file and `links` are its programs. `message` says why the node does not enforce,
+    or why the last attach changed nothing. Otherwise it is empty.
+    """
 
     backend: str
     hook: str
@@ -31,28 +35,28 @@ class Report:
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """With the keys of the contract."""
+        """Return the report with the keys of the contract."""
         return {_camel(key): value for key, value in asdict(self).items()}
 
 
-def write(path: Path, report: Report) -> None:
-    """Replace the report; root's and readable for all."""
-    plain.write(path, json.dumps(report.to_json(), indent=2) + "\n")
+def write(path: Path, report: LoaderReport) -> None:
+    """Replace the report at `path`. The new file belongs to root and everybody can read it. OSError."""
+    safefiles.write(path, json.dumps(report.to_json(), indent=2) + "\n")
 
 
 def read(path: Path) -> Mapping[str, Any]:
-    """The last report; empty where there is none that can be read."""
+    """Return the JSON of the last report, or an empty one if no report can be read."""
     try:
-        found = json.loads(plain.read(path, _LIMIT) or "{}")
+        found = json.loads(safefiles.read(path, _LIMIT) or "{}")
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def parse(found: Mapping[str, Any]) -> Report | None:
-    """None for what no loader of this version wrote."""
+def parse(found: Mapping[str, Any]) -> LoaderReport | None:
+    """Return the report, or None if a key is missing: then no loader of this version wrote it."""
     try:
-        return Report(
+        return LoaderReport(
             backend=found["backend"],
             hook=found["hook"],
             kernel_version=found["kernelVersion"],

@@ -1,39 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Status: the report, and beside it what is there right now."""
+"""The verb `status`: the last report, and what is attached and pinned at this moment."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.kernel.maps import PriorityMap
-from oompolicy_agent.loader import generation, module, pins, report
+from oompolicy_agent.loader import generation, module, report
+from oompolicy_agent.loader.pinfolder import PinFolder, names_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oompolicy_agent.loader.options import Options
-    from oompolicy_agent.loader.pins import Pins
+    from oompolicy_agent.loader.settings import Settings
 
 
-def status(options: Options) -> dict[str, Any]:
-    """The report's keys, and `live`: the module, each generation's programs (attached or not), maps and entries."""
-    tree = pins.Pins(options.bpffs)
+def status(settings: Settings) -> dict[str, Any]:
+    """Return the report's keys, and `live`: the module, each generation's programs, the maps and the entries.
+
+    A program is True if it is attached. `entries` is None if the map does not exist.
+    """
+    pins = PinFolder(settings.bpffs)
     live = {
         "module": {"loaded": module.loaded(), "srcversion": module.running_version()},
-        "generations": {name: _programs(tree.links / name) for name in tree.generations},
-        "maps": pins.names_in(tree.maps),
-        "entries": _entries(tree),
+        "generations": {name: _programs(pins.links / name) for name in pins.generations},
+        "maps": names_in(pins.maps),
+        "entries": _entries(pins),
     }
-    return {**report.read(options.report), "live": live}
+    return {**report.read(settings.report), "live": live}
 
 
 def _programs(folder: Path) -> dict[str, bool]:
     return {name: program is not None for name, program in generation.programs(folder).items()}
 
 
-def _entries(tree: Pins) -> int | None:
+def _entries(pins: PinFolder) -> int | None:
     try:
-        with PriorityMap(tree.maps / "cgroup_priority") as priorities:
+        with PriorityMap(pins.maps / "cgroup_priority") as priorities:
             return len(priorities.entries())
     except FileNotFoundError:
         return None

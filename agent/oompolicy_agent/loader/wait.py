@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waits for what the kernel does in its own time, with an end."""
+"""Waits, up to a deadline, for a change that the kernel makes in its own time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_INTERVAL = 0.05  # seconds; the kernel tells nobody when a program or a module's last user is gone
+_INTERVAL = 0.05  # seconds; the kernel sends no notice when the last user of a program or a module is gone
 
 
 def until(condition: Callable[[], bool], patience: float) -> bool:
-    """Whether `condition` came true within `patience` seconds. It is asked at least once."""
+    """Return True as soon as `condition` holds, or False after `patience` seconds. It is checked at least once."""
     deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() >= deadline:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the Helm chart has run in the cluster: before an uninstall, and for `helm test`.
+"""The steps of the Helm chart that run in the cluster: before an uninstall, and for `helm test`.
 
-Here belongs waiting for DaemonSets and asking nodes whether they enforce.
-Here does not belong anything that operator or agents need while they run, nor a right to create something.
+They wait for DaemonSets, and check that nodes enforce. They need no right to create an object. Code that the operator
+or the agents need does not belong here.
 """

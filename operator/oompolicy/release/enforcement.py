@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nodes say of themselves in their OOMNodes: who does not enforce, and why. Pure."""
+"""Finds the nodes that do not enforce, with the reason in their OOMNodes. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 def shortcomings(
     nodes: Iterable[str], oomnodes: Iterable[Mapping[str, Any]], *, observing_is_enough: bool
 ) -> Iterator[str]:
-    """A sentence for each of `nodes` that is not as it should be."""
+    """Yield a sentence for each of `nodes` that is not ready or does not enforce.
+
+    If `observing_is_enough`, a node need not enforce.
+    """
     known = {each["metadata"]["name"]: each for each in oomnodes}
     for node in sorted(nodes):
         found = _shortcoming(known.get(node), observing_is_enough=observing_is_enough)
@@ -20,16 +23,16 @@ def shortcomings(
             yield f"{node}: {found}"
 
 
-def _shortcoming(oomnode: Mapping[str, Any] | None, *, observing_is_enough: bool) -> str:
+def _shortcoming(oomnode: Mapping[str, Any] | None, *, observing_is_enough: bool) -> str | None:
     if oomnode is None:
-        return "there is no OOMNode, which the operator creates: look at its log"
+        return "there is no OOMNode, which the operator creates: read the operator's log"
     conditions = {each["type"]: each for each in (oomnode.get("status") or {}).get("conditions") or ()}
     if not conditions:
-        return "the agent has not said anything yet: look at its log"
+        return "the agent has not reported anything yet: read the agent's log"
     for kind, means in (("Ready", "not ready"), ("Enforcing", "does not enforce")):
         if kind == "Enforcing" and observing_is_enough:
             continue
         condition = conditions.get(kind, {})
         if condition.get("status") != "True":
             return f"{means}: {condition.get('message') or 'no reason given'}"
-    return ""
+    return None

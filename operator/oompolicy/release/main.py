@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from oompolicy.release.settings import Settings
 
 _SHOWN: Final = 20
-"""Lines: one cause seldom has more faces, and 5,000 nodes would bury it."""
+"""The number of lines that are printed. One cause can have a line on each of 5,000 nodes, which would hide it."""
 
 Lines = tuple[str, ...]
-"""What is missing; nothing where it is done."""
+"""The sentences about unfinished work. The step is done when there are none."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb."""
+    """Run one verb and return the exit status."""
     chosen = settings.parse(arguments)
     try:
         release = Release(connect(chosen.kubeconfig), chosen)
@@ -41,26 +41,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if left else 0
 
 
-def until_nothing_left(look: Callable[[], Lines], chosen: Settings) -> Lines:
-    """What is left at the deadline; nothing as soon as nothing is."""
+def until_nothing_left(check: Callable[[], Lines], chosen: Settings) -> Lines:
+    """Call `check` until it returns nothing, or until the deadline. Return its last answer."""
     end = time.monotonic() + chosen.deadline
-    while left := _answered(look):
+    while left := _answered(check):
         if time.monotonic() >= end:
             return left
         time.sleep(chosen.every)
     return ()
 
 
-def _answered(look: Callable[[], Lines]) -> Lines:
-    """A refusal too may be over at the next look: API servers take a moment to know new rights."""
+def _answered(check: Callable[[], Lines]) -> Lines:
+    """Return the answer, or the error as a sentence.
+
+    Not even a refusal is final: an API server takes a moment until it knows new rights.
+    """
     try:
-        return look()
+        return check()
     except (ApiError, UnreachableError) as error:
         return (str(error),)
 
 
 def shown(lines: Lines) -> Lines:
-    """The first of them, and how many there are beside."""
+    """Return the first lines, and the number of the others in one more line."""
     more = len(lines) - _SHOWN
     return (*lines[:_SHOWN], f"and {more} more") if more > 0 else lines
 
@@ -74,11 +77,11 @@ class Release:
         self._path = f"/apis/apps/v1/namespaces/{chosen.namespace}/daemonsets/{chosen.daemonset}"
 
     def stopping(self) -> Lines:
-        """Delete it unless that was done already, and say that it is still there. ApiError, UnreachableError."""
+        """Delete the DaemonSet, unless that was done already, and report its pods. ApiError, UnreachableError."""
         try:
             found = self._connection.request("GET", self._path)
             if "deletionTimestamp" not in found["metadata"]:
-                # Foreground: it is gone only after the last of its pods.
+                # Foreground: the DaemonSet exists until its last pod has ended.
                 self._connection.request("DELETE", self._path, query={"propagationPolicy": "Foreground"})
         except ApiError as error:
             if error.status == 404:
@@ -87,12 +90,12 @@ class Release:
         return (f"DaemonSet {self._chosen.daemonset} still has pods",)
 
     def waiting(self) -> Lines:
-        """How far it is. ApiError, UnreachableError."""
+        """Return the progress of the DaemonSet until it is ready. ApiError, UnreachableError."""
         left = rollout.progress(self._connection.request("GET", self._path))
         return (left,) if left else ()
 
     def checking(self) -> Lines:
-        """As `waiting`, and then what its nodes say. ApiError, UnreachableError."""
+        """Return the answer of `waiting`, or the nodes that do not enforce. ApiError, UnreachableError."""
         if left := self.waiting():
             return left
         oomnodes = self._connection.request("GET", OOMNODES)["items"]
@@ -104,7 +107,7 @@ class Release:
         return left
 
     def reasons(self) -> Lines:
-        """A sentence for each pod that is not ready, or one that says why there is none."""
+        """Return a sentence for each pod that is not ready, or one with the error if the pods cannot be read."""
         return _answered(lambda: tuple(rollout.unready(self._pods())))
 
     def _pods(self) -> tuple[Mapping[str, Any], ...]:

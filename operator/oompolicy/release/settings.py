@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 _VERBS: Final = {
     "stop": "delete the DaemonSet, and wait until its last pod has ended",
     "await": "wait until a pod of the DaemonSet is ready on each of its nodes",
-    "check": "the same, and wait until each of these nodes says that it enforces",
+    "check": "wait as await does, and then until each of these nodes reports that it enforces",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Each field is the flag of its name."""
+    """The settings of one run. Each field but `every` has the name of its flag."""
 
     verb: str
     daemonset: str
     namespace: str
     kubeconfig: Path | None = None
-    deadline: float = 240.0  # seconds; less than the 5 minutes of Helm's own --timeout, which gives no reason
+    deadline: float = 240.0  # seconds; below the 5 minutes of Helm's own --timeout, which reports no reason
     observing_is_enough: bool = False
 
-    every: float = 1.0  # seconds between two looks; one is a GET of a small object
+    every: float = 1.0  # seconds between two checks; a check is a GET of a small object
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
-    """From the command line; exits with status 2 where it is wrong."""
-    parser = argparse.ArgumentParser(prog="oompolicy-release", description="Steps of the Helm chart.")
+    """Parse the command line. Exit with status 2 if it is wrong."""
+    parser = argparse.ArgumentParser(prog="oompolicy-release", description="Run one step of the Helm chart.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, text in _VERBS.items():
         _add_flags(verbs.add_parser(verb, help=text, description=text, argument_default=argparse.SUPPRESS), verb)
@@ -46,11 +46,15 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
 
 
 def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
-    parser.add_argument("--daemonset", required=True, metavar="NAME", help="of the namespace")
-    parser.add_argument("--namespace", metavar="NAME", help="default $POD_NAMESPACE")
-    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="default: this pod's service account")
-    parser.add_argument("--deadline", type=float, metavar="SECONDS", help="for the whole of it; default 240")
+    parser.add_argument("--daemonset", required=True, metavar="NAME", help="name of the DaemonSet")
+    parser.add_argument("--namespace", metavar="NAME", help="namespace of the DaemonSet; default $POD_NAMESPACE")
+    parser.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="kubeconfig file; default: the service account of this pod"
+    )
+    parser.add_argument("--deadline", type=float, metavar="SECONDS", help="seconds for the whole step; default 240")
     if verb == "check":
         parser.add_argument(
-            "--observing-is-enough", action="store_true", help="do not ask for enforcement: there is no hook"
+            "--observing-is-enough",
+            action="store_true",
+            help="accept nodes that only report victims, because there is no hook",
         )

@@ -102,7 +102,7 @@ def test_helm_test_names_the_nodes_that_do_not_enforce(release: Release) -> None
     said = release.controllers.words["oompolicy-test"]
 
     assert "node-a: does not enforce: there is no module for this kernel\n" in said
-    assert "node-b: there is no OOMNode, which the operator creates: look at its log\n" in said
+    assert "node-b: there is no OOMNode, which the operator creates: read the operator's log\n" in said
 
 
 def test_uninstall_stops_the_agents_detaches_each_node_and_leaves_nothing(release: Release) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is left to wait for, told from what the API server has."""
+"""The steps of a release report unfinished work from the objects of the API server."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def container(name: str, state: dict[str, Any], before: dict[str, Any] | None = 
 
 
 def oomnode(name: str, **conditions: str) -> dict[str, Any]:
-    """Each condition's status; its message is `because`."""
-    told = [{"type": kind, "status": status, "message": "because"} for kind, status in conditions.items()]
-    return {"metadata": {"name": name}, "status": {"conditions": told}}
+    """Return an OOMNode whose conditions have these statuses and the message `because`."""
+    found = [{"type": kind, "status": status, "message": "because"} for kind, status in conditions.items()]
+    return {"metadata": {"name": name}, "status": {"conditions": found}}
 
 
 @pytest.mark.parametrize(
     ("status", "left"),
     [
-        ({}, "no controller has seen DaemonSet agents yet"),
-        ({"observedGeneration": 1, "desiredNumberScheduled": 0}, "no controller has seen DaemonSet agents yet"),
+        ({}, "no controller has processed DaemonSet agents yet"),
+        ({"observedGeneration": 1, "desiredNumberScheduled": 0}, "no controller has processed DaemonSet agents yet"),
         (
             {"observedGeneration": 2, "desiredNumberScheduled": 3, "numberReady": 3, "updatedNumberScheduled": 1},
             "DaemonSet agents is ready on 1 of 3 nodes",
@@ -44,17 +44,19 @@ def oomnode(name: str, **conditions: str) -> dict[str, Any]:
             {"observedGeneration": 2, "desiredNumberScheduled": 3, "numberReady": 2, "updatedNumberScheduled": 3},
             "DaemonSet agents is ready on 2 of 3 nodes",
         ),
-        ({"observedGeneration": 2, "desiredNumberScheduled": 3, "numberReady": 3, "updatedNumberScheduled": 3}, ""),
-        ({"observedGeneration": 2, "desiredNumberScheduled": 0}, ""),
+        ({"observedGeneration": 2, "desiredNumberScheduled": 3, "numberReady": 3, "updatedNumberScheduled": 3}, None),
+        ({"observedGeneration": 2, "desiredNumberScheduled": 0}, None),
     ],
 )
-def test_a_rollout_is_over_when_each_node_has_a_ready_pod_of_today(status: dict[str, int], left: str) -> None:
-    """Numbers of an earlier generation, or of old pods, do not count."""
+def test_a_rollout_is_done_when_each_node_has_a_ready_pod_of_its_generation(
+    status: dict[str, int], left: str | None
+) -> None:
+    """Numbers of an earlier generation and ready pods of an earlier template do not count."""
     assert left == rollout.progress(daemonset(**status))
 
 
 def test_only_the_daemonsets_own_pods_count() -> None:
-    """Labels may be anybody's."""
+    """A pod counts if the DaemonSet owns it. Its labels do not matter, because other pods can have the same."""
     other = pod("b", owner={"kind": "ReplicaSet", "name": "agents"})
 
     assert ("a",) == tuple(map(rollout.node_of, rollout.pods_of("agents", [pod(), other])))
@@ -84,51 +86,54 @@ def test_only_the_daemonsets_own_pods_count() -> None:
             "container agent: image not found",
         ),
         ({"conditions": [{"type": "PodScheduled", "status": "False", "message": "too many pods"}]}, "too many pods"),
-        ({"phase": "Running"}, "its pod is Running"),
+        ({"phase": "Running"}, "the pod is Running"),
     ],
 )
-def test_the_reason_is_the_most_telling_there_is(status: dict[str, Any], reason: str) -> None:
-    """A container's last words rather than kubelet's back-off."""
+def test_the_best_known_reason_is_reported(status: dict[str, Any], reason: str) -> None:
+    """The last message of a failed container is preferred to the kubelet's back-off."""
     assert [f"a: {reason}"] == list(rollout.unready([pod(**status)]))
 
 
 def test_a_ready_pod_has_no_reason() -> None:
-    """Its condition says so."""
+    """A pod whose condition Ready is True is not reported."""
     assert [] == list(rollout.unready([pod(conditions=[{"type": "Ready", "status": "True"}])]))
 
 
-def test_a_pod_that_is_nowhere_is_named_itself() -> None:
-    """There is no node to name."""
-    assert ["pod agents-x: its pod is Pending"] == list(rollout.unready([pod(None)]))
+def test_a_pod_without_a_node_is_reported_by_its_own_name() -> None:
+    """A pod that is not scheduled has no node that could be named."""
+    assert ["pod agents-x: the pod is Pending"] == list(rollout.unready([pod(None)]))
 
 
 @pytest.mark.parametrize(
     ("oomnodes", "enough", "sentences"),
     [
         ([oomnode("a", Ready="True", Enforcing="True")], False, []),
-        ([], False, ["a: there is no OOMNode, which the operator creates: look at its log"]),
-        ([{"metadata": {"name": "a"}}], False, ["a: the agent has not said anything yet: look at its log"]),
+        ([], False, ["a: there is no OOMNode, which the operator creates: read the operator's log"]),
+        ([{"metadata": {"name": "a"}}], False, ["a: the agent has not reported anything yet: read the agent's log"]),
         ([oomnode("a", Ready="False", Enforcing="True")], True, ["a: not ready: because"]),
         ([oomnode("a", Ready="True", Enforcing="False")], False, ["a: does not enforce: because"]),
         ([oomnode("a", Ready="True", Enforcing="False")], True, []),
     ],
 )
-def test_a_node_that_is_not_as_it_should_be_is_named(
+def test_a_node_that_does_not_enforce_is_reported(
     oomnodes: list[dict[str, Any]], enough: bool, sentences: list[str]
 ) -> None:
-    """With what its agent says, or where to look."""
+    """The sentence has the reason of the node's agent, or the log to read."""
     assert sentences == list(enforcement.shortcomings(["a"], oomnodes, observing_is_enough=enough))
 
 
 def test_many_lines_are_cut_and_counted() -> None:
-    """5,000 nodes without headers are one cause."""
+    """Twenty lines are shown, because thousands of nodes can have the same cause."""
     lines = main.shown(tuple(map(str, range(25))))
 
-    assert ("19", "and 5 more") == lines[-2:]
+    assert "19" == lines[-2]
+    assert "and 5 more" == lines[-1]
 
 
-def test_the_namespace_is_the_pods(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Or has to be named."""
+def test_the_default_namespace_is_that_of_the_pod(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without $POD_NAMESPACE the flag is required."""
     monkeypatch.setenv("POD_NAMESPACE", "here")
     assert "here" == settings.parse(["await", "--daemonset=agents"]).namespace
     monkeypatch.delenv("POD_NAMESPACE")

@@ -219,7 +219,7 @@ def sentences(tmp_path: Path) -> Iterator[str]:
     for change in BAD_NODES:
         yield obstacle(replace(GOOD_NODE, **change)) or ""
     bare: Node = replace(GOOD_NODE, hook=Hook.NONE)
-    yield plan.decide(bare, None).message
+    yield plan.decide(bare, None).message or ""
     yield module.insert(tmp_path / "gone.ko") or ""
     for content in (elf(b"", ".text"), elf(b"\0another_function\0")):
         (tmp_path / "hook.ko").write_bytes(content)
@@ -228,7 +228,7 @@ def sentences(tmp_path: Path) -> Iterator[str]:
     with pytest.raises(UnsupportedError) as unusable:
         build._check(tmp_path / "hook.ko", headers=tmp_path)
     yield str(unusable.value)
-    yield module.refusal("hook.ko", "insmod: ERROR: could not insert module hook.ko: Invalid module format", (), "")
+    yield module.refusal("hook.ko", "insmod: ERROR: could not insert module hook.ko: Invalid module format", (), None)
     with pytest.raises(UnsupportedError) as refused:
         build._compile(tmp_path / "headers", tmp_path, tmp_path / "made.ko")
     yield str(refused.value)

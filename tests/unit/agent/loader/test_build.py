@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader compiles the hook's module with the node's headers, or says why it cannot."""
+"""`build` compiles the hook's module with the node's headers, or writes the reason why it cannot."""
 
 import os
 from hashlib import sha256
@@ -10,7 +10,7 @@ import pytest
 from oompolicy_agent.loader import build, module
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.main import main
-from oompolicy_agent.loader.options import parse
+from oompolicy_agent.loader.settings import parse
 from tests.unit.agent.kernel.test_btf import elf
 
 GOOD = "modules:\n\tcp $(M)/oompolicy_hook.c $(M)/oompolicy_hook.ko\n"
@@ -42,19 +42,17 @@ def run(file: Path, headers: Path, source: Path) -> int:
     return main(["build", f"--module={file}", f"--headers={headers}", f"--source={source}"])
 
 
-def test_the_module_is_made_and_its_source_left_alone(tmp_path: Path, file: Path, source: Path) -> None:
-    """By the kernel's own makefiles, in a copy."""
+def test_the_module_is_compiled_in_a_copy_of_its_source(tmp_path: Path, file: Path, source: Path) -> None:
+    """The kernel's own makefiles compile a copy, and the source stays as it is."""
     status = run(file, headers(tmp_path / "headers", GOOD), source)
 
-    assert (0, "compiled\n", ["oompolicy_hook.c"]) == (
-        status,
-        file.read_text(),
-        [each.name for each in source.iterdir()],
-    )
+    assert 0 == status
+    assert "compiled\n" == file.read_text()
+    assert ["oompolicy_hook.c"] == [each.name for each in source.iterdir()]
 
 
 def test_missing_headers_are_a_reason_and_no_failure(tmp_path: Path, file: Path, source: Path) -> None:
-    """The loader says it where the module is missed, and the node's victims are reported all the same."""
+    """`build` succeeds, and `attach` reports the reason. The node's victims are reported all the same."""
     status = run(file, tmp_path / "none", source)
 
     assert 0 == status
@@ -64,8 +62,8 @@ def test_missing_headers_are_a_reason_and_no_failure(tmp_path: Path, file: Path,
     ) == module.insert(file)
 
 
-def test_the_compilers_own_words_are_the_reason(tmp_path: Path, file: Path, source: Path) -> None:
-    """The first error, which the others follow from."""
+def test_the_reason_quotes_the_compilers_error(tmp_path: Path, file: Path, source: Path) -> None:
+    """If the compilation fails, the reason ends with the first error."""
     bad = headers(tmp_path / "headers", BAD)
     run(file, bad, source)
 
@@ -77,7 +75,7 @@ def test_the_compilers_own_words_are_the_reason(tmp_path: Path, file: Path, sour
 def test_headers_without_vmlinux_get_the_running_kernels_types(
     tmp_path: Path, file: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a tree beside the headers, which are read-only and stay as they are."""
+    """The build uses a folder beside the headers, which are read-only and stay as they are."""
     (tmp_path / "types").write_text("types")
     monkeypatch.setattr(build, "TYPES", tmp_path / "types")
     bare = headers(tmp_path / "headers", "modules:\n\tcat vmlinux other >$(M)/oompolicy_hook.ko\n")
@@ -88,19 +86,19 @@ def test_headers_without_vmlinux_get_the_running_kernels_types(
     assert ["Makefile", "other"] == sorted(each.name for each in bare.iterdir())
 
 
-def test_headers_with_vmlinux_are_built_in(tmp_path: Path) -> None:
-    """Its types are those of the kernel that the headers are of."""
+def test_headers_with_vmlinux_are_used_directly(tmp_path: Path) -> None:
+    """The types in that vmlinux belong to the same kernel as the headers."""
     whole = headers(tmp_path / "headers", GOOD)
     (whole / "vmlinux").touch()
 
-    assert whole == build.with_types(whole, tmp_path / "links", Path(__file__))
+    assert whole == build.folder_with_types(whole, tmp_path / "links", Path(__file__))
     assert not (tmp_path / "links").exists()
 
 
-def test_a_module_without_btf_is_not_made(
+def test_a_module_without_btf_is_rejected(
     tmp_path: Path, file: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there are no types either: kbuild then makes one whose hook no program can find, and its status is 0."""
+    """Without any types kbuild makes a module whose hook no program can find, and ends with status 0."""
     monkeypatch.setattr(build, "TYPES", tmp_path / "none")
     (source / "oompolicy_hook.c").write_bytes(elf(b"", ".text"))
     bare = headers(tmp_path / "headers", GOOD)
@@ -113,8 +111,8 @@ def test_a_module_without_btf_is_not_made(
     ) == module.insert(file)
 
 
-def test_what_an_earlier_build_left_does_not_count(tmp_path: Path, file: Path, source: Path) -> None:
-    """A module of another kernel would be taken for this one's."""
+def test_the_module_of_an_earlier_build_is_deleted(tmp_path: Path, file: Path, source: Path) -> None:
+    """That module may be of another kernel, so it does not stay when the build fails."""
     file.write_text("old")
     run(file, tmp_path / "none", source)
 
@@ -123,7 +121,7 @@ def test_what_an_earlier_build_left_does_not_count(tmp_path: Path, file: Path, s
 
 @pytest.fixture
 def version(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of the module that the kernel has; `source` has all its files."""
+    """Return the file with the version of the loaded module. `source` has all files of the module."""
     for name in ("oompolicy_trace.h", "Kbuild"):
         (source / name).write_text(name)
     monkeypatch.setattr(module, "SYS", tmp_path / "sys")
@@ -131,47 +129,52 @@ def version(tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path / "sys/version"
 
 
-def test_what_the_kernel_has_is_not_made_again(tmp_path: Path, file: Path, source: Path, version: Path) -> None:
-    """Known by a hash of the source; should somebody take it out meanwhile, the loader says why there is none."""
+def test_a_loaded_module_is_not_compiled_again(tmp_path: Path, file: Path, source: Path, version: Path) -> None:
+    """The loaded module has the hash of the source in its version. If it is removed later, `attach` has a reason."""
     hashed = sha256(b"compiled\noompolicy_trace.hKbuild").hexdigest()
     version.write_text(f"0.1.0+{hashed[:12]}\n")
     status = run(file, headers(tmp_path / "headers", GOOD), source)
 
-    assert (0, False) == (status, file.exists())
-    assert "there is no module for this kernel: none was made, because the kernel had it" == module.insert(file)
+    assert 0 == status
+    assert not file.exists()
+    assert (
+        "there is no module for this kernel: the build made none, because the kernel had it loaded"
+    ) == module.insert(file)
 
 
 @pytest.mark.parametrize("text", ["0.1.0", "0.1.0+123456789abc", ""])
-def test_any_other_version_does_not_count(tmp_path: Path, file: Path, source: Path, version: Path, text: str) -> None:
-    """The one that is made is told apart from what is loaded, and the node's status says so."""
+def test_a_module_of_another_source_is_compiled(
+    tmp_path: Path, file: Path, source: Path, version: Path, text: str
+) -> None:
+    """If the loaded module has another hash or none, the build makes the module."""
     version.write_text(text)
     run(file, headers(tmp_path / "headers", GOOD), source)
 
     assert file.exists()
 
 
-def test_a_source_that_is_not_there_is_a_failure(tmp_path: Path, file: Path) -> None:
-    """It is the image that is wrong, not the node."""
+def test_a_missing_source_is_a_failure(tmp_path: Path, file: Path) -> None:
+    """Without the module's source the image is broken, so the build ends with status 1."""
     assert 1 == run(file, headers(tmp_path / "headers", GOOD), tmp_path / "none")
     with pytest.raises(LoaderError, match="the module's source is not in"):
         build.build(parse(["build", f"--module={file}", f"--source={tmp_path}/none"]))
 
 
-def test_debians_headers_work_where_a_container_has_them(tmp_path: Path) -> None:
-    """Their Makefile names another by its absolute path, which in a container is nothing or something else's."""
+def test_debians_headers_work_in_a_container(tmp_path: Path) -> None:
+    """Their Makefile names another one by its absolute path, which in a container is missing or another file."""
     common = headers(tmp_path / "usr/src/linux-headers-9-common", GOOD)
     own = headers(tmp_path / "usr/src/linux-headers-9-amd64", f"include /usr/src/{common.name}/Makefile\n")
 
-    assert ("-C", str(own), "-f", f"{common}/Makefile", f"KBUILD_OUTPUT={own}") == build.tree(own, own)
+    assert ("-C", str(own), "-f", f"{common}/Makefile", f"KBUILD_OUTPUT={own}") == build.kernel_arguments(own, own)
 
 
-def test_other_headers_are_taken_as_they_are(tmp_path: Path) -> None:
-    """By the folder that the link leads to."""
+def test_other_headers_are_used_at_the_end_of_the_link(tmp_path: Path) -> None:
+    """Headers that include no other package need only their own folder, with links resolved."""
     own = headers(tmp_path / "linux", GOOD)
     link = tmp_path / "build"
     link.symlink_to(own)
 
-    assert ("-C", str(own)) == build.tree(link, link)
+    assert ("-C", str(own)) == build.kernel_arguments(link, link)
 
 
 @pytest.mark.parametrize(
@@ -182,16 +185,16 @@ def test_other_headers_are_taken_as_they_are(tmp_path: Path) -> None:
             "ERROR: modpost: no symbol",
         ),
         ("make: *** Error 2\n", "make: *** Error 2"),
-        ("", "make said nothing"),
+        ("", "make printed no error"),
     ],
 )
-def test_the_line_that_tells_most_is_quoted(stderr: str, expected: str) -> None:
-    """Never make's summary of it."""
-    assert expected == build.explain(stderr)
+def test_the_first_error_is_quoted(stderr: str, expected: str) -> None:
+    """Make's own summary is quoted only if there is no other line."""
+    assert expected == build.first_error(stderr)
 
 
-def test_a_module_can_be_named_for_each_kernel_at_once() -> None:
-    """Nodes of one cluster run several."""
-    options = parse(["attach", "--module=/lib/modules/%r/updates/dkms/oompolicy_hook.ko"])
+def test_the_modules_path_may_have_the_kernel_release() -> None:
+    """`%r` stands for the release, because the nodes of one cluster run several kernels."""
+    settings = parse(["attach", "--module=/lib/modules/%r/updates/dkms/oompolicy_hook.ko"])
 
-    assert Path(f"/lib/modules/{os.uname().release}/updates/dkms/oompolicy_hook.ko") == options.module
+    assert Path(f"/lib/modules/{os.uname().release}/updates/dkms/oompolicy_hook.ko") == settings.module

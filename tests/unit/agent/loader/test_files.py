@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader's report, lock and command line."""
+"""The loader's report, lock, command line, and files in folders of the agent's user."""
 
 import errno
 import json
@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from oompolicy_agent.loader import main as command
-from oompolicy_agent.loader import options, plain, report
+from oompolicy_agent.loader import report, safefiles, settings
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.lock import exclusive
-from oompolicy_agent.loader.options import Options
-from oompolicy_agent.loader.report import Report
+from oompolicy_agent.loader.report import LoaderReport
+from oompolicy_agent.loader.settings import Settings
 
-REPORT = Report(
+REPORT = LoaderReport(
     backend="EvaluateTask",
     hook="Module",
     kernel_version="6.12.107",
@@ -50,7 +50,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "{"])
-def test_what_is_no_report_is_none(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_no_report_gives_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "loader.json").write_text(content)
 
     assert report.parse(report.read(tmp_path / "loader.json")) is None
@@ -68,8 +68,8 @@ def test_a_link_in_the_agents_folder_is_not_followed(tmp_path: Path) -> None:
     assert report.read(tmp_path / "loader.json")["object"] == "3f2a"
 
 
-def in_its_place(path: Path, kind: str) -> None:
-    """Anything that the owner of a folder can make there."""
+def occupy(path: Path, kind: str) -> None:
+    """Make at `path` something that the owner of the folder can put there."""
     if kind == "folder":
         (path / "full" / "of").mkdir(parents=True)
     elif kind == "empty folder":
@@ -81,16 +81,16 @@ def in_its_place(path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "empty folder", "pipe", "link to a folder"])
-def test_nothing_in_the_agents_folder_keeps_the_loader_out(tmp_path: Path, kind: str) -> None:
-    """Not in the place of the report, of its temporary file, nor of the lock that was there in earlier versions."""
+def test_nothing_in_the_agents_folder_stops_the_loader(tmp_path: Path, kind: str) -> None:
+    """The paths of the report, of its temporary file, and of the lock of earlier versions may be occupied."""
     for name in ("loader.json", ".loader.json.tmp", "loader.lock"):
-        in_its_place(tmp_path / name, kind)
+        occupy(tmp_path / name, kind)
 
     report.write(tmp_path / "loader.json", REPORT)
     written = report.read(tmp_path / "loader.json")
     (tmp_path / "loader.json").unlink()
-    in_its_place(tmp_path / "loader.json", kind)
-    plain.clear(tmp_path / "loader.json")
+    occupy(tmp_path / "loader.json", kind)
+    safefiles.clear(tmp_path / "loader.json")
 
     assert written["object"] == "3f2a"
     assert not (tmp_path / "loader.json").exists()
@@ -107,10 +107,10 @@ def test_a_report_that_cannot_be_written_leaves_no_file(tmp_path: Path, monkeypa
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_second_loader_gives_up_with_a_sentence(tmp_path: Path) -> None:
+def test_a_second_loader_gives_up_with_an_error(tmp_path: Path) -> None:
     with (
         exclusive(tmp_path / "lock"),
-        pytest.raises(LoaderError, match="another loader is at work"),
+        pytest.raises(LoaderError, match="another loader is still running"),
         exclusive(tmp_path / "lock", patience=0),
     ):
         pass
@@ -124,30 +124,34 @@ def test_the_lock_can_be_taken_again_and_after_it_was_removed(tmp_path: Path) ->
 
 
 def test_nobody_else_can_open_the_lock(tmp_path: Path) -> None:
-    """Whoever can open it can hold it for ever; a container runtime makes folders open for all."""
+    """A user who can open the lock can hold it for ever, and a container runtime makes folders that all can open."""
     (tmp_path / "lock").mkdir(mode=0o755)
     with exclusive(tmp_path / "lock"):
         assert 0o711 == (tmp_path / "lock").stat().st_mode & 0o777
 
 
-def test_a_loader_that_can_pin_nothing_goes_on_to_say_why(tmp_path: Path) -> None:
-    """No BPF file system, for one: there is no place for the lock, and nothing to lock."""
+def test_a_loader_that_can_pin_nothing_runs_without_the_lock(tmp_path: Path) -> None:
+    """Without a BPF file system there is nothing to lock, and the loader has to report the reason."""
     (tmp_path / "file").touch()
     with exclusive(tmp_path / "file" / "lock", patience=0):
         pass
 
 
 def test_report_and_checkpoint_follow_their_folders() -> None:
-    found = options.parse(["attach", "--run-dir", "/r", "--state-dir", "/s"])
+    found = settings.parse(["attach", "--run-dir", "/r", "--state-dir", "/s"])
 
-    assert (Path("/r/loader.json"), Path("/s/checkpoint.json")) == (found.report, found.checkpoint)
+    assert Path("/r/loader.json") == found.report
+    assert Path("/s/checkpoint.json") == found.checkpoint
 
 
 def test_the_defaults_are_the_contracts() -> None:
-    found = options.parse(["attach"])
+    found = settings.parse(["attach"])
 
-    expected = (Path("/run/oompolicy/loader.json"), Path("/var/lib/oompolicy/checkpoint.json"), 41317, 41317, 1000)
-    assert expected == (found.report, found.checkpoint, found.uid, found.gid, found.host_priority)
+    assert Path("/run/oompolicy/loader.json") == found.report
+    assert Path("/var/lib/oompolicy/checkpoint.json") == found.checkpoint
+    assert 41317 == found.uid
+    assert 41317 == found.gid
+    assert 1000 == found.host_priority
 
 
 @pytest.mark.parametrize(
@@ -155,7 +159,7 @@ def test_the_defaults_are_the_contracts() -> None:
 )
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        options.parse(arguments)
+        settings.parse(arguments)
 
     assert ended.value.code == 2
 
@@ -170,7 +174,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
 def test_a_failure_is_one_sentence_and_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, sentence: str
 ) -> None:
-    def fail(_: Options) -> None:
+    def fail(_: Settings) -> None:
         raise error
 
     monkeypatch.setattr(command, "detach", fail)
@@ -179,15 +183,15 @@ def test_a_failure_is_one_sentence_and_status_1(
     assert capsys.readouterr().err == f"oompolicy-loader: {sentence}\n"
 
 
-def test_only_a_plain_file_of_bounded_size_is_read(tmp_path: Path) -> None:
+def test_only_a_regular_file_of_bounded_size_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
     (tmp_path / "link").symlink_to(tmp_path / "file")
     os.mkfifo(tmp_path / "pipe")
 
-    assert plain.read(tmp_path / "file", 5) == b"12345"
-    assert plain.read(tmp_path / "file", 4) is None
-    assert plain.read(tmp_path / "pipe", 5) is None
-    assert plain.read(tmp_path / "missing", 5) is None
-    assert plain.read(tmp_path, 5) is None
+    assert safefiles.read(tmp_path / "file", 5) == b"12345"
+    assert safefiles.read(tmp_path / "file", 4) is None
+    assert safefiles.read(tmp_path / "pipe", 5) is None
+    assert safefiles.read(tmp_path / "missing", 5) is None
+    assert safefiles.read(tmp_path, 5) is None
     with pytest.raises(OSError, match="symbolic"):
-        plain.read(tmp_path / "link", 5)
+        safefiles.read(tmp_path / "link", 5)

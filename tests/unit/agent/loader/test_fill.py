@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which entries the loader adds, and that bcc is handed what it is meant to be."""
+"""The entries that the loader adds, and the access to the map through bcc or libbpf."""
 
 import ctypes
 import errno
@@ -12,8 +12,14 @@ import pytest
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Entry
-from oompolicy_agent.loader.batch import BCC, OneByOne, choose
-from oompolicy_agent.loader.fill import load_checkpoint, missing, wanted
+from oompolicy_agent.loader.fill import (
+    BCCBatch,
+    OneByOne,
+    choose_access,
+    load_checkpoint,
+    missing_entries,
+    wanted_entries,
+)
 from oompolicy_agent.mapping.cgroups import CgroupDir, PodCgroup, SliceCgroup, Tree
 from oompolicy_agent.mapping.desired import Value
 from oompolicy_agent.objects.checkpoint import Checkpoint
@@ -43,37 +49,37 @@ POLICY: Final[dict[str, Any]] = {
 }
 
 
-def test_without_a_checkpoint_the_class_defaults_stand() -> None:
-    assert wanted(TREE, None) == {10: Value(800, 0), 11: Value(500, 0)}
+def test_without_a_checkpoint_the_class_defaults_apply() -> None:
+    assert wanted_entries(TREE, None) == {10: Value(800, 0), 11: Value(500, 0)}
 
 
-def test_a_checkpoint_of_another_boot_serves_by_uid_and_container_id() -> None:
-    entries = wanted(TREE, Checkpoint("another boot", (POLICY, POD)))
+def test_a_checkpoint_of_another_boot_matches_by_uid_and_container_id() -> None:
+    entries = wanted_entries(TREE, Checkpoint("another boot", (POLICY, POD)))
 
     assert {entries[20].priority, entries[21].priority} == {900}
     assert entries[21].memory_request == 1 << 20
 
 
-def test_a_checkpoint_with_a_field_of_a_newer_definition_serves() -> None:
+def test_a_checkpoint_with_a_field_of_a_newer_definition_is_used() -> None:
     policy = {**POLICY, "spec": {**POLICY["spec"], "newField": "x"}}
 
-    assert wanted(TREE, Checkpoint("boot", (policy, POD)))[20].priority == 900
+    assert wanted_entries(TREE, Checkpoint("boot", (policy, POD)))[20].priority == 900
 
 
-def test_what_the_agent_wrote_stays() -> None:
+def test_entries_that_the_agent_wrote_stay() -> None:
     entries = {10: Value(800, 0), 11: Value(500, 0)}
 
-    assert missing(entries, {11: (650, 0), 99: (1, 0)}) == {10: Value(800, 0)}
+    assert missing_entries(entries, {11: (650, 0), 99: (1, 0)}) == {10: Value(800, 0)}
 
 
-def test_a_checkpoint_nested_without_end_is_left_out(tmp_path: Path) -> None:
+def test_an_endlessly_nested_checkpoint_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.json"
     path.write_text("[" * 200_000)
 
     assert load_checkpoint(path) is None
 
 
-def test_a_checkpoint_that_could_take_all_of_the_loaders_memory_is_left_out(tmp_path: Path) -> None:
+def test_a_checkpoint_that_could_take_all_of_the_loaders_memory_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.json"
     path.write_bytes(b'{"version": 1, "bootId": "boot"}'.ljust((12 << 20) + 1))
 
@@ -81,7 +87,7 @@ def test_a_checkpoint_that_could_take_all_of_the_loaders_memory_is_left_out(tmp_
 
 
 class FakePriorities:
-    """A map with room for four entries."""
+    """A map with a capacity of four entries."""
 
     fd = 5
     path = Path("/pins/cgroup_priority")
@@ -95,7 +101,7 @@ Values = ctypes.Array[Entry]
 
 
 class FakeLib:
-    """libbcc on a dictionary."""
+    """A libbcc that works on a dictionary."""
 
     def __init__(self) -> None:
         self.held: dict[int, tuple[int, int]] = {}
@@ -114,15 +120,15 @@ class FakeLib:
         return -errno.ENOENT
 
 
-def test_bcc_reads_back_what_it_wrote() -> None:
-    batch, priorities = BCC(FakeLib()), FakePriorities()
+def test_bcc_reads_the_entries_that_it_wrote() -> None:
+    access, priorities = BCCBatch(FakeLib()), FakePriorities()
 
-    batch.write(priorities, {7: Value(900, 1), 2**63: Value(0, 2)})  # type: ignore[arg-type]
+    access.write(priorities, {7: Value(900, 1), 2**63: Value(0, 2)})  # type: ignore[arg-type]
 
-    assert batch.read(priorities) == {7: (900, 1), 2**63: (0, 2)}  # type: ignore[arg-type]
+    assert access.read(priorities) == {7: (900, 1), 2**63: (0, 2)}  # type: ignore[arg-type]
 
 
 def test_without_bcc_the_map_is_filled_through_libbpf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bcc", None)
 
-    assert isinstance(choose(), OneByOne)
+    assert isinstance(choose_access(), OneByOne)

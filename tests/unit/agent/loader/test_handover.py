@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the loader gives to the agent's user, also where an older one gave it to another user before."""
+"""The files that the loader gives to the agent's user, also after an older loader gave them to another user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEFORE = 65532
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    """The state folder of an agent that was user 65532, with what else it may have put there."""
+    """Return the state folder of an agent that ran as user 65532, with links that it may have put there."""
     if os.geteuid():
         pytest.skip("only root gives files away")
     folder = tmp_path / "state"
@@ -38,8 +38,8 @@ def state(tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_was_another_users_is_the_agents(state: Path) -> None:
-    """An upgrade changes the user: the new agent reads what the old one left."""
+def test_files_of_the_earlier_user_become_the_agents(state: Path) -> None:
+    """After an upgrade that changes the user, the new agent can read the files of the old one."""
     give_folder(state, AGENT_UID, AGENT_UID, 0o750)
     names = ("", "checkpoint.json", "spool", "spool/0123456789abcdef.victim")
 
@@ -48,17 +48,19 @@ def test_what_was_another_users_is_the_agents(state: Path) -> None:
     }
 
 
-def test_what_is_not_the_agents_alone_stays(state: Path) -> None:
-    """An agent that was taken over could have linked to files that it may not write."""
+def test_linked_files_keep_their_owner(state: Path) -> None:
+    """An attacker in the agent could have made links to files that the agent may not write."""
     give_folder(state, AGENT_UID, AGENT_UID, 0o750)
 
-    assert (0, BEFORE) == ((state / "roots").stat().st_uid, (state / "second").stat().st_uid)
+    assert 0 == (state / "roots").stat().st_uid
+    assert BEFORE == (state / "second").stat().st_uid
     assert 0 == (state.parent / "shadow").stat().st_uid
 
 
-def test_what_root_has_in_a_new_folder_stays_roots(state: Path) -> None:
-    """The loader's own report, say."""
+def test_a_folder_of_root_is_given_without_its_content(state: Path) -> None:
+    """Content of a folder that root owned keeps its owner, for example the loader's own report."""
     os.chown(state, 0, 0)
     give_folder(state, AGENT_UID, AGENT_UID, 0o755)
 
-    assert (AGENT_UID, BEFORE) == (state.stat().st_uid, (state / "checkpoint.json").stat().st_uid)
+    assert AGENT_UID == state.stat().st_uid
+    assert BEFORE == (state / "checkpoint.json").stat().st_uid

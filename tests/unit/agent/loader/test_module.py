@@ -1,58 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the loader says of a module that the kernel does not take."""
+"""The reasons that the loader gives for a module that is not loaded."""
 
 from pathlib import Path
 
 import pytest
 
-from oompolicy_agent.loader import kernellog, module
+from oompolicy_agent.loader import module
 from oompolicy_agent.loader.command import Result
 from tests.unit.agent.kernel.test_btf import elf
 
-NONE, INTEGRITY = "", "integrity"
+INTEGRITY = "integrity"
 
 
 def insmod(reason: str) -> str:
     return f"insmod: ERROR: could not insert module /m/oompolicy_hook.ko: {reason}\n"
 
 
-def test_the_kernels_last_words_are_quoted() -> None:
-    said = ("ready", "cannot hook oom_evaluate_task(): it was inlined")
+def test_the_last_line_of_the_kernels_log_is_quoted() -> None:
+    logged = ("ready", "cannot hook oom_evaluate_task(): it was inlined")
 
-    sentence = module.refusal("oompolicy_hook.ko", insmod("No such file or directory"), said, NONE)
+    sentence = module.refusal("oompolicy_hook.ko", insmod("No such file or directory"), logged, None)
 
     assert sentence == (
         "the kernel refused oompolicy_hook.ko: No such file or directory; "
-        "the kernel says: cannot hook oom_evaluate_task(): it was inlined"
+        "the kernel's log says: cannot hook oom_evaluate_task(): it was inlined"
     )
 
 
 def test_a_missing_signature_names_secure_boot() -> None:
     sentence = module.refusal("hook.ko", insmod("Key was rejected by service"), (), INTEGRITY)
 
-    assert "secure boot" in sentence
+    assert "Secure Boot" in sentence
 
 
-@pytest.mark.parametrize(("mode", "words"), [(INTEGRITY, "locked down (integrity)"), (NONE, "CAP_SYS_MODULE")])
-def test_not_permitted_names_lockdown_or_the_capability(mode: str, words: str) -> None:
+@pytest.mark.parametrize(("mode", "words"), [(INTEGRITY, "locked down (integrity)"), (None, "CAP_SYS_MODULE")])
+def test_not_permitted_names_lockdown_or_the_capability(mode: str | None, words: str) -> None:
     assert words in module.refusal("hook.ko", insmod("Operation not permitted"), (), mode)
 
 
 @pytest.mark.parametrize(
     ("text", "mode"),
     [
-        ("[none] integrity confidentiality\n", ""),
+        ("[none] integrity confidentiality\n", None),
         ("none [integrity] confidentiality\n", "integrity"),
         ("none integrity [confidentiality]\n", "confidentiality"),
-        ("", ""),
+        ("", None),
     ],
 )
-def test_the_lockdown_mode_stands_in_brackets(text: str, mode: str) -> None:
+def test_the_lockdown_mode_is_in_brackets(text: str, mode: str | None) -> None:
     assert mode == module.active_lockdown(text)
 
 
-def test_only_the_modules_own_words_count() -> None:
-    """Whatever the kernel puts before them, and not that it is tainted."""
+def test_only_the_modules_own_messages_count() -> None:
+    """The level, time and caller before a message are removed, and the message about a tainted kernel is skipped."""
     logged = [
         "<4>[    5.140900] oompolicy_hook: version magic 'a' should be 'b'",
         "<6>[   12.140901][  T123] oompolicy_hook: ready",
@@ -61,10 +61,12 @@ def test_only_the_modules_own_words_count() -> None:
         "<6>[    5.140903] eth0: link up, not oompolicy_hook: at all",
     ]
 
-    assert ("version magic 'a' should be 'b'", "ready", "no time is logged") == kernellog.said("oompolicy_hook", logged)
+    assert ("version magic 'a' should be 'b'", "ready", "no time is logged") == module.logged_by(
+        "oompolicy_hook", logged
+    )
 
 
-def test_a_module_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_module_is_a_reason(tmp_path: Path) -> None:
     assert "does not exist" in (module.insert(tmp_path / "oompolicy_hook.ko") or "")
 
 
@@ -76,10 +78,10 @@ def test_a_module_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
         (elf(b"\0another_function\0"), "is another module"),
     ],
 )
-def test_a_module_that_could_not_be_used_does_not_go_in(
+def test_an_unusable_module_is_not_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, reason: str
 ) -> None:
-    """The kernel would take it, and it would stay."""
+    """The kernel would load the module, and it would stay."""
     (tmp_path / "hook.ko").write_bytes(content)
     monkeypatch.setattr(module, "run", lambda *_: pytest.fail("insmod was run"))
 
@@ -87,10 +89,10 @@ def test_a_module_that_could_not_be_used_does_not_go_in(
 
 
 @pytest.mark.parametrize("content", [elf(b"\0bpf_oom_evaluate_task\0"), b"\xfd7zXZ\0"])
-def test_any_other_module_is_the_kernels_to_judge(
+def test_the_kernel_decides_about_any_other_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    """Nothing can be seen in a compressed one."""
+    """A module with the hook is loaded, and so is a compressed one, which the loader cannot read."""
     (tmp_path / "hook.ko").write_bytes(content)
     monkeypatch.setattr(module, "run", lambda *_: Result(0, "", ""))
 
@@ -98,7 +100,7 @@ def test_any_other_module_is_the_kernels_to_judge(
 
 
 @pytest.mark.parametrize(("running", "offered", "warned"), [("A", "B", True), ("A", "A", False), ("", "B", False)])
-def test_another_version_is_warned_of(
+def test_another_loaded_version_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, running: str, offered: str, *, warned: bool
 ) -> None:
     monkeypatch.setattr(module, "running_version", lambda: running)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the loader sees of a node."""
+"""The facts that the loader reads from a node."""
 
 from pathlib import Path
 
 from oompolicy_agent.loader import hook
-from oompolicy_agent.loader.node import Cgroup, capabilities, cgroup_kind, magic, nearest
+from oompolicy_agent.loader.node import Cgroup, capabilities, cgroup_kind, filesystem_magic, nearest_existing
 
 
 def test_effective_capabilities_are_read_by_their_bits() -> None:
@@ -18,11 +18,11 @@ def test_a_plain_folder_is_no_cgroup_tree(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_has_no_magic(tmp_path: Path) -> None:
-    assert magic(tmp_path / "missing") == 0
+    assert filesystem_magic(tmp_path / "missing") == 0
 
 
-def test_the_file_system_of_what_will_be_is_that_of_the_nearest_folder(tmp_path: Path) -> None:
-    assert tmp_path == nearest(tmp_path / "oompolicy" / "maps")
+def test_the_nearest_existing_folder_has_the_file_system_of_a_future_one(tmp_path: Path) -> None:
+    assert tmp_path == nearest_existing(tmp_path / "oompolicy" / "maps")
 
 
 def test_no_btf_is_no_hook(tmp_path: Path) -> None:

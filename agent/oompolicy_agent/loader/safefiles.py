@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads and replaces files in the agent's folders, which nobody privileged should trust.
+"""Reads and replaces files in folders of the agent's user, which a privileged process must not trust.
 
-There may be links, pipes, folders and no end of data in the place of a file, put there by somebody who has taken the
-agent over. None of it may make the loader fail, for then it would keep failing after the agent is gone.
+An attacker who has taken over the agent can put links, pipes, folders or endless data in the place of a file. None of
+these may make the loader fail, because then it would still fail after the agent is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def read(path: Path, limit: int) -> bytes | None:
-    """The content, or None where there is no regular file of at most `limit` bytes. OSError if it is closed to us."""
+    """Return the content, or None if there is no regular file of at most `limit` bytes. OSError if reading fails."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -28,17 +28,17 @@ def read(path: Path, limit: int) -> bytes | None:
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
         os.close(fd)
-        log.warning("%s is left out: it is no regular file of at most %d bytes", path, limit)
+        log.warning("%s is not used: it is no regular file of at most %d bytes", path, limit)
         return None
     with open(fd, "rb") as file:  # noqa: PTH123 (a descriptor)
-        # It may grow meanwhile.
+        # The file may have grown since.
         content = file.read(limit + 1)
         return content if len(content) <= limit else None
 
 
 def write(path: Path, text: str) -> None:
-    """Replace `path`, whatever is there; the new file is root's and readable for all. OSError."""
-    # Nobody knows the name before the file is there, and O_EXCL follows no link.
+    """Replace the file or folder at `path`. The new file belongs to root and everybody can read it. OSError."""
+    # Nobody can guess the name before the file exists, and O_EXCL follows no link.
     temporary = _beside(path)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
@@ -52,7 +52,7 @@ def write(path: Path, text: str) -> None:
 
 
 def clear(path: Path) -> None:
-    """Leave nothing at `path`. A folder is moved aside and not removed: there may be no end of what is in it."""
+    """Remove the file at `path`. A folder is moved aside instead, because its content may be endless."""
     try:
         path.unlink(missing_ok=True)
     except IsADirectoryError:
@@ -70,7 +70,7 @@ def _put(temporary: Path, path: Path) -> None:
 def _set_aside(folder: Path) -> None:
     aside = _beside(folder)
     folder.rename(aside)
-    log.warning("%s was a folder, which no loader and no agent makes; it was moved to %s", folder, aside)
+    log.warning("%s was a folder, which neither loader nor agent makes: it is now %s", folder, aside)
 
 
 def _beside(path: Path) -> Path:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tree of pins on bpffs, and how it changes without a moment without policy.
+"""The folder of pins on bpffs, and how it changes while a policy stays in force at every moment.
 
 maps/                 the five maps
-maps_new/             what will be maps/, until it is filled
-links/<hash>/         a generation: the programs of one object, all attached and using what is in maps/
-links/unfinished_<n>/ programs of which that is not known
+maps_new/             the next maps/, until they are filled
+links/<hash>/         a generation: the programs of one object, all attached, and all using the maps in maps/
+links/unfinished_<n>/ a generation that may be incomplete, or may use other maps
 
-bpffs reserves names with a dot.
+The names have no dot, because bpffs reserves names with a dot.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAPS: Final = ("cgroup_priority", "events", "cgroups", "stats", "settings")
 FOLDER_MODE: Final = 0o711
 
 _VITAL: Final = ("victim_marked", "evaluate_task")
-"""The programs that report and that decide."""
+"""The program that reports a victim, and the program that decides. The most important one is first."""
 
 _UNFINISHED: Final = "unfinished_"
 _AT_FDCWD: Final = -100
@@ -37,49 +37,49 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Pins:
-    """The tree at `root`, usually /sys/fs/bpf/oompolicy."""
+class PinFolder:
+    """The folder `root`, usually /sys/fs/bpf/oompolicy. It need not exist yet."""
 
     root: Path
 
     @property
     def maps(self) -> Path:
-        """The maps in use."""
+        """The folder of the maps in use."""
         return self.root / "maps"
 
     @property
     def maps_new(self) -> Path:
-        """Maps that will be."""
+        """The folder of the next maps."""
         return self.root / "maps_new"
 
     @property
     def links(self) -> Path:
-        """One folder per generation."""
+        """The folder with one folder per generation."""
         return self.root / "links"
 
     @property
     def generations(self) -> tuple[str, ...]:
-        """Names of all generations, those being built too."""
+        """The names of all generations, also of unfinished ones."""
         return names_in(self.links)
 
     def unfinished(self) -> Path:
-        """A name that is not taken yet for a generation that is not known to be complete."""
+        """Return a free path for an unfinished generation."""
         taken = self.generations
         return self.links / next(name for n in range(len(taken) + 1) if (name := f"{_UNFINISHED}{n}") not in taken)
 
     def disown(self) -> None:
-        """No generation is complete any more: maps/ is about to change. They stay attached."""
+        """Rename all generations to unfinished ones, because maps/ is about to change. They stay attached."""
         for name in finished(self.generations):
             (self.links / name).rename(self.unfinished())
 
 
 def leftovers(generations: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
-    """Unfinished generations that may go at once: those beside a finished one, or else beside the best of them.
+    """Return the unfinished generations that can be removed at once.
 
-    `generations` are the programs that each has attached, the oldest generation first. Without a finished one the best
-    may be all that enforces, and stays until there is one: it reports victims, decides, has the most programs, and is
-    the newest, in this order. Each of the others would take places at out_of_memory(), and a function has 38
-    (BPF_MAX_TRAMP_LINKS in include/linux/bpf.h).
+    `generations` has the attached programs of each generation, the oldest generation first. If one is finished, all
+    unfinished ones can go. Otherwise the best unfinished one stays, because it may be the only one that enforces. The
+    best one reports victims, decides, has the most programs, and is the newest, in this order. The others must go,
+    because each takes places at out_of_memory(), and a function has 38 (BPF_MAX_TRAMP_LINKS in include/linux/bpf.h).
     """
     kept = finished(generations) or sorted(generations, key=lambda name: _worth(generations[name]))[-1:]
     return tuple(name for name in generations if name not in kept)
@@ -90,12 +90,12 @@ def _worth(attached: frozenset[str]) -> tuple[bool | int, ...]:
 
 
 def finished(generations: Iterable[str]) -> tuple[str, ...]:
-    """Those named by their object's hash."""
+    """Return the names of the generations that are named by the hash of their object."""
     return tuple(name for name in generations if not name.startswith(_UNFINISHED))
 
 
 def names_in(folder: Path) -> tuple[str, ...]:
-    """What is in `folder`, sorted; nothing if it is not there."""
+    """Return the sorted names in `folder`, or none if the folder does not exist."""
     try:
         return tuple(sorted(each.name for each in folder.iterdir()))
     except FileNotFoundError:
@@ -103,27 +103,27 @@ def names_in(folder: Path) -> tuple[str, ...]:
 
 
 def shapes(folder: Path) -> dict[str, MapInfo]:
-    """Which of `MAPS` are pinned in `folder` and can be written to, and what they are."""
+    """Return the shapes of those of `MAPS` that are pinned in `folder` and can be written to."""
     found = {}
     for name in set(names_in(folder)).intersection(MAPS):
-        with Map(folder / name) as pinned:
-            # The maps are the agent's, and their owner may freeze them: nobody can write to them from then on.
-            if pinned.frozen:
-                log.warning("%s was frozen, which no agent does: it is replaced", folder / name)
+        with Map(folder / name) as opened:
+            # The maps belong to the agent's user. The owner of a map can freeze it, and then nobody can write to it.
+            if opened.frozen:
+                log.warning("%s is frozen, which no agent does: a new map replaces it", folder / name)
             else:
-                found[name] = pinned.info()
+                found[name] = opened.info()
     return found
 
 
 def differing(wanted: Mapping[str, MapInfo], found: Mapping[str, MapInfo]) -> frozenset[str]:
-    """Maps that are missing, or cannot serve because type or sizes are others. Ids do not count."""
+    """Return the names of the maps in `wanted` that are not in `found`, or have another type or size there."""
     return frozenset(
         name for name, shape in wanted.items() if name not in found or _shape(found[name]) != _shape(shape)
     )
 
 
 def put(source: Path, target: Path) -> None:
-    """`source` becomes `target` in one step; what was `target` is removed."""
+    """Move `source` to `target` in one step, and remove the earlier `target`."""
     if not target.exists():
         source.rename(target)
         return
@@ -135,7 +135,7 @@ def put(source: Path, target: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Unpin all in `folder`, then the folder. Nothing if it is not there."""
+    """Unpin everything in `folder`, then remove the folder. Do nothing if it does not exist."""
     for name in sorted(names_in(folder), key=_leaving):
         (folder / name).unlink()
     if folder.exists():
@@ -143,7 +143,7 @@ def remove(folder: Path) -> None:
 
 
 def _leaving(name: str) -> tuple[int, str]:
-    """A generation stops reporting and deciding before it stops knowing what goes on."""
+    """Return the sort key for removal: the programs that report and decide go first, as they need the others."""
     return (_VITAL.index(name) if name in _VITAL else len(_VITAL), name)
 
 

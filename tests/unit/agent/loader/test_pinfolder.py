@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the tree of pins changes: what goes, what stays, what takes whose place."""
+"""How the folder of pins changes: the generations and maps that stay, go, or are replaced."""
 
 from pathlib import Path
 
 import pytest
 
 from oompolicy_agent.kernel.maps import MapInfo
-from oompolicy_agent.loader import pins
-from oompolicy_agent.loader.pins import Pins
+from oompolicy_agent.loader import pinfolder
+from oompolicy_agent.loader.pinfolder import PinFolder
 
 SHAPE = MapInfo(type=6, id=0, key_size=4, value_size=8, max_entries=11)
 
@@ -35,49 +35,49 @@ REPORTS, DECIDES = frozenset({"victim_marked"}), frozenset({"victim_marked", "ev
         ({"unfinished_0": DECIDES | {"oom_begins"}, "unfinished_1": DECIDES}, ("unfinished_1",)),
     ],
 )
-def test_one_unfinished_generation_stays_where_it_may_be_all_that_enforces(
+def test_one_unfinished_generation_stays_if_it_may_be_the_only_one_that_enforces(
     generations: dict[str, frozenset[str]], expected: tuple[str, ...]
 ) -> None:
-    """And no other: each takes two of the 38 places that out_of_memory() has."""
-    assert expected == pins.leftovers(generations)
+    """All others go, because each takes two of the 38 places that out_of_memory() has."""
+    assert expected == pinfolder.leftovers(generations)
 
 
 def test_unfinished_generations_get_a_free_name(tmp_path: Path) -> None:
     make(tmp_path / "links" / "unfinished_0")
 
-    assert tmp_path / "links" / "unfinished_1" == Pins(tmp_path).unfinished()
+    assert tmp_path / "links" / "unfinished_1" == PinFolder(tmp_path).unfinished()
 
 
 def test_disowned_generations_keep_their_links(tmp_path: Path) -> None:
-    tree = Pins(tmp_path)
-    make(tree.links / "a1", "evaluate_task")
-    make(tree.links / "unfinished_0", "evaluate_task")
+    pins = PinFolder(tmp_path)
+    make(pins.links / "a1", "evaluate_task")
+    make(pins.links / "unfinished_0", "evaluate_task")
 
-    tree.disown()
+    pins.disown()
 
-    assert tree.generations == ("unfinished_0", "unfinished_1")
-    assert (tree.links / "unfinished_1" / "evaluate_task").read_text() == "a1"
+    assert pins.generations == ("unfinished_0", "unfinished_1")
+    assert (pins.links / "unfinished_1" / "evaluate_task").read_text() == "a1"
 
 
-def test_what_is_put_takes_the_place_and_the_old_is_gone(tmp_path: Path) -> None:
+def test_a_folder_replaces_another_one_with_its_content(tmp_path: Path) -> None:
     new, old = make(tmp_path / "new", "x", "y"), make(tmp_path / "old", "x", "z")
 
-    pins.put(new, old)
+    pinfolder.put(new, old)
 
-    assert pins.names_in(tmp_path) == ("old",)
-    assert pins.names_in(old) == ("x", "y")
-
-
-def test_what_is_put_where_nothing_was_is_there(tmp_path: Path) -> None:
-    pins.put(make(tmp_path / "new", "x"), tmp_path / "old")
-
-    assert pins.names_in(tmp_path / "old") == ("x",)
+    assert pinfolder.names_in(tmp_path) == ("old",)
+    assert pinfolder.names_in(old) == ("x", "y")
 
 
-def test_removing_what_is_not_there_does_nothing(tmp_path: Path) -> None:
-    pins.remove(tmp_path / "missing")
+def test_a_folder_can_be_put_at_a_free_path(tmp_path: Path) -> None:
+    pinfolder.put(make(tmp_path / "new", "x"), tmp_path / "old")
 
-    assert pins.names_in(tmp_path / "missing") == ()
+    assert pinfolder.names_in(tmp_path / "old") == ("x",)
+
+
+def test_removing_a_missing_folder_does_nothing(tmp_path: Path) -> None:
+    pinfolder.remove(tmp_path / "missing")
+
+    assert pinfolder.names_in(tmp_path / "missing") == ()
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_removing_what_is_not_there_does_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_maps_differ_by_shape_and_not_by_id(found: dict[str, MapInfo], expected: set[str]) -> None:
-    assert expected == pins.differing({"stats": SHAPE}, found)
+    assert expected == pinfolder.differing({"stats": SHAPE}, found)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loader's settings, and the command line that sets them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from oompolicy_agent.kernel.layout import HOST_PRIORITY, PRIORITY_MAX
+from oompolicy_agent.settings import AGENT_UID
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STATE_DIR: Final = Path("/var/lib/oompolicy")
+RUN_DIR: Final = Path("/run/oompolicy")
+
+_VERBS: Final = {
+    "build": "compile the hook's module for the running kernel. Needs no privilege",
+    "attach": "load the module and the BPF program, pin them, fill the maps, and give the maps to the agent's user. "
+    "Replaces an earlier version",
+    "detach": "remove programs, maps and module from the node",
+    "status": "print the last report, and what is attached",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one run. Each field has the name of its flag."""
+
+    verb: str
+    module: Path | None = None
+    headers: Path
+    source: Path = Path("/opt/oompolicy/module")
+    object_dir: Path = Path(__file__).parent.parent / "bpf"
+    uid: int = AGENT_UID
+    gid: int = AGENT_UID
+    host_priority: int = HOST_PRIORITY
+    state_dir: Path = STATE_DIR
+    run_dir: Path = RUN_DIR
+    checkpoint: Path
+    report: Path
+    bpffs: Path = Path("/sys/fs/bpf/oompolicy")
+    cgroup_root: Path = Path("/sys/fs/cgroup")
+
+
+def parse(arguments: Sequence[str] | None = None) -> Settings:
+    """Parse the command line. Exit with status 2 if it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="oompolicy-loader", description="Attach oompolicy to this node's kernel, or remove it."
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, text in _VERBS.items():
+        _add_flags(verbs.add_parser(verb, help=text, description=text, argument_default=argparse.SUPPRESS), verb)
+    given = vars(parser.parse_args(arguments))
+    given.setdefault("checkpoint", given.get("state_dir", STATE_DIR) / "checkpoint.json")
+    given.setdefault("report", given.get("run_dir", RUN_DIR) / "loader.json")
+    given.setdefault("headers", for_this_kernel("/lib/modules/%r/build"))
+    return Settings(**given)
+
+
+def for_this_kernel(text: str) -> Path:
+    """Replace `%r` by the release of the running kernel, so that one setting fits nodes with several kernels."""
+    return Path(text.replace("%r", os.uname().release))
+
+
+def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
+    if verb == "build":
+        _add_build_flags(parser)
+        return
+    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="folder of the report; default /run/oompolicy")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="file of the loader's report; default RUN_DIR/loader.json"
+    )
+    parser.add_argument("--bpffs", type=Path, metavar="DIR", help="folder of pins; default /sys/fs/bpf/oompolicy")
+    if verb == "attach":
+        _add_attach_flags(parser)
+
+
+def _add_attach_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cgroup-root", type=Path, metavar="DIR", help="root of the cgroup v2 tree; default /sys/fs/cgroup"
+    )
+    parser.add_argument(
+        "--module",
+        type=for_this_kernel,
+        metavar="FILE.ko",
+        help="module to load if the kernel has no hook; %%r stands for the kernel release, uname -r",
+    )
+    parser.add_argument(
+        "--object-dir", type=Path, metavar="DIR", help="folder of the BPF objects; default the folder in this package"
+    )
+    parser.add_argument("--uid", type=_id, help=f"user of the agent; default {AGENT_UID}")
+    parser.add_argument("--gid", type=_id, help=f"group of the agent; default {AGENT_UID}")
+    parser.add_argument(
+        "--host-priority",
+        type=_priority,
+        metavar="0..1000",
+        help=f"priority of processes outside pods; default {HOST_PRIORITY}",
+    )
+    parser.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="state folder of the agent; default /var/lib/oompolicy"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="checkpoint of the agent; default STATE_DIR/checkpoint.json"
+    )
+
+
+def _add_build_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--module",
+        type=for_this_kernel,
+        metavar="FILE.ko",
+        required=True,
+        help="file to write; %%r stands for the kernel release, uname -r",
+    )
+    parser.add_argument(
+        "--headers",
+        type=for_this_kernel,
+        metavar="DIR",
+        help="headers of the kernel; default /lib/modules/%%r/build, where %%r is the kernel release, uname -r",
+    )
+    parser.add_argument(
+        "--source", type=Path, metavar="DIR", help="source of the module; default /opt/oompolicy/module"
+    )
+
+
+def _id(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32 - 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a user or group id: use a number below {2**32 - 1}")
+    return int(text)
+
+
+def _priority(text: str) -> int:
+    if not text.isdecimal() or int(text) > PRIORITY_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0 to {PRIORITY_MAX}")
+    return int(text)
