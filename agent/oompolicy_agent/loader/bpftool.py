@@ -101,5 +101,5 @@ def missing_features(*, trampolines: bool, oom_control: int) -> tuple[str, ...]:
     if not trampolines:
         found.append("this kernel has no BPF trampolines (CONFIG_FUNCTION_TRACER, CONFIG_DYNAMIC_FTRACE)")
     if oom_control == 0:
-        found.append("struct oom_control of this kernel has no field chosen_points, which the program reads")
+        found.append("struct oom_control of this kernel has no field chosen_points, which the module of the hook uses")
     return tuple(found)

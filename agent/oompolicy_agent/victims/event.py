@@ -90,7 +90,7 @@ def note(named: NamedVictim, *, disclose: bool) -> str:
     """Return the text of the Event, in at most 1,024 bytes. The most important fact comes first.
 
     Users who may read the Events of one namespace must not learn from it which pods run in another one. So without
-    `disclose`, the note does not name the trigger and the spared process if they run there.
+    `disclose`, it does not name the trigger and the spared process if they run there.
     """
     victim = named.victim
     memory = f"anon-rss {victim.anon_pages * _PAGE // _MIB} MiB"

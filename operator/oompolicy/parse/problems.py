@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with an object, and where.
+"""The problems of an object, each with its place.
 
 `InvalidObject` is the only exception of this package: a ValueError that carries every problem, not only the first.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say whether a policy is for a pod."""
+"""Decide whether a policy applies to a pod. Pure."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,7 +8,7 @@ from oompolicy.model import NODE_CRITICAL_CLASS, LabelSelector, Match, Operator,
 
 
 class Matchable(Protocol):
-    """What of a pod a policy can match by, beside its namespace."""
+    """The fields of a pod that a policy can select by, apart from its namespace."""
 
     @property
     def labels(self) -> Mapping[str, str]: ...  # noqa: D102

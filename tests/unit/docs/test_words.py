@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages and the docstrings are in plain English, as far as a list of words can show it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.unit.docs.page import CHECKOUT, DOCS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PAGES: Final = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+MODULES: Final = sorted(file for root in ("operator", "agent") for file in (CHECKOUT / root).rglob("*.py"))
+
+# Each of these stands in the place of a noun that the sentence does not name.
+RELATIVE: Final = re.compile(r"\b(?:what|whatever|who|whom|whoever|whose)\b", re.IGNORECASE)
+ALL_PAGES, ONE_PAGE = 4.0, 8.0
+"""The largest numbers of relative words in 1,000 words, over all pages together and on one page."""
+
+HOUSE_WORDS: Final = re.compile(
+    r"\b(?:(?:is|are) (?:content|well|away)|go(?:es)? round|ha(?:s|ve) a say|dear|told|deaf|the note|as ever"
+    r"|of equals|there long since)\b",
+    re.IGNORECASE,
+)
+# "All pods of a node" says what a thing is, "All full." does not.
+FRAGMENT: Final = re.compile(
+    r"(?:Of|By|Until|Whether|What|Who|Whom|Whose|None|Empty|Not|And|Where|As|With|Without|If|But|Nor|Neither)\b"
+    r"|All(?: \w+){0,3}\."
+)
+
+BLOCK: Final = re.compile(r"^ *```.*?^ *```$|<!--.*?-->", re.MULTILINE | re.DOTALL)
+LINE: Final = re.compile(r"^ *\|.*$|^#.*$|!\[[^\]]*\]\([^)]*\)", re.MULTILINE)
+CODE: Final = re.compile(r"(`+)[^`]+?\1")
+LINK: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+QUESTION: Final = re.compile(r"[^.!?:\n]*\?")
+
+
+def without_code(text: str) -> str:
+    return CODE.sub("CODE", text)
+
+
+def prose(page: str) -> str:
+    """A page's sentences, without code, tables, headings, pictures, the targets of links, and questions."""
+    for pattern, replacement in ((BLOCK, ""), (LINE, ""), (CODE, "CODE"), (LINK, r"\1"), (QUESTION, "")):
+        page = pattern.sub(replacement, page)
+    return page
+
+
+PROSE: Final = {str(page.relative_to(CHECKOUT)): prose(page.read_text()) for page in PAGES}
+
+
+def rate(text: str) -> float:
+    """The number of relative words in 1,000 words."""
+    return 1000 * len(RELATIVE.findall(text)) / max(1, len(text.split()))
+
+
+def around(pattern: re.Pattern[str], text: str) -> list[str]:
+    """Each match with the text around it, as a failure shows it."""
+    flat = re.sub(r"\s+", " ", text)
+    return [flat[max(0, found.start() - 40) : found.end() + 40] for found in pattern.finditer(flat)]
+
+
+def docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of each string that is a statement: of modules, classes and functions, and below attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+
+
+def test_all_pages_together_name_the_thing() -> None:
+    found = rate("\n".join(PROSE.values()))
+
+    assert found <= ALL_PAGES
+
+
+@pytest.mark.parametrize("page", PROSE)
+def test_a_page_names_the_thing(page: str) -> None:
+    assert rate(PROSE[page]) <= ONE_PAGE, around(RELATIVE, PROSE[page])
+
+
+@pytest.mark.parametrize("page", PROSE)
+def test_a_page_has_no_semicolons(page: str) -> None:
+    assert [] == around(re.compile(";"), PROSE[page])
+
+
+@pytest.mark.parametrize("page", PROSE)
+def test_a_page_has_no_house_words(page: str) -> None:
+    assert [] == around(HOUSE_WORDS, PROSE[page])
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(CHECKOUT)))
+def test_a_docstring_is_a_plain_sentence(module: Path) -> None:
+    """It has no house word, and its first word is not that of a fragment that continues a name."""
+    found = [(line, without_code(text)) for line, text in docstrings(ast.parse(module.read_text()))]
+
+    assert [] == [
+        f"{line}: {text}" for line, text in found if HOUSE_WORDS.search(text) or FRAGMENT.match(text.lstrip())
+    ]
+
+
+def test_the_guard_counts_prose_only() -> None:
+    page = """# What a heading says; not counted
+
+| what | a table; has |
+|---|---|
+
+Who is it? A [link; whose](what.md) and `code; what`.
+
+```sh
+what; who
+```
+
+The one whose note is told of; no more.
+"""
+
+    assert ["whose", "whose"] == RELATIVE.findall(prose(page))
+    assert 2 == prose(page).count(";")
+    assert ["told"] == HOUSE_WORDS.findall(prose(page))
+
+
+def test_the_guard_finds_docstrings_of_each_kind() -> None:
+    source = '''"""Of a module."""
+class A:
+    """By its name."""
+
+    b: int
+    """None until it is read."""
+
+    def c(self) -> None:
+        """Return `what` is deaf."""
+'''
+    found = [text for _, text in docstrings(ast.parse(source))]
+
+    assert 4 == len(found)
+    assert 3 == sum(bool(FRAGMENT.match(text)) for text in found)
+    assert ["deaf"] == HOUSE_WORDS.findall(without_code(" ".join(found)))
