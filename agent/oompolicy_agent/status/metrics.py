@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the text of /metrics when it is requested.
+"""Make the text of /metrics when it is requested.
 
 Only an agent with `--listen` imports this module, because prometheus_client costs memory.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from itertools import product
+from typing import TYPE_CHECKING, Final, get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import CollectorRegistry
 
+from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Stat
+from oompolicy_agent.status.counters import EventOutcome
+from oompolicy_agent.status.reasons import EventReason, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +27,11 @@ if TYPE_CHECKING:
     from oompolicy_agent.status.document import View
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+# Every combination of labels exists from the start. Otherwise increase() does not see the first kill, because a series
+# that begins at 1 does not increase.
+_VICTIMS: Final = dict.fromkeys(product(get_args(Scope), [*map(str, QOSClass), "None"]), 0)
+_EVENTS: Final = dict.fromkeys(product(map(str, EventReason), get_args(EventOutcome)), 0)
 
 _DROPS: Final = {"events": Stat.VICTIMS_DROPPED, "cgroups": Stat.CGROUPS_DROPPED}
 
@@ -94,13 +103,13 @@ def _kernel(view: View) -> Iterable[Metric]:
 
 
 def _counted(tally: Counters) -> Iterable[Metric]:
-    for name, text, labels, counter in (
-        ("victims", "Killed processes that this agent named", ["scope", "qos_class"], tally.victims),
-        ("events", "Events by outcome", ["reason", "outcome"], tally.events),
-        ("api_errors", "Requests to the API server that failed", ["request", "status"], tally.errors),
+    for name, text, labels, zeros, counter in (
+        ("victims", "Killed processes that this agent named", ["scope", "qos_class"], _VICTIMS, tally.victims),
+        ("events", "Events by outcome", ["reason", "outcome"], _EVENTS, tally.events),
+        ("api_errors", "Requests to the API server that failed", ["request", "status"], {}, tally.errors),
     ):
         family = CounterMetricFamily(f"oompolicy_agent_{name}", text, labels=labels)
-        for values, count in dict(counter).items():
+        for values, count in {**zeros, **counter}.items():
             family.add_metric(list(values), float(count))
         yield family
     yield _histogram("change_seconds", "Time from the arrival of a change to the write of the map", tally.change_lag)

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
+
+Scope = Literal["Node", "Kubepods", "Pod", "Container", "Other", "Unknown"]
+"""The part of the node that ran out of memory, in reports, status and metrics."""
 
 
 class Reason(StrEnum):

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from oompolicy.model import Pod
     from oompolicy_agent.mapping.owners import CgroupOwners
+    from oompolicy_agent.status.reasons import Scope
     from oompolicy_agent.victims.record import Process, Victim
-
-Scope = Literal["Node", "Kubepods", "Pod", "Container", "Other", "Unknown"]
 
 SANDBOX_SCORE_ADJ: Final = -998
 """The oom_score_adj that the kubelet gives to sandboxes, which are no container (pkg/kubelet/qos/policy.go)."""

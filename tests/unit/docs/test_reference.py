@@ -27,9 +27,9 @@ from oompolicy_agent.loader.node import Cgroup
 from oompolicy_agent.status import document
 from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.metrics import Metrics as AgentMetrics
-from oompolicy_agent.status.reasons import PROBLEMS, EventReason, Reason
+from oompolicy_agent.status.reasons import PROBLEMS, EventReason, Reason, Scope
 from oompolicy_agent.victims.event import note
-from oompolicy_agent.victims.naming import HOST, Scope
+from oompolicy_agent.victims.naming import HOST
 from tests.unit.agent.fakes import pod
 from tests.unit.agent.kernel.test_btf import elf
 from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE

@@ -20,7 +20,7 @@ from oompolicy.model import (
     Operator,
     QOSClass,
 )
-from oompolicy_agent.victims.naming import Scope
+from oompolicy_agent.status.reasons import Scope
 
 CRDS = Path(__file__).parents[3] / "crds"
 FILES = sorted(CRDS.iterdir())

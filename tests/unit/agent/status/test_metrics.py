@@ -54,6 +54,22 @@ def test_the_nodes_state_is_in_numbers() -> None:
     assert expected == {name: found[name] for name in expected}
 
 
+def test_every_counter_with_known_labels_is_zero_from_the_start() -> None:
+    """A series that begins at 1 does not increase for Prometheus, so a dashboard would not show the first kill."""
+    before, counters = samples(), Counters()
+    counters.victim("Node", QOSClass.BURSTABLE)
+    counters.victim("Container", None)
+    counters.event("OOMVictimKilled", "posted")
+    after = samples(counters)
+    new = {name for name, value in after.items() if value and not before.get(name)}
+
+    assert {"victims_total['Burstable', 'Node']", "victims_total['None', 'Container']"} < new
+    assert "events_total['posted', 'OOMVictimKilled']" in new
+    assert before.keys() == after.keys()
+    assert 6 * 4 == sum(name.startswith("victims_total") for name in before)
+    assert 3 * 3 == sum(name.startswith("events_total") for name in before)
+
+
 def test_a_node_that_does_not_enforce_shows() -> None:
     """Not ready and not attached are numbers to alert on."""
     view = replace(GOOD, attachment=replace(GOOD.attachment, problem="gone"), problems={Reason.NOT_ATTACHED: ("gone",)})

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -20,9 +20,12 @@ from oompolicy_agent.plumbing.text import clip_start, fit_bytes, printable
 from oompolicy_agent.victims.event import event, event_name, micro_time, note
 from oompolicy_agent.victims.log import log_of
 from oompolicy_agent.victims.manifestfile import as_json_line, as_yaml
-from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim, Scope
+from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim
 from oompolicy_agent.victims.record import parse_victim
 from tests.unit.agent.fakes import APP, BOOT, UID, record
+
+if TYPE_CHECKING:
+    from oompolicy_agent.status.reasons import Scope
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 APP_OWNER = Owner(
