@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
@@ -108,3 +109,13 @@ def test_a_mismatch_is_one_sentence(changed: StructLayout | None, sentence: str)
         found["oompolicy_entry"] = changed
 
     assert sentence == check_against_btf(found)
+
+
+def test_pages_say_how_many_victims_the_ring_buffer_holds() -> None:
+    """A record has a header of 8 bytes (BPF_RINGBUF_HDR_SZ in include/uapi/linux/bpf.h)."""
+    docs = HEADER.parents[1] / "docs"
+    victims = layout.EVENTS_BYTES // (ctypes.sizeof(layout.VictimRecord) + 8)
+    shown = f"about {victims // 10 * 10:,}"
+
+    assert f"({shown} of them)" in (docs / "node.md").read_text()
+    assert f"{shown} victims" in (docs / "pictures/one-oom.svg").read_text()
