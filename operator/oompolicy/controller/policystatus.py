@@ -66,6 +66,7 @@ class Pace:
     written: float = float("-inf")
     counts_written: float = float("-inf")
     counts_differ_since: float | None = None
+    count_gap: float = float("inf")  # at most that of the settings
 
     def due(
         self, wanted: Mapping[str, Any], current: Mapping[str, Any], now: float, settings: Settings
@@ -80,14 +81,21 @@ class Pace:
             return None
         if self.counts_differ_since is None:
             self.counts_differ_since = now
-        return max(self.counts_differ_since + settings.count_settle, self.counts_written + settings.count_gap)
+        gap = min(self.count_gap, settings.count_gap)
+        return max(self.counts_differ_since + settings.count_settle, self.counts_written + gap)
 
-    def wrote(self, replaced: Mapping[str, Any], wanted: Mapping[str, Any], now: float) -> None:
-        """Record that `wanted` was written over `replaced`. Only a write of counts alone starts their `count_gap`."""
+    def wrote(self, replaced: Mapping[str, Any], wanted: Mapping[str, Any], now: float, settings: Settings) -> None:
+        """Record that `wanted` was written over `replaced`. Only a write of counts alone starts their gap.
+
+        The gap is short after a new generation and doubles with each write of counts. Without this, a count that was
+        written while some nodes had not yet applied the new generation would be shown for the whole of `count_gap`.
+        """
         self.written = now
-        same_generation = wanted["observedGeneration"] == replaced.get("observedGeneration")
-        if same_generation and _timeless(wanted) == _timeless(replaced):
+        if wanted["observedGeneration"] != replaced.get("observedGeneration"):
+            self.count_gap = settings.count_settle
+        elif _timeless(wanted) == _timeless(replaced):
             self.counts_written = now
+            self.count_gap = min(2 * self.count_gap, settings.count_gap)
         self.counts_differ_since = None
 
 

@@ -59,7 +59,7 @@ class StatusSchedule:
 
     def wrote(self, write: StatusWrite, now: float) -> None:
         """Record a successful write. Call this before the state receives the written object."""
-        self._paces[write.name].wrote(self._current(write.name), write.status, now)
+        self._paces[write.name].wrote(self._current(write.name), write.status, now, self._settings)
         self._due.pop(write.name, None)
 
     def postpone(self, name: str, until: float) -> None:

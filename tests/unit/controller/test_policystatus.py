@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from oompolicy.conditions import MESSAGE_LENGTH
@@ -113,7 +114,7 @@ def test_the_same_status_is_not_written() -> None:
 def test_a_new_generation_is_written_at_once() -> None:
     """A new generation does not wait for `condition_gap`. A policy without a status is written at once too."""
     pace = Pace()
-    pace.wrote({}, status(), 99.9)
+    pace.wrote({}, status(), 99.9, SETTINGS)
 
     assert 100 == due(pace, status(generation=2), status(), 100)
     assert 100 == due(pace, status(), {}, 100)
@@ -123,7 +124,7 @@ def test_a_flapping_condition_is_written_every_five_seconds() -> None:
     """The first change of a condition is written at once. The next one waits for five seconds after that write."""
     pace = Pace()
     assert 100 == due(pace, status("caches"), status(), 100)
-    pace.wrote(status(), status("caches"), 100)
+    pace.wrote(status(), status("caches"), 100, SETTINGS)
 
     assert 105 == due(pace, status(), status("caches"), 101)
     assert 200 == due(pace, status(), status("caches"), 200)
@@ -134,7 +135,7 @@ def test_counts_are_written_once_a_minute() -> None:
     pace = Pace()
     assert 102 == due(pace, status(matched=4), status(), 100)
     assert 102 == due(pace, status(matched=5), status(), 101)
-    pace.wrote(status(), status(matched=5), 102)
+    pace.wrote(status(), status(matched=5), 102, SETTINGS)
 
     assert 162 == due(pace, status(matched=5, applied=3), status(matched=5), 103)
     assert due(pace, status(matched=5), status(matched=5), 104) is None
@@ -144,6 +145,27 @@ def test_counts_are_written_once_a_minute() -> None:
 def test_a_write_of_a_new_generation_does_not_delay_counts() -> None:
     """The nodes that apply a new generation show within seconds."""
     pace = Pace()
-    pace.wrote({}, status(applied=0), 100)
+    pace.wrote({}, status(applied=0), 100, SETTINGS)
 
     assert 103 == due(pace, status(applied=5), status(applied=0), 101)
+
+
+def test_counts_are_written_often_while_nodes_apply_a_new_generation() -> None:
+    """The gap between two writes of counts doubles from four seconds to a minute. A new generation shortens it again.
+
+    A node that needs some seconds longer than the others would otherwise be missing in `appliedNodes` for a minute.
+    """
+    pace = Pace()
+    pace.wrote({}, status(applied=0), 100, SETTINGS)
+    now, times = 101.0, []
+    for applied in range(1, 8):
+        wanted, current = status(applied=applied), status(applied=applied - 1)
+        at = due(pace, wanted, current, now)
+        assert at is not None
+        pace.wrote(current, wanted, at, SETTINGS)
+        times.append(at)
+        now = at
+
+    assert [4, 8, 16, 32, 60, 60] == [later - before for before, later in pairwise(times)]
+    pace.wrote(status(applied=7), status(applied=0, generation=2), now, SETTINGS)
+    assert now + 4 > (due(pace, status(applied=1, generation=2), status(applied=0, generation=2), now + 1) or 0)
