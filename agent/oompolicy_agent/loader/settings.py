@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from oompolicy.model import Mode
 from oompolicy_agent.kernel.layout import HOST_PRIORITY, PRIORITY_MAX
 from oompolicy_agent.settings import AGENT_UID
 
@@ -39,6 +40,7 @@ class Settings:
     uid: int = AGENT_UID
     gid: int = AGENT_UID
     host_priority: int = HOST_PRIORITY
+    mode: Mode = Mode.ENFORCE
     state_dir: Path = STATE_DIR
     run_dir: Path = RUN_DIR
     checkpoint: Path
@@ -100,6 +102,13 @@ def _add_attach_flags(parser: argparse.ArgumentParser) -> None:
         type=_priority,
         metavar="0..1000",
         help=f"priority of processes outside pods; default {HOST_PRIORITY}",
+    )
+    parser.add_argument(
+        "--mode",
+        type=Mode,
+        choices=list(Mode),
+        metavar="|".join(Mode),
+        help=f"mode until the agent sets it, if no agent has set one before; default {Mode.ENFORCE}",
     )
     parser.add_argument(
         "--state-dir", type=Path, metavar="DIR", help="state folder of the agent; default /var/lib/oompolicy"

@@ -35,7 +35,7 @@ from tests.unit.agent.kernel.test_btf import elf
 from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
 from tests.unit.agent.loader.test_plan import obstacle
 from tests.unit.agent.status.test_document import ATTACHED, GOOD
-from tests.unit.agent.victims.test_event import APP_OWNER, CHANGED, named
+from tests.unit.agent.victims.test_event import APP_OWNER, AUDIT, CHANGED, named
 from tests.unit.controller.test_policystatus import record
 from tests.unit.docs.page import codes, rows, section
 
@@ -147,6 +147,10 @@ def notes() -> list[str]:
         named(priority=301),
         named(replace(APP_OWNER, container="", kind="pod"), oom_score_adj=-998),
         named(flags=CHANGED, trigger_tgid=1, **spared),
+        named(flags=VictimFlag.OFF),
+        named(flags=AUDIT),
+        named(flags=AUDIT | VictimFlag.UNSURE),
+        named(flags=AUDIT | VictimFlag.CHANGED, **spared),
     ]
     return [note(each, disclose=disclose) for each in made for disclose in (True, False)]
 
