@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.keeper import CheckpointKeeper
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.counters import Counters
     from oompolicy_agent.status.problems import Problems
-
-log = logging.getLogger(__name__)
 
 
 class Agent:
@@ -142,13 +139,7 @@ class Agent:
         self.problems.set(Reason.BYPASSED, *warnings(self._attachment, self._mapper.pinned.counters()))
 
     def _on_victim(self, raw: bytes) -> None:
-        try:
-            name = self._spool.add(raw)
-        except (ValueError, OverflowError) as error:
-            log.error("a record cannot be used: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
-            return
-        if name:
-            self._reporter.arrived(name, self._loop.clock())
+        if self._reporter.receive(raw, self._loop.clock()):
             self._loop.after(0, "report", self._report)
 
     def _report(self) -> None:

@@ -57,9 +57,8 @@ class Node:
         self.index.update(OwnerFinder().of(self.tree, pods, resolve((), (), pods), Defaults()), now=0)
 
     def kill(self, path: str = CONTAINER, tgid: int = 1, now: float = 0.0, **fields: Any) -> None:  # noqa: ANN401
-        name = self.spool.add(bytes(record(path, ids_along(self.root, path), victim_tgid=tgid, **fields)))
-        assert name is not None
-        self.reporter.arrived(name, now)
+        raw = bytes(record(path, ids_along(self.root, path), victim_tgid=tgid, **fields))
+        assert self.reporter.receive(raw, now)
 
     def write(self, manifest: Mapping[str, Any]) -> None:
         if self.error:

@@ -37,6 +37,15 @@ def test_a_known_victim_is_reported_at_once(node: Node, caplog: pytest.LogCaptur
     assert "Kernel OOM killer killed java (pid 1" in caplog.text
 
 
+def test_only_a_new_victim_is_received(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    """The same record a second time and an unreadable record need no report. The unreadable one is logged."""
+    raw = bytes(record(CONTAINER, ids_along(node.root, CONTAINER)))
+
+    assert [True, False, False] == [node.reporter.receive(each, now=0.0) for each in (raw, raw, b"short")]
+    assert 1 == len(node.spool.pending)
+    assert "a record cannot be used: a victim's record has 5 bytes" in caplog.text
+
+
 def test_a_failing_output_keeps_the_victim_and_is_tried_again(node: Node) -> None:
     """Later and later, up to a bound; then all are written in their order."""
     node.know(pod())
