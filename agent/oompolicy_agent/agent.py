@@ -28,16 +28,23 @@ class Agent:
     """The part of the agent that runs in the loop's thread. Other threads may read its public attributes."""
 
     def __init__(
-        self, settings: Settings, loop: Loop, boot_id: str, outside: Environment, *, problems: Problems, tally: Counters
+        self,
+        settings: Settings,
+        loop: Loop,
+        boot_id: str,
+        outside: Environment,
+        *,
+        problems: Problems,
+        counters: Counters,
     ) -> None:
         """Open everything that needs no loader. A state directory that cannot be used is a problem, and no error."""
         self._settings, self._loop, self._boot_id = settings, loop, boot_id
-        self.problems, self.tally = problems, tally
+        self.problems, self.counters = problems, counters
         self.followed, self.dead_threads = outside.followed, outside.dead_threads
         self._outside, self._source = outside, outside.source
         self._reports = FolderWatch(settings.run_dir, only="loader.json")
         self._spool, owners = Spool(settings.spool, boot_id), CgroupOwners()
-        self._reporter = Reporter(settings, boot_id, self._spool, owners, outside.target, tally=tally)
+        self._reporter = Reporter(settings, boot_id, self._spool, owners, outside.target, counters=counters)
         self._keeper = CheckpointKeeper(
             settings=settings,
             loop=loop,
@@ -113,7 +120,7 @@ class Agent:
         if self._source.reload():
             self._mapper.update()
             if since is not None and not self.problems.current.get(Reason.MAP_NOT_WRITTEN):
-                self.tally.change_lag.add(self._loop.clock() - since)
+                self.counters.change_lag.add(self._loop.clock() - since)
             self._keeper.save_later()
             self._report()
         self._status.write_later()

@@ -42,10 +42,17 @@ class Reporter:
     """The way from the kernel's records, through the spool, to the sink."""
 
     def __init__(
-        self, settings: Settings, boot_id: str, spool: Spool, index: CgroupOwners, sink: EventSink, *, tally: Counters
+        self,
+        settings: Settings,
+        boot_id: str,
+        spool: Spool,
+        index: CgroupOwners,
+        sink: EventSink,
+        *,
+        counters: Counters,
     ) -> None:
         self._settings, self._boot_id = settings, boot_id
-        self._spool, self._index, self._sink, self._counters = spool, index, sink, tally
+        self._spool, self._index, self._sink, self._counters = spool, index, sink, counters
         self._arrived: dict[str, float] = {}
         self._incomplete: dict[str, float] = {}
         self._not_before: dict[str, float] = {}

@@ -44,8 +44,8 @@ class Api:
         self.boot()
 
     def boot(self) -> None:
-        self.poster, self.tally = FakePoster(), Counters()
-        self.target = ApiSink(self.settings, self.poster, self.tally, FakeWake(), longest)  # type: ignore[arg-type]
+        self.poster, self.counters = FakePoster(), Counters()
+        self.target = ApiSink(self.settings, self.poster, self.counters, FakeWake(), longest)  # type: ignore[arg-type]
 
     def offer(self, *events: Report, now: float = 0.0) -> list[bool]:
         return [self.target.offer(each.name, each, now) for each in events]

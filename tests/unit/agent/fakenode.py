@@ -112,9 +112,9 @@ class Node:
 
     def boot(self) -> None:
         self.loop = Loop()
-        problems, tally = Problems(), Counters()
+        problems, counters = Problems(), Counters()
         outside = FolderEnvironment(self.folder / "manifests", self.settings, problems)
-        self.agent = Agent(self.settings, self.loop, BOOT, outside, problems=problems, tally=tally)
+        self.agent = Agent(self.settings, self.loop, BOOT, outside, problems=problems, counters=counters)
 
     def restart(self) -> None:
         self.agent.stop()

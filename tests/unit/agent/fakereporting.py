@@ -43,8 +43,10 @@ class Node:
 
     def boot(self) -> None:
         self.target = FileSink(self, self.settings.retry_max, lambda _, longest: longest)
-        self.tally = Counters()
-        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.target, tally=self.tally)
+        self.counters = Counters()
+        self.reporter = Reporter(
+            self.settings, self.boot_id, self.spool, self.index, self.target, counters=self.counters
+        )
 
     def last(self) -> bytes:
         return self.before

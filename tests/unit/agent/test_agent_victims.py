@@ -103,7 +103,7 @@ def test_the_metrics_tell_of_it_all(node: Node) -> None:
     node.until(lambda: node.priority(SYSTEMD) == 300)
     node.kill(CONTAINER)
     node.until(lambda: node.status["lastVictims"])
-    text = Metrics(node.agent.tally, lambda: node.agent.view, node.agent.followed).text().decode()
+    text = Metrics(node.agent.counters, lambda: node.agent.view, node.agent.followed).text().decode()
 
     for line in (
         "oompolicy_agent_map_entries 5.0",

@@ -88,9 +88,9 @@ class Posted:
     """A poster, and what it told."""
 
     def __init__(self, *answers: Exception | None, backoff: Backoff | None = None) -> None:
-        self.connection, self.tally = FakeConnection(*answers), Counters()
+        self.connection, self.counters = FakeConnection(*answers), Counters()
         self.wake = Wake()
-        self.poster = Poster(self.connection, self.tally, self.wake, backoff or at_once())  # type: ignore[arg-type]
+        self.poster = Poster(self.connection, self.counters, self.wake, backoff or at_once())  # type: ignore[arg-type]
         self.outcomes: list[Outcome] = []
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ def test_what_fails_is_sent_until_it_arrives() -> None:
     assert 4 == len(posted.connection.asked)
     assert [DONE] == posted.outcomes
     assert posted.poster.failing is None
-    assert {("event", "unreachable"): 1, ("event", "503"): 1, ("event", "429"): 1} == posted.tally.errors
+    assert {("event", "unreachable"): 1, ("event", "503"): 1, ("event", "429"): 1} == posted.counters.errors
 
 
 @pytest.mark.parametrize(

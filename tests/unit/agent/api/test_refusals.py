@@ -26,9 +26,9 @@ class Pods:
     """What was posted on them."""
 
     def __init__(self) -> None:
-        self.poster, self.tally = FakePoster(), Counters()
+        self.poster, self.counters = FakePoster(), Counters()
         settings = Settings(in_cluster=True, node="node-1", event_limits=LIMITS)
-        self.refusals = Refusals(settings, self.poster, self.tally, longest)  # type: ignore[arg-type]
+        self.refusals = Refusals(settings, self.poster, self.counters, longest)  # type: ignore[arg-type]
 
     def report(self, *assignments: Assignment, now: float = 0.0) -> float | None:
         return self.refusals.report(assignments, now)
@@ -57,7 +57,7 @@ def test_a_refusal_is_told_once(pods: Pods) -> None:
     pods.poster.answer()
     pods.report(refused())
 
-    assert ([], {("OOMAnnotationRefused", "posted"): 1}) == (pods.posted, pods.tally.events)
+    assert ([], {("OOMAnnotationRefused", "posted"): 1}) == (pods.posted, pods.counters.events)
     again = Pods()
     again.refusals.restore(pods.refusals.reported)
     again.report(refused())
@@ -91,7 +91,7 @@ def test_one_that_can_never_arrive_is_not_sent_again(pods: Pods) -> None:
     pods.poster.answer(OBSOLETE)
     pods.report(refused())
 
-    assert ([], 1) == (pods.posted, pods.tally.events["OOMAnnotationRefused", "given_up"])
+    assert ([], 1) == (pods.posted, pods.counters.events["OOMAnnotationRefused", "given_up"])
 
 
 def test_one_that_is_refused_is_sent_again_later(pods: Pods) -> None:
@@ -173,7 +173,7 @@ def test_a_field_that_cannot_be_read_is_told_once(pods: Pods) -> None:
     pods.poster.answer()
     pods.report(odd)
 
-    assert ([], {("OOMPodFieldUnreadable", "posted"): 1}) == (pods.posted, pods.tally.events)
+    assert ([], {("OOMPodFieldUnreadable", "posted"): 1}) == (pods.posted, pods.counters.events)
     assert ("OOMPodFieldUnreadable", "Resolve", UID) == (event["reason"], event["action"], event["regarding"]["uid"])
     expected = (
         "spec.overhead is ignored because it cannot be read: must be an object, not a list;"

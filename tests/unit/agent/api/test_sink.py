@@ -26,7 +26,7 @@ def test_an_event_is_posted_and_done_when_it_arrived(api: Api) -> None:
     api.answer()
 
     assert ("web-0.1",) == api.settled()
-    assert ({"web-0.1": 1}, {("OOMVictimKilled", "posted"): 1}) == (api.events, api.tally.events)
+    assert ({"web-0.1": 1}, {("OOMVictimKilled", "posted"): 1}) == (api.events, api.counters.events)
 
 
 def test_a_pods_repeats_are_counted_in_its_first_event(api: Api) -> None:
@@ -43,7 +43,7 @@ def test_a_pods_repeats_are_counted_in_its_first_event(api: Api) -> None:
     assert {"series": {"count": 3, "lastObservedTime": "2026-11-25T12:00:04.000001Z"}} == job.body
     api.answer()
     assert ("web-0.3", "web-0.4") == api.settled(now=10.0)
-    assert 2 == api.tally.events["OOMVictimKilled", "counted"]
+    assert 2 == api.counters.events["OOMVictimKilled", "counted"]
 
 
 def test_a_series_is_updated_now_and_then(api: Api) -> None:
@@ -127,7 +127,7 @@ def test_what_can_never_arrive_is_given_up(api: Api, caplog: pytest.LogCaptureFi
     api.answer(OBSOLETE)
 
     assert ("web-0.1",) == api.settled()
-    assert {("OOMVictimKilled", "given_up"): 1} == api.tally.events
+    assert {("OOMVictimKilled", "given_up"): 1} == api.counters.events
     assert "the Event of victim web-0.1 is given up: 404" in caplog.text
 
 
@@ -266,7 +266,7 @@ def test_a_report_of_several_victims_is_posted_and_then_counted(api: Api) -> Non
 
     assert ("web-0.1",) == api.settled(now=10.0)
     assert {"web-0.1": 5} == api.events
-    assert {("OOMVictimKilled", "posted"): 1, ("OOMVictimKilled", "counted"): 4} == api.tally.events
+    assert {("OOMVictimKilled", "posted"): 1, ("OOMVictimKilled", "counted"): 4} == api.counters.events
 
 
 def test_a_report_of_several_victims_counts_as_many_in_a_series(api: Api) -> None:

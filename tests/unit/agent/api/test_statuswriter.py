@@ -104,10 +104,10 @@ class Written:
     """A writer, and what it wrote."""
 
     def __init__(self, *answers: Exception | None, every: float = 300.0) -> None:
-        self.connection, self.tally = FakeConnection(*answers), Counters()
+        self.connection, self.counters = FakeConnection(*answers), Counters()
         settings, self.wake = Settings(in_cluster=True, node="node-1", status_every=every), Wake()
         connection: Connection = self.connection  # type: ignore[assignment]
-        self.writer = StatusWriter(connection, settings, self.tally, self.wake, boot_id="boot-1", backoff=at_once())
+        self.writer = StatusWriter(connection, settings, self.counters, self.wake, boot_id="boot-1", backoff=at_once())
 
     def close(self) -> None:
         self.writer.close()
@@ -214,7 +214,7 @@ def test_a_failing_write_is_tried_again_and_said() -> None:
         written.until(written.wake.take)
     written.close()
 
-    assert {("status", "404"): 1, ("status", "unreachable"): 1, ("status", "403"): 1} == written.tally.errors
+    assert {("status", "404"): 1, ("status", "unreachable"): 1, ("status", "403"): 1} == written.counters.errors
     assert 4 == len(written.connection.asked)
 
 

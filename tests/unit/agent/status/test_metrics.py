@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from oompolicy_agent.status.document import View
 
 
-def samples(tally: Counters | None = None, view: View = GOOD, **followed: CollectionState) -> dict[str, float]:
-    text = Metrics(tally or Counters(), lambda: view, lambda: followed).text().decode()
+def samples(counters: Counters | None = None, view: View = GOOD, **followed: CollectionState) -> dict[str, float]:
+    text = Metrics(counters or Counters(), lambda: view, lambda: followed).text().decode()
     return {
         f"{each.name.removeprefix('oompolicy_agent_')}{list(each.labels.values()) or ''}": each.value
         for family in text_string_to_metric_families(text)
@@ -80,14 +80,14 @@ def test_a_node_that_does_not_enforce_shows() -> None:
 
 def test_what_happens_is_counted() -> None:
     """Labels are bounded: five scopes and four classes, what the API server can answer, what can become of an Event."""
-    tally = Counters()
-    tally.victim("Node", QOSClass.BURSTABLE)
-    tally.victim("Node", QOSClass.BURSTABLE)
-    tally.victim("Other", None)
-    tally.event("OOMVictimKilled", "counted", 7)
-    tally.error("event", None)
-    tally.error("status", 403)
-    found = samples(tally)
+    counters = Counters()
+    counters.victim("Node", QOSClass.BURSTABLE)
+    counters.victim("Node", QOSClass.BURSTABLE)
+    counters.victim("Other", None)
+    counters.event("OOMVictimKilled", "counted", 7)
+    counters.error("event", None)
+    counters.error("status", 403)
+    found = samples(counters)
     expected = {
         "victims_total['Burstable', 'Node']": 2,
         "victims_total['None', 'Other']": 1,
@@ -101,10 +101,10 @@ def test_what_happens_is_counted() -> None:
 
 def test_lags_are_histograms() -> None:
     """Each bucket has all that is below it."""
-    tally = Counters()
+    counters = Counters()
     for seconds in (0.005, 0.25, 0.3, 11.0):
-        tally.change_lag.add(seconds)
-    found = samples(tally)
+        counters.change_lag.add(seconds)
+    found = samples(counters)
 
     assert [1, 2, 3, 3, 4, 4] == [
         found[f"change_seconds_bucket['{bound}']"] for bound in ("0.01", "0.25", "0.5", "10.0", "+Inf")

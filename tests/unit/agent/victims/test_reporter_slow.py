@@ -54,9 +54,9 @@ class SlowTarget:
 
 class SlowNode(Node):
     def boot(self) -> None:
-        self.slow, self.tally = SlowTarget(), Counters()
+        self.slow, self.counters = SlowTarget(), Counters()
         self.spool = Spool(self.root.parent / "spool", self.boot_id)
-        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.slow, tally=self.tally)
+        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.slow, counters=self.counters)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_what_is_handed_over_stays_spooled_until_it_arrived(slow: SlowNode) -> N
         assert slow.run(pod()) is None
 
     assert ([name], (name,), 1) == (list(slow.slow.taken), slow.spool.pending, len(slow.reporter.last))
-    assert {("Node", "Burstable"): 1} == slow.tally.victims
+    assert {("Node", "Burstable"): 1} == slow.counters.victims
     slow.slow.next = Settled((name,))
     slow.run(pod())
     assert () == slow.spool.pending
@@ -93,7 +93,7 @@ def test_what_has_to_be_offered_again_is_when_its_time_comes(slow: SlowNode) -> 
     assert 1 == len(slow.slow.taken)
     slow.run(now=60.0)
     assert first in slow.slow.taken
-    assert {("Node", "None"): 2} == slow.tally.victims
+    assert {("Node", "None"): 2} == slow.counters.victims
 
 
 def test_without_room_they_wait_in_their_order(slow: SlowNode) -> None:
@@ -124,7 +124,7 @@ def test_what_cannot_be_reported_soon_is_named_now(slow: SlowNode) -> None:
 
     assert set(names) == set(slow.slow.taken)
     assert ["web-0", "web-0"] == [each["regarding"]["name"] for each in slow.slow.taken.values()]
-    assert ({}, 2) == (dict(slow.tally.victims), len(slow.reporter.last))
+    assert ({}, 2) == (dict(slow.counters.victims), len(slow.reporter.last))
 
 
 def test_it_is_named_once(slow: SlowNode, monkeypatch: pytest.MonkeyPatch) -> None:
