@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the reporter stand on."""
+"""Helpers of the tests of the reporter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"
 
 
 class Node:
-    """A reporter over a fake tree, with an output that can be made to fail."""
+    """A reporter with a fake tree, and an output that can be made to fail."""
 
     def __init__(self, folder: Path, boot_id: str = BOOT) -> None:
         self.root, self.boot_id = folder / "cgroup", boot_id
