@@ -127,10 +127,12 @@ static __always_inline enum comparison compare(struct task_struct *victim, struc
 	/* A task with oom_task_origin dies first, with or without a policy. */
 	if (BPF_CORE_READ_BITFIELD(chosen->signal, oom_flag_origin))
 		return SAME;
+	if (is_doubtful(chosen))
+		return UNSURE;
 	if (!spared || other->candidate.tgid == oom.chosen_tgid)
 		return SAME;
 	/* The kernel would have waited for a task that is ending, and killed no other. */
-	if (is_doubtful(chosen) || other->candidate.ending)
+	if (other->candidate.ending)
 		return UNSURE;
 	/* Among tasks of one rank, the policy chooses as the kernel does. */
 	if (oom.mode == OOMPOLICY_MODE_AUDIT && other->candidate.rank == oom.kernel_choice.candidate.rank)

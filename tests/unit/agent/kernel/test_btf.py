@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Struct layouts are read from BTF, raw or in an ELF object."""
+"""The agent reads struct layouts from BTF, raw or in an ELF object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Blob:
-    """BTF put together by hand, after Documentation/bpf/btf.rst."""
+    """BTF made by hand, after Documentation/bpf/btf.rst."""
 
     def __init__(self) -> None:
         self.strings, self.types, self.count = b"\0", b"", 0
@@ -50,7 +50,7 @@ class Blob:
 
 
 def elf(content: bytes, name: str = ".BTF") -> bytes:
-    """An ELF file with sections ``, `name` and `.shstrtab`."""
+    """Return an ELF file with the sections ``, `name` and `.shstrtab`."""
     names = f"\0{name}\0.shstrtab\0".encode()
     table = 64 + len(content) + len(names)
     sections = [(0, 0, 0), (1, 64, len(content)), (len(name) + 2, 64 + len(content), len(names))]
@@ -79,7 +79,7 @@ def blob() -> Blob:
 
 
 def test_fields_have_offset_and_size_in_bytes(blob: Blob) -> None:
-    """Through typedefs, qualifiers, pointers, nested arrays, unions and bit fields."""
+    """This holds for typedefs, qualifiers, pointers, nested arrays, unions and bit fields."""
     expected = {
         "record": StructLayout(2000, {"id": (0, 8), "next": (8, 8), "names": (16, 1152), "both": (1168, 16)}),
         "bits": StructLayout(8, {"low": (0, 8), "high": (1, 8)}),
@@ -88,8 +88,8 @@ def test_fields_have_offset_and_size_in_bytes(blob: Blob) -> None:
     assert expected == structs(blob.raw())
 
 
-def test_an_elf_objects_section_is_found(blob: Blob) -> None:
-    """The same from an object file as from the raw bytes."""
+def test_the_section_of_an_elf_object_is_read(blob: Blob) -> None:
+    """An object file gives the same layouts as the raw bytes."""
     assert structs(blob.raw()) == structs(elf(blob.raw()))
 
 
@@ -102,8 +102,8 @@ def test_an_elf_objects_section_is_found(blob: Blob) -> None:
         (Blob().raw()[:24] + b"\0" * 40, None),
     ],
 )
-def test_what_is_no_btf_is_said(data: bytes, message: str | None) -> None:
-    """One sentence; an empty type section is fine."""
+def test_data_without_btf_is_an_error(data: bytes, message: str | None) -> None:
+    """The error is one sentence. An empty type section is valid."""
     if message is None:
         assert {} == structs(data)
         return
@@ -111,8 +111,8 @@ def test_what_is_no_btf_is_said(data: bytes, message: str | None) -> None:
         structs(data)
 
 
-def test_unknown_kinds_are_refused() -> None:
-    """Their length is not known, so nothing after them can be."""
+def test_an_unknown_kind_is_an_error() -> None:
+    """The length of an unknown kind is unknown too, so the rest cannot be read."""
     made = Blob()
     made.type(31, 0)
     with pytest.raises(BTFError, match="unknown BTF kind 31"):
@@ -120,7 +120,7 @@ def test_unknown_kinds_are_refused() -> None:
 
 
 def test_an_object_is_checked_against_the_layout(tmp_path: Path) -> None:
-    """One sentence where they differ, none where they agree."""
+    """The check returns one sentence if they differ, and nothing if they agree."""
     made = Blob()
     byte = made.integer(1)
     for name, ours in describe().items():
