@@ -134,7 +134,7 @@ def test_what_an_agent_says_of_its_node_is_stored_whole(api: Api) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("mode", "Off"),
+        ("mode", "Sometimes"),
         ("backend", "EBPF"),
         ("hook", "Livepatch"),
         ("counts", {"victims": -1}),
