@@ -56,17 +56,6 @@ class QOSClass(StrEnum):
     BEST_EFFORT = "BestEffort"
 
 
-class Mode(StrEnum):
-    """The part that priorities have in an OOM of a node, spelt as in the API."""
-
-    ENFORCE = "Enforce"
-    """The policy chooses the victim, and the report names the process that the kernel would have killed."""
-    AUDIT = "Audit"
-    """The kernel chooses the victim, and the report names the process that the policy would have killed."""
-    OFF = "Off"
-    """The kernel chooses the victim, and the report names no other process."""
-
-
 class Operator(StrEnum):
     """The operators of a Kubernetes label selector."""
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from oompolicy.model import Mode
+    from oompolicy.oomsettings import Mode
     from oompolicy_agent.mapping.cgroups import Tree
     from oompolicy_agent.mapping.desired import Value
     from oompolicy_agent.objects.checkpoint import Checkpoint

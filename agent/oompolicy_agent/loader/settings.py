@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from oompolicy.model import Mode
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.layout import HOST_PRIORITY, PRIORITY_MAX
 from oompolicy_agent.settings import AGENT_UID
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.api import API_VERSION
-from oompolicy.model import Mode
+from oompolicy.oomsettings import Mode
 from oompolicy.text import clip
 from oompolicy.timestamps import api_micro_time
 from oompolicy_agent.kernel.layout import VictimFlag

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
-from oompolicy.model import Mode
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, OldVictimRecord, VictimFlag, VictimRecord
 from oompolicy_agent.plumbing.text import printable
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy.model import Defaults, Mode
+from oompolicy.model import Defaults
+from oompolicy.oomsettings import Mode
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, VictimFlag
 from oompolicy_agent.mapping.owners import CgroupOwners, Owner, OwnerFinder
