@@ -353,7 +353,7 @@ def all_instances() -> list[Inotify]:
 def test_without_an_inotify_instance_nothing_is_told_and_nothing_breaks() -> None:
     """Another container of the same uid has them all; as soon as there is one again, changes are told."""
 
-    def look() -> None:
+    def watch_folder() -> None:
         taken = all_instances()
         with tempfile.TemporaryDirectory() as name:
             watch = FolderWatch(Path(name))
@@ -366,13 +366,13 @@ def test_without_an_inotify_instance_nothing_is_told_and_nothing_breaks() -> Non
             assert (True, "") == (watch.changed(), watch.problem)
             watch.close()
 
-    assert 0 == as_another_user(look)
+    assert 0 == as_another_user(watch_folder)
 
 
 def test_a_folder_is_read_without_an_inotify_instance() -> None:
     """The look that the full check takes finds what nobody told."""
 
-    def look() -> None:
+    def read_folder() -> None:
         all_instances()
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -384,4 +384,4 @@ def test_a_folder_is_read_without_an_inotify_instance() -> None:
             assert "max_user_instances" in (made.unwatched or "")
             made.close()
 
-    assert 0 == as_another_user(look)
+    assert 0 == as_another_user(read_folder)
