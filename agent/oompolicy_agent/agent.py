@@ -156,7 +156,7 @@ class Agent:
         pods_for_naming = tuple(pod for pod in self._source.pods_for_naming if pod.uid not in settled.refused)
         waits = [self._reporter.run(pods_for_naming, now, incomplete=self._source.incomplete)]
         if known and not self._source.incomplete:
-            waits.append(self._outside.report_refusals(settled.told, now))
+            waits.append(self._outside.report_refusals(settled.assignments_to_report, now))
         for wait in waits:
             if wait is not None:
                 self._loop.after(wait, "report", self._report)
@@ -181,7 +181,7 @@ class Agent:
             spooled=len(self._spool.pending),
             spool_dropped=self._spool.dropped,
             problems=self.problems.current,
-            assignments=settled.told,
+            assignments=settled.assignments_to_report,
             claims_refused=len(settled.refused),
             last_victims=tuple(self._reporter.last),
         )

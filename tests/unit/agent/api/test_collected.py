@@ -46,75 +46,75 @@ def test_a_wake_lasts_until_it_is_taken(wake: Wake) -> None:
 
 def test_the_first_list_wakes_even_if_it_is_empty(wake: Wake) -> None:
     """That there are no policies is news, too, to a node that waits for them."""
-    heard = WatchedObjects(wake)
-    assert not heard.synced
-    heard.replaced({})
+    watched = WatchedObjects(wake)
+    assert not watched.synced
+    watched.replaced({})
 
-    assert (True, True, {}) == (heard.synced, wake.take(), heard.take())
+    assert (True, True, {}) == (watched.synced, wake.take(), watched.take())
 
 
 def test_only_changes_wake(wake: Wake) -> None:
     """The same again, from an event or a new list, and a deletion of what was never there, are none."""
-    heard = WatchedObjects(wake)
+    watched = WatchedObjects(wake)
     one, other = TrimmedObject("a", "1"), TrimmedObject("a", "2")
-    heard.replaced({"u": one})
+    watched.replaced({"u": one})
     wake.take()
-    heard.replaced({"u": one})
-    heard.changed("u", TrimmedObject("a", "1"))
-    heard.deleted("x")
+    watched.replaced({"u": one})
+    watched.changed("u", TrimmedObject("a", "1"))
+    watched.deleted("x")
     assert not wake.take()
-    heard.changed("u", other)
-    assert (True, {"u": other}) == (wake.take(), heard.take())
-    heard.deleted("u")
-    assert (True, {}) == (wake.take(), heard.take())
+    watched.changed("u", other)
+    assert (True, {"u": other}) == (wake.take(), watched.take())
+    watched.deleted("u")
+    assert (True, {}) == (wake.take(), watched.take())
 
 
 def test_what_is_looked_at_changes_no_more(wake: Wake) -> None:
     """The loop may take its time."""
-    heard = WatchedObjects(wake)
-    heard.replaced({"u": TrimmedObject("a", "1")})
-    looked_at = heard.take()
-    heard.deleted("u")
+    watched = WatchedObjects(wake)
+    watched.replaced({"u": TrimmedObject("a", "1")})
+    taken = watched.take()
+    watched.deleted("u")
 
-    assert {"u": TrimmedObject("a", "1")} == looked_at
+    assert {"u": TrimmedObject("a", "1")} == taken
 
 
 def test_a_pod_that_finished_is_told_once_and_not_kept(wake: Wake) -> None:
     """It wakes the loop, which takes its last state; a list that has it anyway does not bring it back."""
-    heard = WatchedObjects(wake)
-    heard.replaced({"u": TrimmedObject("a", "1"), "v": TrimmedObject("b", "1")})
+    watched = WatchedObjects(wake)
+    watched.replaced({"u": TrimmedObject("a", "1"), "v": TrimmedObject("b", "1")})
     wake.take()
-    heard.changed("u", TrimmedObject("a", "2", finished=True))
+    watched.changed("u", TrimmedObject("a", "2", finished=True))
 
     assert wake.take()
-    assert {"v": TrimmedObject("b", "1")} == heard.take()
-    assert (TrimmedObject("a", "2", finished=True),) == heard.take_finished()
-    assert () == heard.take_finished()
-    heard.replaced({"u": TrimmedObject("a", "2", finished=True), "v": TrimmedObject("b", "1")})
-    assert {"v": TrimmedObject("b", "1")} == heard.take()
+    assert {"v": TrimmedObject("b", "1")} == watched.take()
+    assert (TrimmedObject("a", "2", finished=True),) == watched.take_finished()
+    assert () == watched.take_finished()
+    watched.replaced({"u": TrimmedObject("a", "2", finished=True), "v": TrimmedObject("b", "1")})
+    assert {"v": TrimmedObject("b", "1")} == watched.take()
 
 
 def test_of_many_finished_pods_the_last_ones_are_remembered(wake: Wake) -> None:
     """While nobody takes them, because another collection has no list yet, they do not pile up."""
-    heard = WatchedObjects(wake)
+    watched = WatchedObjects(wake)
     for number in range(MAX_DELETED + 10):
-        heard.changed(str(number), TrimmedObject(str(number), "", finished=True))
-    names = [trimmed.name for trimmed in heard.take_finished()]
+        watched.changed(str(number), TrimmedObject(str(number), "", finished=True))
+    names = [trimmed.name for trimmed in watched.take_finished()]
 
     assert [str(number) for number in range(10, MAX_DELETED + 10)] == names
 
 
 def test_the_oldest_change_counts(wake: Wake) -> None:
     """For the lag: until it is taken, newer ones do not make it younger."""
-    heard = WatchedObjects(wake)
-    assert heard.since is None
-    heard.changed("u", TrimmedObject("a", "1"))
-    first = heard.since
-    heard.changed("u", TrimmedObject("a", "2"))
+    watched = WatchedObjects(wake)
+    assert watched.since is None
+    watched.changed("u", TrimmedObject("a", "1"))
+    first = watched.since
+    watched.changed("u", TrimmedObject("a", "2"))
 
-    assert first == heard.since
-    heard.take()
-    assert heard.since is None
+    assert first == watched.since
+    watched.take()
+    assert watched.since is None
 
 
 def test_an_object_is_kept_as_what_it_is() -> None:

@@ -88,7 +88,7 @@ def announcement(cgroup: int, parent: int, change: CgroupChange = CgroupChange.M
 
 def test_before_the_first_scan_everything_counts() -> None:
     """kubepods itself may be what was made."""
-    assert PendingCgroups().heard(announcement(5, 1))
+    assert PendingCgroups().receive(announcement(5, 1))
 
 
 def test_only_what_concerns_pods_asks_for_a_scan(tmp_path: Path) -> None:
@@ -97,10 +97,10 @@ def test_only_what_concerns_pods_asks_for_a_scan(tmp_path: Path) -> None:
     announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
 
-    assert announced.heard(announcement(1000, pod))
-    assert announced.heard(announcement(1001, 1000))
-    assert announced.heard(announcement(1000, pod, CgroupChange.RMDIR))
-    assert not announced.heard(announcement(1002, service))
+    assert announced.receive(announcement(1000, pod))
+    assert announced.receive(announcement(1001, 1000))
+    assert announced.receive(announcement(1000, pod, CgroupChange.RMDIR))
+    assert not announced.receive(announcement(1002, service))
 
 
 def test_what_is_made_in_a_container_asks_for_no_scan(tmp_path: Path) -> None:
@@ -108,10 +108,10 @@ def test_what_is_made_in_a_container_asks_for_no_scan(tmp_path: Path) -> None:
     container, pod = make(tmp_path, f"{SYSTEMD}/cri-containerd-{APP}.scope", SYSTEMD)
     announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
-    new = [announced.heard(announcement(each, parent)) for each, parent in [(7, pod), (8, 7), (9, 8), (10, 9)]]
+    new = [announced.receive(announcement(each, parent)) for each, parent in [(7, pod), (8, 7), (9, 8), (10, 9)]]
 
-    assert not announced.heard(announcement(1 << 60, container))
-    assert not announced.heard(announcement(1 << 60, container, CgroupChange.RMDIR))
+    assert not announced.receive(announcement(1 << 60, container))
+    assert not announced.receive(announcement(1 << 60, container, CgroupChange.RMDIR))
     # A container that no scan has shown yet may be a pod.
     assert [True, True, False, False] == new
 
@@ -122,8 +122,8 @@ def test_a_new_pod_is_followed_down_to_its_containers(tmp_path: Path) -> None:
     announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
 
-    assert announced.heard(announcement(1000, qos))
-    assert announced.heard(announcement(1001, 1000))
+    assert announced.receive(announcement(1000, qos))
+    assert announced.receive(announcement(1001, 1000))
 
 
 def test_what_was_not_visible_yet_is_looked_for_again(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_what_was_not_visible_yet_is_looked_for_again(tmp_path: Path) -> None:
     (pod,) = make(tmp_path, SYSTEMD)
     announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
-    announced.heard(announcement(1 << 60, pod))
+    announced.receive(announcement(1 << 60, pod))
     waits = [announced.scanned(tree_of(tmp_path), 1) for _ in range(6)]
 
     assert [2, 4, 8, 16, None, None] == waits
@@ -144,8 +144,8 @@ def test_what_is_seen_is_not_looked_for(tmp_path: Path) -> None:
     announced.scanned(tree_of(tmp_path), 1)
     container = f"{SYSTEMD}/cri-containerd-{APP}.scope"
     make(tmp_path, container)
-    announced.heard(announcement(id_of(tmp_path, container), pod))
-    announced.heard(announcement(1 << 60, pod))
-    announced.heard(announcement(1 << 60, pod, CgroupChange.RMDIR))
+    announced.receive(announcement(id_of(tmp_path, container), pod))
+    announced.receive(announcement(1 << 60, pod))
+    announced.receive(announcement(1 << 60, pod, CgroupChange.RMDIR))
 
     assert announced.scanned(tree_of(tmp_path), 1) is None

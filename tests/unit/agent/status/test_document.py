@@ -290,17 +290,17 @@ def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """When it comes, and when it goes."""
     caplog.set_level("INFO")
     problems = Problems()
-    told = [
+    changed = [
         problems.set(Reason.MAP_NOT_WRITTEN, "full"),
         problems.set(Reason.MAP_NOT_WRITTEN, "full"),
         problems.set(Reason.MAP_NOT_WRITTEN, "full", "worse"),
     ]
-    told += [
+    changed += [
         problems.set(Reason.MAP_NOT_WRITTEN),
         problems.set(Reason.MAP_NOT_WRITTEN, ""),
         problems.set(Reason.PINS_MISSING),
     ]
 
-    assert [True, False, True, True, False, False] == told
+    assert [True, False, True, True, False, False] == changed
     assert ["MapNotWritten: full", "MapNotWritten: worse", "MapNotWritten: resolved"] == caplog.messages
     assert {} == problems.current
