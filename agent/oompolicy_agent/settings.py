@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Format = Literal["yaml", "json"]
 STDOUT: Final = "-"
 
-MODE: Final = "Enforce"
 AGENT_UID: Final = 41317
 """The default user and group of the agent, a number that no public image uses.
 

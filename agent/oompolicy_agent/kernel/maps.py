@@ -203,6 +203,10 @@ class SettingsMap(Map):
         key = ctypes.c_uint32()
         _checked(libbpf().bpf_map_update_elem(self.fd, ctypes.byref(key), ctypes.byref(settings), 0), self.path)
 
+    def mode(self) -> int:
+        """Return the number of the programs' mode. Raise OSError without modes."""
+        return self.read().mode
+
     def set_mode(self, mode: KernelMode) -> bool:
         """Change the mode alone. Return True if it was another one before."""
         settings = self.read()

@@ -31,8 +31,8 @@ class Strays:
         self._grace = grace
         self._since: dict[str, float] = {}
 
-    def look(self, pods: Iterable[Pod], tree: Tree, now: float) -> Found:
-        """Check all pods at `now`, in seconds of a monotonic clock."""
+    def find(self, pods: Iterable[Pod], tree: Tree, now: float) -> Found:
+        """Find the strays among `pods` at `now`, in seconds of a monotonic clock."""
         empty = [pod for pod in pods if _runs_elsewhere(pod, tree)]
         self._since = {pod.uid: self._since.get(pod.uid, now) for pod in empty}
         waits = {pod.uid: self._since[pod.uid] + self._grace - now for pod in empty}

@@ -101,10 +101,9 @@ def parse(data: bytes) -> Checkpoint:
 def _mode(text: object) -> Mode | None:
     if text is None:
         return None
-    try:
-        return Mode(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no mode") from None
+    if text not in list(Mode):
+        raise ValueError(f"{text!r} is no mode")
+    return Mode(str(text))
 
 
 def _list(raw: dict[str, Any], key: str, kind: type) -> tuple[Any, ...]:

@@ -31,7 +31,11 @@ class Reason(StrEnum):
     API_UNREACHABLE = "APIUnreachable"
     POLICIES_LEFT_OUT = "PoliciesLeftOut"
     UNKNOWN_FIELDS = "UnknownFields"
+    AUDIT = "Audit"
+    OFF = "Off"
     # Only problems have these.
+    MODE_NOT_SET = "ModeNotSet"
+    SETTINGS_NOT_SYNCED = "SettingsNotSynced"
     POD_FIELDS_UNREADABLE = "PodFieldsUnreadable"
     CGROUP_DRIVERS_DIFFER = "CgroupDriversDiffer"
     EVENTS_NOT_DELIVERED = "EventsNotDelivered"
@@ -50,6 +54,8 @@ PROBLEMS: Final = frozenset(Reason) - {
     Reason.SYNCED,
     Reason.PODS_NOT_MAPPED,
     Reason.LAST_GOOD_STATE,
+    Reason.AUDIT,
+    Reason.OFF,
 }
 """The reasons that a problem can have. The others are reasons of conditions only."""
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.plumbing.files import sync_folder, write_synced
 from oompolicy_agent.victims.losses import Losses
-from oompolicy_agent.victims.record import record_of, says_more
+from oompolicy_agent.victims.record import is_better, record_of
 from oompolicy_agent.victims.shares import UNKNOWN, Shares
 from oompolicy_agent.victims.spooled import Spooled, decode, encode, spooled_now
 
@@ -115,7 +115,7 @@ class Spool:
             return None
         if (name in self._sizes or name in self._held) and (known := self.read(name)):
             # Two versions of the program report the victim while they change places, and one was asked about less.
-            if known.raw and says_more(record_of(raw), record_of(known.raw)):
+            if known.raw and is_better(record_of(raw), record_of(known.raw)):
                 self._store(name, replace(known, raw=raw, victim=spooled.victim))
             return None
         if self._is_crowded(spooled.group) and self._count(spooled):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collect OOMPolicy, Namespace and Pod objects from files, as `kubectl get -o yaml` prints them."""
+"""Collect OOMPolicy, OOMSettings, Namespace and Pod objects from files, as `kubectl get -o yaml` prints them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +10,20 @@ from typing import Any, Final
 from oompolicy.api import API_VERSION
 from oompolicy.manifests.documents import files_of, read_documents
 from oompolicy.model import Namespace, OOMPolicy, Pod
-from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy, read_pod
+from oompolicy.oomsettings import OOMSettings
+from oompolicy.parse import (
+    InvalidObject,
+    Problem,
+    parse_namespace,
+    parse_pod,
+    parse_policy,
+    parse_settings,
+    read_pod,
+)
 from oompolicy.parse.fields import kind_of
 
-_API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "Namespace": "v1", "Pod": "v1"}
-_Record = OOMPolicy | Namespace | Pod
+_API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "OOMSettings": API_VERSION, "Namespace": "v1", "Pod": "v1"}
+_Record = OOMPolicy | OOMSettings | Namespace | Pod
 _Raw = tuple[str | None, Mapping[str, Any]]
 _PolicyParser = Callable[[Mapping[str, Any]], OOMPolicy]
 _PodParser = Callable[[Mapping[str, Any]], Pod]
@@ -32,6 +41,7 @@ class Manifests:
     pods: tuple[Pod, ...]
     problems: tuple[Problem, ...]
     objects: tuple[_Raw, ...]
+    settings: OOMSettings | None = None
 
 
 def load_manifests(paths: Sequence[Path], *, stand_in_uids: bool = False) -> Manifests:
@@ -88,6 +98,7 @@ class _Collection:
     def __init__(self, policy_parser: _PolicyParser, pod_parser: _PodParser) -> None:
         self._parsers: Mapping[str, Callable[[Mapping[str, Any]], _Record]] = {
             "OOMPolicy": policy_parser,
+            "OOMSettings": parse_settings,
             "Namespace": parse_namespace,
             "Pod": pod_parser,
         }
@@ -103,6 +114,7 @@ class _Collection:
             tuple(record for record in self._records if isinstance(record, Pod)),
             tuple(self._problems),
             tuple(self._raw),
+            next((record for record in self._records if isinstance(record, OOMSettings)), None),
         )
 
     def add(self, file: str | None, raw: Mapping[str, Any]) -> None:
