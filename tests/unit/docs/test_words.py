@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PAGES: Final = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 MODULES: Final = sorted(file for root in ("operator", "agent") for file in (CHECKOUT / root).rglob("*.py"))
 
-# Each of these stands in the place of a noun that the sentence does not name.
+# Each of these words replaces a noun that the sentence does not name.
 RELATIVE: Final = re.compile(r"\b(?:what|whatever|who|whom|whoever|whose)\b", re.IGNORECASE)
 ALL_PAGES, ONE_PAGE = 4.0, 8.0
 """The largest numbers of relative words in 1,000 words, over all pages together and on one page."""
@@ -46,7 +46,7 @@ def without_code(text: str) -> str:
 
 
 def prose(page: str) -> str:
-    """A page's sentences, without code, tables, headings, pictures, the targets of links, and questions."""
+    """Return a page's sentences, without code, tables, headings, pictures, the targets of links, and questions."""
     for pattern, replacement in ((BLOCK, ""), (LINE, ""), (CODE, "CODE"), (LINK, r"\1"), (QUESTION, "")):
         page = pattern.sub(replacement, page)
     return page
@@ -56,18 +56,18 @@ PROSE: Final = {str(page.relative_to(CHECKOUT)): prose(page.read_text()) for pag
 
 
 def rate(text: str) -> float:
-    """The number of relative words in 1,000 words."""
+    """Return the number of relative words in 1,000 words."""
     return 1000 * len(RELATIVE.findall(text)) / max(1, len(text.split()))
 
 
 def around(pattern: re.Pattern[str], text: str) -> list[str]:
-    """Each match with the text around it, as a failure shows it."""
+    """Return each match with the text around it, for the message of a failure."""
     flat = re.sub(r"\s+", " ", text)
     return [flat[max(0, found.start() - 40) : found.end() + 40] for found in pattern.finditer(flat)]
 
 
 def docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and text of each string that is a statement: of modules, classes and functions, and below attributes."""
+    """Yield line and text of each string that is a statement: of modules, classes, functions and attributes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, node.value.value
