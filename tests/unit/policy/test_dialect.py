@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML and JSON mean to us what they mean to kubectl; `tests/cluster/test_reading.py` asks kubectl's own code."""
+"""YAML and JSON have the same meaning as in kubectl. `tests/cluster/test_reading.py` compares with kubectl's code."""
 
 import json
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_documents_are_those_of_kubectl(text: str, expected: list[object]) -> No
         ("a: ! 5\n", "line 1: could not determine a constructor for the tag '!'"),
     ],
 )
-def test_what_kubectl_refuses_or_drops_is_refused(text: str, message: str) -> None:
+def test_text_that_kubectl_refuses_or_drops_is_refused(text: str, message: str) -> None:
     """The message has the line, counted from the beginning of the file."""
     with pytest.raises((yaml.YAMLError, ValueError)) as caught:
         parse_documents(text)
