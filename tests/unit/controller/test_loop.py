@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop writes what is due, in parts, and retries later after a refusal. A fake API server refuses."""
+"""The loop writes due statuses in parts, and retries later after a refusal. A fake API server refuses."""
 
 from __future__ import annotations
 

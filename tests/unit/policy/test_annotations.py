@@ -107,7 +107,7 @@ def test_the_most_important_of_many_refusals_are_described() -> None:
 
 @pytest.mark.parametrize("policies", [(), (tenants(override=None),)])
 def test_of_many_containers_annotations_only_some_refusals_are_described(policies: tuple[OOMPolicy, ...]) -> None:
-    """The pod's own annotation is among them. Each is well-formed, and no policy allows any of them."""
+    """The pod's own annotation is among them. Each has a valid form, and no policy allows any of them."""
     names = tuple(f"c{number}" for number in range(200))
     asked = {PRIORITY: "400", **{f"{CONTAINER}{name}": "400" for name in names}}
     assignment = assign(asked, *policies, containers=names)

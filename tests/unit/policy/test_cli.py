@@ -203,7 +203,7 @@ def test_lint_names_file_object_and_field(tmp_path: Path, capsys: pytest.Capture
 def test_an_empty_directory_is_a_problem(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A user who lints the wrong directory gets a problem."""
+    """If you lint the wrong directory, you get a problem."""
     assert 1 == main([*command, str(tmp_path)])
     assert f"{tmp_path}: no OOMPolicy, Namespace or Pod is in this input\n" in "".join(capsys.readouterr())
 

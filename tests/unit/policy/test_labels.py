@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Of a pod with many labels, the labels that a policy selects by are kept."""
+"""Policies select by some labels of a pod with many, and these labels are kept."""
 
 from __future__ import annotations
 

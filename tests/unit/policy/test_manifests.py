@@ -31,7 +31,7 @@ def names(manifests: Manifests) -> list[str]:
 
 
 def test_a_file_may_have_many_documents(file: Path) -> None:
-    """Empty documents are skipped."""
+    """Documents without content are skipped."""
     file.write_text("---\n---\n" + yaml.safe_dump_all([POLICY, NAMESPACE, POD]) + "---\n# nothing\n")
 
     manifests = load_manifests([file])

@@ -60,7 +60,7 @@ def test_a_hand_written_policy_is_identified_by_its_content() -> None:
 
 
 def test_importing_the_policy_model_imports_no_client() -> None:
-    """Neither kopf nor kubernetes is imported, because the agent has no memory for them."""
+    """The agent has no memory for kopf and kubernetes, so the model imports neither."""
     code = "import sys, oompolicy.cli; print([n for n in ('kopf', 'kubernetes', 'aiohttp') if n in sys.modules])"
     root = Path(__file__).parents[3]
 

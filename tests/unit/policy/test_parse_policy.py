@@ -94,7 +94,7 @@ def test_classes_may_be_named_in_part(priority: dict[str, Any], expected: object
 
 @pytest.mark.parametrize("invalid", INVALID, ids=lambda invalid: invalid.parser)
 def test_a_wrong_policy_is_refused(invalid: Invalid) -> None:
-    """The problem names the field and what it must be, and nothing is clamped later."""
+    """The problem has the field and its valid values, and nothing is clamped later."""
     problems = problems_of(invalid.spec)
 
     assert [invalid.parser] == [problem[: len(invalid.parser)] for problem in problems]

@@ -132,7 +132,7 @@ def test_the_qos_class_in_the_status_counts() -> None:
         ),
     ],
 )
-def test_the_memory_request_is_what_the_scheduler_counts(expected: int, spec: dict[str, Any]) -> None:
+def test_the_memory_request_is_that_of_the_scheduler(expected: int, spec: dict[str, Any]) -> None:
     """Init containers, sidecars, overhead and pod-level resources are included. The numbers are MiB."""
     assert expected * MIB == pod_of(**spec).memory_request
 
