@@ -38,7 +38,7 @@ def test_pods_of_one_shape_share_one_object() -> None:
 
 
 def test_a_shape_without_pods_is_freed() -> None:
-    """A pod that changes its labels again and again does not fill the memory. A shape in use stays shared."""
+    """Otherwise a pod that changes its labels again and again would fill the memory. A shape in use stays shared."""
     held = shape_of(raw_pod(qosClass="Burstable"))
     before = len(watches._shared)
     for number in range(100):
@@ -51,7 +51,7 @@ def test_a_shape_without_pods_is_freed() -> None:
 
 
 def test_the_shape_of_a_pod_with_many_labels_has_only_the_selected_ones() -> None:
-    """The state of the operator knows the labels that policies select by."""
+    """The state of the operator has the labels that policies select by."""
     raw, state = raw_pod(qosClass="Burstable"), State()
     raw["metadata"]["labels"] = {"a": "1", **{f"l{number}": "x" for number in range(9_000)}}
     state.policies_listed([raw_policy(match={"podSelector": {"matchLabels": {"a": "1"}}})], [])
@@ -118,8 +118,8 @@ def test_a_node_is_reduced_to_name_and_boot() -> None:
     assert Node("n1", "") == node_of({"metadata": {"name": "n1"}})
 
 
-def test_an_oomnode_is_reduced_to_what_is_judged() -> None:
-    """The messages of conditions are not among it, because a message may be a kilobyte."""
+def test_an_oomnode_is_reduced_to_its_heartbeat_and_conditions() -> None:
+    """The messages of conditions are left out, because a message may be a kilobyte."""
     condition = {"type": "Ready", "status": "True", "reason": "Ready", "message": "m", "lastTransitionTime": "t"}
     status = {"lastHeartbeatTime": "t2", "bootID": "b1", "conditions": [condition]}
     expected = NodeReport("n1", "", "", (NodeCondition("Ready", "True", "Ready", "t"),), Heartbeat("t2", "b1"), "7")

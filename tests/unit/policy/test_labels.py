@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Of a pod with many labels those are kept that a policy asks for."""
+"""Policies select by some labels of a pod with many, and these labels are kept."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Reader:
 
 @pytest.mark.parametrize("labels", [{}, {"app": "web"}, {f"l{number}": "" for number in range(FEW)}])
 def test_few_labels_are_all_kept(labels: dict[str, str]) -> None:
-    """The policies do not matter: the usual pod is never read again."""
+    """The policies do not matter, so usual pods are never read again."""
     reader = Reader()
     kept = reader.asked.kept(labels)
     reader.asked.ask([asking("app")])
@@ -45,7 +45,7 @@ def test_few_labels_are_all_kept(labels: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("labels", [MANY, {f"example.com/{'l' * 60}{number}": "x" * 63 for number in range(FEW)}])
-def test_of_many_or_long_labels_those_are_kept_that_are_asked_for(labels: dict[str, str]) -> None:
+def test_of_many_or_long_labels_the_selected_ones_are_kept(labels: dict[str, str]) -> None:
     """More labels do not take a pod out of its policy."""
     reader = Reader("app", "tier")
 
@@ -65,7 +65,7 @@ REQUIREMENTS = st.builds(
 
 
 @given(st.lists(st.lists(REQUIREMENTS, max_size=3), max_size=3), st.dictionaries(KEYS, TEXTS))
-def test_what_is_kept_is_matched_as_the_whole(asked: list[list[Requirement]], labels: dict[str, str]) -> None:
+def test_the_kept_labels_match_as_all_labels_do(asked: list[list[Requirement]], labels: dict[str, str]) -> None:
     """More labels never change a pod's priority, for any selectors."""
     policies = [policy("p", match=Match(pod_selector=LabelSelector(tuple(each)))) for each in asked]
     reader = AskedLabels()
@@ -75,7 +75,7 @@ def test_what_is_kept_is_matched_as_the_whole(asked: list[list[Requirement]], la
     assert [matches_pod(each.match, whole) for each in policies] == [matches_pod(each.match, kept) for each in policies]
 
 
-def test_another_key_makes_everything_be_read_again() -> None:
+def test_a_new_key_makes_all_pods_be_read_again() -> None:
     """This happens only if labels were left out, and not if policies use fewer keys."""
     reader = Reader("app", "tier")
     reader.asked.ask([asking("app", "other")])

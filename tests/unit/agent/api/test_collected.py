@@ -138,7 +138,7 @@ def test_a_kept_object_has_its_kind() -> None:
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown", "Succeeded", "Failed"])
-def test_a_kept_pod_says_whether_it_has_finished(phase: str) -> None:
+def test_a_kept_pod_is_marked_as_finished_or_not(phase: str) -> None:
     """A pod has finished if its phase is Succeeded or Failed."""
     pod = raw_pod()
     pod["status"]["phase"] = phase

@@ -134,7 +134,7 @@ def test_a_pod_that_failed_can_still_be_named(cluster: Cluster) -> None:
 
 
 def test_labels_of_a_new_policy_are_read_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a pod with thousands of labels, the source keeps only those that policies match."""
+    """The source keeps only those of a pod's thousands of labels that policies match."""
     times: list[str] = []
     monkeypatch.setattr(cluster.source._asked, "again", lambda: times.append(""))
     pod = raw_pod()

@@ -69,7 +69,7 @@ def test_a_node_that_only_observes_has_no_problem(node: Path) -> None:
     ],
 )
 def test_each_problem_is_one_sentence(node: Path, changes: dict[str, object], problem: str) -> None:
-    """With a problem the node does not enforce."""
+    """A node with a problem does not enforce."""
     found = attachment_of(node, **changes)
 
     assert problem in found.problem

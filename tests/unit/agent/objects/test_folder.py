@@ -316,7 +316,7 @@ def test_the_same_object_in_two_files_is_a_problem(folder: Path) -> None:
     assert (str(folder / "b.yaml"), "OOMPolicy/web") == (problem.file, problem.object)
 
 
-# What the kernel counts per user.
+# The kernel counts inotify instances per user.
 
 OTHER_USER = 54_321
 

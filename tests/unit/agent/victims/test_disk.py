@@ -78,7 +78,7 @@ def victims(spool: Spool) -> int:
 
 
 def test_a_full_disk_loses_no_victim_and_no_count(disk: Disk) -> None:
-    """Of many victims in one container, a few records wait in memory, and the newest counts the others."""
+    """A few records of one container's victims wait in memory, and the newest counts the others."""
     spool = Spool(disk.path / "spool", BOOT)
     first = kill(spool, 1, pod=2)
     disk.fill()
@@ -170,7 +170,7 @@ def test_a_read_only_disk_is_a_problem_and_delays_no_victim(disk: Disk) -> None:
 
 
 def test_a_disk_that_is_read_only_from_the_beginning_is_no_error(disk: Disk) -> None:
-    """Not even the folder can be made."""
+    """The folder cannot be made either."""
     disk.read_only()
     spool = Spool(disk.path / "state/spool", BOOT)
     name = kill(spool, 1)
