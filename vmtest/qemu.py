@@ -140,7 +140,7 @@ def ports(paths: dict[str, Path]) -> list[str]:
 
 def network(forwards: Mapping[int, int]) -> list[str]:
     """Add a network in which the host's loopback is 10.0.2.2, and nothing but forwarded ports reaches the guest."""
-    rules = "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in forwards.items())
+    rules = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in forwards.items())
     return ["-netdev", f"user,id=network,ipv6=off{rules}", "-device", "virtio-net-pci,netdev=network"]
 
 

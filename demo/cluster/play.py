@@ -53,17 +53,17 @@ class Play:
 
     def install(self) -> None:
         """Do the steps of an admin and of a DaemonSet that are needed once."""
-        it = self.installation
+        found = self.installation
         self.page.step(
             "an API server with crds/ and deploy/ applied, and the operator, on this machine; the node boots"
         )
-        it.register()
-        it.guest.wait()
+        found.register()
+        found.guest.wait()
         self.page.step("the node is up; oompolicy-loader attach: hook and policy program go into its kernel")
-        it.attach()
+        found.attach()
         self.page.step("oompolicy-agent --in-cluster: as user 41317, without any capability")
-        it.start_agent()
-        it.await_status()
+        found.start_agent()
+        found.await_status()
 
     def oom(self) -> list[str]:
         """Return the pods that died of the node's OOM."""

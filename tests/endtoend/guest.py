@@ -105,7 +105,7 @@ class Guest:
             answer = self._connected().receive(seconds)
         except TimeoutError as error:
             # A later answer would belong to this order, so the guest gets no other order.
-            self._failure = HarnessError(f"the guest did not answer within {seconds:.0f} s:\n{self.said()}")
+            self._failure = HarnessError(f"the guest did not answer within {seconds:.0f} s:\n{self.output_tail()}")
             raise self._failure from error
         if answer is None:
             raise self._lost()
@@ -113,7 +113,7 @@ class Guest:
             raise OrderError(answer["failed"])
         return answer["done"]
 
-    def said(self) -> str:
+    def output_tail(self) -> str:
         """Return the end of the output of the guest's program."""
         return last_lines(self.output, OUTPUT_LINES)
 
@@ -142,12 +142,12 @@ class Guest:
                     return self._wire
                 if not self._thread.is_alive():
                     raise self._lost()
-            raise HarnessError(f"the guest did not call within {CALL_SECONDS:.0f} s:\n{self.said()}")
+            raise HarnessError(f"the guest did not call within {CALL_SECONDS:.0f} s:\n{self.output_tail()}")
         return self._wire
 
     def _lost(self) -> HarnessError:
         self._thread.join()
-        return self._failure or HarnessError(f"the guest's program ended:\n{self.said()}")
+        return self._failure or HarnessError(f"the guest's program ended:\n{self.output_tail()}")
 
     def _run(self) -> None:
         try:

@@ -157,7 +157,7 @@ class Installation:
 
     def logs(self) -> dict[str, str]:
         """Return the logs of all programs for the report of a failure."""
-        texts = {"the guest's program": self.guest.said(), "the API server": self.cluster.apiserver.tail()}
+        texts = {"the guest's program": self.guest.output_tail(), "the API server": self.cluster.apiserver.tail()}
         if self.operator:
             texts["the operator"] = last_lines(self.operator.log, LOG_LINES)
         try:

@@ -43,8 +43,8 @@ def crowd(scene: Scene) -> list[Pod]:
     scene.namespace("crowd")
     for name, priority in PRIORITIES.items():
         scene.policy(name, match={"podSelector": {"matchLabels": {"class": name}}}, priority={"value": priority})
-    there = len(scene.api.list("Pod", fieldSelector=f"spec.nodeName={NODE_NAME}"))
-    pods = [Pod(f"web-{number}", "crowd", labels={"class": "gold"}) for number in range(MAX_PODS - there)]
+    existing = len(scene.api.list("Pod", fieldSelector=f"spec.nodeName={NODE_NAME}"))
+    pods = [Pod(f"web-{number}", "crowd", labels={"class": "gold"}) for number in range(MAX_PODS - existing)]
     running = scene.run_pods(*pods)
     for pod in running:
         scene.installation.await_priority(pod, PRIORITIES["gold"])

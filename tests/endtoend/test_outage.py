@@ -46,18 +46,18 @@ def test_enforcement_goes_on_without_api_server_and_operator(scene: Scene, pods:
 
 def test_an_agent_that_starts_without_api_server_enforces_its_checkpoint(scene: Scene, pods: dict[str, Pod]) -> None:
     """The agent enforces the priorities of its checkpoint on disk, even if the map is empty."""
-    it = scene.installation
-    it.await_checkpoint(*pods.values())
-    it.stop_operator()
-    it.cluster.stop_api()
+    installation = scene.installation
+    installation.await_checkpoint(*pods.values())
+    installation.stop_operator()
+    installation.cluster.stop_api()
     scene.guest.order("kill_agent")
     assert scene.guest.order("forget_priorities")
-    it.launch_agent()
+    installation.launch_agent()
 
-    it.await_priority(pods["high"], 900, seconds=90)
-    it.await_priority(pods["low"], 100)
+    installation.await_priority(pods["high"], 900, seconds=90)
+    installation.await_priority(pods["low"], 100)
     assert ["low"] == scene.exhaust("exhaust_pods")
-    it.cluster.start_api()
+    installation.cluster.start_api()
     assert scene.killed == [scene.event(pods["low"], KILLED).pid]
 
 

@@ -70,7 +70,7 @@ def test_the_oomnode_reports_that_the_node_enforces(scene: Scene, shop: dict[str
 
 def test_a_change_in_the_cluster_changes_the_priority_in_the_kernel(scene: Scene) -> None:
     """The priority follows a pod's labels and annotations, its namespace's labels, and changes of policies."""
-    it = scene.installation
+    installation = scene.installation
     scene.namespace("team")
     scene.policy("gold", match={"podSelector": {"matchLabels": {"class": "gold"}}}, priority={"value": 900})
     scene.policy(
@@ -81,18 +81,18 @@ def test_a_change_in_the_cluster_changes_the_priority_in_the_kernel(scene: Scene
         precedence=10,
     )
     pod = scene.pod("team", "web")
-    it.await_priority(pod, 500)
+    installation.await_priority(pod, 500)
 
-    it.label(pod, {"class": "gold"})
-    it.await_priority(pod, 900)
+    installation.label(pod, {"class": "gold"})
+    installation.await_priority(pod, 900)
     scene.api.patch("Namespace", "team", {"metadata": {"labels": PROD}})
-    it.await_priority(pod, 700)
-    it.annotate(pod, {"oompolicy.dev/priority": "650"})
-    it.await_priority(pod, 650)
+    installation.await_priority(pod, 700)
+    installation.annotate(pod, {"oompolicy.dev/priority": "650"})
+    installation.await_priority(pod, 650)
     scene.api.patch("OOMPolicy", "prod", {"spec": {"override": None}})
-    it.await_priority(pod, 700)
+    installation.await_priority(pod, 700)
     scene.api.delete("OOMPolicy", "prod")
-    it.await_priority(pod, 900)
+    installation.await_priority(pod, 900)
 
 
 def test_a_refused_annotation_is_reported_on_the_pod(scene: Scene) -> None:

@@ -35,7 +35,7 @@ EPOCH: Final = CHECKOUT / "image/source-date-epoch"
 # The same as in .dockerignore.
 INPUTS: Final = ("Dockerfile", ".dockerignore", "pyproject.toml", "LICENSES", "operator", "agent", "bpf")
 INPUT_FOLDERS: Final = ("kernel/module", "image")
-STRAYS: Final = 3
+OTHER_VERSIONS: Final = 3
 """The exit status of image/install if the archive has other versions than the lock."""
 SHOWN_LINES: Final = 40
 
@@ -129,7 +129,7 @@ def build_image(running: Docker, outer: Path, name: str, packages: str) -> bool:
     if done.returncode == 0:
         return True
     text = log.read_text(errors="replace")
-    if packages == "locked" and f"exit code: {STRAYS}" in text:
+    if packages == "locked" and f"exit code: {OTHER_VERSIONS}" in text:
         return False
     raise DockerError(f"docker buildx build of {name} failed:\n{last_lines(log, SHOWN_LINES)}")
 

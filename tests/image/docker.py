@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
-LOOK_SECONDS = 0.1
+CHECK_SECONDS = 0.1
 # The name has this process's id, because two engines may run at the same time.
 CGROUP = f"oompolicy-images-{os.getpid()}"
 CGROUPS = Path("/sys/fs/cgroup")
@@ -132,7 +132,7 @@ def answering(process: subprocess.Popen[bytes], log: Path) -> Docker:
             with contextlib.suppress(DockerError):
                 docker("version")
                 return docker
-        time.sleep(LOOK_SECONDS)
+        time.sleep(CHECK_SECONDS)
     raise DockerError(f"dockerd does not answer; its log ends with:\n{last_lines(log, SHOWN_LINES)}")
 
 

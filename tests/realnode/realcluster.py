@@ -91,7 +91,7 @@ class RealCluster:
 
     def logs(self) -> dict[str, str]:
         """Return the logs of all programs for the report of a failure."""
-        texts = {"the API server": self.cluster.apiserver.tail(), "the guest's program": self.guest.said()}
+        texts = {"the API server": self.cluster.apiserver.tail(), "the guest's program": self.guest.output_tail()}
         with contextlib.suppress(HarnessError):
             texts |= self.guest.order("tails")
             texts["the guest's kernel"] = self.guest.order("shell", script="dmesg | tail -n 100")

@@ -68,7 +68,9 @@ class Stage:
         self.api.delete("Pod", HUNGRY[1], HUNGRY[0])
         # The next hungry pod has the same name.
         eventually(
-            lambda: self.api.list("Pod", HUNGRY[0]), lambda pods: HUNGRY[1] not in named(pods), deadline=SLOW_SECONDS
+            lambda: self.api.list("Pod", HUNGRY[0]),
+            lambda pods: HUNGRY[1] not in pod_names(pods),
+            deadline=SLOW_SECONDS,
         )
 
     def killed_event(self, name: Name) -> Seen:
@@ -107,6 +109,6 @@ def about_kills_in(uid: str) -> Callable[[Seen], bool]:
     return lambda seen: (seen.pod, seen.reason) == (uid, KILLED)
 
 
-def named(pods: Iterable[dict[str, Any]]) -> set[str]:
+def pod_names(pods: Iterable[dict[str, Any]]) -> set[str]:
     """Return the names of the pods."""
     return {each["metadata"]["name"] for each in pods}

@@ -24,7 +24,7 @@ struct {
 } answers SEC(".maps");
 
 SEC("fmod_ret/bpf_oom_evaluate_task")
-int BPF_PROG(answer_as_told, struct task_struct *task, struct oom_control *oc)
+int BPF_PROG(answer_from_map, struct task_struct *task, struct oom_control *oc)
 {
 	u32 tgid = task->tgid, others = 0;
 	struct answer *found = bpf_map_lookup_elem(&answers, &tgid);
