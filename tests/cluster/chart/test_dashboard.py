@@ -103,7 +103,15 @@ STATES: dict[str, tuple[Callable[[], WatchedCluster], Mapping[str, tuple[float |
     "a node without an agent": (lambda: healthy().add_node("n4").run(minutes=15), {NEVER: (1, "orange")}),
     "a node and its agent removed": (lambda: healthy().remove_node("n2").run(minutes=1), {}),
     "one agent not ready": (one_not_ready, {NOT_READY: (1, "red"), NOT_ATTACHED: (1, "red")}),
+    "a node that no longer has an agent, and its OOMNode deleted": (
+        lambda: healthy().kill_agents("n1").run(minutes=15).delete_oomnode("n1").run(minutes=1),
+        {NEVER: (1, "orange")},
+    ),
     "first kill": (first_kill, {VICTIMS: (1, "orange")}),
+    "first kill, then one agent dead": (
+        lambda: first_kill().kill_agents("n1").run(minutes=15),
+        {VICTIMS: (1, "orange"), GONE: (1, "red"), SILENT: (1, "red")},
+    ),
 }
 # Without any agent that answers, the tiles about living agents have no data.
 for name in ("all agents dead for a minute", "operator gone, then all agents dead"):
