@@ -46,7 +46,7 @@ def seen(node: Path, **changes: object) -> Attachment:
 
 def test_a_good_node_enforces(node: Path) -> None:
     """Nothing to say about it."""
-    assert Attachment("EvaluateTask", "Module", "6.12.107", "", "", ()) == seen(node)
+    assert Attachment("EvaluateTask", "Module", "6.12.107", None, "", ()) == seen(node)
     assert seen(node).enforcing
 
 
@@ -54,7 +54,7 @@ def test_a_node_that_only_observes_is_no_problem(node: Path) -> None:
     """But it does not enforce, and says why."""
     found = seen(node, backend="ObserveOnly", hook="None", message="this kernel has no hook")
 
-    assert ("", "this kernel has no hook", False) == (found.problem, found.message, found.enforcing)
+    assert (None, "this kernel has no hook", False) == (found.problem, found.message, found.enforcing)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_one_sentence(node: Path, changes: dict[str, object], p
     """And the node does not enforce then."""
     found = seen(node, **changes)
 
-    assert problem in found.problem
+    assert problem in (found.problem or "")
     assert not found.enforcing
 
 
@@ -83,7 +83,7 @@ def test_a_report_that_cannot_be_read_is_a_problem(node: Path, content: bytes | 
         (node / "run/loader.json").write_bytes(content)
     found = read_attachment(node / "run", node / "bpffs", BOOT, node / "sys")
 
-    assert str(node / "run/loader.json") in found.problem
+    assert str(node / "run/loader.json") in (found.problem or "")
     assert found.kernel_version
 
 
@@ -92,7 +92,7 @@ def test_an_empty_folder_of_links_is_a_problem(node: Path) -> None:
     for link in (node / "bpffs/links/3f2a").iterdir():
         link.unlink()
 
-    assert "no link is left in" in seen(node, links=[]).problem
+    assert "no link is left in" in (seen(node, links=[]).problem or "")
 
 
 def test_links_may_be_closed_to_listing(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_links_may_be_closed_to_listing(node: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("pathlib.Path.iterdir", closed)
 
-    assert "" == seen(node, links=[]).problem
+    assert seen(node, links=[]).problem is None
 
 
 def test_sysctls_that_go_round_the_hook_are_said(node: Path) -> None:
@@ -127,5 +127,5 @@ def test_without_ftrace_the_node_does_not_enforce(node: Path, value: str | None,
     found = seen(node)
 
     assert (disabled, not disabled) == (ftrace_disabled(node / "sys"), found.enforcing)
-    assert disabled == found.disabled.startswith("kernel.ftrace_enabled=0: ")
-    assert ("", ()) == (found.problem, found.warnings)
+    assert disabled == (found.disabled or "").startswith("kernel.ftrace_enabled=0: ")
+    assert (None, ()) == (found.problem, found.warnings)

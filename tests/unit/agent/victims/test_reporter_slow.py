@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class SlowTarget:
     """Takes what it is told to, and says what the test says."""
 
-    fd, problem = -1, ""
+    fd, problem = -1, None
 
     def __init__(self) -> None:
         self.taken: dict[str, Mapping[str, Any]] = {}
