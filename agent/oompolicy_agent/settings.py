@@ -77,20 +77,20 @@ class Settings:
     event_limits: EventLimits = field(default_factory=EventLimits)
 
     full_check: float = 30.0  # a lost announcement costs a pod its own priority for no longer than this
-    tick: float = 1.0  # between looks for pins that are not there yet: inotify says nothing on bpffs
-    scan_gap: float = 0.02  # between two scans in a rush of pods; one takes a few milliseconds
-    # After the last container of a pod went: the kubelet looks every second, and then has to write the status.
+    tick: float = 1.0  # between two tries to open pins that do not exist yet: inotify reports nothing on bpffs
+    scan_gap: float = 0.02  # between two scans while many pods start. A scan takes a few milliseconds
+    # After the last container of a pod ended. The kubelet checks every second, and then has to write the status.
     strays_after: float = 5.0
     settle: float = 0.05  # a change of several manifests is read once
-    api_settle: float = 0.01  # objects come one by one, and each is whole: enough to take a rush together
-    outage_after: float = 30.0  # without a word from the API server: a restart of its takes a few seconds
-    checkpoint_delay: float = 1.0  # what a crash loses, API server or folder, and the kernel's names, still tell
+    api_settle: float = 0.01  # objects arrive one by one, and each is complete, so this is enough for many
+    outage_after: float = 30.0  # without a reply from the API server, whose restart takes a few seconds
+    checkpoint_delay: float = 1.0  # changes that a crash loses come again from the objects and the cgroup names
     status_delay: float = 0.1
     status_first: float = 10.0  # an agent that starts is about to be ready: one write to OOMNode instead of two
-    status_every: float = 300.0  # at most, between two writes of OOMNode; the operator waits for two of them
-    retry_max: float = 60.0  # between tries of an output that fails; they begin at one second
-    # Between tries of what a namespace refused, in the end. They begin at once: an API server that was started a moment
-    # ago knows no roles yet, and refuses everything.
+    status_every: float = 300.0  # at most, between two writes of OOMNode. The operator waits for two of them
+    retry_max: float = 60.0  # at most, between tries of an output that fails. The delay begins at one second
+    # At most, between tries of an Event that a namespace rejects. The first delays are short, because an API server
+    # that has just started knows no roles yet and refuses everything.
     retry_refused: float = 600.0
 
     @property

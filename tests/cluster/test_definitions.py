@@ -38,7 +38,7 @@ VICTIM = {
     "priority": 300,
     "scope": "Node",
 }
-ENFORCING = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
+ENFORCING = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
 # What of status.json becomes OOMNode.status.
 REPORTED = {
     *("mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions"),
@@ -98,7 +98,7 @@ def test_policies_are_listed_with_what_became_of_them(api: Api, kubectl: Kubectl
 
 def test_nodes_that_do_not_enforce_are_told_at_one_look(api: Api, kubectl: Kubectl) -> None:
     """Mode, backend and hook say how a node works, and one column says whether it does."""
-    without_hook = Attachment("ObserveOnly", "None", "6.1.0", "", "this kernel has no hook", ())
+    without_hook = Attachment("ObserveOnly", "None", "6.1.0", None, "this kernel has no hook", ())
     for name, attachment in (("n1", ENFORCING), ("n2", without_hook)):
         api.create(oomnode(name))
         write_status(api, "OOMNode", name, node_status(attachment))

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 CGROUP2_MAGIC: Final = 0x63677270
 """The constant CGROUP2_SUPER_MAGIC in include/uapi/linux/magic.h."""
 
-# kubelet names them in pkg/kubelet/cm/cgroup_manager_linux.go. systemd repeats every parent in a slice's name
-# and has no "-" in a uid; a static pod's uid is an MD5 without dashes (pkg/kubelet/config/common.go), or any text
-# that its manifest sets, so that only the place of the cgroup tells that it is a pod's.
+# The kubelet names them in pkg/kubelet/cm/cgroup_manager_linux.go. systemd repeats every parent in a slice's name
+# and has no "-" in a uid. A static pod's uid is an MD5 without dashes (pkg/kubelet/config/common.go), or any text
+# that its manifest sets, so only the place of the cgroup shows that it belongs to a pod.
 _KUBEPODS: Final = re.compile(r"^(?:.*-)?kubepods(?:\.slice)?$")
 _QOS: Final = re.compile(r"^(?:(?:.*-)?kubepods-)?(burstable|besteffort)(?:\.slice)?$")
 _POD: Final = re.compile(r"(?:^|-)pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$")

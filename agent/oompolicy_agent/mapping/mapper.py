@@ -113,7 +113,7 @@ class Mapper:
     def _set_not_mapped(self, without_cgroup: tuple[Pod, ...], tree: Tree) -> None:
         """Update the pods that are not mapped, including pods whose cgroup exists and is empty."""
         live, waiting = _live(self.settled.pods), _live(self.settled.waiting)
-        strays = self._strays.look(live, tree, self._loop.clock())
+        strays = self._strays.find(live, tree, self._loop.clock())
         if strays.wait is not None:
             self._loop.after(strays.wait, "strays", self.update)
         self._problems.set(Reason.CGROUP_DRIVERS_DIFFER, sentence(strays.pods))

@@ -80,7 +80,7 @@ class PinnedMap:
             return
         self._problems.set(Reason.MAP_NOT_WRITTEN)
         self._problems.set(
-            Reason.MAP_FULL, f"the map is full: {self.missing} entries are missing" if self.missing else ""
+            Reason.MAP_FULL, f"the map is full: {self.missing} entries are missing" if self.missing else None
         )
 
     def counters(self) -> dict[Stat, int]:

@@ -166,14 +166,14 @@ def test_a_signal_ends_the_agent_in_order(tmp_path: Path) -> None:
     paths = os.pathsep.join(map(str, (AGENT, POLICY)))
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}) as agent:
         assert agent.stderr
-        said = []
+        lines = []
         for line in agent.stderr:
-            said.append(line)
+            lines.append(line)
             if "running on node node-1" in line:
                 agent.send_signal(signal.SIGTERM)
 
     assert 0 == agent.returncode
-    assert "the loader's pins are not there" in "".join(said)
+    assert "the loader's pins are not there" in "".join(lines)
     assert ["OOMPolicy"] == [
         each["kind"] for each in json.loads((tmp_path / "state-dir/checkpoint.json").read_text())["objects"]
     ]

@@ -52,8 +52,8 @@ ATTACHMENTS: Final = (
     replace(ATTACHED, warnings=("vm.panic_on_oom=1",)),
     replace(ATTACHED, disabled="kernel.ftrace_enabled=0"),
     replace(ATTACHED, problem="the loader has not run"),
-    Attachment("ObserveOnly", "None", "6.12.107", "", "no hook", ()),
-    Attachment("OfTomorrow", "Kernel", "6.12.107", "", "", ()),
+    Attachment("ObserveOnly", "None", "6.12.107", None, "no hook", ()),
+    Attachment("OfTomorrow", "Kernel", "6.12.107", None, "", ()),
 )
 BAD_NODES: Final[tuple[dict[str, Any], ...]] = (
     {"btf": False},

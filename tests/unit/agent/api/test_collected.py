@@ -46,75 +46,75 @@ def test_a_wake_stays_set_until_it_is_taken(wake: Wake) -> None:
 
 def test_the_first_list_wakes_even_if_it_is_empty(wake: Wake) -> None:
     """A node that waits for the policies has to learn that there are none."""
-    heard = WatchedObjects(wake)
-    assert not heard.synced
-    heard.replaced({})
+    watched = WatchedObjects(wake)
+    assert not watched.synced
+    watched.replaced({})
 
-    assert (True, True, {}) == (heard.synced, wake.take(), heard.take())
+    assert (True, True, {}) == (watched.synced, wake.take(), watched.take())
 
 
 def test_only_changes_wake(wake: Wake) -> None:
     """The same object again, and the deletion of an unknown object, are no changes."""
-    heard = WatchedObjects(wake)
+    watched = WatchedObjects(wake)
     one, other = TrimmedObject("a", "1"), TrimmedObject("a", "2")
-    heard.replaced({"u": one})
+    watched.replaced({"u": one})
     wake.take()
-    heard.replaced({"u": one})
-    heard.changed("u", TrimmedObject("a", "1"))
-    heard.deleted("x")
+    watched.replaced({"u": one})
+    watched.changed("u", TrimmedObject("a", "1"))
+    watched.deleted("x")
     assert not wake.take()
-    heard.changed("u", other)
-    assert (True, {"u": other}) == (wake.take(), heard.take())
-    heard.deleted("u")
-    assert (True, {}) == (wake.take(), heard.take())
+    watched.changed("u", other)
+    assert (True, {"u": other}) == (wake.take(), watched.take())
+    watched.deleted("u")
+    assert (True, {}) == (wake.take(), watched.take())
 
 
 def test_a_taken_collection_stays_as_it_is(wake: Wake) -> None:
     """A change that comes later is in the next collection, so the loop can read this one as slowly as it needs."""
-    heard = WatchedObjects(wake)
-    heard.replaced({"u": TrimmedObject("a", "1")})
-    looked_at = heard.take()
-    heard.deleted("u")
+    watched = WatchedObjects(wake)
+    watched.replaced({"u": TrimmedObject("a", "1")})
+    taken = watched.take()
+    watched.deleted("u")
 
-    assert {"u": TrimmedObject("a", "1")} == looked_at
+    assert {"u": TrimmedObject("a", "1")} == taken
 
 
 def test_a_finished_pod_is_given_once_and_not_kept(wake: Wake) -> None:
     """Its last state wakes the loop, and a later list that still has the pod does not bring it back."""
-    heard = WatchedObjects(wake)
-    heard.replaced({"u": TrimmedObject("a", "1"), "v": TrimmedObject("b", "1")})
+    watched = WatchedObjects(wake)
+    watched.replaced({"u": TrimmedObject("a", "1"), "v": TrimmedObject("b", "1")})
     wake.take()
-    heard.changed("u", TrimmedObject("a", "2", finished=True))
+    watched.changed("u", TrimmedObject("a", "2", finished=True))
 
     assert wake.take()
-    assert {"v": TrimmedObject("b", "1")} == heard.take()
-    assert (TrimmedObject("a", "2", finished=True),) == heard.take_finished()
-    assert () == heard.take_finished()
-    heard.replaced({"u": TrimmedObject("a", "2", finished=True), "v": TrimmedObject("b", "1")})
-    assert {"v": TrimmedObject("b", "1")} == heard.take()
+    assert {"v": TrimmedObject("b", "1")} == watched.take()
+    assert (TrimmedObject("a", "2", finished=True),) == watched.take_finished()
+    assert () == watched.take_finished()
+    watched.replaced({"u": TrimmedObject("a", "2", finished=True), "v": TrimmedObject("b", "1")})
+    assert {"v": TrimmedObject("b", "1")} == watched.take()
 
 
 def test_only_the_newest_finished_pods_are_remembered(wake: Wake) -> None:
     """If the loop does not take them, for example before the first list of policies, their number stays bounded."""
-    heard = WatchedObjects(wake)
+    watched = WatchedObjects(wake)
     for number in range(MAX_DELETED + 10):
-        heard.changed(str(number), TrimmedObject(str(number), "", finished=True))
-    names = [trimmed.name for trimmed in heard.take_finished()]
+        watched.changed(str(number), TrimmedObject(str(number), "", finished=True))
+    names = [trimmed.name for trimmed in watched.take_finished()]
 
     assert [str(number) for number in range(10, MAX_DELETED + 10)] == names
 
 
 def test_the_lag_counts_from_the_oldest_change(wake: Wake) -> None:
     """A newer change does not reset the time of the oldest one that is not taken yet."""
-    heard = WatchedObjects(wake)
-    assert heard.since is None
-    heard.changed("u", TrimmedObject("a", "1"))
-    first = heard.since
-    heard.changed("u", TrimmedObject("a", "2"))
+    watched = WatchedObjects(wake)
+    assert watched.since is None
+    watched.changed("u", TrimmedObject("a", "1"))
+    first = watched.since
+    watched.changed("u", TrimmedObject("a", "2"))
 
-    assert first == heard.since
-    heard.take()
-    assert heard.since is None
+    assert first == watched.since
+    watched.take()
+    assert watched.since is None
 
 
 def test_a_kept_object_has_its_kind() -> None:

@@ -208,21 +208,21 @@ def test_only_pods_are_read_as_the_node(impersonate: bool, headers: dict[str, st
 def test_a_short_outage_is_not_reported() -> None:
     """An API server that restarts answers again in a few seconds."""
     notice = OutageNotice(30.0)
-    said = [notice.update([FailingWatch("refused", 1.0)], 100.0, 1_000.0), notice.update([], 110.0, 1_010.0)]
+    notices = [notice.update([FailingWatch("refused", 1.0)], 100.0, 1_000.0), notice.update([], 110.0, 1_010.0)]
 
-    assert [None, None] == said
+    assert [None, None] == notices
 
 
 def test_a_long_outage_is_reported_with_its_beginning() -> None:
     """The beginning is the time of the last reply, and the sentence stays the same until the outage ends."""
     notice, failing = OutageNotice(30.0), [FailingWatch("pods: refused", 45.0), FailingWatch("namespaces: reset", 3.0)]
-    said = [notice.update(failing, now, now + 1_000_000.0) for now in (100.0, 129.0)]
+    notices = [notice.update(failing, now, now + 1_000_000.0) for now in (100.0, 129.0)]
     quieter = [FailingWatch("pods: refused", 85.0), FailingWatch("namespaces: reset", 43.0)]
-    said += [notice.update(quieter, now, now + 1_000_000.0) for now in (140.0, 141.0)]
+    notices += [notice.update(quieter, now, now + 1_000_000.0) for now in (140.0, 141.0)]
     sentence = "no reply from the API server since 1970-01-12T13:47:35Z, the last state stays in force: "
     sentence += "pods: refused; namespaces: reset"
 
-    assert [None, None, sentence, sentence] == said
+    assert [None, None, sentence, sentence] == notices
     assert not notice.update([], 150.0, 1_000_150.0)
 
 

@@ -67,7 +67,7 @@ def outcome(pods: Iterable[Pod], uid: str = STATIC_UID, before: Owner | None = N
 
 
 def refusals(found: Settled) -> dict[str, str]:
-    return {each.pod_name: refusal.message for each in found.told for refusal in each.refusals}
+    return {each.pod_name: refusal.message for each in found.assignments_to_report for refusal in each.refusals}
 
 
 VICTIM: Final = pod("victim")
@@ -192,6 +192,6 @@ def test_a_pod_is_remembered_if_another_one_names_its_uid() -> None:
 
 def test_a_long_annotation_is_shortened() -> None:
     """An annotation may have 256 KiB, and is quoted in an Event and in status.json."""
-    (assignment,) = settled([mirror(of="x" * 5000, by_node=False)]).told
+    (assignment,) = settled([mirror(of="x" * 5000, by_node=False)]).assignments_to_report
 
     assert 64 == len(assignment.refusals[0].value)

@@ -29,9 +29,9 @@ def test_a_pod_is_a_stray_only_after_a_while(tmp_path: Path) -> None:
     make(tmp_path, SYSTEMD)
     tree, strays, this = tree_of(tmp_path), Strays(GRACE), running()
 
-    assert Found((), GRACE) == strays.look([this], tree, 10)
-    assert Found((), 1) == strays.look([this], tree, 14)
-    assert Found((this,), None) == strays.look([this], tree, 15)
+    assert Found((), GRACE) == strays.find([this], tree, 10)
+    assert Found((), 1) == strays.find([this], tree, 14)
+    assert Found((this,), None) == strays.find([this], tree, 15)
 
 
 def test_a_pod_with_a_container_in_its_place_is_no_stray(tmp_path: Path) -> None:
@@ -39,9 +39,9 @@ def test_a_pod_with_a_container_in_its_place_is_no_stray(tmp_path: Path) -> None
     make(tmp_path, CONTAINER, "empty")
     strays, this = Strays(0), running()
 
-    assert Found((), None) == strays.look([this], tree_of(tmp_path), 0)
-    assert Found((), None) == strays.look([pod()], tree_of(tmp_path), 0)
-    assert Found((), None) == strays.look([this], tree_of(tmp_path / "empty"), 0)
+    assert Found((), None) == strays.find([this], tree_of(tmp_path), 0)
+    assert Found((), None) == strays.find([pod()], tree_of(tmp_path), 0)
+    assert Found((), None) == strays.find([this], tree_of(tmp_path / "empty"), 0)
 
 
 def test_the_node_reports_that_the_drivers_differ(node: Node) -> None:

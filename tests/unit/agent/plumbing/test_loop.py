@@ -87,7 +87,7 @@ def announcement(cgroup: int, parent: int, change: CgroupChange = CgroupChange.M
 
 def test_before_the_first_scan_every_announcement_counts() -> None:
     """The new cgroup may be kubepods itself."""
-    assert PendingCgroups().heard(announcement(5, 1))
+    assert PendingCgroups().receive(announcement(5, 1))
 
 
 def test_only_cgroups_of_pods_cause_a_scan(tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ def test_only_cgroups_of_pods_cause_a_scan(tmp_path: Path) -> None:
     announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
 
-    assert announced.heard(announcement(1000, pod))
-    assert announced.heard(announcement(1001, 1000))
-    assert announced.heard(announcement(1000, pod, CgroupChange.RMDIR))
-    assert not announced.heard(announcement(1002, service))
+    assert announced.receive(announcement(1000, pod))
+    assert announced.receive(announcement(1001, 1000))
+    assert announced.receive(announcement(1000, pod, CgroupChange.RMDIR))
+    assert not announced.receive(announcement(1002, service))
 
 
 def test_cgroups_in_a_container_cause_no_scan(tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ def test_cgroups_in_a_container_cause_no_scan(tmp_path: Path) -> None:
     container, pod = make(tmp_path, f"{SYSTEMD}/cri-containerd-{APP}.scope", SYSTEMD)
     announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
-    new = [announced.heard(announcement(each, parent)) for each, parent in [(7, pod), (8, 7), (9, 8), (10, 9)]]
+    new = [announced.receive(announcement(each, parent)) for each, parent in [(7, pod), (8, 7), (9, 8), (10, 9)]]
 
-    assert not announced.heard(announcement(1 << 60, container))
-    assert not announced.heard(announcement(1 << 60, container, CgroupChange.RMDIR))
+    assert not announced.receive(announcement(1 << 60, container))
+    assert not announced.receive(announcement(1 << 60, container, CgroupChange.RMDIR))
     # Until a scan finds a new container, it may be a pod.
     assert [True, True, False, False] == new
 
@@ -121,8 +121,8 @@ def test_the_containers_of_a_new_pod_cause_a_scan(tmp_path: Path) -> None:
     announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
 
-    assert announced.heard(announcement(1000, qos))
-    assert announced.heard(announcement(1001, 1000))
+    assert announced.receive(announcement(1000, qos))
+    assert announced.receive(announcement(1001, 1000))
 
 
 def test_a_cgroup_that_is_not_visible_yet_causes_more_scans(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_cgroup_that_is_not_visible_yet_causes_more_scans(tmp_path: Path) -> N
     (pod,) = make(tmp_path, SYSTEMD)
     announced = PendingCgroups()
     announced.scanned(tree_of(tmp_path), 1)
-    announced.heard(announcement(1 << 60, pod))
+    announced.receive(announcement(1 << 60, pod))
     waits = [announced.scanned(tree_of(tmp_path), 1) for _ in range(6)]
 
     assert [2, 4, 8, 16, None, None] == waits
@@ -143,8 +143,8 @@ def test_a_visible_cgroup_causes_no_more_scans(tmp_path: Path) -> None:
     announced.scanned(tree_of(tmp_path), 1)
     container = f"{SYSTEMD}/cri-containerd-{APP}.scope"
     make(tmp_path, container)
-    announced.heard(announcement(id_of(tmp_path, container), pod))
-    announced.heard(announcement(1 << 60, pod))
-    announced.heard(announcement(1 << 60, pod, CgroupChange.RMDIR))
+    announced.receive(announcement(id_of(tmp_path, container), pod))
+    announced.receive(announcement(1 << 60, pod))
+    announced.receive(announcement(1 << 60, pod, CgroupChange.RMDIR))
 
     assert announced.scanned(tree_of(tmp_path), 1) is None

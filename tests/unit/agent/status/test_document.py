@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 11, 22, 20, 31, 47, 5, UTC)
-ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
+ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
 GOOD = View(
     attachment=ATTACHED,
     policy_hash="abc",
@@ -290,17 +290,17 @@ def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """A second line reports its end."""
     caplog.set_level("INFO")
     problems = Problems()
-    told = [
+    changed = [
         problems.set(Reason.MAP_NOT_WRITTEN, "full"),
         problems.set(Reason.MAP_NOT_WRITTEN, "full"),
         problems.set(Reason.MAP_NOT_WRITTEN, "full", "worse"),
     ]
-    told += [
+    changed += [
         problems.set(Reason.MAP_NOT_WRITTEN),
-        problems.set(Reason.MAP_NOT_WRITTEN, ""),
+        problems.set(Reason.MAP_NOT_WRITTEN, None),
         problems.set(Reason.PINS_MISSING),
     ]
 
-    assert [True, False, True, True, False, False] == told
+    assert [True, False, True, True, False, False] == changed
     assert ["MapNotWritten: full", "MapNotWritten: worse", "MapNotWritten: resolved"] == caplog.messages
     assert {} == problems.current

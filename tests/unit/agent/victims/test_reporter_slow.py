@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class SlowTarget:
     """A target that accepts reports and answers as the test decides."""
 
-    fd, problem = -1, ""
+    fd, problem = -1, None
 
     def __init__(self) -> None:
         self.taken: dict[str, Mapping[str, Any]] = {}
@@ -41,8 +41,8 @@ class SlowTarget:
         return True
 
     def settled(self, now: float) -> Settled:  # noqa: ARG002
-        said, self.next = self.next, Settled()
-        return said
+        settled, self.next = self.next, Settled()
+        return settled
 
     def forget(self, names: Iterable[str]) -> None:
         for name in names:
@@ -149,5 +149,5 @@ def test_a_report_that_the_spool_drops_is_forgotten(slow: SlowNode) -> None:
     slow.spool._drop(slow.spool.pending[0])
     slow.run()
 
-    assert (set(), set(), {}) == (slow.reporter._told, slow.reporter._under_way, slow.reporter._arrived)
+    assert (set(), set(), {}) == (slow.reporter._logged, slow.reporter._under_way, slow.reporter._arrived)
     assert {} == slow.slow.taken
