@@ -85,7 +85,7 @@ def _make(arguments: tuple[str, ...], headers: Path, folder: Path) -> None:
 
 def _check(made: Path, headers: Path) -> None:
     """Raise UnsupportedError if the module has no BTF. The kernel's makefiles only warn if they cannot make it."""
-    if module.lacks_btf(made.read_bytes()):
+    if module.lacks_btf(made):
         cause = "" if (headers / "vmlinux").is_file() else f": there is no {headers}/vmlinux with the kernel's types"
         raise UnsupportedError(f"it {module.NO_BTF}{cause}")
 

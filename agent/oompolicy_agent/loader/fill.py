@@ -17,7 +17,8 @@ from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.layout import Entry, Settings
-from oompolicy_agent.kernel.maps import Map, PriorityMap, libbpf
+from oompolicy_agent.kernel.libbpf import libbpf
+from oompolicy_agent.kernel.maps import Map, PriorityMap
 from oompolicy_agent.loader import safefiles
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.mapping.cgroups import scan

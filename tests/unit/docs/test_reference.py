@@ -31,7 +31,7 @@ from oompolicy_agent.status.reasons import PROBLEMS, EventReason, Reason, Scope
 from oompolicy_agent.victims.event import note
 from oompolicy_agent.victims.naming import HOST
 from tests.unit.agent.fakes import pod
-from tests.unit.agent.kernel.test_btf import elf
+from tests.unit.agent.kernel.test_btf import elf, function
 from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
 from tests.unit.agent.loader.test_plan import obstacle
 from tests.unit.agent.status.test_document import ATTACHED, GOOD
@@ -221,7 +221,7 @@ def sentences(tmp_path: Path) -> Iterator[str]:
     bare: Node = replace(GOOD_NODE, hook=Hook.NONE)
     yield plan.decide(bare, None).message or ""
     yield module.insert(tmp_path / "gone.ko") or ""
-    for content in (elf(b"", ".text"), elf(b"\0another_function\0")):
+    for content in (elf(b"", ".text"), elf(function("another_function"))):
         (tmp_path / "hook.ko").write_bytes(content)
         yield module.insert(tmp_path / "hook.ko") or ""
     (tmp_path / "hook.ko").write_bytes(elf(b"", ".text"))

@@ -7,7 +7,7 @@ import pytest
 
 from oompolicy_agent.loader import module
 from oompolicy_agent.loader.command import Result
-from tests.unit.agent.kernel.test_btf import elf
+from tests.unit.agent.kernel.test_btf import elf, function
 
 INTEGRITY = "integrity"
 
@@ -75,7 +75,7 @@ def test_a_missing_module_is_a_reason(tmp_path: Path) -> None:
     [
         (elf(b"", ".text"), "was built without BTF"),
         (b"\x7fELF", "was built without BTF"),
-        (elf(b"\0another_function\0"), "is another module"),
+        (elf(function("another_function")), "is another module"),
     ],
 )
 def test_an_unusable_module_is_not_loaded(
@@ -88,11 +88,11 @@ def test_an_unusable_module_is_not_loaded(
     assert reason in (module.insert(tmp_path / "hook.ko") or "")
 
 
-@pytest.mark.parametrize("content", [elf(b"\0bpf_oom_evaluate_task\0"), b"\xfd7zXZ\0"])
+@pytest.mark.parametrize("content", [elf(function("bpf_oom_evaluate_task")), elf(b"damaged"), b"\xfd7zXZ\0"])
 def test_the_kernel_decides_about_any_other_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    """A module with the hook is loaded, and so is a compressed one, which the loader cannot read."""
+    """A module with the hook is loaded, and so is one that the loader cannot read: a damaged or compressed one."""
     (tmp_path / "hook.ko").write_bytes(content)
     monkeypatch.setattr(module, "run", lambda *_: Result(0, "", ""))
 
