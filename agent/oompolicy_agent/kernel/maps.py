@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from oompolicy_agent.kernel.layout import KEY_SIZE, Entry
 from oompolicy_agent.kernel.libbpf import libbpf
+from oompolicy_agent.plumbing.libc import last_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,9 +183,9 @@ class RingBuffer(Map):
         self._callback = _SAMPLE(self._sample)
         self._ring: int | None = libbpf().ring_buffer__new(self.fd, self._callback, None, None)
         if not self._ring:
-            number = ctypes.get_errno()
+            error = last_error(path)
             super().close()
-            raise OSError(number, os.strerror(number), str(path))
+            raise error
 
     @property
     def epoll_fd(self) -> int:

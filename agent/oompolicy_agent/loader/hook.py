@@ -7,13 +7,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.kernel.btf import BTFError, opened
+from oompolicy_agent.paths import VMLINUX
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FUNCTION: Final = "bpf_oom_evaluate_task"
 MODULE: Final = "oompolicy_hook"
-VMLINUX: Final = "vmlinux"
 
 
 class Hook(StrEnum):

@@ -14,6 +14,8 @@ from oompolicy_agent.loader.command import run
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.hook import FUNCTION, MODULE, named_in
 from oompolicy_agent.loader.wait import until
+from oompolicy_agent.paths import KERNEL_BTF, VMLINUX
+from oompolicy_agent.plumbing.libc import libc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +32,6 @@ PATIENCE: Final = 60.0
 """Seconds to wait for the last references of the programs. The kernel frees them after a grace period of tasks."""
 
 _ELF: Final = b"\x7fELF"  # the first bytes of an ELF file
-_TYPES: Final = Path("/sys/kernel/btf/vmlinux")  # the BTF of the running kernel
 
 _READ_ALL, _SIZE_BUFFER = 3, 10  # include/linux/syslog.h
 _LOG_HEAD: Final = re.compile(r"^<\d+>(?:\[[ \d.]+\](?:\[ *[TC]\d+\])? )?")
@@ -85,8 +86,9 @@ def _is_another(file: Path) -> bool:
     The name is searched in the raw BTF. Modules for newer kernels refer to the types in their section .BTF.base. libbpf
     before 1.5 ignores that section, so it would look up the names of their functions in the wrong strings.
     """
+    kernel = KERNEL_BTF / VMLINUX
     try:
-        with opened(file, _TYPES if _TYPES.exists() else None) as types:
+        with opened(file, kernel if kernel.exists() else None) as types:
             return not named_in(types.raw)
     except BTFError:
         return False
@@ -201,12 +203,11 @@ def _kernel_log() -> tuple[str, ...]:
 
     syslog(2) is used instead of /dev/kmsg, because only a privileged container can open that device.
     """
-    libc = ctypes.CDLL(None)
-    size = libc.klogctl(_SIZE_BUFFER, None, 0)
+    size = libc().klogctl(_SIZE_BUFFER, None, 0)
     if size <= 0:
         return ()
     buffer = ctypes.create_string_buffer(size)
-    length = libc.klogctl(_READ_ALL, buffer, size)
+    length = libc().klogctl(_READ_ALL, buffer, size)
     return tuple(buffer.raw[: max(length, 0)].decode(errors="replace").splitlines())
 
 

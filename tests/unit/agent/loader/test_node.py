@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from oompolicy_agent.loader import hook
-from oompolicy_agent.loader.node import Cgroup, capabilities, cgroup_kind, filesystem_magic, nearest_existing
+from oompolicy_agent.loader.node import Cgroup, capabilities, cgroup_kind, filesystem_kind, nearest_existing
 from tests.unit.agent.kernel.test_btf import Blob, function, split
 
 
@@ -19,7 +19,7 @@ def test_a_plain_folder_is_no_cgroup_tree(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_has_no_magic(tmp_path: Path) -> None:
-    assert filesystem_magic(tmp_path / "missing") == 0
+    assert filesystem_kind(tmp_path / "missing") == 0
 
 
 def test_the_nearest_existing_folder_has_the_file_system_of_a_future_one(tmp_path: Path) -> None:
