@@ -58,16 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(chosen: Settings, stack: ExitStack) -> None:
     """Run the agent until SIGTERM or SIGINT."""
-    loop, problems, tally = Loop(), Problems(), Counters()
+    loop, problems, counters = Loop(), Problems(), Counters()
     stack.callback(loop.close)
     if chosen.state_dir.is_file():
         raise StartError(f"the state directory cannot be used: {chosen.state_dir} is a file")
     try:
         libbpf()
-        outside = _outside(chosen, problems, tally)
+        outside = _outside(chosen, problems, counters)
         with _closed_on_failure(outside):
             _lock(chosen, stack)
-            agent = Agent(chosen, loop, boot_id(), outside, problems=problems, tally=tally)
+            agent = Agent(chosen, loop, boot_id(), outside, problems=problems, counters=counters)
     except (OSError, ValueError) as error:
         raise StartError(f"cannot start: {error}") from error
     _stop_on_signals(loop, stack)
@@ -84,12 +84,12 @@ def run(chosen: Settings, stack: ExitStack) -> None:
     log.info("ended by a signal")
 
 
-def _outside(chosen: Settings, problems: Problems, tally: Counters) -> Environment:
+def _outside(chosen: Settings, problems: Problems, counters: Counters) -> Environment:
     if chosen.manifests:
         return FolderEnvironment(chosen.manifests, chosen, problems)
     from oompolicy_agent.api.environment import ApiEnvironment  # noqa: PLC0415 (the HTTP client costs memory)
 
-    return ApiEnvironment(chosen, problems, tally)
+    return ApiEnvironment(chosen, problems, counters)
 
 
 @contextmanager
@@ -173,5 +173,5 @@ def _metrics(agent: Agent) -> dict[str, Page]:
     except ModuleNotFoundError as error:
         log.warning("there will be no /metrics: %s", error)
         return {}
-    metrics = Metrics(agent.tally, lambda: agent.view, agent.followed)
+    metrics = Metrics(agent.counters, lambda: agent.view, agent.followed)
     return {"/metrics": rationed(lambda: Answer(metrics.text(), content_type=CONTENT_TYPE))}

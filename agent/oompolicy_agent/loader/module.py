@@ -86,9 +86,8 @@ def _is_another(file: Path) -> bool:
     The name is searched in the raw BTF. Modules for newer kernels refer to the types in their section .BTF.base. libbpf
     before 1.5 ignores that section, so it would look up the names of their functions in the wrong strings.
     """
-    kernel = KERNEL_BTF / VMLINUX
     try:
-        with opened(file, kernel if kernel.exists() else None) as types:
+        with opened(file, KERNEL_BTF / VMLINUX) as types:
             return not named_in(types.raw)
     except BTFError:
         return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Report spooled victims: name them, hand them to the sink, and remove a victim only after its report arrived."""
+"""Report victims: spool them, name them, hand them to the sink, and remove each only after its report arrived."""
 
 from __future__ import annotations
 
@@ -39,13 +39,20 @@ class _Found(NamedTuple):
 
 
 class Reporter:
-    """The way from the spool to the sink."""
+    """The way from the kernel's records, through the spool, to the sink."""
 
     def __init__(
-        self, settings: Settings, boot_id: str, spool: Spool, index: CgroupOwners, sink: EventSink, *, tally: Counters
+        self,
+        settings: Settings,
+        boot_id: str,
+        spool: Spool,
+        index: CgroupOwners,
+        sink: EventSink,
+        *,
+        counters: Counters,
     ) -> None:
         self._settings, self._boot_id = settings, boot_id
-        self._spool, self._index, self._sink, self._counters = spool, index, sink, tally
+        self._spool, self._index, self._sink, self._counters = spool, index, sink, counters
         self._arrived: dict[str, float] = {}
         self._incomplete: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -56,9 +63,19 @@ class Reporter:
         self._pods_missing = False
         self.last: deque[Mapping[str, Any]] = deque(maxlen=LAST_VICTIMS)
 
-    def arrived(self, name: str, now: float) -> None:
-        """Note that a victim was spooled at `now`. The object of its pod may arrive a little later."""
-        self._arrived[name] = now
+    def receive(self, raw: bytes, now: float) -> bool:
+        """Spool the record of a victim. Return True if it is a new victim. A record that cannot be read is logged.
+
+        The object of its pod may arrive a little later than `now`.
+        """
+        try:
+            name = self._spool.add(raw)
+        except (ValueError, OverflowError) as error:
+            log.error("a record cannot be used: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
+            return False
+        if name:
+            self._arrived[name] = now
+        return bool(name)
 
     def run(self, pods: tuple[Pod, ...], now: float, *, incomplete: bool = False) -> float | None:
         """Report all victims that can be reported. Return the seconds until the next try, or None.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`node`: a Node whose agent has not started yet. `api`: an Api without Events."""
+"""Fixtures of the agent's tests: `node` is a Node with an agent that has not started, `api` an Api without Events."""
 
 from __future__ import annotations
 

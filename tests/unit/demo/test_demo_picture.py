@@ -45,7 +45,7 @@ def test_the_longest_bar_is_the_largest_pods() -> None:
     svg = picture.draw(Record("6.12.1", (Pod("a/big", 400, 1, None, True), Pod("a/small", 1, 1, None, False)), ()))
     bars = [element for element in elements(svg) if element.get("class") in {"alive", "killed"}]
 
-    assert ["200", "4"] == [bar.get("width") for bar in bars]
+    assert ["150", "4"] == [bar.get("width") for bar in bars]
 
 
 def test_names_of_pods_are_escaped() -> None:

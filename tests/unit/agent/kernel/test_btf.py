@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Struct layouts are read from BTF, raw or in an ELF object."""
+"""The agent reads struct layouts from BTF, raw or in an ELF object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Blob:
-    """BTF put together by hand, after Documentation/bpf/btf.rst."""
+    """BTF made by hand, after Documentation/bpf/btf.rst."""
 
     def __init__(self) -> None:
         self.start, self.strings, self.types, self.count = 0, b"\0", b"", 0
@@ -55,7 +55,7 @@ class Blob:
 
 
 def elf(content: bytes, name: str = ".BTF") -> bytes:
-    """An ELF file with sections ``, `name` and `.shstrtab`."""
+    """Return an ELF file with the sections ``, `name` and `.shstrtab`."""
     names = f"\0{name}\0.shstrtab\0".encode()
     table = 64 + len(content) + len(names)
     sections = [(0, 0, 0, 0), (1, 1, 64, len(content)), (len(name) + 2, 3, 64 + len(content), len(names))]
@@ -69,14 +69,14 @@ def elf(content: bytes, name: str = ".BTF") -> bytes:
 
 
 def function(name: str) -> bytes:
-    """The BTF of a file with one function."""
+    """Return BTF with one function."""
     made = Blob()
     made.function(name)
     return made.raw()
 
 
 def split(base: Blob) -> Blob:
-    """BTF that continues `base`: its ids and string offsets count from the end of the base."""
+    """Return BTF that continues `base`. Its ids and string offsets count from the end of the base."""
     made = Blob()
     made.start, made.strings, made.count = len(base.strings), b"", base.count
     return made
@@ -111,7 +111,7 @@ def structs(file: Path, content: bytes, *names: str) -> dict[str, StructLayout |
 
 
 def test_fields_have_offset_and_size_in_bytes(blob: Blob, file: Path) -> None:
-    """Typedefs, qualifiers, pointers, nested arrays, unions and bit fields have the size of the type behind them."""
+    """This holds for typedefs, qualifiers, pointers, nested arrays, unions and bit fields."""
     expected = {
         "record": StructLayout(2000, {"id": (0, 8), "next": (8, 8), "names": (16, 1152), "both": (1168, 16)}),
         "bits": StructLayout(8, {"low": (0, 8), "high": (1, 8)}),
@@ -120,8 +120,8 @@ def test_fields_have_offset_and_size_in_bytes(blob: Blob, file: Path) -> None:
     assert expected == structs(file, blob.raw(), "record", "bits")
 
 
-def test_an_elf_objects_section_is_found(blob: Blob, file: Path) -> None:
-    """An object file has the same structs as its section alone."""
+def test_the_section_of_an_elf_object_is_read(blob: Blob, file: Path) -> None:
+    """An object file gives the same layouts as the raw bytes."""
     raw = structs(file, blob.raw(), "record", "bits")
 
     assert None not in raw.values()

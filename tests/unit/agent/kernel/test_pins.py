@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent can work with the pins of the version before."""
+"""An agent can work with the pins of the previous version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_counters_that_an_older_program_lacks_are_left_out() -> None:
-    """The loader of the new version may have failed; the node still has the older program and its maps."""
+    """If the new loader has failed, the node still has the older program and its maps."""
     pins = object.__new__(Pins)
     pins.stats = cast("PerCPUCounters", SimpleNamespace(size=11, sum=lambda stat: 100 + stat))
 

@@ -7,9 +7,25 @@ import pytest
 
 from oompolicy_agent.loader import module
 from oompolicy_agent.loader.command import Result
-from tests.unit.agent.kernel.test_btf import elf, function
+from tests.unit.agent.kernel.test_btf import Blob, elf, split
 
 INTEGRITY = "integrity"
+
+KERNEL = Blob()
+KERNEL.function("oom_evaluate_task")
+
+
+@pytest.fixture(autouse=True)
+def kernel_btf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vmlinux").write_bytes(KERNEL.raw())
+    monkeypatch.setattr(module, "KERNEL_BTF", tmp_path)
+
+
+def with_function(name: str) -> bytes:
+    """Return a module for this kernel, whose BTF has one function."""
+    part = split(KERNEL)
+    part.function(name)
+    return elf(part.raw())
 
 
 def insmod(reason: str) -> str:
@@ -75,7 +91,7 @@ def test_a_missing_module_is_a_reason(tmp_path: Path) -> None:
     [
         (elf(b"", ".text"), "was built without BTF"),
         (b"\x7fELF", "was built without BTF"),
-        (elf(function("another_function")), "is another module"),
+        (with_function("another_function"), "is another module"),
     ],
 )
 def test_an_unusable_module_is_not_loaded(
@@ -88,7 +104,7 @@ def test_an_unusable_module_is_not_loaded(
     assert reason in (module.insert(tmp_path / "hook.ko") or "")
 
 
-@pytest.mark.parametrize("content", [elf(function("bpf_oom_evaluate_task")), elf(b"damaged"), b"\xfd7zXZ\0"])
+@pytest.mark.parametrize("content", [with_function("bpf_oom_evaluate_task"), elf(b"damaged"), b"\xfd7zXZ\0"])
 def test_the_kernel_decides_about_any_other_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""/metrics says in numbers what the status says in words, and counts what happened since the start."""
+"""/metrics has the status in numbers, and counts events since the start."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from oompolicy_agent.status.document import View
 
 
-def samples(tally: Counters | None = None, view: View = GOOD, **followed: CollectionState) -> dict[str, float]:
-    text = Metrics(tally or Counters(), lambda: view, lambda: followed).text().decode()
+def samples(counters: Counters | None = None, view: View = GOOD, **followed: CollectionState) -> dict[str, float]:
+    text = Metrics(counters or Counters(), lambda: view, lambda: followed).text().decode()
     return {
         f"{each.name.removeprefix('oompolicy_agent_')}{list(each.labels.values()) or ''}": each.value
         for family in text_string_to_metric_families(text)
@@ -32,8 +32,8 @@ def samples(tally: Counters | None = None, view: View = GOOD, **followed: Collec
     }
 
 
-def test_the_nodes_state_is_in_numbers() -> None:
-    """Pods, entries, spool, drops, and whether it enforces."""
+def test_the_nodes_state_is_in_gauges() -> None:
+    """The gauges are pods, entries, spool, drops, and whether the node enforces."""
     counters = {Stat.VICTIMS_DROPPED: 3, Stat.SELECTIONS: 4, Stat.DYING: 6}
     view = replace(GOOD, not_mapped=(pod(),), counters=counters, spooled=5)
     found = samples(view=view)
@@ -70,24 +70,24 @@ def test_every_counter_with_known_labels_is_zero_from_the_start() -> None:
     assert 3 * 3 == sum(name.startswith("events_total") for name in before)
 
 
-def test_a_node_that_does_not_enforce_shows() -> None:
-    """Not ready and not attached are numbers to alert on."""
+def test_a_node_that_does_not_enforce_has_zeros() -> None:
+    """Alerts can use the gauges for ready and attached."""
     view = replace(GOOD, attachment=replace(GOOD.attachment, problem="gone"), problems={Reason.NOT_ATTACHED: ("gone",)})
     found = samples(view=view)
 
     assert (0, 0) == (found["ready"], found["attached['EvaluateTask', 'Module']"])
 
 
-def test_what_happens_is_counted() -> None:
-    """Labels are bounded: five scopes and four classes, what the API server can answer, what can become of an Event."""
-    tally = Counters()
-    tally.victim("Node", QOSClass.BURSTABLE)
-    tally.victim("Node", QOSClass.BURSTABLE)
-    tally.victim("Other", None)
-    tally.event("OOMVictimKilled", "counted", 7)
-    tally.error("event", None)
-    tally.error("status", 403)
-    found = samples(tally)
+def test_events_are_counted_by_bounded_labels() -> None:
+    """The labels are scopes, QoS classes, answers of the API server, and outcomes of an Event."""
+    counters = Counters()
+    counters.victim("Node", QOSClass.BURSTABLE)
+    counters.victim("Node", QOSClass.BURSTABLE)
+    counters.victim("Other", None)
+    counters.event("OOMVictimKilled", "counted", 7)
+    counters.error("event", None)
+    counters.error("status", 403)
+    found = samples(counters)
     expected = {
         "victims_total['Burstable', 'Node']": 2,
         "victims_total['None', 'Other']": 1,
@@ -100,11 +100,11 @@ def test_what_happens_is_counted() -> None:
 
 
 def test_lags_are_histograms() -> None:
-    """Each bucket has all that is below it."""
-    tally = Counters()
+    """Each bucket includes all smaller values."""
+    counters = Counters()
     for seconds in (0.005, 0.25, 0.3, 11.0):
-        tally.change_lag.add(seconds)
-    found = samples(tally)
+        counters.change_lag.add(seconds)
+    found = samples(counters)
 
     assert [1, 2, 3, 3, 4, 4] == [
         found[f"change_seconds_bucket['{bound}']"] for bound in ("0.01", "0.25", "0.5", "10.0", "+Inf")
@@ -112,8 +112,8 @@ def test_lags_are_histograms() -> None:
     assert 11.555 == pytest.approx(found["change_seconds_sum"])
 
 
-def test_a_bound_belongs_to_what_is_below_it() -> None:
-    """As Prometheus' `le` has it."""
+def test_a_bound_belongs_to_its_bucket() -> None:
+    """Prometheus' label `le` means "less or equal"."""
     lags = Histogram((1.0, 2.0))
     for seconds in (1.0, 1.5, 2.5):
         lags.add(seconds)
@@ -121,8 +121,8 @@ def test_a_bound_belongs_to_what_is_below_it() -> None:
     assert [1, 1, 1] == lags.counts
 
 
-def test_informers_show() -> None:
-    """Whether each was told everything, fails now, and how long it has been quiet."""
+def test_informers_have_metrics() -> None:
+    """They show whether each informer is synced, whether it fails, and the time since its last answer."""
     found = samples(pods=CollectionState(synced=True, failing=False, quiet_seconds=2.5))
 
     assert (1, 0, 2.5) == tuple(found[f"informer_{name}['pods']"] for name in ("synced", "failing", "quiet_seconds"))
@@ -137,8 +137,8 @@ def test_informers_show() -> None:
         ("system.slice/ssh.service", None),
     ],
 )
-def test_a_victims_class_is_told_by_its_cgroup(path: str, expected: str | None) -> None:
-    """Also where no pod object names it."""
+def test_the_class_of_a_victim_comes_from_its_cgroup(path: str, expected: str | None) -> None:
+    """No pod object is necessary."""
     names = range(1, path.count("/") + 3)
 
     assert expected == qos_class(parse_victim(bytes(record(path, names)), BOOT))
