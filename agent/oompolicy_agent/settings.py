@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import Defaults
+from oompolicy_agent.paths import BPFFS, CGROUP_ROOT, CHECKPOINT, RUN_DIR, STATE_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,13 +21,6 @@ Format = Literal["yaml", "json"]
 STDOUT: Final = "-"
 
 MODE: Final = "Enforce"
-AGENT_UID: Final = 41317
-"""The default user and group of the agent, a number that no public image uses.
-
-The kernel limits inotify instances and other resources per user, over all containers of a node, and 65532 is the user
-of every distroless image. The number is outside the ranges of systemd and of user namespaces
-(https://systemd.io/UIDS-GIDS).
-"""
 
 _GRACE: Final = "seconds to wait for the Pod object before a victim is reported without its name; default 5"
 _FOLDER_ONLY: Final = ("output", "output_format")
@@ -67,10 +61,10 @@ class Settings:
     output_format: Format = "yaml"
     disclose_other_namespaces: bool = False
     log_format: LogFormat = "text"
-    state_dir: Path = Path("/var/lib/oompolicy")
-    run_dir: Path = Path("/run/oompolicy")
-    bpffs: Path = Path("/sys/fs/bpf/oompolicy")
-    cgroup_root: Path = Path("/sys/fs/cgroup")
+    state_dir: Path = STATE_DIR
+    run_dir: Path = RUN_DIR
+    bpffs: Path = BPFFS
+    cgroup_root: Path = CGROUP_ROOT
     listen: tuple[str, int] | None = None
     naming_grace: float = 5.0  # kubelet reports a container's id about a second after its start
     defaults: Defaults = field(default_factory=Defaults)
@@ -106,7 +100,7 @@ class Settings:
     @property
     def checkpoint(self) -> Path:
         """The file with the state that the next start needs before the API server answers."""
-        return self.state_dir / "checkpoint.json"
+        return self.state_dir / CHECKPOINT
 
     @property
     def series(self) -> Path:
@@ -123,10 +117,10 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     )
     _add_source(parser)
     for flag, text in (
-        ("--state-dir", "checkpoint, spool and lock; default /var/lib/oompolicy"),
-        ("--run-dir", "loader.json and status.json; default /run/oompolicy"),
-        ("--bpffs", "where the loader pinned maps and links; default /sys/fs/bpf/oompolicy"),
-        ("--cgroup-root", "a cgroup v2 mount; default /sys/fs/cgroup"),
+        ("--state-dir", f"checkpoint, spool and lock; default {STATE_DIR}"),
+        ("--run-dir", f"loader.json and status.json; default {RUN_DIR}"),
+        ("--bpffs", f"where the loader pinned maps and links; default {BPFFS}"),
+        ("--cgroup-root", f"a cgroup v2 mount; default {CGROUP_ROOT}"),
     ):
         parser.add_argument(flag, type=Path, metavar="DIR", help=text)
     parser.add_argument("--node", metavar="NAME", help="this node's name; default $NODE_NAME")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy_agent.kernel.backend import Backend
+from oompolicy_agent.paths import LOADER_REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ class Attachment:
 
 def read_attachment(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SYSCTLS) -> Attachment:
     """Return the current state. `sysctls` is the folder of all sysctls."""
-    report, problem = _report(run_dir / "loader.json", boot_id)
+    report, problem = _report(run_dir / LOADER_REPORT, boot_id)
     problem = problem or _links(bpffs / "links", report)
     return Attachment(
         backend=_text(report, "backend"),

@@ -7,7 +7,6 @@ A cgroup that vanishes during the read is left out, and is no error.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import re
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import LEVELS
+from oompolicy_agent.plumbing.libc import filesystem_magic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -168,12 +168,7 @@ def parse_name(segment: str) -> Name | None:
 
 def is_cgroup2(root: Path) -> bool:
     """Return True if `root` is on a cgroup v2 file system. Raise OSError if that cannot be read."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    buffer = (ctypes.c_long * 32)()  # struct statfs starts with a long f_type and is below 256 bytes
-    if libc.statfs(os.fsencode(root), buffer) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(root))
-    return buffer[0] == CGROUP2_MAGIC
+    return filesystem_magic(root) == CGROUP2_MAGIC
 
 
 def scan(root: Path, roots: Iterable[str] = (), *, check: Callable[[Path], bool] = is_cgroup2) -> Tree:

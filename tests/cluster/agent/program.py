@@ -62,8 +62,8 @@ class Silent(Pipe):
         pass
 
 
-class Pins:
-    """What `pins.Pins` is."""
+class OpenMaps:
+    """What `pins.OpenMaps` is."""
 
     replaced = False
 
@@ -107,7 +107,7 @@ def run() -> int:
     for name, file in (("SERVICE_TOKEN_FILENAME", "token"), ("SERVICE_CERT_FILENAME", "ca.crt")):
         of_pod[name] = str(FOLDER.parent / "serviceaccount" / file)
     for module, name, stand_in in (
-        (pinnedmap, "Pins", Pins),
+        (pinnedmap, "OpenMaps", OpenMaps),
         (treewatch, "scan", partial(cgroups.scan, check=lambda _: True)),
     ):
         setattr(module, name, stand_in)

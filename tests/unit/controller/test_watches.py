@@ -56,7 +56,7 @@ def test_the_shape_of_a_pod_with_many_labels_has_only_the_selected_ones() -> Non
     raw["metadata"]["labels"] = {"a": "1", **{f"l{number}": "x" for number in range(9_000)}}
     state.policies_listed([raw_policy(match={"podSelector": {"matchLabels": {"a": "1"}}})], [])
     state.evaluate()
-    shape = shape_of(raw, state.asked.kept)
+    shape = shape_of(raw, state.label_filter.kept)
 
     assert shape is not None
     assert (("a", "1"),) == shape.labels
@@ -65,8 +65,8 @@ def test_the_shape_of_a_pod_with_many_labels_has_only_the_selected_ones() -> Non
 def test_pods_are_listed_again_if_a_policy_selects_by_a_dropped_label() -> None:
     """Labels are dropped only for a pod with many labels."""
     state, times = State(), []
-    state.asked.again = lambda: times.append(1)
-    state.asked.kept({f"l{number}": "x" for number in range(9_000)})
+    state.label_filter.read_again = lambda: times.append(1)
+    state.label_filter.kept({f"l{number}": "x" for number in range(9_000)})
     state.policies_listed([raw_policy(match={"podSelector": {"matchLabels": {"a": "1"}}})], [])
     state.evaluate()
 

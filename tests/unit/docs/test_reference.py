@@ -32,6 +32,7 @@ from oompolicy_agent.victims.event import note
 from oompolicy_agent.victims.naming import HOST
 from tests.unit.agent.fakes import pod
 from tests.unit.agent.kernel.test_btf import elf
+from tests.unit.agent.loader.test_module import KERNEL, with_function
 from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
 from tests.unit.agent.loader.test_plan import obstacle
 from tests.unit.agent.status.test_document import ATTACHED, GOOD
@@ -221,7 +222,7 @@ def sentences(tmp_path: Path) -> Iterator[str]:
     bare: Node = replace(GOOD_NODE, hook=Hook.NONE)
     yield plan.decide(bare, None).message or ""
     yield module.insert(tmp_path / "gone.ko") or ""
-    for content in (elf(b"", ".text"), elf(b"\0another_function\0")):
+    for content in (elf(b"", ".text"), with_function("another_function")):
         (tmp_path / "hook.ko").write_bytes(content)
         yield module.insert(tmp_path / "hook.ko") or ""
     (tmp_path / "hook.ko").write_bytes(elf(b"", ".text"))
@@ -234,8 +235,11 @@ def sentences(tmp_path: Path) -> Iterator[str]:
     yield str(refused.value)
 
 
-def test_the_page_has_the_messages_of_the_loader(tmp_path: Path) -> None:
+def test_the_page_has_the_messages_of_the_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages that need a node are compared with the loader's source."""
+    (tmp_path / "btf").mkdir()
+    (tmp_path / "btf/vmlinux").write_bytes(KERNEL.raw())
+    monkeypatch.setattr(module, "KERNEL_BTF", tmp_path / "btf")
     said, patterns = list(sentences(tmp_path)), messages()
     source = "".join(file.read_text() for file in Path(build.__file__).parent.glob("*.py")).replace("{MODULE}", MODULE)
     unsaid = [message for message, pattern in patterns.items() if not any(map(pattern.match, said))]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy.labels import FEW, AskedLabels
+from oompolicy.labels import FEW, LabelFilter
 from oompolicy.model import LabelSelector, Match, OOMPolicy, Operator, Requirement
 from oompolicy.resolve.matching import matches_pod
 from tests.unit.policy.factories import pod, policy
@@ -25,10 +25,10 @@ class Reader:
     """A counter of the times that everything has to be read again."""
 
     def __init__(self, *asked: str) -> None:
-        self.asked = AskedLabels()
+        self.label_filter = LabelFilter()
         self.times = 0
-        self.asked.again = self.read
-        self.asked.ask([asking(*asked)])
+        self.label_filter.read_again = self.read
+        self.label_filter.set_policies([asking(*asked)])
 
     def read(self) -> None:
         self.times += 1
@@ -38,8 +38,8 @@ class Reader:
 def test_few_labels_are_all_kept(labels: dict[str, str]) -> None:
     """The policies do not matter, so usual pods are never read again."""
     reader = Reader()
-    kept = reader.asked.kept(labels)
-    reader.asked.ask([asking("app")])
+    kept = reader.label_filter.kept(labels)
+    reader.label_filter.set_policies([asking("app")])
 
     assert (labels, 0) == (kept, reader.times)
 
@@ -49,7 +49,7 @@ def test_of_many_or_long_labels_the_selected_ones_are_kept(labels: dict[str, str
     """More labels do not take a pod out of its policy."""
     reader = Reader("app", "tier")
 
-    assert {"app": "web"} == reader.asked.kept({**labels, "app": "web"})
+    assert {"app": "web"} == reader.label_filter.kept({**labels, "app": "web"})
 
 
 KEYS = st.sampled_from(["app", "tier", "team"])
@@ -68,8 +68,8 @@ REQUIREMENTS = st.builds(
 def test_the_kept_labels_match_as_all_labels_do(asked: list[list[Requirement]], labels: dict[str, str]) -> None:
     """More labels never change a pod's priority, for any selectors."""
     policies = [policy("p", match=Match(pod_selector=LabelSelector(tuple(each)))) for each in asked]
-    reader = AskedLabels()
-    reader.ask(policies)
+    reader = LabelFilter()
+    reader.set_policies(policies)
     whole, kept = (pod(labels=each) for each in ({**MANY, **labels}, reader.kept({**MANY, **labels})))
 
     assert [matches_pod(each.match, whole) for each in policies] == [matches_pod(each.match, kept) for each in policies]
@@ -78,13 +78,13 @@ def test_the_kept_labels_match_as_all_labels_do(asked: list[list[Requirement]], 
 def test_a_new_key_makes_all_pods_be_read_again() -> None:
     """This happens only if labels were left out, and not if policies use fewer keys."""
     reader = Reader("app", "tier")
-    reader.asked.ask([asking("app", "other")])
+    reader.label_filter.set_policies([asking("app", "other")])
     assert 0 == reader.times
-    reader.asked.kept(MANY)
-    reader.asked.ask([asking("app")])
-    reader.asked.ask([policy("everything")])
+    reader.label_filter.kept(MANY)
+    reader.label_filter.set_policies([asking("app")])
+    reader.label_filter.set_policies([policy("everything")])
     assert 0 == reader.times
-    reader.asked.ask([asking("app")])
+    reader.label_filter.set_policies([asking("app")])
 
     assert 1 == reader.times
-    assert {"app": "web"} == reader.asked.kept({**MANY, "app": "web"})
+    assert {"app": "web"} == reader.label_filter.kept({**MANY, "app": "web"})
