@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure selections on this machine, whose processes it kills: `python3 -m benchmarks.guest`, in a guest.
+"""Measure selections in a guest, and kill processes of it: `python3 -m benchmarks.guest`.
 
 Variants take turns within one boot, so that other load on the host affects all of them.
 """
