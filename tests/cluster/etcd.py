@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Take etcd from Debian, and say how it is started. Debian 12's own is too old for today's API servers."""
+"""Fetch etcd from Debian, and build its command line. Debian 12's own is too old for current API servers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ RELEASE = "trixie"
 
 
 def etcd_folder() -> Path:
-    """Say where etcd is once it has been fetched."""
+    """Return the folder of etcd once it has been fetched."""
     return cache_dir() / "etcd" / digest([PACKAGE.encode(), RELEASE.encode()])
 
 
 def ensure_etcd() -> Path:
-    """Return the directory that etcd is in, fetched now if it is not there."""
+    """Return the folder of etcd, and fetch it first if it is missing. BinariesError: it cannot be fetched."""
     target = etcd_folder()
     with locked(target.with_name(f"{target.name}.lock")):
         if not target.exists():
@@ -42,14 +42,14 @@ def ensure_etcd() -> Path:
 
 
 def fetch(work: Path) -> None:
-    """Download with apt, which checks the signature, and take the one program out."""
+    """Download the package with apt, which checks the signature, and copy the program out of it."""
     source = mirror.find_mirror(mirror.read_sources(), mirror.machine_codename())
     with tempfile.TemporaryDirectory(prefix="oompolicy-apt-") as name:
         folder = Path(name)
         config = packages.write_apt_config(folder, mirror.source_lines(source, [RELEASE]), mirror.transport_options())
         env, log = {**os.environ, "APT_CONFIG": str(config)}, folder / "log"
         run_logged(["apt-get", "update", "-qq", "--error-on=any"], log, error=BinariesError, env=env)
-        # apt-get writes into the folder it stands in.
+        # apt-get writes into its working directory.
         download = ["env", f"--chdir={name}", "apt-get", "-qq", "download", PACKAGE]
         run_logged(download, log, error=BinariesError, env=env)
         (package,) = folder.glob(f"{PACKAGE}_*.deb")
@@ -58,7 +58,7 @@ def fetch(work: Path) -> None:
 
 
 def command_line(program: Path, folder: Path, pki: Pki, port: int, peer_port: int) -> list[str]:
-    """Run one member that nobody else joins, and that trusts nobody but the API server's certificate."""
+    """Return the command line of a single member that trusts only the API server's certificate."""
     url, peer = f"https://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
     return [
         str(program),
@@ -72,7 +72,7 @@ def command_line(program: Path, folder: Path, pki: Pki, port: int, peer_port: in
         f"--key-file={pki.etcd.key}",
         f"--trusted-ca-file={pki.etcd_ca}",
         "--client-cert-auth",
-        # What a killed process wrote the kernel still has; only a power cut would lose it.
+        # The kernel still has the data that a killed process wrote. Only a power cut would lose it.
         "--unsafe-no-fsync",
         "--log-level=warn",
     ]

@@ -37,7 +37,7 @@ def test_what_went_while_watches_expired_is_gone(cluster: Cluster, api: Api, ope
     api.delete("OOMPolicy", "goes")
     api.create(policy("comes", labelled(app="db"), precedence=7))
     cluster.expire_watches()
-    operator.go_on()
+    operator.resume()
 
     eventually(lambda: matched(operator, "comes"), lambda number: number == 1)
     eventually(lambda: matched(operator, "goes"), lambda number: number is None)
