@@ -29,7 +29,7 @@ SLEEPER_PAGES: Final = 24
 
 VICTIM_PRIORITY: Final = 100
 VICTIM_MIB: Final = 4
-"""This is far more than a sleeper holds, so that the kernel alone chooses no other process."""
+"""The memory of an intended victim. It is far more than a sleeper's, so that the kernel alone chooses it too."""
 
 
 class Crowd:

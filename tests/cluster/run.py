@@ -34,7 +34,8 @@ def run(*, deploy: bool) -> NoReturn:
         if deploy:
             Deployment(it).apply()
         print(it.admin, flush=True)
-        say(f"{it.kubectl.program} --kubeconfig {it.admin} get oomp,oomn; Ctrl-C ends the cluster")
+        say(f"{it.kubectl.program} --kubeconfig {it.admin} get oomp,oomn")
+        say("press Ctrl-C to end the cluster")
         it.apiserver.wait()
 
 

@@ -114,7 +114,7 @@ def test_kubectl_shows_which_nodes_do_not_enforce(api: Api, kubectl: Kubectl) ->
 
 
 def test_both_kinds_can_be_listed_together(api: Api, kubectl: Kubectl) -> None:
-    """Their category is `oom`."""
+    """The category `oom` has both kinds."""
     api.create(raw_policy({"priority": {"value": 1}}, "p1"))
     api.create(oomnode("n1"))
 

@@ -22,7 +22,7 @@ def managers(obj: dict[str, Any]) -> set[str]:
 
 
 def test_the_operator_writes_nothing_to_pods_namespaces_and_nodes(api: Api, operator: Operator) -> None:
-    """Their resource versions stay the same."""
+    """The resource versions of pods, namespaces and nodes stay the same."""
     kinds = ("Pod", "Namespace", "Node")
     api.node("n1")
     api.namespace("shop", {"team": "a"})

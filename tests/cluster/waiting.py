@@ -19,6 +19,6 @@ def eventually(read: Callable[[], T], wanted: Callable[[T], bool], *, deadline: 
     end = time.monotonic() + deadline
     while not wanted(seen := read()):
         if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline:.0f} s; the last was {seen!r}")
+            raise AssertionError(f"not within {deadline:.0f} s, the last value was {seen!r}")
         time.sleep(LOOK_SECONDS)
     return seen

@@ -99,7 +99,7 @@ def test_a_pod_keeps_its_cgroup_if_other_pods_name_its_uid(agent: RunningAgent, 
 def test_a_static_pod_keeps_its_cgroup_if_other_pods_name_its_hash(
     agent: RunningAgent, api: Api, claims: Claims
 ) -> None:
-    """This holds if the mirror pod is created before the forged pods, and if a forged pod is created first."""
+    """The cgroup stays that of its mirror pod, even if a forged mirror pod was created first."""
     before, after = (agent.run({"metadata": {"uid": uid}}, APP) for uid in HASHES)
     api.run(claims.mirror(claims.team, "before-node-1", HASHES[0], "web"), {"app": APP})
     wait_for_priority(agent, before, 900)
@@ -116,7 +116,7 @@ def test_a_static_pod_keeps_its_cgroup_if_other_pods_name_its_hash(
 
 
 def test_a_pod_that_is_deleted_by_force_keeps_its_priority(agent: RunningAgent, api: Api, claims: Claims) -> None:
-    """Its processes run until the end of the grace period. A tenant that names its uid changes nothing."""
+    """The pod's processes run until the end of the grace period. A tenant that names the uid changes nothing."""
     pod = api.pod(FIRST, "evil", node=agent.node, labels={"app": "evil"}, requests=REQUESTS)
     container = agent.run(pod, APP)
     api.run(pod, {"app": APP})

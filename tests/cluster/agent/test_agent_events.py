@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each victim becomes one Event on its pod, even if the API server or the agent stops meanwhile."""
+"""Each victim is reported once by an Event on its pod, even if the API server or the agent stops meanwhile."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def run_pod(agent: RunningAgent, api: Api, namespace: str, container: str) -> st
 def test_a_namespace_that_refuses_events_delays_no_other(
     agent: RunningAgent, api: Api, kills: int, rule: Callable[[Api, str], AbstractContextManager[None]]
 ) -> None:
-    """This holds for many refusals and for any status. After the refusals end, each victim is counted once."""
+    """Many refusals with any status delay no Event of another namespace. Later, each refused victim is counted once."""
     evil, other = run_pod(agent, api, "evil", "ab" * 32), run_pod(agent, api, "other", "cd" * 32)
     agent.start(event_limits={"series_every": 1.0})
     agent.wait_ready()

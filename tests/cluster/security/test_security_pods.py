@@ -105,7 +105,7 @@ class TestInTheNameOfItsNode:
 
     @pytest.mark.parametrize("query", [{}, ON_GUARDED_A], ids=["all", "guarded-a"])
     def test_an_agent_reads_no_pods_in_its_own_name(self, agent: Connection, query: dict[str, str]) -> None:
-        """This right would make the limits of the impersonation useless."""
+        """A right to read pods in its own name would make the limits of the impersonation useless."""
         assert 'cannot list resource "pods"' in refusal(lambda: listed(agent, query, {}))
         assert 'cannot watch resource "pods"' in refusal(lambda: watched(agent, query, {}))
         assert 'cannot get resource "pods"' in refusal(lambda: agent.request("GET", ON_A))
@@ -125,7 +125,7 @@ class TestOnAnOlderCluster:
         assert ["on-a"] == watched(agent, ON_GUARDED_A, {})
 
     def test_an_agent_may_read_the_pods_of_all_nodes(self, agent: Connection) -> None:
-        """This is the limitation that docs/security.md states. If the test fails, the page is wrong."""
+        """The agent can read all pods, which docs/security.md states. If the test fails, the page is wrong."""
         assert ["on-a", "on-b"] == listed(agent, {}, {})
 
     def test_an_agent_impersonates_no_node(self, agent: Connection) -> None:

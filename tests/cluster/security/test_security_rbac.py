@@ -77,7 +77,7 @@ def everywhere(expected: set[Rule], **more: set[Rule]) -> dict[str, set[Rule]]:
 
 
 def test_the_operator_has_only_the_rights_that_it_needs(operator: Connection, anybody: Connection) -> None:
-    """This holds in each namespace. The rights to the Lease are in its own namespace."""
+    """The rights are the same in each namespace, but the rights to the Lease are only in the operator's own."""
     expected = everywhere(OPERATOR, oompolicy_system=OPERATOR_LEASE)
 
     assert expected == own_rules(operator, anybody)

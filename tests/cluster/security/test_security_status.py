@@ -80,7 +80,7 @@ def test_an_agent_does_not_change_metadata_and_spec_through_the_status(agent: Co
 def test_an_agent_writes_nothing_of_an_oomnode_but_its_status(
     agent: Connection, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
-    """This also holds for the OOMNode of the agent's own node."""
+    """The agent may neither create, change nor delete an OOMNode, not even that of its own node."""
     said = refusal(lambda: agent.request(method, path, body=body, content_type=content_type(method)))
 
     assert 'resource "oomnodes" in API group "oompolicy.dev"' in said
@@ -134,7 +134,7 @@ def test_the_operator_sets_conditions_to_unknown(operator: Connection, agent: Co
     "claim", [{"Enforcing": "False"}, {"OfTomorrow": "True"}, {"Ready": "True", "Synced": "False"}]
 )
 def test_the_operator_makes_no_claim_about_a_node(operator: Connection, claim: dict[str, str]) -> None:
-    """Only the agent knows the node. This holds for a condition that the agent has reported, and for a new one."""
+    """The operator sets neither a condition that the agent has reported nor a new one to True or False."""
     said = refusal(lambda: operator_writes(operator, conditions(**claim)))
 
     assert said.endswith("the operator may set the conditions of an OOMNode to Unknown only")
@@ -151,7 +151,7 @@ def test_the_operator_makes_no_claim_about_a_node(operator: Connection, claim: d
     ],
 )
 def test_the_operator_writes_no_other_field_of_the_status(operator: Connection, status: dict[str, Any]) -> None:
-    """This holds for a field that the agent has reported, and for one that it has not."""
+    """The operator may neither change a field that the agent has reported, nor add one."""
     said = refusal(lambda: operator_writes(operator, status))
 
     assert said.endswith("the operator may change no field of the status of an OOMNode but the conditions")
