@@ -143,7 +143,7 @@ def test_only_a_function_of_this_name_is_found(blob: Blob, file: Path) -> None:
 
 
 def test_a_modules_types_continue_the_kernels(blob: Blob, tmp_path: Path) -> None:
-    """With the kernel's BTF as base the module's function is found, and `raw` has the module's part only."""
+    """The function of a module is found with the BTF of the kernel as base, and `raw` has the module's part only."""
     module = split(blob)
     module.function("call")
     kernel_file, module_file = tmp_path / "vmlinux", tmp_path / "module"

@@ -37,7 +37,7 @@ def test_btf_without_the_name_is_no_hook(tmp_path: Path) -> None:
 
 
 def test_damaged_btf_with_the_name_is_no_hook(tmp_path: Path) -> None:
-    """Without a hook the loader falls back to observing, and does not fail."""
+    """The loader does not fail. It only observes, as on a kernel without a hook."""
     (tmp_path / "vmlinux").write_bytes(b"\x9f\xeb\0bpf_oom_evaluate_task\0")
 
     assert hook.find(tmp_path) is hook.Hook.NONE
