@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.samples import Answers
 from benchmarks.stopwatch import load, unload
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.kernel.maps import Map, PerCPUCounters, PriorityMap, libbpf
+from oompolicy_agent.kernel.libbpf import libbpf
+from oompolicy_agent.kernel.maps import Map, PerCPUCounters, PriorityMap
 from tests.node import policy
 
 if TYPE_CHECKING:

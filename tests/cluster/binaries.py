@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.errors import BinariesError
-from tests.cluster.etcd import ensure_etcd, etcd_folder
+from tests.cluster.etcd import ETCD
 from tests.cluster.kubernetes import kubernetes
 from vmtest.errors import HarnessError
 from vmtest.progress import say
@@ -32,7 +32,7 @@ def ensure_binaries() -> Binaries:
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         return from_assets(Path(assets))
     # etcd takes seconds and Kubernetes minutes, so a problem of this machine is found early.
-    etcd = ensure_etcd()
+    etcd = ETCD.ensure()
     return from_cache(kubernetes().ensure(), etcd)
 
 
@@ -40,13 +40,13 @@ def cached_binaries() -> Binaries | None:
     """Return the programs if they exist. BinariesError: KUBEBUILDER_ASSETS names a folder without them."""
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         return from_assets(Path(assets))
-    programs, etcd = kubernetes().folder, etcd_folder()
-    return from_cache(programs, etcd) if programs.exists() and etcd.exists() else None
+    programs, etcd = kubernetes().folder, ETCD.folder
+    return from_cache(programs, etcd / "etcd") if programs.exists() and etcd.exists() else None
 
 
 def from_cache(programs: Path, etcd: Path) -> Binaries:
-    """Return the programs in the folders that they were made in."""
-    return Binaries(programs / "kube-apiserver", programs / "kubectl", etcd / "etcd")
+    """Return the programs of Kubernetes in the folder that they were made in, and etcd."""
+    return Binaries(programs / "kube-apiserver", programs / "kubectl", etcd)
 
 
 def from_assets(assets: Path) -> Binaries:

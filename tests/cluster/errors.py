@@ -3,7 +3,7 @@
 
 HarnessError
 └── ClusterError
-    ├── BinariesError   kube-apiserver, kubectl, etcd or helm are missing and could not be made
+    ├── BinariesError   kube-apiserver, kubectl, etcd, helm or promtool are missing and could not be made
     ├── ServerError     etcd or the API server ended, or never became ready
     ├── KubectlError    kubectl ended with a status other than 0
     └── HelmError       helm ended with a status other than 0
@@ -17,7 +17,7 @@ class ClusterError(HarnessError):
 
 
 class BinariesError(ClusterError):
-    """kube-apiserver, kubectl, etcd or helm are missing and could not be made."""
+    """kube-apiserver, kubectl, etcd, helm or promtool are missing and could not be made."""
 
 
 class ServerError(ClusterError):

@@ -38,7 +38,7 @@ VICTIM = {
     "priority": 300,
     "scope": "Node",
 }
-ENFORCING = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
+ENFORCING = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
 # The fields of status.json that are copied into OOMNode.status.
 REPORTED = {
     *("mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions"),
@@ -98,7 +98,7 @@ def test_kubectl_lists_policies_with_their_status(api: Api, kubectl: Kubectl) ->
 
 def test_kubectl_shows_which_nodes_do_not_enforce(api: Api, kubectl: Kubectl) -> None:
     """The columns have mode, backend and hook of a node, and its condition `Enforcing`."""
-    without_hook = Attachment("ObserveOnly", "None", "6.1.0", "", "this kernel has no hook", ())
+    without_hook = Attachment("ObserveOnly", "None", "6.1.0", None, "this kernel has no hook", ())
     for name, attachment in (("n1", ENFORCING), ("n2", without_hook)):
         api.create(oomnode(name))
         write_status(api, "OOMNode", name, node_status(attachment))

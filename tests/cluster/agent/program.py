@@ -62,8 +62,8 @@ class EmptyPipe(Pipe):
         pass
 
 
-class Pins:
-    """A stand-in for `pinnedmap.Pins`."""
+class OpenMaps:
+    """A stand-in for `pins.OpenMaps`."""
 
     replaced = False
 
@@ -107,7 +107,7 @@ def run() -> int:
     for name, file in (("SERVICE_TOKEN_FILENAME", "token"), ("SERVICE_CERT_FILENAME", "ca.crt")):
         of_pod[name] = str(FOLDER.parent / "serviceaccount" / file)
     for module, name, stand_in in (
-        (pinnedmap, "Pins", Pins),
+        (pinnedmap, "OpenMaps", OpenMaps),
         (treewatch, "scan", partial(cgroups.scan, check=lambda _: True)),
     ):
         setattr(module, name, stand_in)

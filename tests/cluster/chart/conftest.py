@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""helm, what it renders in several scenarios, and a cluster of this folder's own.
+"""helm, what it renders in several scenarios, promtool, and a cluster of this folder's own.
 
 The session's cluster has `deploy/` in it, and what is not Helm's Helm does not touch.
 """
@@ -14,6 +14,7 @@ import pytest
 from tests.cluster.chart.controllers import Controllers
 from tests.cluster.chart.helm import Helm, ensure_helm
 from tests.cluster.chart.pages import NAMESPACE, Admin
+from tests.cluster.chart.promtool import PROMTOOL, Promtool
 from tests.cluster.chart.release import Release
 from tests.cluster.chart.scenarios import SCENARIOS, Scenario
 from tests.cluster.cleanup import finish
@@ -36,6 +37,17 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
         if os.environ.get("CI") == "true":
             raise
         pytest.skip(f"no helm: {error}")
+
+
+@pytest.fixture(scope="session")
+def promtool(tmp_path_factory: pytest.TempPathFactory) -> Promtool:
+    """A developer's machine may not reach a Debian mirror, and then the tests are skipped. CI must reach one."""
+    try:
+        return Promtool(PROMTOOL.ensure(), tmp_path_factory.mktemp("promtool"))
+    except BinariesError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no promtool: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -98,10 +98,13 @@ class Helm:
         return result.stdout
 
     def template(
-        self, *words: str, version: str = "1.36.4", namespace: str = "oompolicy-system"
+        self, *words: str, version: str | None = "1.36.4", namespace: str = "oompolicy-system"
     ) -> list[dict[str, Any]]:
-        """The objects that a cluster of this version would get, hooks and tests among them."""
-        place = ("--namespace", namespace, "--kube-version", version)
+        """The objects that a cluster of this version would get, hooks and tests among them.
+
+        Without a version, helm takes the newest version that it knows.
+        """
+        place = ("--namespace", namespace, *(("--kube-version", version) if version else ()))
         return list(filter(None, yaml.safe_load_all(self("template", "oompolicy", str(CHART), *place, *words))))
 
 

@@ -23,7 +23,7 @@ class Scenario:
     sets: tuple[str, ...] = ()
     version: str = "1.36.4"
     capabilities: tuple[str, ...] = tuple(MODULE)
-    own_node: bool = True
+    own_node: bool = False
 
     def rendered(self, helm: Helm) -> list[dict[str, Any]]:
         return helm.template(*(word for each in self.sets for word in ("--set", each)), version=self.version)
@@ -33,8 +33,9 @@ SCENARIOS = {
     each.name: each
     for each in (
         Scenario("defaults"),
-        Scenario("oldest", version="1.30.0", own_node=False),
-        Scenario("all-pods", ("agent.podAccess=allPods",), own_node=False),
+        Scenario("oldest", version="1.30.0"),
+        Scenario("all-pods", ("agent.podAccess=allPods",)),
+        Scenario("own-node", ("agent.podAccess=ownNode",), own_node=True),
         Scenario("kernel", ("hook.source=kernel", "hook.hostPriority=700"), capabilities=tuple(KERNEL)),
         Scenario("none", ("hook.source=none",), capabilities=tuple(KERNEL)),
         Scenario("dkms", ("hook.module.from=host",)),

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from tests.cluster.chart.release import Release
 
 
+def reads_in_the_nodes_name(release: Release) -> bool:
+    """The agents have the flag and the rules for it, and no rule for all pods."""
+    roles = {each["metadata"]["name"] for each in release.cluster.api.list("ClusterRole")}
+    daemonset = release.cluster.api.get("DaemonSet", "oompolicy-agent", release.NAMESPACE)
+    (agent,) = daemonset["spec"]["template"]["spec"]["containers"]
+    rules = ("oompolicy-agent-pods-impersonated" in roles, "oompolicy-agent-pods" in roles)
+    return ("--impersonate-node" in agent["args"], *rules) == (True, True, False)
+
+
 def test_the_notes_say_how_to_see_that_it_works(release: Release) -> None:
     """For this release, and as it is configured."""
     said = release("get", "notes", release.NAME)
@@ -32,6 +41,13 @@ def test_the_notes_say_how_to_see_that_it_works(release: Release) -> None:
     assert f"helm test {release.NAME} --namespace {release.NAMESPACE}" in said
     assert "The hook comes with a module, built on each node" in said
     assert "Agents may read all pods" not in said
+
+
+def test_an_installation_on_1_36_lets_agents_read_in_the_name_of_their_node(release: Release) -> None:
+    """An upgrade keeps it: helm asks the cluster both times."""
+    assert reads_in_the_nodes_name(release)
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "operator.replicas=3")
+    assert reads_in_the_nodes_name(release)
 
 
 def test_an_agent_is_held_to_its_node_by_the_charts_rules(release: Release) -> None:

@@ -61,6 +61,13 @@ def test_the_rules_are_those_of_deploy(scenario: Scenario, objects: list[dict[st
     assert {f"oompolicy-{name}" for name in others}.isdisjoint(each["metadata"]["name"] for each in objects)
 
 
+def test_without_a_cluster_the_manifests_are_those_of_the_oldest_kubernetes(
+    helm: Helm, rendered: dict[str, list[dict[str, Any]]]
+) -> None:
+    """helm does not know the version of the cluster then, and its own default is newer than many clusters."""
+    assert rendered["oldest"] == helm.template(version=None)
+
+
 def test_the_rules_follow_the_namespace(helm: Helm) -> None:
     """Accounts and the user whom admission looks for are those of the release's namespace."""
     text = yaml.safe_dump_all(helm.template(namespace="elsewhere"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the README says that changes elsewhere."""
+"""The README agrees with the version of the project."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.realnode.pods import IMAGE
 from tests.unit.docs.page import CHECKOUT
 
 
-def test_its_pods_have_the_image_of_this_version() -> None:
-    """No other is on the node, and nobody could fetch one."""
+def test_the_pods_in_the_readme_have_the_image_of_this_version() -> None:
+    """The node has no other image and could not fetch one."""
     named = re.findall(r"--image=(\S+)", (CHECKOUT / "README.md").read_text())
 
     assert {IMAGE} == set(named)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The site: what breaks it, and that a reader's browser asks nobody else for anything."""
+"""A fault in a page ends the site's build, and the site loads nothing from other sites."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
 
 
 def small_site(folder: Path, line: str, menu: str) -> Path:
-    """Two pages with the real site's settings, of which one has `line`; its mkdocs.yml."""
+    """Make a site of two pages with the real site's settings, and return its mkdocs.yml. One page has `line`."""
     (folder / "docs").mkdir()
     (folder / "docs/index.md").write_text(f"# Page\n\n{line}\n")
     (folder / "docs/other.md").write_text("# Other\n")
@@ -64,14 +64,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_dead_link_ends_the_build(tmp_path: Path, line: str, complaint: str) -> None:
-    """With the site's own settings, on two pages of which one has it."""
+    """A site of two pages has the real site's settings and one such link."""
     done = build(small_site(tmp_path, line, "index.md, other.md"), tmp_path / "site")
 
     assert (1, True) == (done.returncode, complaint in done.stderr), done.stderr
 
 
-def test_a_page_that_no_menu_has_ends_the_build(tmp_path: Path) -> None:
-    """A reader would not find it."""
+def test_a_page_without_a_menu_entry_ends_the_build(tmp_path: Path) -> None:
+    """Readers could not find the page."""
     done = build(small_site(tmp_path, "", "index.md"), tmp_path / "site")
 
     assert (1, True) == (done.returncode, 'not included in the "nav"' in done.stderr), done.stderr
@@ -85,8 +85,8 @@ def test_no_built_page_shows_a_fence(site: Path) -> None:
     assert [] == [page.name for page in pages if "```" in page.read_text()]
 
 
-def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
-    """Neither fonts nor scripts nor images, in any page or style."""
+def test_the_site_loads_nothing_from_other_sites(site: Path) -> None:
+    """This holds for fonts, scripts and images, in each page and style."""
     pages = {str(page.relative_to(site)): FETCHED.findall(page.read_text()) for page in site.rglob("*.html")}
     styles = {str(style.relative_to(site)): IMPORTED.findall(style.read_text()) for style in site.rglob("*.css")}
 
@@ -95,13 +95,13 @@ def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
 
 
 def test_diagrams_need_no_script(site: Path) -> None:
-    """Mermaid's would come from another site."""
+    """The script of Mermaid would come from another site."""
     assert [] == [page.name for page in site.rglob("*.html") if 'class="mermaid"' in page.read_text()]
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)
-def test_a_picture_stands_by_itself(picture: Path) -> None:
-    """It is shown on some page, has words for who cannot see it, is for light and dark, and refers to nothing."""
+def test_a_picture_is_complete(picture: Path) -> None:
+    """A page shows it, it has a description, works with light and dark themes, and refers to no other file."""
     text = picture.read_text()
     tree = ElementTree.fromstring(text)  # noqa: S314 (our own file)
     tags = {element.tag.rpartition("}")[2] for element in tree.iter()}
@@ -113,8 +113,8 @@ def test_a_picture_stands_by_itself(picture: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
-def test_what_a_page_names_is_there(page: Path) -> None:
-    """Files and folders of the checkout: they move, and prose does not notice."""
+def test_files_and_folders_that_a_page_names_exist(page: Path) -> None:
+    """They may be moved without a change of the page."""
     named = NAMED.findall(page.read_text())
 
     assert [] == [path for path in named if not (CHECKOUT / path).exists()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema of OOMPolicy says the same as the records, and bounds what its rules walk."""
+"""The schema of OOMPolicy has the ranges of the records, and bounds the lists that its rules read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,13 +117,13 @@ def test_a_victim_may_have_any_scope_that_an_agent_reports() -> None:
     assert sorted(get_args(Scope)) == sorted(field(status, "lastVictims.[].scope")["enum"])
 
 
-def test_a_missing_precedence_means_the_same_to_both(spec: dict[str, Any]) -> None:
+def test_a_missing_precedence_has_the_same_meaning_in_both(spec: dict[str, Any]) -> None:
     """The API server fills in the same defaults that the parser uses."""
     assert DEFAULT_PRECEDENCE == field(spec, "precedence")["default"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_definition_stands_under_its_own_name(file: Path) -> None:
+def test_a_definition_has_its_own_name(file: Path) -> None:
     """Operator and agent use the same group and version."""
     crd = load(file)["spec"]
 
