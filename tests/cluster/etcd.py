@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""etcd from Debian, and its command line. Debian 12's own is too old for current API servers."""
+"""Fetch etcd from Debian, and build its command line. Debian 12's own is too old for current API servers."""
 
 from __future__ import annotations
 

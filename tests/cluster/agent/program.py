@@ -63,7 +63,7 @@ class EmptyPipe(Pipe):
 
 
 class OpenMaps:
-    """A stand-in for `pins.OpenMaps`."""
+    """A stand-in for `openmaps.OpenMaps`."""
 
     replaced = False
 

@@ -8,9 +8,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).parents[3]
 PICTURES = sorted((CHECKOUT / "docs/pictures").iterdir())
@@ -22,6 +26,10 @@ NAMED = re.compile(
 )
 FETCHED = re.compile(r"""(?:<(?:script|img|iframe|source)\b[^>]*\bsrc|<link\b[^>]*\bhref)=["'](?:https?:)?//[^"']*""")
 IMPORTED = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])(?:https?:)?//[^)"']*""")
+
+PALETTE = re.compile(r'data-md-color-media="([^"]*)"[^>]*>\s*<label[^>]*title="([^"]*)"')
+TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+VOID = re.compile(r"<(br)>")
 
 
 def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
@@ -39,6 +47,7 @@ def small_site(folder: Path, line: str, menu: str) -> Path:
     (folder / "docs").mkdir()
     (folder / "docs/index.md").write_text(f"# Page\n\n{line}\n")
     (folder / "docs/other.md").write_text("# Other\n")
+    (folder / "scripts").symlink_to(CHECKOUT / "scripts")
     settings = (CHECKOUT / "mkdocs.yml").read_text().partition("\nnav:")[0]
     (folder / "mkdocs.yml").write_text(f"{settings}\nnav: [{menu}]\n")
     return folder / "mkdocs.yml"
@@ -92,6 +101,62 @@ def test_the_site_loads_nothing_from_other_sites(site: Path) -> None:
 
     assert len(pages) > 10
     assert {} == {name: found for name, found in {**pages, **styles}.items() if found}
+
+
+def test_a_page_of_the_disk_finds_its_search_index(site: Path) -> None:
+    """The theme loads it as a script there. If it is missing, all scripts of the theme end with an error."""
+    index = (site / "search/search_index.json").read_text()
+    (bundle,) = site.glob("assets/javascripts/bundle.*.js")
+
+    assert "search/search_index.js" in bundle.read_text()
+    assert f"var __index = {index}" == (site / "search/search_index.js").read_text()
+
+
+def test_the_palette_follows_the_readers_system(site: Path) -> None:
+    """The first choice of the switch names no scheme of the system. The theme stores the choice at the first visit."""
+    page = (site / "install.html").read_text()
+
+    assert [
+        ("(prefers-color-scheme)", "Switch to light"),
+        ("(prefers-color-scheme: light)", "Switch to dark"),
+        ("(prefers-color-scheme: dark)", "Follow the system"),
+    ] == PALETTE.findall(page)
+
+
+def tables(site: Path) -> Iterator[tuple[str, ElementTree.Element]]:
+    """Each table of the site, and the name of its page."""
+    for page in site.rglob("*.html"):
+        for found in TABLE.findall(page.read_text()):
+            yield page.name, ElementTree.fromstring(VOID.sub(r"<\1/>", found))  # noqa: S314 (our own page)
+
+
+def words(cell: ElementTree.Element) -> str:
+    return " ".join("".join(cell.itertext()).split())
+
+
+def test_a_phone_shows_sentences_below_each_other_with_the_names_of_their_columns(site: Path) -> None:
+    """A table of sentences beside each other has columns of two words on a phone."""
+    stacked = 0
+    for page, table in tables(site):
+        names = [words(cell) for cell in table.iterfind("thead/tr/th")]
+        rows = [list(row) for row in table.iterfind("tbody/tr")]
+        long = any(len(words(cell)) > 30 for row in rows for cell in row)
+        assert long == ("data-stacked" in table.attrib), (page, names)
+        if long:
+            stacked += 1
+            assert all(names == [cell.get("data-label", "") for cell in row] for row in rows), (page, names)
+
+    assert stacked > 50
+
+
+def test_other_tables_scroll_in_the_page(site: Path) -> None:
+    """The theme's rule for it is for tables without a class."""
+    (sheet,) = site.glob("assets/stylesheets/main.*.css")
+    rule = re.search(r"\.md-typeset table:not\(\[class\]\)\{([^}]*)\}", sheet.read_text())
+
+    assert rule
+    assert {"max-width:100%", "overflow:auto"} <= set(rule[1].split(";"))
+    assert [] == [page for page, table in tables(site) if "class" in table.attrib]
 
 
 def test_diagrams_need_no_script(site: Path) -> None:
