@@ -43,7 +43,7 @@ class Agent:
         self.problems, self.counters = problems, counters
         self.followed, self.dead_threads = outside.followed, outside.dead_threads
         self._outside, self._source = outside, outside.source
-        self._reports = FolderWatch(settings.run_dir, only="loader.json")
+        self._loader_report = FolderWatch(settings.run_dir, only="loader.json")
         self._spool, owners = Spool(settings.spool, boot_id), CgroupOwners()
         self._mode = NodeMode(problems)
         self._reporter = Reporter(settings, boot_id, self._spool, owners, outside.target, counters=counters)
@@ -82,7 +82,7 @@ class Agent:
         self._keeper.restore()
         self._source.start()
         self._loop.watch(self._source.fd, self._source_changed)
-        self._loop.watch(self._reports.fd, self._report_changed)
+        self._loop.watch(self._loader_report.fd, self._loader_report_changed)
         if self._outside.target.fd >= 0:
             self._loop.watch(self._outside.target.fd, self._report)
         self.full_check()
@@ -94,17 +94,17 @@ class Agent:
         self._keeper.save()
         self._status.write()
         self._mapper.pinned.close()
-        for fd in (self._source.fd, self._reports.fd, self._outside.target.fd):
+        for fd in (self._source.fd, self._loader_report.fd, self._outside.target.fd):
             self._loop.forget(fd)
         self._outside.close()
-        self._reports.close()
+        self._loader_report.close()
 
     def full_check(self) -> None:
         """Read everything again. This repairs the effect of any lost event."""
         self._loop.after(self._settings.full_check, "full check", self.full_check)
         self._poll_source()
-        self._reports.renew()
-        self.problems.set(Reason.FOLDER_NOT_WATCHED, self._reports.problem, self._source.unwatched)
+        self._loader_report.renew()
+        self.problems.set(Reason.FOLDER_NOT_WATCHED, self._loader_report.problem, self._source.unwatched)
         self._mapper.reread()
         self._apply_mode()
         self._read_attachment()
@@ -148,9 +148,9 @@ class Agent:
         if self.problems.current is not before:
             self._status.write_later()
 
-    def _report_changed(self) -> None:
+    def _loader_report_changed(self) -> None:
         """React to a new report of the loader, which may have replaced the pins."""
-        if self._reports.changed():
+        if self._loader_report.changed():
             self._loop.after(self._settings.settle, "full check", self.full_check)
 
     def _read_attachment(self) -> None:

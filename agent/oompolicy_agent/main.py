@@ -17,7 +17,7 @@ from oompolicy_agent import settings
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.environment import FolderEnvironment
 from oompolicy_agent.kernel import btf
-from oompolicy_agent.kernel.maps import libbpf
+from oompolicy_agent.kernel.libbpf import libbpf
 from oompolicy_agent.objects.checkpoint import boot_id
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.status import document
@@ -130,7 +130,11 @@ def _hold(path: Path, fd: int, stack: ExitStack) -> None:
 
 def _check_layout() -> None:
     """Raise StartError if the installed BPF object has other record layouts. Do nothing if no object is installed."""
-    if _OBJECT.exists() and (mismatch := btf.check_object(_OBJECT)):
+    try:
+        mismatch = btf.check_object(_OBJECT) if _OBJECT.exists() else None
+    except OSError as error:
+        raise StartError(f"cannot start: {error}") from error
+    if mismatch:
         raise StartError(mismatch)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws both acts side by side as an SVG: the kernel's choice and yours. Pure.
 
-The picture of the README is the result of `python3 -m demo.node --picture docs/pictures/demo.svg`.
-By hand, because a plotting library is larger than the demo, and Debian's Python has none.
+The README's picture is the result of `python3 -m demo.node --picture docs/pictures/demo.svg`.
+The code draws it without a plotting library, because that is larger than the demo, and Debian's Python has none.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Take one program out of a package of Debian 13, whatever release this machine runs."""
+"""Fetch one program of a Debian 13 package, even if this machine runs another release."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ RELEASE = "trixie"
 
 @dataclass(frozen=True)
 class DebianProgram:
-    """A program that depends on nothing but libc, and the package that contains it."""
+    """A program that depends only on libc, and its package."""
 
     package: str
     name: str
 
     @property
     def folder(self) -> Path:
-        """The folder that contains the program after it was fetched."""
+        """The folder of the program once it has been fetched."""
         return cache_dir() / self.name / digest([self.package.encode(), RELEASE.encode()])
 
     def ensure(self) -> Path:
-        """Return the program, which is fetched now if it is not there. BinariesError."""
+        """Return the program, and fetch it first if it is missing. BinariesError: it cannot be fetched."""
         target = self.folder
         with locked(target.with_name(f"{target.name}.lock")):
             if not target.exists():
@@ -51,7 +51,7 @@ class DebianProgram:
             config = packages.write_apt_config(folder, mirror.source_lines(source, [RELEASE]), options)
             env, log = {**os.environ, "APT_CONFIG": str(config)}, folder / "log"
             run_logged(["apt-get", "update", "-qq", "--error-on=any"], log, error=BinariesError, env=env)
-            # apt-get writes into its working folder.
+            # apt-get writes into its working directory.
             download = ["env", f"--chdir={name}", "apt-get", "-qq", "download", self.package]
             run_logged(download, log, error=BinariesError, env=env)
             (package,) = folder.glob(f"{self.package}_*.deb")

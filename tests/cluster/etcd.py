@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""etcd from Debian, and how it is started. Debian 12's own is too old for today's API servers."""
+"""Fetch etcd from Debian, and build its command line. Debian 12's own is too old for current API servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ETCD = DebianProgram("etcd-server", "etcd")
 
 
 def command_line(program: Path, folder: Path, pki: Pki, port: int, peer_port: int) -> list[str]:
-    """Run one member that nobody else joins, and that trusts nobody but the API server's certificate."""
+    """Return the command line of a single member that trusts only the API server's certificate."""
     url, peer = f"https://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
     return [
         str(program),
@@ -30,7 +30,7 @@ def command_line(program: Path, folder: Path, pki: Pki, port: int, peer_port: in
         f"--key-file={pki.etcd.key}",
         f"--trusted-ca-file={pki.etcd_ca}",
         "--client-cert-auth",
-        # What a killed process wrote the kernel still has; only a power cut would lose it.
+        # The kernel still has the data that a killed process wrote. Only a power cut would lose it.
         "--unsafe-no-fsync",
         "--log-level=warn",
     ]

@@ -10,7 +10,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.kernel.maps import HASH, Map, libbpf
+from oompolicy_agent.kernel.libbpf import libbpf
+from oompolicy_agent.kernel.maps import HASH, Map
 from tests.node import policy
 
 if TYPE_CHECKING:

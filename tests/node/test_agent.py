@@ -116,7 +116,7 @@ class Shop:
         write_manifests(agent.manifests, DATABASES, BATCH, self.postgres.manifest(), self.report.manifest())
         self.hogs: dict[str, Hog] = {}
         self.killed: list[Hog] = []
-        self.revive()
+        self.restart_dead()
 
     def container(self, pod: Pod) -> Cgroup:
         return self.kubelet.container(pod, "app")
@@ -126,7 +126,7 @@ class Shop:
         if name not in self.hogs or not self.hogs[name].alive:
             self.hogs[name] = self.node.hog(self.container(pod), mib, options=["--name", name])
 
-    def revive(self) -> None:
+    def restart_dead(self) -> None:
         self.run(self.postgres, 30, "postgres")
         self.run(self.report, 12, "report")
 
@@ -140,7 +140,7 @@ class Shop:
         trigger.end()
         return [name for hog in self.killed for name, each in self.hogs.items() if hog is each]
 
-    def synced(self, policy: Policy) -> None:
+    def await_entry(self, policy: Policy) -> None:
         cgroup_id = self.container(self.report).id
         wait_until("the job's entry", lambda: policy.entries.get(cgroup_id))
 
@@ -149,7 +149,7 @@ def test_a_kill_becomes_an_event_on_the_victims_pod(node: Node, policy: Policy, 
     """An events.k8s.io/v1 Event on the pod names the victim, the reason and the spared task."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     assert "report" == shop.out_of_memory()[0]
 
     event = wait_until("an Event", agent.events)[0]
@@ -225,7 +225,7 @@ def test_victim_is_named_after_its_cgroup_is_gone(node: Node, policy: Policy, ag
     """The Event is correct, even if the victim dies and its cgroup is removed while no agent runs."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     wait_until("a checkpoint that knows the pod", lambda: agent.knows(shop.report))
     agent.kill()
     assert "report" == shop.out_of_memory()[0]
@@ -244,7 +244,7 @@ def test_each_kill_of_a_storm_has_one_event_although_the_agent_was_killed(
     """The agent is killed before and during a storm. Each victim has the lowest priority, and has one Event."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     killed: list[int] = []
     for number in range(20):
         if number in {3, 12}:
@@ -253,7 +253,7 @@ def test_each_kill_of_a_storm_has_one_event_although_the_agent_was_killed(
             agent.start()
         assert "report" == shop.out_of_memory()[0]
         killed += [hog.pid for hog in shop.killed]
-        shop.revive()
+        shop.restart_dead()
     wait_until("all Events", lambda: len(agent.events()) >= len(killed))
 
     notes = agent.events()
@@ -268,16 +268,16 @@ def test_pod_created_in_a_storm_has_its_class_and_then_its_own_priority(
     """A new pod has the priority of its slice at once, and its own priority when the agent has read the pod."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     assert "report" == shop.out_of_memory()[0]
-    shop.revive()
+    shop.restart_dead()
     late = Pod("late", labels={"app": "report"}, annotations={"oompolicy.dev/priority": "60"})
     shop.run(late, 4, "late")
     assert "report" == shop.out_of_memory()[0]
 
     write_manifests(agent.manifests, late.manifest())
     wait_until("the late pod's own priority", lambda: policy.entries.get(shop.container(late).id) == (60, 16 << 20))
-    shop.revive()
+    shop.restart_dead()
     shop.run(late, 4, "late")
     assert "late" == shop.out_of_memory()[0]
 
@@ -286,7 +286,7 @@ def test_changed_annotation_changes_the_entry(node: Node, policy: Policy, agent:
     """A changed annotation reaches the map. A value outside the policy's range does not, and the status reports it."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     cgroup_id = shop.container(shop.report).id
     shop.report.annotations["oompolicy.dev/priority"] = "222"
     write_manifests(agent.manifests, shop.report.manifest())
@@ -303,7 +303,7 @@ def test_invalid_manifest_keeps_the_last_good_state(node: Node, policy: Policy, 
     """The agent is not ready and names file, object and field. The entries stay, also after a restart."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     entries = policy.entries.entries()
     write_manifests(agent.manifests, policy_manifest("batch", priority={"value": 5000}))
     wait_until("not ready", lambda: agent.condition("Ready")["status"] == "False")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy.api import API_VERSION, NAMESPACES, OOMNODES, PODS, POLICIES, SETTINGS
 from oompolicy.kube.informer import Informer
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy_agent.api.collected import TrimmedObject, WatchedObjects, keep_as
 from oompolicy_agent.api.nodesettings import NodeSettings
 from oompolicy_agent.api.outage import FailingWatch, OutageNotice
@@ -60,12 +60,12 @@ class ApiSource:
         self._deleted = DeletedPods()
         self._outage = OutageNotice(settings.outage_after)
         self._complete = False
-        self._asked = AskedLabels()
+        self._label_filter = LabelFilter()
         self._node_settings = NodeSettings()
         self._settings_followed = follow_settings(connection, settings, self._wake)
-        self._objects_followed = follow(connection, settings, self._wake, self._asked)
+        self._objects_followed = follow(connection, settings, self._wake, self._label_filter)
         self.followed = {**self._objects_followed, **self._settings_followed}
-        self._asked.again = self.followed["pods"].informer.relist
+        self._label_filter.read_again = self.followed["pods"].informer.relist
         self.fd = self._wake.fd
         self.settle = settings.api_settle
         self.known: ResolvedPods | None = None
@@ -144,7 +144,7 @@ class ApiSource:
         followed = self._objects_followed.values()
         finished = [trimmed for each in followed for trimmed in each.objects.take_finished()]
         self.known = self._resolution.decide(*(each.objects.take() for each in followed))
-        self._asked.ask(self._resolution.policies)
+        self._label_filter.set_policies(self._resolution.policies)
         # The last state of a pod is the most complete. The id of a container that ended at once is only in that state.
         self._deleted.update((*before, *readable(finished)), self.known.pods)
         self._problems.set(Reason.NOT_SYNCED)
@@ -191,15 +191,15 @@ def follow_settings(connection: Connection, settings: Settings, wake: Wake) -> d
     }
 
 
-def follow(connection: Connection, settings: Settings, wake: Wake, asked: AskedLabels) -> dict[str, Followed]:
-    """Return the informers of policies, namespaces and pods. `asked` selects the labels of pods that are kept."""
+def follow(connection: Connection, settings: Settings, wake: Wake, label_filter: LabelFilter) -> dict[str, Followed]:
+    """Return the informers of policies, namespaces and pods. `label_filter` selects the labels of pods to keep."""
     # Constrained impersonation (KEP-5284): the API server lets an agent act as its own node for these requests only.
     headers = {"Impersonate-User": f"system:node:{settings.node}"} if settings.impersonate_node else {}
     of_node: dict[str, Any] = {"field_selector": f"spec.nodeName={settings.node}", "list_only": NOT_FINISHED}
     return {
         "policies": _followed(connection, wake, POLICIES, API_VERSION, "OOMPolicy"),
         "namespaces": _followed(connection, wake, NAMESPACES, "v1", "Namespace", metadata_only=True),
-        "pods": _followed(connection, wake, PODS, "v1", "Pod", asked=asked, headers=headers, **of_node),
+        "pods": _followed(connection, wake, PODS, "v1", "Pod", label_filter=label_filter, headers=headers, **of_node),
     }
 
 
@@ -210,8 +210,8 @@ def _followed(
     api_version: str,
     kind: str,
     *,
-    asked: AskedLabels | None = None,
+    label_filter: LabelFilter | None = None,
     **options: Any,  # noqa: ANN401 (Informer's)
 ) -> Followed:
-    objects, keep = WatchedObjects(wake), keep_as(api_version, kind, asked or AskedLabels())
+    objects, keep = WatchedObjects(wake), keep_as(api_version, kind, label_filter or LabelFilter())
     return Followed(Informer(connection, path, keep=keep, handler=objects, **options), objects)

@@ -40,10 +40,10 @@ class Strays:
         return Found(sure, min((wait for wait in waits.values() if wait > 0), default=None))
 
 
-def sentence(pods: tuple[Pod, ...]) -> str:
-    """Return a sentence for the owner of the node, or nothing if there are no strays."""
+def sentence(pods: tuple[Pod, ...]) -> str | None:
+    """Return a sentence for the owner of the node, or None if there are no strays."""
     if not pods:
-        return ""
+        return None
     first = min(pods, key=lambda pod: (pod.namespace, pod.name))
     return (
         f"kubelet and container runtime use different cgroup drivers: {len(pods)} pods, such as "

@@ -54,7 +54,7 @@ class FolderSource:
     @property
     def unwatched(self) -> str | None:
         """A sentence while changes are found at the next full check only, or None."""
-        return self._watch.problem or None
+        return self._watch.problem
 
     @property
     def pods_for_naming(self) -> tuple[Pod, ...]:

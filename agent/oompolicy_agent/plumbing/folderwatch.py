@@ -34,7 +34,7 @@ _USED_UP: Final = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: 
 class FolderWatch:
     """The watch of one folder and, for its replacement, of its parent. Wait for `fd`, then call `changed`.
 
-    `problem` is a sentence while no change is reported, or empty.
+    `problem` is a sentence while no change is reported, or None.
     """
 
     def __init__(self, folder: Path, only: str | None = None) -> None:
@@ -45,7 +45,7 @@ class FolderWatch:
         self.fd = self._epoll.fileno()
         self._inotify: Inotify | None = None
         self._content = self._parent = -1
-        self.problem = ""
+        self.problem: str | None = None
         self.renew()
 
     @property
@@ -55,7 +55,7 @@ class FolderWatch:
 
     def renew(self) -> None:
         """Watch the folder that is at the path now."""
-        self.problem = ""
+        self.problem = None
         if self._inotify is None and not self._open():
             return
         old, self._content = self._content, self._add(self._folder, _CONTENT)

@@ -15,7 +15,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.status.counters import EventOutcome
+from oompolicy_agent.status.counters import EventOutcome, namespace_and_policy, with_zeros
 from oompolicy_agent.status.reasons import EventReason, Scope
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Metrics:
         yield from _state(view)
         yield from _kernel(view)
         yield from _counted(self._counters)
+        yield _by_namespace(self._counters, view)
         yield from _following(self._followed())
 
 
@@ -114,6 +115,19 @@ def _counted(counters: Counters) -> Iterable[Metric]:
         yield family
     yield _histogram("change_seconds", "Time from the arrival of a change to the write of the map", counters.change_lag)
     yield _histogram("kill_to_event_seconds", "Time from a kill to its Event at the API server", counters.event_lag)
+
+
+def _by_namespace(counters: Counters, view: View) -> Metric:
+    """Return the victims by namespace and policy. Every pair on this node exists before the first kill."""
+    present = (namespace_and_policy(each.namespace, each.policy) for each in view.assignments)
+    family = CounterMetricFamily(
+        "oompolicy_agent_namespace_victims",
+        "Killed processes that this agent named, by namespace",
+        labels=["namespace", "policy"],
+    )
+    for pair, number in with_zeros(counters.namespaces, present).items():
+        family.add_metric(pair, float(number))
+    return family
 
 
 def _histogram(name: str, text: str, lags: Histogram) -> Metric:

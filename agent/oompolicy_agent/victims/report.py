@@ -110,7 +110,7 @@ def _summary(named: NamedVictim, realtime_offset_ns: int) -> dict[str, Any]:
         "namespace": owner.namespace,
         "pod": owner.pod,
         "container": owner.container,
-        "policy": named.decided_by.policy if named.decided_by else "",
+        "policy": named.policy,
     }
     return {
         "time": micro_time(victim.boottime_ns + realtime_offset_ns),

@@ -187,7 +187,7 @@ class Reporter:
             return None
         self._incomplete.pop(name, None)
         if name in self._arrived and name not in self._logged:
-            self._counters.victim(named.scope, qos_class(named.victim))
+            self._counters.victim(named.scope, qos_class(named.victim), named.owner.namespace, named.policy)
         made = report_of(named, self._settings.node, spooled.realtime_offset_ns, disclose=self._settings.discloses)
         self._log_once(name, made)
         return _Found(spooled, made)

@@ -67,7 +67,7 @@ class Spool:
         self._reported: OrderedDict[str, None] = OrderedDict()
         self._unsynced = False
         self.bytes = 0
-        self._unusable = ""
+        self._unusable: str | None = None
         self._repeats: dict[str, int] = {}
         self._take_over()
         self._losses = Losses(folder.with_name("losses"))
@@ -84,12 +84,12 @@ class Spool:
         return self._losses.dropped
 
     @property
-    def problem(self) -> str:
-        """A sentence while the disk does not accept victims, or empty."""
+    def problem(self) -> str | None:
+        """A sentence while the disk does not accept victims, or None."""
         if self._held:
             return f"{self._waiting_in_memory} victims cannot be written to {self._folder}"
         reason = self._unusable or self._losses.problem
-        return f"{self._folder.parent} cannot be used, and victims will wait in memory: {reason}" if reason else ""
+        return f"{self._folder.parent} cannot be used, and victims will wait in memory: {reason}" if reason else None
 
     @property
     def _waiting_in_memory(self) -> int:
@@ -140,7 +140,7 @@ class Spool:
         self._losses.held = self._waiting_in_memory
         self._losses.save()
         if not self._losses.problem:
-            self._unusable = ""
+            self._unusable = None
 
     def read(self, name: str) -> Spooled | None:
         """Return one pending victim. If its file cannot be used, log the reason, drop it and return None."""
@@ -251,7 +251,7 @@ class Spool:
                 self._temporary(name).unlink(missing_ok=True)
             self._hold(name, spooled)
         else:
-            self._unusable = ""
+            self._unusable = None
             self._shares.add(name, spooled.group)
         self._shrink()
 

@@ -10,7 +10,7 @@ from oompolicy.controller.heartbeats import Heartbeats
 from oompolicy.controller.nodetable import NodeTable
 from oompolicy.controller.policystatus import PolicyCounts
 from oompolicy.controller.policytable import PolicyTable
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ class State:
         self.census = Census()
         self.nodes = NodeTable()
         self.heartbeats = Heartbeats(silent_after)
-        self.asked = AskedLabels()
+        self.label_filter = LabelFilter()
         self.missing: dict[str, str] = {}  # the uids of Nodes without an OOMNode, by name
         self.unmarked: dict[str, SilentReason] = {}  # the OOMNodes by uid that have to be marked as silent, and why
         self.silent = 0  # the number of nodes whose agents are silent
@@ -157,7 +157,7 @@ class State:
             self.hashes, self.backends = self.nodes.hashes(), self.nodes.backends()
         if self._policies_changed:
             self.census.put_policies(self.policies.valid)
-            self.asked.ask(self.policies.valid)
+            self.label_filter.set_policies(self.policies.valid)
         # Nodes may have applied a set of policies before the operator knew it.
         if self._policies_changed or self.hashes != before:
             touched |= set(self.policies.records)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""helm, what it renders in several scenarios, and a cluster of this folder's own.
+"""helm, what it renders in several scenarios, promtool, and a cluster of this folder's own.
 
 The session's cluster has `deploy/` in it, and what is not Helm's Helm does not touch.
 """
@@ -39,11 +39,11 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
         pytest.skip(f"no helm: {error}")
 
 
-@pytest.fixture
-def promtool(tmp_path: Path) -> Promtool:
+@pytest.fixture(scope="session")
+def promtool(tmp_path_factory: pytest.TempPathFactory) -> Promtool:
     """A developer's machine may not reach a Debian mirror, and then the tests are skipped. CI must reach one."""
     try:
-        return Promtool(PROMTOOL.ensure(), tmp_path)
+        return Promtool(PROMTOOL.ensure(), tmp_path_factory.mktemp("promtool"))
     except BinariesError as error:
         if os.environ.get("CI") == "true":
             raise

@@ -45,7 +45,7 @@ HEALTHY: dict[str, tuple[float | None, str]] = {
     NOT_ATTACHED: (0, "green"),
 }
 NO_DATA = (None, "")
-ASSIGNED = Assignment("pod-uid", "pod-uid", "shop", "web-0", 500, "the default", "default")
+ASSIGNED = Assignment("pod-uid", "pod-uid", "shop", "web-0", 500, "the policy databases", "policy", "databases")
 
 
 def healthy() -> WatchedCluster:
@@ -61,7 +61,7 @@ def one_not_ready() -> WatchedCluster:
 
 def first_kill() -> WatchedCluster:
     cluster = healthy()
-    cluster.agents["n2"].counters.victim("Node", QOSClass.BURSTABLE)
+    cluster.agents["n2"].counters.victim("Node", QOSClass.BURSTABLE, "shop", "databases")
     return cluster.run(minutes=1)
 
 
@@ -103,7 +103,15 @@ STATES: dict[str, tuple[Callable[[], WatchedCluster], Mapping[str, tuple[float |
     "a node without an agent": (lambda: healthy().add_node("n4").run(minutes=15), {NEVER: (1, "orange")}),
     "a node and its agent removed": (lambda: healthy().remove_node("n2").run(minutes=1), {}),
     "one agent not ready": (one_not_ready, {NOT_READY: (1, "red"), NOT_ATTACHED: (1, "red")}),
+    "a node that no longer has an agent, and its OOMNode deleted": (
+        lambda: healthy().kill_agents("n1").run(minutes=15).delete_oomnode("n1").run(minutes=1),
+        {NEVER: (1, "orange")},
+    ),
     "first kill": (first_kill, {VICTIMS: (1, "orange")}),
+    "first kill, then one agent dead": (
+        lambda: first_kill().kill_agents("n1").run(minutes=15),
+        {VICTIMS: (1, "orange"), GONE: (1, "red"), SILENT: (1, "red")},
+    ),
 }
 # Without any agent that answers, the tiles about living agents have no data.
 for name in ("all agents dead for a minute", "operator gone, then all agents dead"):
@@ -123,11 +131,16 @@ def test_a_tile_has_the_color_of_the_clusters_state(name: str, promtool: Promtoo
     assert {title: color for title, (_, color) in expected.items()} == colors
 
 
-@pytest.mark.parametrize("title", ["Victims by scope", "Victims by QoS class", "Nodes with the most victims"])
+@pytest.mark.parametrize(
+    "title",
+    ["Victims by scope", "Victims by QoS class", "Victims by namespace and policy", "Nodes with the most victims"],
+)
 def test_a_graph_shows_the_first_kill(title: str, promtool: Promtool) -> None:
     """The series exists at 0 before the kill, so it increases by one."""
-    cluster = healthy()
-    cluster.agents["n2"].counters.victim("Node", QOSClass.BURSTABLE)
+    cluster = WatchedCluster()
+    cluster.see("n2", assignments=(ASSIGNED,))
+    cluster.run(minutes=10)
+    cluster.agents["n2"].counters.victim("Node", QOSClass.BURSTABLE, "shop", "databases")
     cluster.see("n2", counters={**GOOD.counters, Stat.VICTIMS: GOOD.counters[Stat.VICTIMS] + 1})
     cluster.run(minutes=3)
     (expression,) = panels()[title].expressions
@@ -148,7 +161,9 @@ class CollectionWatch:
 @pytest.fixture(scope="module")
 def trouble() -> Scrapes:
     """Everything that a panel shows happens within 12 minutes. The agent of n3 is dead, and n4 never had one."""
-    cluster = WatchedCluster().run(minutes=5)
+    cluster = WatchedCluster()
+    cluster.see("n1", assignments=(ASSIGNED,))
+    cluster.run(minutes=5)
     operator, agent = cluster.operator, cluster.agents["n1"]
     assert operator is not None
     operator.metrics.watch({"pods": CollectionWatch()})
@@ -169,7 +184,7 @@ def trouble() -> Scrapes:
         entries_missing=1,
         assignments=(replace(ASSIGNED, refusals=(Refusal("oompolicy.dev/priority", "1", "It is not allowed."),)),),
     )
-    agent.counters.victim("Node", QOSClass.BURSTABLE)
+    agent.counters.victim("Node", QOSClass.BURSTABLE, "shop", "databases")
     agent.counters.event("OOMVictimKilled", "given_up")
     for _ in range(2):
         agent.counters.error("event", 403)

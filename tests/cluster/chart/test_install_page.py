@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of docs/install.md and docs/upgrade.md, run as they stand there, in their order."""
+"""The commands of docs/install.md, docs/upgrade.md and README.md, run as they stand there, in their order."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from tests.cluster.chart.pages import blocks
+import pytest
+
+from tests.cluster.chart.pages import BLOCK, blocks
 from tests.cluster.chart.release import WELL, agent_says
+from tests.cluster.cleanup import finish
+from tests.unit.docs.page import DOCS, section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,11 +20,15 @@ if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
 
 
+RESOLVED = re.compile(r"^```\n(NAMESPACE .*?)^```$", re.MULTILINE | re.DOTALL)
+
+
 def test_the_pages_can_be_followed(
     admin: Admin, nodes: tuple[str, ...], chart_cluster: Cluster, tmp_path: Path
 ) -> None:
-    """From the first command to the last."""
+    """From the first command to the last. The first policy changes the priority of a pod as the page shows it."""
     commands = blocks("install.md", "upgrade.md")
+    resolved = []
     for block in commands:
         if "helm test" in block:
             for node in nodes:
@@ -27,7 +36,28 @@ def test_the_pages_can_be_followed(
         printed = admin(block)
         if "helm test" in block:
             assert "Phase:          Succeeded" in printed
+        if "oompolicy resolve" in block:
+            resolved.append(printed[printed.index("NAMESPACE") :])
+    finish(chart_cluster.api, "batch")
 
-    assert len(commands) == 9
+    assert len(commands) == 12
+    assert RESOLVED.findall((DOCS / "install.md").read_text()) == resolved
     assert "oompolicy-detach" not in (tmp_path / "oompolicy.yaml").read_text()
     assert "oompolicies.oompolicy.dev" not in chart_cluster.kubectl("get", "crd", "-o", "name")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_the_readmes_first_commands_can_be_followed(admin: Admin) -> None:
+    """The installation, and then the first policies: each file that a command names exists."""
+    commands = [
+        block
+        for heading in ("Install", "The first policy")
+        for block in BLOCK.findall(section("../README.md", heading))
+    ]
+    printed = "".join(map(admin, commands))
+    admin("helm uninstall oompolicy --namespace oompolicy-system && kubectl delete oompolicies --all")
+
+    assert 2 == len(commands)
+    assert ["batch", "databases", "oompolicy"] == re.findall(
+        r"^(batch|databases|oompolicy) +\d+ ", printed, re.MULTILINE
+    )

@@ -104,6 +104,10 @@ class WatchedCluster:
     def add_node(self, name: str) -> WatchedCluster:
         """Add a node without an agent. The operator creates its OOMNode."""
         self.nodes.append(name)
+        return self.delete_oomnode(name)
+
+    def delete_oomnode(self, name: str) -> WatchedCluster:
+        """Delete the OOMNode of a node. The operator creates an empty one."""
         self.reports[name] = NodeReport(name, "", "")
         return self
 

@@ -44,8 +44,8 @@ class FakeRing:
         os.close(self._writer)
 
 
-class FakePins:
-    """A fake of `pins.Pins` with a dict as its map. `state` has the state that the loader left."""
+class FakeOpenMaps:
+    """A fake of `pins.OpenMaps` with a dict as its map. `state` has the state that the loader left."""
 
     state: dict[str, Any]
 

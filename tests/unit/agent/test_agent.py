@@ -32,7 +32,7 @@ def test_the_map_is_right_after_the_start(node: Node) -> None:
 
 
 def test_a_new_pod_is_mapped_as_soon_as_its_cgroup_appears(node: Node) -> None:
-    """Until then the status lists the pod as not mapped."""
+    """The status lists the pod as not mapped until then."""
     node.put("pod.json", raw_pod())
     node.agent.start()
     assert ["web-0"] == [each["name"] for each in node.status["notMapped"]]
@@ -46,7 +46,7 @@ def test_a_new_pod_is_mapped_as_soon_as_its_cgroup_appears(node: Node) -> None:
 
 @pytest.mark.parametrize("namespace", ["a-tenant", "z-tenant"])
 def test_a_forged_mirror_pod_takes_over_nothing(node: Node, namespace: str) -> None:
-    """It gets neither the entries nor the victims of the pod whose uid it names, and the status lists its refusal."""
+    """It names another pod's uid and gets neither its entries nor its victims. The status lists its refusal."""
     forged = raw_pod("x", uid="11111111-1111-4111-8111-111111111111", app="ef" * 32)
     forged["metadata"] |= {"namespace": namespace, "annotations": {MIRROR: UID}, "labels": {}}
     make(node.root, CONTAINER)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from oompolicy_agent import main as module
+from oompolicy_agent.kernel import btf
 from oompolicy_agent.main import main
 from oompolicy_agent.settings import parse
 from tests.cluster.ports import reserved_port
@@ -147,6 +148,22 @@ def test_a_missing_library_is_an_error(
     assert "cannot start: libbpf.so.1: cannot open shared object file" in caplog.text
 
 
+def test_an_object_that_cannot_be_checked_without_libbpf_is_an_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent reads the object's types through libbpf too, and reports the same error if it is missing."""
+
+    def absent() -> None:
+        raise OSError("libbpf.so.1: cannot open shared object file: No such file or directory")
+
+    (tmp_path / "oompolicy.bpf.o").write_bytes(b"nonsense")
+    monkeypatch.setattr(module, "_OBJECT", tmp_path / "oompolicy.bpf.o")
+    monkeypatch.setattr(btf, "libbpf", absent)
+
+    assert 1 == main(flags(tmp_path))
+    assert "cannot start: libbpf.so.1: cannot open shared object file" in caplog.text
+
+
 def test_a_bpf_object_with_another_layout_is_an_error(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +172,7 @@ def test_a_bpf_object_with_another_layout_is_an_error(
     monkeypatch.setattr(module, "_OBJECT", tmp_path / "oompolicy.bpf.o")
 
     assert 1 == main(flags(tmp_path))
-    assert "oompolicy.bpf.o: not little-endian BTF" in caplog.text
+    assert "oompolicy.bpf.o: neither BTF nor an ELF file" in caplog.text
 
 
 def test_a_signal_ends_the_agent_in_order(tmp_path: Path) -> None:

@@ -16,21 +16,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES: Final = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
-MODULES: Final = sorted(file for root in ("operator", "agent") for file in (CHECKOUT / root).rglob("*.py"))
+FOLDERS: Final = ("operator", "agent", "tests/unit")
+"""The folders with checked docstrings. Add a folder when all of its docstrings are plain sentences."""
+MODULES: Final = sorted(file for folder in FOLDERS for file in (CHECKOUT / folder).rglob("*.py"))
 
-# Each of these stands in the place of a noun that the sentence does not name.
+# Each of these words replaces a noun that the sentence does not name.
 RELATIVE: Final = re.compile(r"\b(?:what|whatever|who|whom|whoever|whose)\b", re.IGNORECASE)
 ALL_PAGES, ONE_PAGE = 4.0, 8.0
-"""The largest numbers of relative words in 1,000 words, over all pages together and on one page."""
+"""The largest numbers of relative words in 1,000 words, for all pages together and for one page."""
 
 HOUSE_WORDS: Final = re.compile(
     r"\b(?:(?:is|are) (?:content|well|away)|go(?:es)? round|ha(?:s|ve) a say|dear|told|deaf|the note|as ever"
     r"|of equals|there long since)\b",
     re.IGNORECASE,
 )
-# "All pods of a node" says what a thing is, "All full." does not.
+# "All pods of a node" names a thing, "All full." does not.
+# "If it fails, the test ends." is a sentence. "If it fails." and "With a word, and later." are none.
 FRAGMENT: Final = re.compile(
-    r"(?:Of|By|Until|Whether|What|Who|Whom|Whose|None|Empty|Not|And|Where|As|With|Without|If|But|Nor|Neither)\b"
+    r"(?:Of|By|Whether|What|Who|Whom|Whose|None|Empty|Not|And|Where|As|But|Nor|Neither|Also|Or|Else|So that)\b"
+    r"|(?:Until|With|Without|If)\b(?![^.]*, (?!(?:and|or|nor|but|too|also)\b))"
     r"|All(?: \w+){0,3}\."
 )
 
@@ -46,7 +50,7 @@ def without_code(text: str) -> str:
 
 
 def prose(page: str) -> str:
-    """A page's sentences, without code, tables, headings, pictures, the targets of links, and questions."""
+    """Return a page's sentences, without code, tables, headings, pictures, the targets of links, and questions."""
     for pattern, replacement in ((BLOCK, ""), (LINE, ""), (CODE, "CODE"), (LINK, r"\1"), (QUESTION, "")):
         page = pattern.sub(replacement, page)
     return page
@@ -56,18 +60,18 @@ PROSE: Final = {str(page.relative_to(CHECKOUT)): prose(page.read_text()) for pag
 
 
 def rate(text: str) -> float:
-    """The number of relative words in 1,000 words."""
+    """Return the number of relative words in 1,000 words."""
     return 1000 * len(RELATIVE.findall(text)) / max(1, len(text.split()))
 
 
 def around(pattern: re.Pattern[str], text: str) -> list[str]:
-    """Each match with the text around it, as a failure shows it."""
+    """Return each match with the text around it, for the message of a failure."""
     flat = re.sub(r"\s+", " ", text)
     return [flat[max(0, found.start() - 40) : found.end() + 40] for found in pattern.finditer(flat)]
 
 
 def docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and text of each string that is a statement: of modules, classes and functions, and below attributes."""
+    """Yield line and text of each string that is a statement: of modules, classes, functions and attributes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, node.value.value
@@ -122,6 +126,25 @@ The one whose note is told of; no more.
     assert ["whose", "whose"] == RELATIVE.findall(prose(page))
     assert 2 == prose(page).count(";")
     assert ["told"] == HOUSE_WORDS.findall(prose(page))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("If it fails, the test ends.", False),
+        ("Without a policy the default applies, which is 500.", False),
+        ("If it fails.", True),
+        ("If it fails. The test ends, too.", True),
+        ("With a word, and the next one is read.", True),
+        ("Until it is over, or stopped.", True),
+        ("Of a pod, the labels are read.", True),
+        ("Also by the next agent.", True),
+        ("All pods of a node.", False),
+        ("All full.", True),
+    ],
+)
+def test_the_guard_distinguishes_fragments_from_sentences(text: str, *, expected: bool) -> None:
+    assert expected == bool(FRAGMENT.match(text))
 
 
 def test_the_guard_finds_docstrings_of_each_kind() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy.parse import parse_namespace, parse_pod, parse_policy
 from oompolicy_agent.api.collected import TrimmedObject, WatchedObjects, keep_as
 from oompolicy_agent.api.wake import Wake
@@ -126,9 +126,9 @@ def test_a_kept_object_has_its_kind() -> None:
         del raw["kind"], raw["apiVersion"]
     policy["status"] = {"matchedPods": 4}
     kept = [
-        keep_as("v1", "Pod", AskedLabels())(pod),
-        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", AskedLabels())(policy),
-        keep_as("v1", "Namespace", AskedLabels())(namespace),
+        keep_as("v1", "Pod", LabelFilter())(pod),
+        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", LabelFilter())(policy),
+        keep_as("v1", "Namespace", LabelFilter())(namespace),
     ]
 
     assert ["web-0", "web", "team-a"] == [each.name for each in kept]
@@ -138,20 +138,20 @@ def test_a_kept_object_has_its_kind() -> None:
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown", "Succeeded", "Failed"])
-def test_a_kept_pod_says_whether_it_has_finished(phase: str) -> None:
+def test_a_kept_pod_is_marked_as_finished_or_not(phase: str) -> None:
     """A pod has finished if its phase is Succeeded or Failed."""
     pod = raw_pod()
     pod["status"]["phase"] = phase
 
-    assert keep_as("v1", "Pod", AskedLabels())(pod).finished is (phase in ("Succeeded", "Failed"))
+    assert keep_as("v1", "Pod", LabelFilter())(pod).finished is (phase in ("Succeeded", "Failed"))
 
 
 def test_a_new_status_does_not_change_the_kept_object() -> None:
     """The operator writes the status of policies, and kubelets that of pods, all the time."""
     policy, pod = raw_policy(), raw_pod()
     keep_policy, keep_pod = (
-        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", AskedLabels()),
-        keep_as("v1", "Pod", AskedLabels()),
+        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", LabelFilter()),
+        keep_as("v1", "Pod", LabelFilter()),
     )
     before = keep_policy(policy), keep_pod(pod)
     policy["status"] = {"matchedPods": 4}

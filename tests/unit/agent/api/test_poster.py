@@ -61,7 +61,7 @@ def denied_by_webhook(status: int, reason: str, *causes: str) -> ApiError:
     ],
 )
 def test_each_answer_has_its_outcome(error: ApiError | UnreachableError, kind: str) -> None:
-    """Only answers of the API server itself say that an Event is there or can never be.
+    """Only an answer of the API server itself decides that an Event exists or can never exist.
 
     A webhook's answer is "rejected".
     """

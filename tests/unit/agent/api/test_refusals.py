@@ -95,7 +95,7 @@ def test_an_event_that_can_never_arrive_is_not_sent_again(pods: Pods) -> None:
 
 
 def test_an_event_that_is_rejected_is_sent_again_later(pods: Pods) -> None:
-    """Somebody has to allow it first, so the pauses between the tries grow."""
+    """An admin has to allow it first, so the pauses between the tries grow."""
     pods.report(refused())
     pods.poster.answer(REJECTED)
 
@@ -130,7 +130,7 @@ def test_many_refusals_at_once_are_sent_at_a_limited_rate(pods: Pods) -> None:
 
 
 def test_a_namespace_with_many_refusals_delays_no_other(pods: Pods) -> None:
-    """The namespaces take turns, even if one has 300 refusals whose pods come first by name."""
+    """The namespaces take turns, even if one has 300 refusals and its pods come first by name."""
     evil = [replace(refused(pod=f"a{number}"), namespace="aaa") for number in range(300)]
     pods.report(*evil)
     shop = [replace(refused(pod=f"z{number}"), namespace="zzz", pod_name="db") for number in range(2)]
@@ -157,7 +157,7 @@ def test_many_refusals_cost_little_while_nothing_changes(pods: Pods, monkeypatch
 
 
 def test_refusals_beyond_the_described_ones_are_counted() -> None:
-    """The note of each Event of the pod has their number."""
+    """Each Event of the pod has their number in its note."""
     assignment = replace(refused(), more_refusals=12_990)
 
     assert event_of("n", assignment, assignment.refusals[0], "node-1", 0)["note"].endswith(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults, Unread
 from oompolicy.parse import parse_pod
@@ -42,7 +42,7 @@ def pods(*names: str, **labels: str) -> dict[str, TrimmedObject]:
 
 
 def objects(kind: tuple[str, str], *raws: dict[str, Any]) -> dict[str, TrimmedObject]:
-    keep = keep_as(*kind, AskedLabels())
+    keep = keep_as(*kind, LabelFilter())
     return {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
 
 

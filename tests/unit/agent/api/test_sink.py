@@ -132,7 +132,7 @@ def test_an_event_that_can_never_arrive_is_given_up(api: Api, caplog: pytest.Log
 
 
 def test_a_rejected_event_is_offered_again_later(api: Api) -> None:
-    """Somebody has to allow it first, and until then the sink reports a problem."""
+    """An admin has to allow it first, and until then the sink reports a problem."""
     api.offer(event(1))
     api.answer(REJECTED)
 

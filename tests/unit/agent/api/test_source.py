@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy_agent.api.collected import keep_as
 from oompolicy_agent.api.outage import FailingWatch, OutageNotice
 from oompolicy_agent.api.source import ApiSource, follow
@@ -51,7 +51,7 @@ class Cluster:
 
     def send(self, what: str, *raws: dict[str, Any]) -> None:
         kind = KINDS[what]
-        keep = keep_as("oompolicy.dev/v1alpha1" if kind.startswith("OOM") else "v1", kind, AskedLabels())
+        keep = keep_as("oompolicy.dev/v1alpha1" if kind.startswith("OOM") else "v1", kind, LabelFilter())
         objects = {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
         self.source.followed[what].objects.replaced(objects)
 
@@ -149,7 +149,7 @@ def test_a_pod_that_failed_can_still_be_named(cluster: Cluster) -> None:
     cluster.source.reload()
     failed = raw_pod()
     failed["status"]["phase"] = "Failed"
-    cluster.source.followed["pods"].objects.changed(UID, keep_as("v1", "Pod", AskedLabels())(failed))
+    cluster.source.followed["pods"].objects.changed(UID, keep_as("v1", "Pod", LabelFilter())(failed))
     cluster.source.reload()
 
     assert [] == cluster.priorities
@@ -160,12 +160,12 @@ def test_a_pod_that_failed_can_still_be_named(cluster: Cluster) -> None:
 
 
 def test_labels_of_a_new_policy_are_read_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a pod with thousands of labels, the source keeps only those that policies match."""
+    """The source keeps only those of a pod's thousands of labels that policies match."""
     times: list[str] = []
-    monkeypatch.setattr(cluster.source._asked, "again", lambda: times.append(""))
+    monkeypatch.setattr(cluster.source._label_filter, "read_again", lambda: times.append(""))
     pod = raw_pod()
     pod["metadata"]["labels"] |= {f"l{number}": "x" for number in range(9_000)}
-    keep = keep_as("v1", "Pod", cluster.source._asked)
+    keep = keep_as("v1", "Pod", cluster.source._label_filter)
     cluster.send("namespaces", {"metadata": {"name": "team-a"}})
     cluster.send("policies", raw_policy(value=300))
     cluster.source.followed["pods"].objects.replaced({UID: keep(pod)})
@@ -218,7 +218,7 @@ def test_only_pods_are_read_as_the_node(impersonate: bool, headers: dict[str, st
     """
     cluster = Cluster()
     settings = Settings(in_cluster=True, node="node-1", impersonate_node=impersonate)
-    followed = follow(None, settings, cluster.source._wake, AskedLabels())  # type: ignore[arg-type]
+    followed = follow(None, settings, cluster.source._wake, LabelFilter())  # type: ignore[arg-type]
     cluster.source.close()
 
     assert [{}, {}, headers] == [each.informer._headers for each in followed.values()]

@@ -46,7 +46,7 @@ def attachment_of(node: Path, **changes: object) -> Attachment:
 
 def test_a_good_node_enforces(node: Path) -> None:
     """There is no problem, no message and no warning."""
-    assert Attachment("EvaluateTask", "Module", "6.12.107", "", "", ()) == attachment_of(node)
+    assert Attachment("EvaluateTask", "Module", "6.12.107", None, "", ()) == attachment_of(node)
     assert attachment_of(node).enforcing
 
 
@@ -54,7 +54,7 @@ def test_a_node_that_only_observes_has_no_problem(node: Path) -> None:
     """The node does not enforce, and the loader's message has the reason."""
     found = attachment_of(node, backend="ObserveOnly", hook="None", message="this kernel has no hook")
 
-    assert ("", "this kernel has no hook", False) == (found.problem, found.message, found.enforcing)
+    assert (None, "this kernel has no hook", False) == (found.problem, found.message, found.enforcing)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_a_node_that_only_observes_has_no_problem(node: Path) -> None:
     ],
 )
 def test_each_problem_is_one_sentence(node: Path, changes: dict[str, object], problem: str) -> None:
-    """With a problem the node does not enforce."""
+    """A node with a problem does not enforce."""
     found = attachment_of(node, **changes)
 
-    assert problem in found.problem
+    assert problem in (found.problem or "")
     assert not found.enforcing
 
 
@@ -83,7 +83,7 @@ def test_an_unreadable_report_is_a_problem(node: Path, content: bytes | None) ->
         (node / "run/loader.json").write_bytes(content)
     found = read_attachment(node / "run", node / "bpffs", BOOT, node / "sys")
 
-    assert str(node / "run/loader.json") in found.problem
+    assert str(node / "run/loader.json") in (found.problem or "")
     assert found.kernel_version
 
 
@@ -92,7 +92,7 @@ def test_an_empty_folder_of_links_is_a_problem(node: Path) -> None:
     for link in (node / "bpffs/links/3f2a").iterdir():
         link.unlink()
 
-    assert "no link is left in" in attachment_of(node, links=[]).problem
+    assert "no link is left in" in (attachment_of(node, links=[]).problem or "")
 
 
 def test_links_in_a_folder_that_cannot_be_listed_are_believed(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_links_in_a_folder_that_cannot_be_listed_are_believed(node: Path, monkey
 
     monkeypatch.setattr("pathlib.Path.iterdir", closed)
 
-    assert "" == attachment_of(node, links=[]).problem
+    assert attachment_of(node, links=[]).problem is None
 
 
 def test_sysctls_that_bypass_the_hook_are_warnings(node: Path) -> None:
@@ -127,5 +127,5 @@ def test_without_ftrace_the_node_does_not_enforce(node: Path, value: str | None,
     found = attachment_of(node)
 
     assert (disabled, not disabled) == (ftrace_disabled(node / "sys"), found.enforcing)
-    assert disabled == found.disabled.startswith("kernel.ftrace_enabled=0: ")
-    assert ("", ()) == (found.problem, found.warnings)
+    assert disabled == (found.disabled or "").startswith("kernel.ftrace_enabled=0: ")
+    assert (None, ()) == (found.problem, found.warnings)

@@ -21,7 +21,7 @@ from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.problems import Problems
 from oompolicy_agent.status.reasons import Reason
-from tests.unit.agent.fakenode import CONTAINER, FakePins
+from tests.unit.agent.fakenode import CONTAINER, FakeOpenMaps
 from tests.unit.agent.fakes import SYSTEMD, id_of, make, pod
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ class Mapped:
 @pytest.fixture
 def mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mapped]:
     monkeypatch.setattr(treewatch, "scan", partial(scan, check=lambda _: True))
-    monkeypatch.setattr(pinnedmap, "Pins", FakePins)
+    monkeypatch.setattr(pinnedmap, "OpenMaps", FakeOpenMaps)
     made = Mapped(tmp_path)
-    monkeypatch.setattr(FakePins, "state", made.state, raising=False)
+    monkeypatch.setattr(FakeOpenMaps, "state", made.state, raising=False)
     yield made
     made.mapper.pinned.close()
     made.loop.close()

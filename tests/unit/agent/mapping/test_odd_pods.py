@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy.model import Defaults, QOSClass
 from oompolicy_agent.api.collected import keep_as
 from oompolicy_agent.api.resolution import Resolution
@@ -85,9 +85,9 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def decided(policy: dict[str, Any], pod: dict[str, Any]) -> ResolvedPods:
-    asked = AskedLabels()
-    kept = keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", asked)(policy)
-    return Resolution(Defaults()).decide({"p": kept}, {}, {UID: keep_as("v1", "Pod", asked)(pod)})
+    label_filter = LabelFilter()
+    kept = keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", label_filter)(policy)
+    return Resolution(Defaults()).decide({"p": kept}, {}, {UID: keep_as("v1", "Pod", label_filter)(pod)})
 
 
 def assigned(policy: dict[str, Any], pod: dict[str, Any]) -> Assignment:

@@ -30,7 +30,7 @@ def saved(path: Path, objects: list[dict[str, Any]]) -> Path:
     return path
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
     """All five parts are equal."""
     index = ({"id": 1, "kind": "pod", "path": "/x"},)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 11, 22, 20, 31, 47, 5, UTC)
-ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
+ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
 GOOD = View(
     mode=Mode.ENFORCE,
     attachment=ATTACHED,
@@ -299,7 +299,7 @@ def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
     changed += [
         problems.set(Reason.MAP_NOT_WRITTEN),
-        problems.set(Reason.MAP_NOT_WRITTEN, ""),
+        problems.set(Reason.MAP_NOT_WRITTEN, None),
         problems.set(Reason.PINS_MISSING),
     ]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from oompolicy.model import QOSClass
+from oompolicy.model import Assignment, QOSClass
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.status.counters import CollectionState, Counters, Histogram
+from oompolicy_agent.status.counters import MAX_PAIRS, CollectionState, Counters, Histogram
 from oompolicy_agent.status.metrics import Metrics
 from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.victims.naming import qos_class
@@ -20,6 +20,8 @@ from tests.unit.agent.fakes import BOOT, pod, record
 from tests.unit.agent.status.test_document import GOOD
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from oompolicy_agent.status.document import View
 
 
@@ -30,6 +32,15 @@ def samples(counters: Counters | None = None, view: View = GOOD, **followed: Col
         for family in text_string_to_metric_families(text)
         for each in family.samples
     }
+
+
+def assigned(namespace: str, policy: str | None) -> Assignment:
+    return Assignment(f"uid-{namespace}", f"uid-{namespace}", namespace, "web-0", 500, "", "default", policy)
+
+
+def by_namespace(found: Mapping[str, float]) -> dict[str, float]:
+    start = "namespace_victims_total"
+    return {name.removeprefix(start): value for name, value in found.items() if name.startswith(start)}
 
 
 def test_the_nodes_state_is_in_gauges() -> None:
@@ -56,11 +67,12 @@ def test_the_nodes_state_is_in_gauges() -> None:
 
 def test_every_counter_with_known_labels_is_zero_from_the_start() -> None:
     """A series that begins at 1 does not increase for Prometheus, so a dashboard would not show the first kill."""
-    before, counters = samples(), Counters()
-    counters.victim("Node", QOSClass.BURSTABLE)
-    counters.victim("Container", None)
+    view, counters = replace(GOOD, assignments=(assigned("shop", "default"),)), Counters()
+    before = samples(view=view)
+    counters.victim("Node", QOSClass.BURSTABLE, "shop", "default")
+    counters.victim("Container", None, "", "")
     counters.event("OOMVictimKilled", "posted")
-    after = samples(counters)
+    after = samples(counters, view)
     new = {name for name, value in after.items() if value and not before.get(name)}
 
     assert {"victims_total['Burstable', 'Node']", "victims_total['None', 'Container']"} < new
@@ -81,9 +93,9 @@ def test_a_node_that_does_not_enforce_has_zeros() -> None:
 def test_events_are_counted_by_bounded_labels() -> None:
     """The labels are scopes, QoS classes, answers of the API server, and outcomes of an Event."""
     counters = Counters()
-    counters.victim("Node", QOSClass.BURSTABLE)
-    counters.victim("Node", QOSClass.BURSTABLE)
-    counters.victim("Other", None)
+    counters.victim("Node", QOSClass.BURSTABLE, "shop", "default")
+    counters.victim("Node", QOSClass.BURSTABLE, "shop", "default")
+    counters.victim("Other", None, "", "")
     counters.event("OOMVictimKilled", "counted", 7)
     counters.error("event", None)
     counters.error("status", 403)
@@ -97,6 +109,39 @@ def test_events_are_counted_by_bounded_labels() -> None:
     }
 
     assert expected == {name: found[name] for name in expected}
+
+
+def test_a_namespace_is_zero_before_the_first_kill_in_it() -> None:
+    """The pods of the node give the namespaces and the policies. A process of the host has neither."""
+    counters = Counters()
+    view = replace(GOOD, assignments=(assigned("shop", "databases"), assigned("shop", None), assigned("blog", None)))
+    before = by_namespace(samples(counters, view))
+    counters.victim("Node", QOSClass.BURSTABLE, "shop", "databases")
+    counters.victim("Node", None, "", "")
+
+    pairs = ["['shop', 'databases']", "['shop', 'None']", "['blog', 'None']", "['None', 'None']", "['Other', 'Other']"]
+    assert dict.fromkeys(pairs, 0) == before
+    assert {**before, pairs[0]: 1, pairs[3]: 1} == by_namespace(samples(counters, view))
+
+
+def test_more_namespaces_than_the_limit_are_counted_together() -> None:
+    """A counter that exists keeps counting, no victim is lost, and namespaces without a victim find no room."""
+    counters = Counters()
+    for number in range(2 * MAX_PAIRS):
+        counters.victim("Node", QOSClass.BURSTABLE, f"run-{number}", "tests")
+    counters.victim("Node", QOSClass.BURSTABLE, "run-0", "tests")
+    found = by_namespace(samples(counters, replace(GOOD, assignments=(assigned("late", None),))))
+
+    assert MAX_PAIRS == len(found)
+    assert 2 * MAX_PAIRS + 1 == sum(found.values())
+    assert (2, MAX_PAIRS + 2) == (found["['run-0', 'tests']"], found["['Other', 'Other']"])
+
+
+def test_namespaces_without_a_victim_have_a_limit() -> None:
+    """A node may have more pods than there are counters."""
+    view = replace(GOOD, assignments=tuple(assigned(f"ns-{number}", None) for number in range(2 * MAX_PAIRS)))
+
+    assert MAX_PAIRS == len(by_namespace(samples(view=view)))
 
 
 def test_lags_are_histograms() -> None:

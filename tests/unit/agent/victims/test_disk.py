@@ -78,7 +78,7 @@ def victims(spool: Spool) -> int:
 
 
 def test_a_full_disk_loses_no_victim_and_no_count(disk: Disk) -> None:
-    """Of many victims in one container, a few records wait in memory, and the newest counts the others."""
+    """A few records of one container's victims wait in memory, and the newest counts the others."""
     spool = Spool(disk.path / "spool", BOOT)
     first = kill(spool, 1, pod=2)
     disk.fill()
@@ -89,10 +89,10 @@ def test_a_full_disk_loses_no_victim_and_no_count(disk: Disk) -> None:
     assert {first, *others} <= set(spool.pending)
     assert (367, 0) == (victims(spool), spool.dropped)
     assert 1 + 5 + MAX_HELD_EACH == len(spool.pending)
-    assert f"366 victims cannot be written to {disk.path / 'spool'}" == spool.problem
+    assert f"366 victims cannot be written to {disk.path / 'spool'}" == (spool.problem or "")
     disk.empty()
     spool.retry_held()
-    assert ("", 367) == (spool.problem, victims(Spool(disk.path / "spool", BOOT)))
+    assert (None, 367) == (spool.problem, victims(Spool(disk.path / "spool", BOOT)))
 
 
 def test_victims_lost_by_a_restart_on_a_full_disk_are_counted(disk: Disk) -> None:
@@ -159,7 +159,7 @@ def test_a_read_only_disk_is_a_problem_and_delays_no_victim(disk: Disk) -> None:
     left = kill(earlier, 1)
     disk.read_only()
     spool = Spool(disk.path / "spool", BOOT)
-    assert f"{disk.path} cannot be used, and victims will wait in memory: [Errno 30] Read-only" in spool.problem
+    assert f"{disk.path} cannot be used, and victims will wait in memory: [Errno 30] Read-only" in (spool.problem or "")
     came = kill(spool, 2)
 
     assert [left, came] == list(spool.pending)
@@ -170,16 +170,16 @@ def test_a_read_only_disk_is_a_problem_and_delays_no_victim(disk: Disk) -> None:
 
 
 def test_a_disk_that_is_read_only_from_the_beginning_is_no_error(disk: Disk) -> None:
-    """Not even the folder can be made."""
+    """The folder cannot be made either."""
     disk.read_only()
     spool = Spool(disk.path / "state/spool", BOOT)
     name = kill(spool, 1)
 
     assert (name,) == spool.pending
-    assert f"1 victims cannot be written to {disk.path / 'state/spool'}" == spool.problem
+    assert f"1 victims cannot be written to {disk.path / 'state/spool'}" == (spool.problem or "")
     mount("-o", "remount,rw", str(disk.path))
     spool.retry_held()
-    assert (1, "") == (victims(Spool(disk.path / "state/spool", BOOT)), spool.problem)
+    assert (1, None) == (victims(Spool(disk.path / "state/spool", BOOT)), spool.problem)
 
 
 def test_the_agent_starts_with_a_read_only_state_folder(disk: Disk, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class SlowTarget:
     """A target that accepts reports and answers as the test decides."""
 
-    fd, problem = -1, ""
+    fd, problem = -1, None
 
     def __init__(self) -> None:
         self.taken: dict[str, Mapping[str, Any]] = {}
@@ -74,6 +74,7 @@ def test_an_offered_report_stays_spooled_until_it_arrived(slow: SlowNode) -> Non
 
     assert ([name], (name,), 1) == (list(slow.slow.taken), slow.spool.pending, len(slow.reporter.last))
     assert {("Node", "Burstable"): 1} == slow.counters.victims
+    assert {("team-a", "None"): 1} == +slow.counters.namespaces
     slow.slow.next = Settled((name,))
     slow.run(pod())
     assert () == slow.spool.pending
@@ -94,6 +95,7 @@ def test_a_report_is_offered_again_at_its_time(slow: SlowNode) -> None:
     slow.run(now=60.0)
     assert first in slow.slow.taken
     assert {("Node", "None"): 2} == slow.counters.victims
+    assert {("None", "None"): 2} == +slow.counters.namespaces
 
 
 def test_without_room_reports_wait_in_their_order(slow: SlowNode) -> None:
