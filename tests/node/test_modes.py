@@ -15,7 +15,7 @@ from oompolicy_agent.kernel.layout import KernelMode, Stat, VictimFlag
 from tests.node import policy as attached
 from tests.node.hog import KernelLog, run_out_of_memory
 from tests.node.policy import STOCK, flags
-from tests.node.test_dying import Spinner, starve
+from tests.node.test_dying import Spinner, occupy_cpu_1
 from tests.node.test_order import cgroup_of
 from tests.node.test_random import OOMS_PER_SCENE, Scene, seed_of_this_run
 
@@ -94,7 +94,7 @@ def test_audit_of_the_node_names_the_policys_choice(node: Node, policy: Policy) 
 
 def test_audit_does_not_claim_a_kill_where_the_policy_would_wait(node: Node, pod: Pod, policy: Policy) -> None:
     """The policy chooses a process that is dying already, and then the kernel kills no other."""
-    starve(node)
+    occupy_cpu_1(node)
     dying = pod.hog("dying", 12, options=["--cpu", "1"])
     database = pod.hog("database", 34)
     policy.set({cgroup_of(dying): 900, cgroup_of(database): 900})

@@ -10,6 +10,14 @@ Scope = Literal["Node", "Kubepods", "Pod", "Container", "Other", "Unknown"]
 """The part of the node that ran out of memory, in reports, status and metrics."""
 
 
+class Comparison(StrEnum):
+    """The result of comparing the choice of the kernel with the choice of the policy."""
+
+    SAME = "Same"
+    DIFFERENT = "Different"
+    UNKNOWN = "Unknown"
+
+
 class Reason(StrEnum):
     """The reason of a condition of an OOMNode, or of a problem in status.json and the log."""
 

@@ -16,9 +16,9 @@ from oompolicy.text import clip
 from oompolicy.timestamps import api_micro_time
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.plumbing.text import clip_start, fit_bytes, printable
-from oompolicy_agent.status.reasons import EventReason
+from oompolicy_agent.status.reasons import Comparison, EventReason
 from oompolicy_agent.victims.naming import SANDBOX_SCORE_ADJ
-from oompolicy_agent.victims.record import Comparison, identity
+from oompolicy_agent.victims.record import identity
 
 if TYPE_CHECKING:
     from oompolicy_agent.mapping.owners import Owner

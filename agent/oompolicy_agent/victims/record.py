@@ -6,19 +6,11 @@ from __future__ import annotations
 import ctypes
 import hashlib
 from dataclasses import dataclass
-from enum import StrEnum
 
 from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, OldVictimRecord, VictimFlag, VictimRecord
 from oompolicy_agent.plumbing.text import printable
-
-
-class Comparison(StrEnum):
-    """The result of comparing the choice of the kernel with the choice of the policy."""
-
-    SAME = "Same"
-    DIFFERENT = "Different"
-    UNKNOWN = "Unknown"
+from oompolicy_agent.status.reasons import Comparison
 
 
 @dataclass(frozen=True, slots=True)

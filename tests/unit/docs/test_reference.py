@@ -17,6 +17,7 @@ from oompolicy.controller.heartbeats import SilentReason
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
 from oompolicy.controller.nodetable import NodeCondition, NodeReport
 from oompolicy.controller.policystatus import PolicyCounts
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.loader import build, module, plan
@@ -86,6 +87,7 @@ def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
             ATTACHMENTS, [{}, *({problem: ("sentence",)} for problem in PROBLEMS)], (0, 1), ((), (pod(),))
         )
     ]
+    views += [replace(GOOD, mode=mode) for mode in Mode]
     for view in views:
         for each in document.build(view, {}, NOW)["conditions"]:
             yield each["type"], each["status"], str(each["reason"])

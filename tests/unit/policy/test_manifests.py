@@ -118,15 +118,18 @@ def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
     [
         (
             {**POD, "kind": "Deployment"},
-            "Deployment/postgres-0: kind: must be one of OOMPolicy, Namespace, Pod, not 'D",
+            "Deployment/postgres-0: kind: must be one of OOMPolicy, OOMSettings, Namespace, Pod, not 'D",
         ),
-        ({"metadata": {"name": "a"}}, "a: kind: must be one of OOMPolicy, Namespace, Pod, but is missing"),
+        ({"metadata": {"name": "a"}}, "a: kind: must be one of OOMPolicy, OOMSettings, Namespace, Pod, but is missing"),
         ({**POLICY, "apiVersion": "v1"}, "OOMPolicy/databases: apiVersion: must be oompolicy.dev/v1alpha1, not 'v1'"),
         ({**POLICY, "spec": {"priority": {"value": 1001}}}, "OOMPolicy/databases: spec.priority.value: must be from 0"),
         ({**POD, "metadata": {"name": "a"}}, "Pod/default/a: metadata.uid: is required"),
         ({"kind": "List", "items": None}, "List: items: must be a list, not null"),
         ({"kind": "List", "items": [7]}, "List: items[0]: must be an object, not an integer"),
-        ({"kind": "List", "items": [{"kind": "List"}]}, "List: kind: must be one of OOMPolicy, Namespace, Pod"),
+        (
+            {"kind": "List", "items": [{"kind": "List"}]},
+            "List: kind: must be one of OOMPolicy, OOMSettings, Namespace, Pod",
+        ),
     ],
 )
 def test_a_wrong_object_is_a_problem(file: Path, document: object, expected: str) -> None:

@@ -309,8 +309,8 @@ def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(("mode", "reason"), [(Mode.AUDIT, "Audit"), (Mode.OFF, "Off")])
-def test_a_node_that_could_enforce_says_that_its_mode_does_not(mode: Mode, reason: str) -> None:
-    """It is ready, because it does as it is told by OOMSettings."""
+def test_a_node_in_another_mode_does_not_enforce_and_is_ready(mode: Mode, reason: str) -> None:
+    """The node is ready, because it has the mode of OOMSettings."""
     view = replace(GOOD, mode=mode)
     status, found, message = condition(view, "Enforcing")
 
@@ -321,8 +321,8 @@ def test_a_node_that_could_enforce_says_that_its_mode_does_not(mode: Mode, reaso
     assert "True" == condition(view, "Ready")[0]
 
 
-def test_a_node_that_cannot_enforce_says_why_in_every_mode() -> None:
-    """The mode is no excuse for a missing program."""
+def test_a_node_that_cannot_enforce_has_the_reason_in_every_mode() -> None:
+    """A missing program is reported in every mode."""
     attachment = replace(ATTACHED, problem="the loader has not run")
 
     assert "NotAttached" == condition(replace(GOOD, mode=Mode.AUDIT, attachment=attachment), "Enforcing")[1]

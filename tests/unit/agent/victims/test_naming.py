@@ -13,8 +13,9 @@ from oompolicy.oomsettings import Mode
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, VictimFlag
 from oompolicy_agent.mapping.owners import CgroupOwners, Owner, OwnerFinder
+from oompolicy_agent.status.reasons import Comparison
 from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim, name_victim
-from oompolicy_agent.victims.record import Comparison, identity, parse_victim
+from oompolicy_agent.victims.record import identity, parse_victim
 from tests.unit.agent.fakes import APP, BOOT, PAUSE, SYSTEMD, UID, ids_along, make, old_record, pod, record, tree_of
 
 if TYPE_CHECKING:
