@@ -107,6 +107,7 @@ def test_the_page_has_every_condition_of_a_node() -> None:
         Reason.CHECKPOINT_NOT_WRITTEN,
         Reason.STATUS_NOT_WRITTEN,
         Reason.FOLDER_NOT_WATCHED,
+        Reason.SETTINGS_NOT_SYNCED,
     } == set(Reason) - {reason for _, _, reason in made}
 
 
