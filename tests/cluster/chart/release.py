@@ -65,7 +65,8 @@ class Release:
             self.cluster.api.connection.request("DELETE", collection(kind, self.NAMESPACE))
         with already_gone():
             self.cluster.api.delete("Pod", "oompolicy-test", self.NAMESPACE)
-        for kind in ("OOMNode", "Node"):
+        # Helm keeps OOMSettings.
+        for kind in ("OOMNode", "OOMSettings", "Node"):
             self.cluster.api.connection.request("DELETE", collection(kind))
         eventually(lambda: self.cluster.api.list("Pod", self.NAMESPACE), lambda left: not left)
         self.controllers.journal.clear()

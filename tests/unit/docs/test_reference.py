@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pytest
 
-from oompolicy.controller import nodestatus, policystatus
+from oompolicy.controller import nodestatus, policystatus, settingsstatus
 from oompolicy.controller.heartbeats import SilentReason
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
+from oompolicy.controller.modetable import Difference
 from oompolicy.controller.nodetable import NodeCondition, NodeReport
 from oompolicy.controller.policystatus import PolicyCounts
+from oompolicy.controller.settingsstatus import NodeModes
+from oompolicy.controller.settingstable import SettingsTable
 from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import VictimFlag
@@ -38,6 +41,7 @@ from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
 from tests.unit.agent.loader.test_plan import obstacle
 from tests.unit.agent.status.test_document import ATTACHED, GOOD
 from tests.unit.agent.victims.test_event import APP_OWNER, AUDIT, CHANGED, named
+from tests.unit.controller.raws import raw_settings
 from tests.unit.controller.test_policystatus import record
 from tests.unit.docs.page import codes, rows, section
 
@@ -131,6 +135,32 @@ def test_the_page_has_every_condition_of_a_policy() -> None:
 
     assert made == conditions_on_page({"Ready of a policy": "Ready", "Overlapping": "Overlapping"})
     assert set(policystatus.Reason) == {reason for _, _, reason in made}
+
+
+def test_the_page_has_every_condition_of_the_settings() -> None:
+    """Each status and reason that the operator can give is on the page."""
+    entry = ({"pool": "canary"}, "Off")
+    late = {"n1": Difference(Mode.OFF, "Enforce")}
+    raws = [raw_settings(node_modes=each) for each in ((), [entry], [entry, entry])]
+    raws += [raw_settings("Sometimes"), {**raw_settings(), "spec": {"mode": "Off", "newField": 1}}]
+    views = [
+        NodeModes({}, {}, used, bool(differing) or changing, differing, overridden)
+        for used in (frozenset[int](), frozenset({0}))
+        for changing in (False, True)
+        for differing in ({}, late)
+        for overridden in ({}, {"n1": ("Off", "kubectl")})
+    ]
+    made = set()
+    for raw, view in product(raws, views):
+        table = SettingsTable()
+        table.put(raw)
+        assert table.record is not None
+        status = settingsstatus.build(table.record, table.valid, view, NOW)
+        made |= {(each["type"], each["status"], str(each["reason"])) for each in status["conditions"]}
+
+    headings = {kind: kind for kind in ("UnusedNodeModes", "Applied", "Overridden")}
+    assert made == conditions_on_page({"Ready of the settings": "Ready", **headings})
+    assert set(settingsstatus.Reason) == {reason for _, _, reason in made}
 
 
 def test_the_page_has_every_event() -> None:
