@@ -206,7 +206,7 @@ def test_every_victim_of_a_storm_is_the_choice_of_the_mode_in_its_record(pod: Po
 
 
 def test_random_scenes_in_audit_kill_as_a_bare_kernel_does(
-    node: Node, policy: Policy, more_time: Callable[[], None]
+    node: Node, policy: Policy, restart_deadline: Callable[[], None]
 ) -> None:
     """Each victim is the model's for a bare kernel, and the record describes the model's choice for the policy."""
     seed = seed_of_this_run()
@@ -215,7 +215,7 @@ def test_random_scenes_in_audit_kill_as_a_bare_kernel_does(
     scene = Scene(node, rng)
     differed = 0
     for number in range(AUDITED_OOMS):
-        more_time()
+        restart_deadline()
         if number % OOMS_PER_SCENE == 0:
             scene.clear()
         scene.populate()

@@ -33,7 +33,7 @@ def writer(guarded: Guarded) -> Iterator[Connection]:
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
     apply(api.connection, location("ServiceAccount", name, "guarded-team"), account, manager="test")
     grant(api.connection, name, ["oomnodes"], ["get", "create", "update", "patch"])
-    made = guarded.by(guarded.cluster.kubeconfig("guarded-team", name))
+    made = guarded.connection(guarded.cluster.kubeconfig("guarded-team", name))
     eventually(lambda: allowed(made, "patch", "oomnodes"), bool)
     yield made
     revoke(api.connection, name)

@@ -119,7 +119,7 @@ def test_a_node_is_reduced_to_name_and_boot() -> None:
 
 
 def test_a_node_keeps_its_labels() -> None:
-    """Of a Node with many labels, only those are kept that settings select by."""
+    """If a Node has many labels, only the labels that settings use are kept."""
     state = State()
     state.settings(raw_settings(node_modes=[({"pool": "canary"}, "Off")]))
     state.evaluate()
