@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keep the labels of a pod that policies can select by, and those of a Node that settings can select by.
+"""Keep the labels of a pod that policies can select by.
 
 The owner of a pod may give it 1.5 MB of labels. A program that follows many pods keeps all labels of a pod that has
 few. Of other pods it keeps only the labels whose keys a policy uses, because no other label can change a priority. If a
-policy uses a new key, the program reads such pods again. The same holds for Nodes and the selectors of OOMSettings.
+policy uses a new key, the program reads such pods again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from oompolicy.model import LabelSelector, OOMPolicy
+from oompolicy.model import OOMPolicy
 
 FEW: Final = 64
 """A pod with at most so many labels keeps all of them. Pods that several tools label have about a third of it."""
@@ -20,7 +20,7 @@ Labels = Mapping[str, str]
 
 
 class AskedLabels:
-    """The label keys that policies or settings use. One thread may call `ask`, and other threads may call `kept`.
+    """The label keys that policies use. One thread may call `ask`, and other threads may call `kept`.
 
     `again` is called if a policy uses a key whose labels were left out before.
     """
@@ -41,10 +41,7 @@ class AskedLabels:
 
     def ask(self, policies: Iterable[OOMPolicy]) -> None:
         """Replace the set of policies."""
-        self.ask_for(policy.match.pod_selector for policy in policies)
-
-    def ask_for(self, selectors: Iterable[LabelSelector | None]) -> None:
-        """Replace the set of selectors."""
+        selectors = (policy.match.pod_selector for policy in policies)
         keys = frozenset(each.key for selector in selectors if selector for each in selector.requirements)
         new = not keys <= self._keys
         self._keys = keys
