@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keep the labels of a pod that policies can select by, and those of a Node that settings can select by.
+"""Keep the labels of a pod that policies can select by.
 
 The owner of a pod may give it 1.5 MB of labels. A program that follows many pods keeps all labels of a pod that has
 few. Of other pods it keeps only the labels whose keys a policy uses, because no other label can change a priority. If a
-policy uses a new key, the program reads such pods again. The same holds for Nodes and the selectors of OOMSettings.
+policy uses a new key, the program reads such pods again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from oompolicy.model import LabelSelector, OOMPolicy
+from oompolicy.model import OOMPolicy
 
 FEW: Final = 64
 """A pod with at most so many labels keeps all of them. Pods that several tools label have about a third of it."""
@@ -20,10 +20,10 @@ Labels = Mapping[str, str]
 
 
 class LabelFilter:
-    """Selects the labels of a pod or Node to keep, by the keys that policies or settings use.
+    """Selects the labels of a pod to keep, by the keys that policies use.
 
-    One thread may call `set_policies`, and other threads may call `kept`. `read_again` is called if a selector uses a
-    new key after labels were left out.
+    One thread may call `set_policies`, and other threads may call `kept`. `read_again` is called if a policy uses a new
+    key after labels were left out.
     """
 
     def __init__(self) -> None:
@@ -42,10 +42,7 @@ class LabelFilter:
 
     def set_policies(self, policies: Iterable[OOMPolicy]) -> None:
         """Replace the set of policies."""
-        self.set_selectors(policy.match.pod_selector for policy in policies)
-
-    def set_selectors(self, selectors: Iterable[LabelSelector | None]) -> None:
-        """Replace the set of selectors."""
+        selectors = (policy.match.pod_selector for policy in policies)
         keys = frozenset(each.key for selector in selectors if selector for each in selector.requirements)
         new = not keys <= self._keys
         self._keys = keys

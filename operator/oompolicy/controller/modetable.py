@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from oompolicy.controller.settingstable import SettingsTable
@@ -31,7 +32,7 @@ class ModeTable:
 
     def __init__(self) -> None:
         self.settings = SettingsTable()
-        self._labels: dict[str, Mapping[str, str]] = {}
+        self._labels: dict[str, tuple[str, ...]] = {}  # each key with its value, which takes less memory than a dict
         self._entries: dict[str, int] = {}  # by name of the Node: the index of the entry that applies to it
         self._entries_of: object = None  # the settings that the entries were found with
         self._differing: dict[str, tuple[Difference, float]] = {}  # by name, with the time since when it is so
@@ -43,9 +44,10 @@ class ModeTable:
 
     def node(self, name: str, labels: Mapping[str, str]) -> bool:
         """Record the labels of a Node. Return True if they are new."""
-        if self._labels.get(name) == labels:
+        flat = tuple(chain.from_iterable(sorted(labels.items())))
+        if self._labels.get(name) == flat:
             return False
-        self._labels[name] = labels
+        self._labels[name] = flat
         self._entries.pop(name, None)
         if self.settings.valid and self._entries_of is self.settings.valid:
             self._find(name)
@@ -114,7 +116,8 @@ class ModeTable:
 
     def _find(self, name: str) -> None:
         settings = self.settings.valid
-        index = deciding_entry(settings, self._labels[name]) if settings else None
+        labels = iter(self._labels[name])
+        index = deciding_entry(settings, dict(zip(labels, labels, strict=True))) if settings else None
         if index is not None:
             self._entries[name] = index
 

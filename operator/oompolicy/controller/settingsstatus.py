@@ -63,7 +63,7 @@ class NodeModes:
 def build(record: SettingsRecord, valid: OOMSettings | None, nodes: NodeModes, now: datetime) -> dict[str, Any]:
     """Return the status of the object. `valid` are the last valid settings, which may be those of an older object."""
     before = {each["type"]: each for each in record.status.get("conditions", ())}
-    made = (_ready(record), _unused(valid, nodes), _applied(nodes), _overridden(nodes))
+    made = (_ready(record), _unused(valid, nodes), _applied(record, nodes), _overridden(nodes))
     return {
         "observedGeneration": record.generation,
         "nodesByMode": dict(nodes.by_mode),
@@ -106,7 +106,9 @@ def _never(never: Mapping[int, int | None]) -> Iterator[str]:
             yield (f"nodeModes[{index}] never applies, because nodeModes[{earlier}] comes first and selects its nodes")
 
 
-def _applied(nodes: NodeModes) -> dict[str, str]:
+def _applied(record: SettingsRecord, nodes: NodeModes) -> dict[str, str]:
+    if record.problem:
+        return condition("Applied", False, Reason.INVALID, "the settings are not valid: see the condition Ready")
     if nodes.late:
         named = [f"{name} (wanted {each.wanted}, reports {each.reported})" for name, each in sorted(nodes.late.items())]
         message = (

@@ -36,7 +36,6 @@ class State:
         self.heartbeats = Heartbeats(silent_after)
         self.modes = ModeTable()
         self.label_filter = LabelFilter()
-        self.node_label_filter = LabelFilter()
         self.missing: dict[str, str] = {}  # the uids of Nodes without an OOMNode, by name
         self.unmarked: dict[str, SilentReason] = {}  # the OOMNodes by uid that have to be marked as silent, and why
         self.silent = 0  # the number of nodes whose agents are silent
@@ -169,8 +168,6 @@ class State:
         """
         touched, self._touched = self._touched, set()
         before = self.hashes
-        if self._modes_changed and self.modes.settings.valid:
-            self.node_label_filter.set_selectors(each.selector for each in self.modes.settings.valid.node_modes)
         if self.heartbeats.changed() or self._nodes_changed:
             self._modes_changed = True
             self.nodes.judged = self.heartbeats.silent

@@ -63,15 +63,13 @@ def informers(connection: Connection, state: State, post: Post) -> dict[str, Inf
     reports = _Feed(post, state.oomnodes_listed, state.oomnode, state.oomnode_deleted)
     core = partial(Informer, connection)
     shape = partial(shape_of, kept=state.label_filter.kept)
-    labelled = partial(node_of, kept=state.node_label_filter.kept)
     found: dict[str, Informer[Any]] = {
         "pods": core(PODS, keep=shape, handler=pods),
         "namespaces": core(NAMESPACES, keep=labels_of, handler=spaces, metadata_only=True),
-        "nodes": core(NODES, keep=labelled, handler=nodes),
+        "nodes": core(NODES, keep=node_of, handler=nodes),
         "oomnodes": core(OOMNODES, keep=node_report, handler=reports),
     }
     state.label_filter.read_again = found["pods"].relist
-    state.node_label_filter.read_again = found["nodes"].relist
     return found
 
 
@@ -105,10 +103,14 @@ def labels_of(raw: dict[str, Any]) -> tuple[str, dict[str, str]]:
     return metadata["name"], metadata.get("labels") or {}
 
 
-def node_of(raw: dict[str, Any], kept: Callable[[Labels], Labels] = _all) -> Node:
-    """Return the name, boot id and labels of a Node. `kept` selects the relevant labels."""
+def node_of(raw: dict[str, Any]) -> Node:
+    """Return the name, boot id and labels of a Node.
+
+    Unlike those of a pod, all labels are kept. Few users may set them, and without a label that settings select by, the
+    node would be in a wrong mode until all Nodes are read again.
+    """
     metadata, info = raw["metadata"], (raw.get("status") or {}).get("nodeInfo") or {}
-    labels = {sys.intern(key): sys.intern(value) for key, value in kept(metadata.get("labels") or {}).items()}
+    labels = {sys.intern(key): sys.intern(value) for key, value in (metadata.get("labels") or {}).items()}
     return Node(str(metadata["name"]), str(info.get("bootID") or ""), labels)
 
 

@@ -25,8 +25,7 @@ from oompolicy.parse.fields import kind_of
 _API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "OOMSettings": API_VERSION, "Namespace": "v1", "Pod": "v1"}
 _Record = OOMPolicy | OOMSettings | Namespace | Pod
 _Raw = tuple[str | None, Mapping[str, Any]]
-_PolicyParser = Callable[[Mapping[str, Any]], OOMPolicy]
-_PodParser = Callable[[Mapping[str, Any]], Pod]
+_Parsers = Mapping[str, Callable[[Mapping[str, Any]], _Record]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +72,32 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
 
 def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = False) -> Manifests:
     """Return the manifests of raw objects, each given with the name of its file or `None`."""
-    return _collected(objects, parse_policy, partial(parse_pod, stand_in_uid=stand_in_uids))
+    parsers: _Parsers = {
+        "OOMPolicy": parse_policy,
+        "OOMSettings": parse_settings,
+        "Namespace": parse_namespace,
+        "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
+    }
+    return _collected(objects, parsers)
 
 
 def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
     """Return the manifests of raw objects that were accepted before.
 
-    A pod is read as far as possible, and a policy is read without its unknown fields.
+    A pod is read as far as possible, and policies and settings are read without their unknown fields.
     Objects that came from a folder were read strictly before they were saved.
     """
-    return _collected(objects, lambda raw: parse_policy(raw, unknown=[]), read_pod)
+    parsers: _Parsers = {
+        "OOMPolicy": lambda raw: parse_policy(raw, unknown=[]),
+        "OOMSettings": lambda raw: parse_settings(raw, unknown=[]),
+        "Namespace": parse_namespace,
+        "Pod": read_pod,
+    }
+    return _collected(objects, parsers)
 
 
-def _collected(objects: Iterable[_Raw], policy_parser: _PolicyParser, pod_parser: _PodParser) -> Manifests:
-    collection = _Collection(policy_parser, pod_parser)
+def _collected(objects: Iterable[_Raw], parsers: _Parsers) -> Manifests:
+    collection = _Collection(parsers)
     for file, raw in objects:
         collection.add(file, raw)
     return collection.manifests()
@@ -95,13 +106,8 @@ def _collected(objects: Iterable[_Raw], policy_parser: _PolicyParser, pod_parser
 class _Collection:
     """The objects read so far."""
 
-    def __init__(self, policy_parser: _PolicyParser, pod_parser: _PodParser) -> None:
-        self._parsers: Mapping[str, Callable[[Mapping[str, Any]], _Record]] = {
-            "OOMPolicy": policy_parser,
-            "OOMSettings": parse_settings,
-            "Namespace": parse_namespace,
-            "Pod": pod_parser,
-        }
+    def __init__(self, parsers: _Parsers) -> None:
+        self._parsers = parsers
         self._records: list[_Record] = []
         self._raw: list[_Raw] = []
         self._problems: list[Problem] = []

@@ -138,6 +138,28 @@ def test_modes_and_status_are_written_once(cluster: Cluster, loop: Loop, metrics
     assert (3, 0) == tuple(value(metrics, "oompolicy_nodes_by_mode", mode=mode) for mode in ("Audit", "Enforce"))
 
 
+def test_metrics_show_which_settings_are_in_effect(loop: Loop, metrics: Metrics) -> None:
+    """The kill switch of the last valid settings stays in effect while the object is not valid."""
+
+    def shown() -> tuple[float | None, ...]:
+        valid, invalid = (value(metrics, "oompolicy_settings", ready=ready) for ready in ("true", "false"))
+        return valid, invalid, value(metrics, "oompolicy_suspended")
+
+    loop.turn()
+    list_others(loop)
+    loop.turn()
+    assert (1, 0, 0) == shown()
+    loop.post(partial(loop.state.settings, raw_settings(generation=2, suspend=True)))
+    loop.turn()
+    assert (1, 0, 1) == shown()
+    loop.post(partial(loop.state.settings, raw_settings("Sometimes", generation=3)))
+    loop.turn()
+    assert (0, 1, 1) == shown()
+    loop.post(partial(loop.state.settings_deleted, "uid-settings"))
+    loop.turn()
+    assert (0, 0, 0) == shown()
+
+
 def test_deleted_settings_are_taken_off_the_nodes(cluster: Cluster, loop: Loop) -> None:
     """An apply without the field removes it."""
     loop.turn()

@@ -46,6 +46,7 @@ def test_settings_that_are_not_valid_are_not_ready() -> None:
     status, reason, message = said(built(raw_settings("Sometimes")), "Ready")
 
     assert ("False", "Invalid") == (status, reason)
+    assert ("False", "Invalid") == said(built(raw_settings("Sometimes")), "Applied")[:2]
     assert "the last valid settings stay in effect: spec.mode: must be one of Enforce, Audit, Off" in message
 
 

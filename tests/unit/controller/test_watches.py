@@ -14,7 +14,7 @@ from oompolicy.controller.nodetable import Node, NodeCondition, NodeReport, Node
 from oompolicy.controller.state import State
 from oompolicy.controller.watches import labels_of, node_of, node_report, shape_of
 from oompolicy.model import QOSClass
-from tests.unit.controller.raws import raw_policy, raw_settings
+from tests.unit.controller.raws import raw_policy
 
 
 def raw_pod(phase: str = "Running", **status: str) -> dict[str, Any]:
@@ -118,16 +118,11 @@ def test_a_node_is_reduced_to_name_and_boot() -> None:
     assert Node("n1", "") == node_of({"metadata": {"name": "n1"}})
 
 
-def test_a_node_keeps_its_labels() -> None:
-    """If a Node has many labels, only the labels that settings use are kept."""
-    state = State()
-    state.settings(raw_settings(node_modes=[({"pool": "canary"}, "Off")]))
-    state.evaluate()
-    few, many = {"a": "1"}, {"pool": "canary", **{f"l{number}": "x" for number in range(100)}}
+def test_a_node_keeps_all_of_its_labels() -> None:
+    """Programs that discover hardware give a Node more than a hundred labels, and settings may select by each."""
+    labels = {f"feature.example.com/l{number}": "true" for number in range(200)}
 
-    assert few == node_of({"metadata": {"name": "n1", "labels": few}}, state.node_label_filter.kept).labels
-    kept = node_of({"metadata": {"name": "n1", "labels": many}}, state.node_label_filter.kept).labels
-    assert {"pool": "canary"} == kept
+    assert labels == node_of({"metadata": {"name": "n1", "labels": labels}}).labels
 
 
 def managed(manager: str, *fields: str, operation: str = "Apply") -> dict[str, Any]:

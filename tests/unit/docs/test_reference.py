@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pytest
+import yaml
 
 from oompolicy.controller import nodestatus, policystatus, settingsstatus
 from oompolicy.controller.heartbeats import SilentReason
@@ -43,7 +44,7 @@ from tests.unit.agent.status.test_document import ATTACHED, GOOD
 from tests.unit.agent.victims.test_event import APP_OWNER, AUDIT, CHANGED, named
 from tests.unit.controller.raws import raw_settings
 from tests.unit.controller.test_policystatus import record
-from tests.unit.docs.page import codes, rows, section
+from tests.unit.docs.page import CHECKOUT, codes, rows, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,6 +136,30 @@ def test_the_page_has_every_condition_of_a_policy() -> None:
 
     assert made == conditions_on_page({"Ready of a policy": "Ready", "Overlapping": "Overlapping"})
     assert set(policystatus.Reason) == {reason for _, _, reason in made}
+
+
+def fields(schema: dict[str, Any], path: str, required: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield each field with the default that the page has to give, except for the fields of a label selector."""
+    below = schema.get("items", schema)
+    properties = {} if path.endswith("Selector") or path.endswith("conditions") else below.get("properties", {})
+    if path.count("."):
+        default = str(schema["default"]).lower() if "default" in schema else "required" if required else "none"
+        yield path, default if path.startswith("spec") else ""
+    inner = f"{path}[]" if "items" in schema else path
+    for name, each in properties.items():
+        yield from fields(each, f"{inner}.{name}", name in below.get("required", ()))
+
+
+def test_the_page_has_every_field_of_the_settings() -> None:
+    """Each field is there with its default."""
+    crd = yaml.safe_load((CHECKOUT / "crds/oompolicy.dev_oomsettings.yaml").read_text())
+    (version,) = crd["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]["properties"]
+    table = rows(section(PAGE, "OOMSettings"))
+    found = {codes(cells[0])[0]: cells[1].strip("`") for cells in table if "." in cells[0]}
+
+    assert {**dict(fields(schema["spec"], "spec")), **dict(fields(schema["status"], "status"))} == found
+    assert list(Mode) == [codes(cells[0])[0] for cells in table if "." not in cells[0]]
 
 
 def test_the_page_has_every_condition_of_the_settings() -> None:
