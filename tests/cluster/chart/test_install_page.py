@@ -26,7 +26,7 @@ RESOLVED = re.compile(r"^```\n(NAMESPACE .*?)^```$", re.MULTILINE | re.DOTALL)
 def test_the_commands_of_install_and_upgrade_work(
     admin: Admin, nodes: tuple[str, ...], chart_cluster: Cluster, tmp_path: Path
 ) -> None:
-    """All commands succeed. The first policy changes the priority of a pod to the one on the page."""
+    """Every command succeeds. The first policy changes the priority of a pod to the one on the page."""
     commands = blocks("install.md", "upgrade.md")
     resolved = []
     for block in commands:
