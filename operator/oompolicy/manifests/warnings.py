@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find policies that are valid and probably not meant. Each warning gives the effect and a correction. Pure."""
+"""Find policies that are valid and probably not meant: each warning says what happens and what to do instead. Pure."""
 
 from collections.abc import Callable, Iterator
 from itertools import combinations
