@@ -86,7 +86,7 @@ class NodeKubelet:
         return True
 
     def forget_priorities(self) -> int:
-        """Empty the map, and return how many entries it had."""
+        """Remove all entries of the map, and return their number."""
         with closing(PriorityMap(BPFFS / "maps/cgroup_priority")) as entries:
             ids = list(entries.entries())
             for cgroup_id in ids:
