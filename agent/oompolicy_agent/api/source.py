@@ -173,7 +173,8 @@ class ApiSource:
         failing = [
             f"{name} cannot be read, and the node keeps its mode: {each.informer.failing}"
             for name, each in self._settings_followed.items()
-            if not each.objects.synced and each.informer.failing
+            # Without an API server, NotSynced says everything.
+            if self.synced and not each.objects.synced and each.informer.failing
         ]
         return (*failing, *self._node_settings.problems)
 
