@@ -93,7 +93,7 @@ def test_a_node_gets_the_mode_of_its_labels(api: Api) -> None:
     within_a_second(api, "n1", "Off")
     within_a_second(api, "n2", "Off")
     eventually(lambda: condition(api, "UnusedNodeModes")[:2], lambda found: found == ("True", "NeverApplies"))
-    api.delete("OOMSettings", "cluster")
+    api.patch("OOMSettings", "cluster", {"spec": {"nodeModes": []}})
     within_a_second(api, "n1", None)
     within_a_second(api, "n2", None)
 
