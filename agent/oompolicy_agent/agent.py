@@ -46,7 +46,15 @@ class Agent:
         self._loader_report = FolderWatch(settings.run_dir, only="loader.json")
         self._spool, owners = Spool(settings.spool, boot_id), CgroupOwners()
         self._mode = NodeMode(problems)
-        self._reporter = Reporter(settings, boot_id, self._spool, owners, outside.target, counters=counters)
+        self._reporter = Reporter(
+            settings,
+            boot_id,
+            self._spool,
+            owners,
+            outside.target,
+            counters=counters,
+            discloses=lambda: outside.source.discloses,
+        )
         self._keeper = CheckpointKeeper(
             settings=settings,
             loop=loop,

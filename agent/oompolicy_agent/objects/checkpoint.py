@@ -3,7 +3,7 @@
 
 Shape: {"version": 1, "bootId": str, "objects": [raw manifests], "index": [named cgroups], "reported": [ids],
 "refusals": [names of Events], "mode": str}. Cgroup IDs change at each boot, so `index` is valid only in the boot that
-wrote it. A checkpoint of a version before modes has no mode.
+wrote it. A version before modes has written no mode, and has enforced.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def parse(data: bytes) -> Checkpoint:
         _list(raw, "index", dict),
         _list(raw, "reported", str),
         _list(raw, "refusals", str),
-        _mode(raw.get("mode")),
+        _mode(raw.get("mode", Mode.ENFORCE)),
     )
 
 

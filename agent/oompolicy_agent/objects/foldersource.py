@@ -32,6 +32,7 @@ class FolderSource:
     """The `ObjectSource` that reads a folder."""
 
     incomplete = False
+    discloses = True  # a folder has no tenants from whom anything could be hidden
 
     def __init__(self, folder: Path, settings: Settings, problems: Problems) -> None:
         """Begin to watch the folder, without reading it. Raise OSError if it cannot be watched."""

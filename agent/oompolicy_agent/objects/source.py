@@ -37,6 +37,10 @@ class ObjectSource(Protocol):
         """The mode that OOMSettings has for this node, or None while no OOMSettings is known."""
 
     @property
+    def discloses(self) -> bool:
+        """True if the Event of a victim may name pods of other namespaces."""
+
+    @property
     def incomplete(self) -> bool:
         """True until the first complete lists have arrived. Until then, running pods may be missing from `known`."""
 

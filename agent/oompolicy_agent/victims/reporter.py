@@ -16,7 +16,7 @@ from oompolicy_agent.victims.report import report_of
 from oompolicy_agent.victims.sink import PARKED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from oompolicy.model import Pod
     from oompolicy_agent.settings import Settings
@@ -51,9 +51,12 @@ class Reporter:
         sink: EventSink,
         *,
         counters: Counters,
+        discloses: Callable[[], bool],
     ) -> None:
+        """`discloses` returns True if the Event of a victim may name pods of other namespaces."""
         self._settings, self._boot_id = settings, boot_id
         self._spool, self._index, self._sink, self._counters = spool, index, sink, counters
+        self._discloses = discloses
         self._arrived: dict[str, float] = {}
         self._incomplete: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -190,7 +193,7 @@ class Reporter:
         if name in self._arrived and name not in self._logged:
             self._counters.victim(named.scope, qos_class(named.victim), named.owner.namespace, named.policy)
             self._count_choice(named.victim)
-        made = report_of(named, self._settings.node, spooled.realtime_offset_ns, disclose=self._settings.discloses)
+        made = report_of(named, self._settings.node, spooled.realtime_offset_ns, disclose=self._discloses())
         self._log_once(name, made)
         return _Found(spooled, made)
 

@@ -39,7 +39,7 @@ def upgrade(release: Release, *words: str) -> None:
 
 def test_the_admins_changes_outlive_upgrades_rollback_and_reinstallation(release: Release) -> None:
     """Each command runs with values that differ from the admin's."""
-    assert {"mode": "Enforce", "suspend": False, "discloseOtherNamespaces": False} == settings(release)["spec"]
+    assert {"mode": "Audit", "suspend": False, "discloseOtherNamespaces": False} == settings(release)["spec"]
     release.cluster.api.patch("OOMSettings", "cluster", {"spec": ADMINS})
     uid = settings(release)["metadata"]["uid"]
     values = ("--set", "settings.mode=Enforce", "--set", "test.deadlineSeconds=2")
@@ -57,7 +57,7 @@ def test_the_admins_changes_outlive_upgrades_rollback_and_reinstallation(release
 
 
 def test_settings_exist_before_the_first_agent(helm: Helm) -> None:
-    """Helm creates hooks of this kind first. Without settings an agent would enforce until they are created."""
+    """Helm creates hooks of this kind first. Without settings a node keeps the mode that it began with."""
     annotations = named(helm.template(), "OOMSettings", "cluster")["metadata"]["annotations"]
 
     # Without a delete policy, Helm would delete an object that exists.
@@ -75,7 +75,7 @@ def test_helm_does_not_own_the_kill_switch(release: Release) -> None:
 def test_an_upgrade_from_a_release_without_settings_continues_to_enforce(release: Release) -> None:
     """The new object changes nothing, whatever the values for a new installation are."""
     release.cluster.api.delete("OOMSettings", "cluster")
-    upgrade(release, "--set", "settings.mode=Audit", "--set", "agent.discloseOtherNamespaces=true")
+    upgrade(release, "--set", "settings.mode=Audit", "--set", "settings.discloseOtherNamespaces=true")
 
     assert {"mode": "Enforce", "suspend": False, "discloseOtherNamespaces": True} == settings(release)["spec"]
 
@@ -88,6 +88,14 @@ def test_an_upgrade_with_the_values_of_a_release_without_settings_works(release:
     upgrade(release, "--reuse-values", "--values", str(older))
 
     assert "Enforce" == settings(release)["spec"]["mode"]
+
+
+def test_a_new_node_begins_with_the_mode_of_the_values(helm: Helm) -> None:
+    """The default lets no policy kill a process before an admin has changed the mode."""
+    for flags, mode in (((), "Audit"), (("--set", "settings.mode=Enforce"), "Enforce")):
+        agents = named(helm.template(*flags), "DaemonSet", "oompolicy-agent")
+        loaders = [each for each in agents["spec"]["template"]["spec"]["initContainers"] if each["name"] == "loader"]
+        assert [True] == [f"--mode={mode}" in each["args"] for each in loaders]
 
 
 def test_the_values_become_the_settings_of_a_new_installation(helm: Helm) -> None:

@@ -40,15 +40,15 @@ def test_a_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
     assert expected == load(saved(tmp_path / "c.json", [raw_pod()]))
 
 
-def test_a_checkpoint_of_a_version_before_modes_has_no_mode(tmp_path: Path) -> None:
-    """The node then keeps the mode that it has."""
+def test_a_version_before_modes_has_enforced(tmp_path: Path) -> None:
+    """So does the node after the upgrade, until its agent has read OOMSettings."""
     path = saved(tmp_path / "c.json", [])
     before = {key: value for key, value in json.loads(path.read_text()).items() if key != "mode"}
     path.write_text(json.dumps(before))
     found = load(path)
 
     assert found
-    assert found.mode is None
+    assert Mode.ENFORCE is found.mode
 
 
 def test_half_of_a_surrogate_pair_does_not_prevent_a_checkpoint(tmp_path: Path) -> None:
