@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the OOM killer's selection takes, with and without the policy: `python3 -m benchmarks`.
+"""Measurements of the OOM killer's selection, with and without the policy: `python3 -m benchmarks`.
 
-Here: the host's side (`__main__`, `build`, `report`), which boots one guest through `vmtest` and writes
-`docs/benchmarks.md`; the guest's side (`guest`, `crowd`, `scopes`, `stopwatch`, `variants`); the measuring program,
-the RFC's sample policy written anew (`bpf/`) and the processes to choose from (`workload/`).
-Not here: what the policy decides (`tests/node`).
+The host's modules (`__main__`, `build`, `report`) boot one guest through `vmtest` and write `docs/benchmarks.md`. The
+guest's modules are `guest`, `crowd`, `scopes`, `stopwatch` and `variants`. The folder `bpf/` has the measuring program
+and the RFC's sample policy, written anew. `workload/` makes the processes that the kernel chooses from.
+Not here: the tests of the policy's decisions (`tests/node`).
 """

@@ -24,22 +24,28 @@ from vmtest.vm import run_guest
 DOCUMENT = Path(__file__).parents[1] / "docs/benchmarks.md"
 MEMORY_MIB = 3072
 DEADLINE = 3600.0
-"""Seconds: several times what it takes under emulation."""
+"""Seconds: several times the duration of a run under emulation."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
-    words = argparse.ArgumentParser(prog="python3 -m benchmarks", description=__doc__)
-    words.add_argument("--kernel", choices=KERNELS, default=KERNELS[0], help="default: %(default)s")
-    words.add_argument("--clock", choices=CLOCKS, default="time", help="what is measured; default: %(default)s")
-    words.add_argument("--oom-count", type=int, metavar="N", help="per variant; default: 15, and 4 of instructions")
-    words.add_argument("--tasks", type=int, nargs="+", default=[1_000, 10_000], metavar="N", help="default: 1000 10000")
-    words.add_argument("--dry-run", action="store_true", help="print the result, leave the document as it is")
-    return words
+    """Return the parser of the command line."""
+    command_line = argparse.ArgumentParser(prog="python3 -m benchmarks", description=__doc__)
+    command_line.add_argument("--kernel", choices=KERNELS, default=KERNELS[0], help="default: %(default)s")
+    command_line.add_argument(
+        "--clock", choices=CLOCKS, default="time", help="the unit of the result. Default: %(default)s"
+    )
+    command_line.add_argument(
+        "--oom-count", type=int, metavar="N", help="per variant. Default: 15, with --clock instructions 4"
+    )
+    command_line.add_argument(
+        "--tasks", type=int, nargs="+", default=[1_000, 10_000], metavar="N", help="default: 1000 10000"
+    )
+    command_line.add_argument("--dry-run", action="store_true", help="print the result, and do not change the document")
+    return command_line
 
 
 def measure(image: Image, clock: Clock, options: argparse.Namespace) -> tuple[Run, machine.Machine]:
-    """One guest."""
+    """Boot one guest, and return its measurements and the machine that it ran on."""
     oom_count = options.oom_count or clock.oom_count
     command = ["python3", "-m", "benchmarks.guest", "--rounds", str(clock.rounds), "--oom-count", str(oom_count)]
     with tempfile.TemporaryDirectory(prefix="oompolicy-bench-") as name, clock.running():
@@ -57,12 +63,12 @@ def measure(image: Image, clock: Clock, options: argparse.Namespace) -> tuple[Ru
             deadline=DEADLINE,
         )
         if result.status:
-            raise HarnessError(f"the guest's part ended with status {result.status}:\n{result.kernel_log}")
+            raise HarnessError(f"the benchmark in the guest ended with status {result.status}:\n{result.kernel_log}")
         return Run.read(folder / "artifacts/benchmark.json"), machine.describe(result.accel, MEMORY_MIB, clock.cpus)
 
 
 def main() -> int:
-    """Measure and report."""
+    """Measure, print the result, and write it into the document."""
     options = parser().parse_args()
     clock = CLOCKS[options.clock]
     started = time.monotonic()

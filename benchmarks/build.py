@@ -16,7 +16,7 @@ SOURCES: Final = Path(__file__).parent
 
 
 def build(image: Image, folder: Path) -> Path:
-    """Build below the empty `folder`; return where the results are."""
+    """Build below the empty `folder`, and return the folder of the results."""
     for part in ("bpf", "workload"):
         shutil.copytree(SOURCES / part, folder / part)
         command = ["make", "-C", f"/mnt/build/{part}", "OUT=/mnt/build/out"]

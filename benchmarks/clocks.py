@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a selection is measured in: the time it takes, or the instructions that the guest executes meanwhile.
+"""The units of a selection: its time, or the number of instructions that the guest executes meanwhile.
 
-An emulator's time depends on what else its host does; its count of instructions does not.
+An emulator's time depends on the other load of its host. Its count of instructions does not.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def instructions() -> Iterator[None]:
-    """Let the guest's clock count instructions, one nanosecond for each: a QEMU first in PATH that does so."""
+    """Let the guest's clock count instructions, one nanosecond each, by a wrapper of QEMU that is first in PATH."""
     real = shutil.which(QEMU)
     if real is None:
-        raise QemuError(f"{QEMU} is not installed; scripts/setup installs it")
+        raise QemuError(f"{QEMU} is not installed. Run scripts/setup to install it")
     before = os.environ["PATH"]
     with tempfile.TemporaryDirectory(prefix="oompolicy-bench-") as folder:
         wrapper = Path(folder) / QEMU
@@ -43,11 +43,11 @@ def instructions() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Clock:
-    """How a guest measures."""
+    """The setting of a guest, and the unit of its measurements."""
 
     unit: str
     per_unit: float  # nanoseconds of the guest
-    rounds: int  # how often the variants take turns
+    rounds: int  # the number of turns of each variant
     oom_count: int  # kills per variant
     cpus: int
     accel: Literal["auto", "tcg"]
@@ -56,6 +56,6 @@ class Clock:
 
 CLOCKS: Final = {
     "time": Clock("ms", 1e6, 5, 15, 2, "auto", contextlib.nullcontext),
-    # Each round repeats the one before to within a timer tick; with one CPU no other's instructions are counted.
+    # Each round repeats the one before to within a timer tick. With one CPU, no instructions of another are counted.
     "instructions": Clock("thousand instructions", 1e3, 2, 4, 1, "tcg", instructions),
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node's processes: containers in pods that only sleep, and those that are there to be killed."""
+"""The processes of a node: sleepers in the containers of pods, and processes that are made to be killed."""
 
 from __future__ import annotations
 
@@ -22,39 +22,42 @@ TASKS_PER_CONTAINER: Final = 10
 CONTAINERS_PER_POD: Final = 2
 
 PRIORITIES: Final = (200, 500, 800)
-"""The built-in defaults of the three QoS classes, in turn: each pod ties with a third of the others."""
+"""The built-in defaults of the three QoS classes, in turn. Each pod has the priority of a third of the others."""
 
 SLEEPER_PAGES: Final = 24
-"""A sleeper holds fewer than so many pages beside its own few, at random: on a node no two processes are alike."""
+"""A sleeper holds a random number of pages below this, as the processes of a node differ in size."""
 
-SACRIFICE_PRIORITY: Final = 100
-SACRIFICE_MIB: Final = 4
-"""Far above a sleeper's, so that the kernel alone chooses no other."""
+VICTIM_PRIORITY: Final = 100
+VICTIM_MIB: Final = 4
+"""The memory of an intended victim. It is far more than a sleeper's, so that the kernel alone chooses it too."""
 
 
 class Crowd:
-    """The tree below kubepods.slice. Entries exist for every slice, pod and container."""
+    """The tree below kubepods.slice, with a priority for every slice, pod and container."""
 
     def __init__(self) -> None:
         self.top = Cgroup.make("kubepods.slice")
         self.containers: dict[int, int] = {}
-        """Priority by cgroup id."""
+        """The priority of each container by its cgroup id."""
         self.others: dict[int, int] = {self.top.id: PRIORITIES[0]}
-        """The same of slices and pods."""
+        """The priority of each slice and pod by its cgroup id."""
         self._programs: list[subprocess.Popen[str]] = []
-        self._victims = self._container(SACRIFICE_PRIORITY, "besteffort", "victims", "0")
+        self._victims = self._container(VICTIM_PRIORITY, "besteffort", "victims", "0")
 
     def grow_to(self, tasks: int) -> None:
-        """Start what is missing."""
+        """Start sleepers until there are so many tasks."""
         present = len(self.containers) - 1
         wanted = tasks // TASKS_PER_CONTAINER
         new = [self._sleeper(number) for number in range(present, wanted)]
         self._programs.append(start(0, TASKS_PER_CONTAINER, new, variety=SLEEPER_PAGES))
 
     @contextlib.contextmanager
-    def sacrifices(self, kills: int) -> Iterator[set[int]]:
-        """Processes to be killed, by pid: a few more, since a limit may take one too many."""
-        program = start(SACRIFICE_MIB << 10, kills + 3, [self._victims])
+    def intended_victims(self, kills: int) -> Iterator[set[int]]:
+        """Start processes to be killed, and yield their pids.
+
+        There are a few more than `kills`, since a limit may kill one too many.
+        """
+        program = start(VICTIM_MIB << 10, kills + 3, [self._victims])
         try:
             yield set(self._victims.pids())
         finally:
@@ -77,7 +80,10 @@ class Crowd:
 
 
 def start(kib: int, count: int, cgroups: Sequence[Cgroup], *, variety: int = 1) -> subprocess.Popen[str]:
-    """So many processes in each cgroup, with up to `variety` - 1 pages more; returns when all hold their memory."""
+    """Start `count` processes in each cgroup, and return when all hold their memory.
+
+    Each holds `kib` KiB and up to `variety` - 1 pages more.
+    """
     program = subprocess.Popen(
         [str(PROGRAM), str(kib), str(variety), str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -91,7 +97,10 @@ def start(kib: int, count: int, cgroups: Sequence[Cgroup], *, variety: int = 1) 
 
 
 def end(pids: Sequence[int]) -> None:
-    """Kill and wait. Not with cgroup.kill: on 6.12.107 a later clone3() into such a cgroup is killed, too."""
+    """Kill the processes, and wait for their end.
+
+    This does not use cgroup.kill: on 6.12.107 it also kills a later clone3() into the same cgroup.
+    """
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -99,7 +108,7 @@ def end(pids: Sequence[int]) -> None:
 
 
 def wait_for_end(pids: Iterable[int]) -> None:
-    """Until the killed are gone: a scan that meets one of them ends there."""
+    """Wait until the killed processes are gone, because a scan ends at a process that is still dying."""
     for pid in pids:
         while Path(f"/proc/{pid}").exists():
             time.sleep(0.01)

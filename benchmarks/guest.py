@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure selections on this machine, whose processes it kills: `python3 -m benchmarks.guest`, in a guest.
+"""Measure selections in a guest, and kill processes of it: `python3 -m benchmarks.guest`.
 
-Variants take turns within one boot, so that whatever else the host does meets all of them.
+Variants take turns within one boot, so that other load on the host affects all of them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Benchmark:
     answers: list[Answers] = field(default_factory=list)
 
     def run_size(self, tasks: int) -> None:
-        """All variants in turn, each round beginning with another one."""
+        """Measure all variants in turn. Each round begins with another variant."""
         self.crowd.grow_to(tasks)
         say(f"{tasks} tasks in {len(self.crowd.containers)} containers")
         for number in range(self.rounds):
@@ -51,7 +51,7 @@ class Benchmark:
                         self.run_scope(scope, tasks, variant.name, number, policy)
 
     def run_scope(self, scope: Scope, tasks: int, variant: str, number: int, policy: Policy | None) -> None:
-        """Some kills under one variant."""
+        """Measure the kills of one scope under one variant."""
         before = policy.counters() if policy else None
         # The first is not counted: an emulator translates code when it runs first, and this code is new.
         _, *times = self.measure(scope, self.kills + 1)
@@ -62,23 +62,23 @@ class Benchmark:
         say(f"{time.monotonic() - self.started:5.0f} s: {tasks} {scope.name} {variant}: {shown}")
 
     def measure(self, scope: Scope, kills: int) -> list[int]:
-        """The times of at least so many selections, in ns; each must have found one that was meant to die."""
-        with self.crowd.sacrifices(kills) as meant:
+        """Return the times of at least `kills` selections, in ns. RuntimeError: the kernel killed another process."""
+        with self.crowd.intended_victims(kills) as intended:
             selections = scope.kill(self.crowd, self.stopwatch, kills)
-        if wrong := [one.victim_tgid for one in selections if one.victim_tgid not in meant]:
-            raise RuntimeError(f"{scope.name}: {wrong} died, which were not meant to")
+        if wrong := [one.victim_tgid for one in selections if one.victim_tgid not in intended]:
+            raise RuntimeError(f"{scope.name}: the kernel killed {wrong}, not only the intended victims")
         return [one.ns for one in selections]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Leave the result for the host."""
+    """Measure, and write the result into a file for the host."""
     parser = argparse.ArgumentParser(prog="python3 -m benchmarks.guest", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--oom-count", type=int, default=15)
     parser.add_argument("--tasks", type=int, nargs="+", default=[1_000, 10_000])
     options = parser.parse_args(arguments)
     started = time.monotonic()
-    # A dump of ten thousand tasks after each selection, which is not what is measured.
+    # A dump of ten thousand tasks after each selection is no part of the measurement.
     Path("/proc/sys/vm/oom_dump_tasks").write_text("0")
     with Stopwatch() as stopwatch:
         kills = -(-options.oom_count // options.rounds)
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Print one line of progress."""
     print(f"bench: {text}", flush=True)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DOCUMENT: Final = Path(__file__).parents[1] / "docs/benchmarks.md"
 MB: Final = 10**6
 GOALS: Final = {"oompolicy": 150}
-"""MB on a node's disk."""
+"""The largest sizes on a node's disk, in MB, by image."""
 
 IMPORTS: Final = {
     "operator": ("oompolicy.controller.leader", "oompolicy.controller.main"),
@@ -39,11 +39,12 @@ IMPORTS: Final = {
     ),
     "loader": ("oompolicy_agent.loader.main",),
 }
-"""What each has imported when it begins to work."""
+"""The modules that each program has imported when it begins to work."""
 TIMES: Final = 5
 
-# Prints the seconds of each turn. In a copy without compiled files, because Python would use them.
+# Python would use the compiled files, so this removes them in a copy.
 WITHOUT: Final = "find /usr/lib/python3* /opt/oompolicy -name __pycache__ -prune -exec rm -rf {} +"
+# Prints the seconds of each start.
 CLOCK: Final = """
 import subprocess, sys, time
 for _ in range(int(sys.argv[1])):
@@ -55,14 +56,14 @@ for _ in range(int(sys.argv[1])):
 
 @dataclass(frozen=True)
 class Result:
-    """Sizes by image; seconds of the quickest start by program, as shipped and without compiled files."""
+    """Sizes by image, and seconds of the quickest start by program, as shipped and without compiled files."""
 
     sizes: Mapping[str, Size]
     starts: Mapping[str, tuple[float, float]]
 
 
 def measure(images: Images) -> Result:
-    """Weigh the files, and start each program some times."""
+    """Read the sizes of the images, and start each program several times."""
     sizes = {name: images.archive(name).size() for name in NAMES}
     with running_docker({"images": images.folder}) as docker:
         (tag,) = images.archive(NAMES[0]).tags
@@ -76,17 +77,17 @@ def measure(images: Images) -> Result:
 
 
 def start(docker: Docker, tag: str, modules: Sequence[str], before: str) -> float:
-    """Seconds of the quickest of some imports in one container; the first reads the files from disk."""
+    """Return the seconds of the quickest of several imports in one container. The first reads the files from disk."""
     script = f'{before}; exec /opt/oompolicy/bin/python3 -c "$@"'
-    words = ("--network=none", "--user=0", "--entrypoint=sh", tag, "-c", script, "sh", CLOCK, str(TIMES))
-    done = docker.run(*words, f"import {', '.join(modules)}")
+    arguments = ("--network=none", "--user=0", "--entrypoint=sh", tag, "-c", script, "sh", CLOCK, str(TIMES))
+    done = docker.run(*arguments, f"import {', '.join(modules)}")
     if done.returncode:
         raise HarnessError(f"the container ended with status {done.returncode}: {done.stderr}")
     return min(map(float, done.stdout.split()))
 
 
 def render(result: Result, date: str) -> str:
-    """Two tables. Pure."""
+    """Return two tables. Pure."""
     lines = [
         f"{date}, amd64. MB are 1,000,000 bytes.",
         "",
@@ -102,17 +103,17 @@ def render(result: Result, date: str) -> str:
 
 
 def size_row(name: str, size: Size) -> str:
-    """One image."""
+    """Return the row of one image."""
     goal, disk = GOALS.get(name), size.unpacked / MB
     verdict = "" if goal is None else f"{goal}: {'reached' if disk <= goal else 'missed'}"
     return f"| `{name}` | {size.packed / MB:.1f} | {disk:.1f} | {verdict} |"
 
 
 def main() -> int:
-    """Measure and report."""
-    words = argparse.ArgumentParser(prog="python3 -m benchmarks.images", description="Measure the images.")
-    words.add_argument("--dry-run", action="store_true", help="print the result, leave the document as it is")
-    options = words.parse_args()
+    """Measure, print the result, and write it into the document."""
+    parser = argparse.ArgumentParser(prog="python3 -m benchmarks.images", description="Measure the images.")
+    parser.add_argument("--dry-run", action="store_true", help="print the result, and do not change the document")
+    options = parser.parse_args()
     started = time.monotonic()
     try:
         result = measure(ensure_images())

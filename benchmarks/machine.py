@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the figures were measured on."""
+"""The machine that the figures were measured on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vmtest.qemu import QEMU
 
 @dataclass(frozen=True)
 class Machine:
-    """Host and guest, in words."""
+    """The description of a host and its guest."""
 
     processor: str
     cores: int
@@ -27,7 +27,7 @@ class Machine:
 
 
 def describe(accel: str, memory: int, cpus: int) -> Machine:
-    """Look at this host."""
+    """Return the description of this host, with a guest of `memory` MiB and `cpus` CPUs."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     version = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
     number = re.search(r"version (\S+)", version)

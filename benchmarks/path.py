@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs/benchmarks.md"
 DEADLINE: Final = 3600.0
-"""Seconds; several times what it takes under emulation."""
+"""Seconds: several times the duration of a run under emulation."""
 
 GOALS: Final = {"label change to map entry": 250, "kill to readable Event": 1000}
-"""Milliseconds, of the slowest of a hundred."""
+"""The largest 99th percentiles, in milliseconds."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """`times` are in seconds, by what was measured; memory in KiB."""
+    """The times of each measurement by its name, in seconds, and the agent's memory in KiB."""
 
     times: dict[str, list[float]]
     floor: list[float]
@@ -56,9 +56,9 @@ def run(scene: Scene, count: int) -> Result:
 
 
 def render(result: Result, host: machine.Machine, kernel: str) -> str:
-    """A table, and the goals. Pure."""
+    """Return a table with the goals. Pure."""
     rows = [row("an order that does nothing", result.floor, None)]
-    rows += [row(what, seconds, GOALS[what]) for what, seconds in result.times.items()]
+    rows += [row(name, seconds, GOALS[name]) for name, seconds in result.times.items()]
     lines = [
         f"Kernel {kernel}, {host.date}, {host.processor}, {host.cores} cores, QEMU {host.qemu} with "
         f"{report.ACCELS.get(host.accel, host.accel)}, a guest of {host.cpus} CPUs and {host.memory} MiB, "
@@ -74,19 +74,19 @@ def render(result: Result, host: machine.Machine, kernel: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def row(what: str, seconds: Sequence[float], goal: int | None) -> str:
-    """One line of the table."""
+def row(name: str, seconds: Sequence[float], goal: int | None) -> str:
+    """Return the row of one measurement."""
     found = [measure.percentile(seconds, percent) * 1000 for percent in (50, 90, 99, 100)]
     verdict = "" if goal is None else f"{goal}: {'reached' if found[2] <= goal else 'missed'}"
-    return f"| {what} | {len(seconds)} | {' | '.join(f'{ms:.0f}' for ms in found)} | {verdict} |"
+    return f"| {name} | {len(seconds)} | {' | '.join(f'{ms:.0f}' for ms in found)} | {verdict} |"
 
 
 def main() -> int:
-    """Measure and report."""
-    words = argparse.ArgumentParser(prog="python3 -m benchmarks.path", description="Measure the whole path.")
-    words.add_argument("--count", type=int, default=300, metavar="N", help="of each; default: %(default)s")
-    words.add_argument("--dry-run", action="store_true", help="print the result, leave the document as it is")
-    options = words.parse_args()
+    """Measure, print the result, and write it into the document."""
+    parser = argparse.ArgumentParser(prog="python3 -m benchmarks.path", description="Measure the whole path.")
+    parser.add_argument("--count", type=int, default=300, metavar="N", help="of each measurement. Default: %(default)s")
+    parser.add_argument("--dry-run", action="store_true", help="print the result, and do not change the document")
+    options = parser.parse_args()
     try:
         binaries = ensure_binaries()
         with tempfile.TemporaryDirectory(prefix="oompolicy-bench-") as name:

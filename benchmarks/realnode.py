@@ -30,28 +30,29 @@ if TYPE_CHECKING:
 
 DOCUMENT: Final = Path(__file__).parents[1] / "docs/benchmarks.md"
 DEADLINE: Final = 5400.0
-"""Seconds; several times what it takes under emulation."""
+"""Seconds: several times the duration of a run under emulation."""
 
 MEMORY_MIB: Final = 4096
-"""A shim of containerd's takes some 10 MiB per pod."""
+"""A shim of containerd takes some 10 MiB per pod."""
 
 CROWD_SECONDS: Final = 2400.0
 MAX_PODS: Final = 110
-"""kubelet's default."""
+"""The default of a kubelet."""
 
 PRIVATE_GOAL: Final = 40.0
-"""MiB"""
+"""The goal for the agent's private memory, in MiB."""
 CPU_GOAL: Final = 0.2
-"""Per cent of a core."""
+"""The goal for the agent's CPU, in per cent of a core."""
 
-LOOK: Final = {"Private_Clean", "Private_Dirty"}
+PRIVATE_FIELDS: Final = {"Private_Clean", "Private_Dirty"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """Memory in KiB; `cpu` seconds in so many `seconds`; how long until all pods ran, and until the agent enforced.
+    """The agent's memory in KiB, and its `cpu` seconds within `seconds`.
 
-    `slowness`: how many times as long as this machine the node takes for Python.
+    `filling` and `installing` are the seconds until all pods ran, and until the agent enforced. `slowness` is the
+    node's time for the same Python divided by the time of this machine.
     """
 
     pods: int
@@ -65,7 +66,7 @@ class Result:
 
 
 def measure(cluster: RealCluster, pods: int, seconds: float) -> Result:
-    """Install, fill the node, and look at the agent twice."""
+    """Install, fill the node, and read the agent's usage twice."""
     begun = time.monotonic()
     with step("realnode: install"):
         cluster.install()
@@ -74,16 +75,16 @@ def measure(cluster: RealCluster, pods: int, seconds: float) -> Result:
         last = fill(cluster, pods)
     filled = time.monotonic()
     (agent,) = cluster.api.list("Pod", NAMESPACE, labelSelector=AGENTS)
-    words = {"uid": agent["metadata"]["uid"], "program": "oompolicy-agent"}
+    process = {"uid": agent["metadata"]["uid"], "program": "oompolicy-agent"}
     eventually(lambda: cluster.guest.order("priority", uid=last), lambda seen: seen is not None, deadline=120)
-    before = cluster.guest.order("usage", **words)
+    before = cluster.guest.order("usage", **process)
     with step(f"realnode: {seconds:.0f} s in which nothing happens"):
         time.sleep(seconds)
-    after = cluster.guest.order("usage", **words)
+    after = cluster.guest.order("usage", **process)
     there, here = cluster.guest.order("python_seconds"), python_seconds()
     return Result(
         pods=len(on_node(cluster)),
-        private=sum(after[name] for name in LOOK),
+        private=sum(after[name] for name in PRIVATE_FIELDS),
         rss=after["Rss"],
         cpu=after["cpu"] - before["cpu"],
         seconds=after["at"] - before["at"],
@@ -94,7 +95,7 @@ def measure(cluster: RealCluster, pods: int, seconds: float) -> Result:
 
 
 def fill(cluster: RealCluster, pods: int) -> str:
-    """Start so many that with those of the system there are `pods`; the uid of one of them when all run."""
+    """Start pods until the node has `pods` with those of the system, and return the uid of one when all run."""
     count = pods - len(on_node(cluster))
     cluster.api.namespace("crowd")
     cluster.api.create(crowd(count))
@@ -107,15 +108,15 @@ def fill(cluster: RealCluster, pods: int) -> str:
 
 
 def on_node(cluster: RealCluster) -> list[dict[str, Any]]:
-    """The pods that the kubelet has."""
+    """Return the pods of the node."""
     return cluster.api.list("Pod", fieldSelector=f"spec.nodeName={NODE_NAME}")
 
 
 def crowd(count: int) -> dict[str, Any]:
-    """So many pods that do nothing."""
+    """Return a Deployment of `count` pods that do nothing."""
     labels = {"app": "crowd"}
     container = {"name": "app", "image": PAUSE_IMAGE}
-    # To plug each into a network would take a third of its start, and is nothing to the agent.
+    # The agent does not use the pods' networks, and to connect each would take a third of its start.
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container], "hostNetwork": True}}
     spec = {"replicas": count, "selector": {"matchLabels": labels}, "template": template}
     return {
@@ -127,7 +128,7 @@ def crowd(count: int) -> dict[str, Any]:
 
 
 def render(result: Result, host: machine.Machine, kernel: str) -> str:
-    """A table with the goals. Pure."""
+    """Return a table with the goals. Pure."""
     private, percent = result.private / 1024, 100 * result.cpu / result.seconds
     here = percent / result.slowness
     return "\n".join(
@@ -151,17 +152,17 @@ def render(result: Result, host: machine.Machine, kernel: str) -> str:
 
 
 def verdict(found: float, goal: float) -> str:
-    """The goal, and whether it is reached."""
+    """Return the goal, and `reached` or `missed`."""
     return f"{goal:g}: {'reached' if found <= goal else 'missed'}"
 
 
 def main() -> int:
-    """Measure and report."""
-    words = argparse.ArgumentParser(prog="python3 -m benchmarks.realnode", description="Measure the agent on a node.")
-    words.add_argument("--pods", type=int, default=MAX_PODS, metavar="N", help="on the node; default: %(default)s")
-    words.add_argument("--seconds", type=float, default=60.0, help="in which nothing happens; default: %(default)s")
-    words.add_argument("--dry-run", action="store_true", help="print the result, leave the document as it is")
-    options = words.parse_args()
+    """Measure, print the result, and write it into the document."""
+    parser = argparse.ArgumentParser(prog="python3 -m benchmarks.realnode", description="Measure the agent on a node.")
+    parser.add_argument("--pods", type=int, default=MAX_PODS, metavar="N", help="on the node. Default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=60.0, help="in which nothing happens. Default: %(default)s")
+    parser.add_argument("--dry-run", action="store_true", help="print the result, and do not change the document")
+    options = parser.parse_args()
     try:
         binaries = ensure_binaries()
         with (

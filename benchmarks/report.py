@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From samples to a table in a document. Pure."""
+"""Make tables of a document from samples. Pure."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ TITLES: Final = {
 }
 ACCELS: Final = {"tcg": "software emulation (TCG)", "kvm": "KVM"}
 GOALS: Final = (("bare", 1.25), ("sample", 1.0))
-"""At most so many times what the other takes."""
+"""The largest ratios of oompolicy's median to that of another variant."""
 
 
 def render(run: Run, machine: Machine, clock: Clock) -> str:
-    """The whole of one run."""
+    """Return the text of one run."""
     groups = [(key, list(some)) for key, some in groupby(sorted(run.samples, key=by_case), key=by_case)]
-    parts = [heading(run, machine), *(section(*key, some, clock) for key, some in groups), asked(run.answers)]
+    parts = [heading(run, machine), *(section(*key, some, clock) for key, some in groups), calls_table(run.answers)]
     return "\n\n".join(parts) + "\n"
 
 
 def by_case(sample: Sample) -> tuple[int, str]:
-    """What is compared with each other."""
+    """Return the key of the samples that are compared with each other."""
     return sample.tasks, sample.scope
 
 
 def heading(run: Run, machine: Machine) -> str:
-    """Where and when."""
+    """Return a sentence about the machine and the date."""
     return (
         f"Kernel {run.kernel}, {machine.date}, {machine.processor}, {machine.cores} cores, "
         f"QEMU {machine.qemu} with {ACCELS.get(machine.accel, machine.accel)}, "
@@ -47,7 +47,7 @@ def heading(run: Run, machine: Machine) -> str:
 
 
 def section(tasks: int, scope: str, samples: list[Sample], clock: Clock) -> str:
-    """One table, and the goals."""
+    """Return the table of one case, and the goals."""
     by_variant = {name: [one for one in samples if one.variant == name] for name in TITLES}
     lines = [
         f"{tasks:,} tasks, scope `{scope}`:",
@@ -62,7 +62,7 @@ def section(tasks: int, scope: str, samples: list[Sample], clock: Clock) -> str:
 
 
 def row(name: str, by_variant: dict[str, list[Sample]], clock: Clock) -> str:
-    """One variant."""
+    """Return the row of one variant."""
     times = [one.ns / clock.per_unit for one in by_variant[name]]
     low, middle, high = statistics.quantiles(times, n=4, method="inclusive")
     ratios = [ratio(by_variant[name], by_variant[other]) if other != name else "1" for other, _ in GOALS]
@@ -71,36 +71,36 @@ def row(name: str, by_variant: dict[str, list[Sample]], clock: Clock) -> str:
 
 
 def ratio(some: list[Sample], others: list[Sample]) -> str:
-    """Of the medians; in brackets the lowest and highest of the rounds' own."""
+    """Return the ratio of the medians, and in brackets the lowest and highest ratio of a round."""
     rounds = sorted({one.round for one in some})
     own = [quotient(of_round(some, number), of_round(others, number)) for number in rounds]
     return f"{quotient(some, others):.2f} ({min(own):.2f} to {max(own):.2f})"
 
 
 def of_round(samples: list[Sample], number: int) -> list[Sample]:
-    """Those of one round."""
+    """Return the samples of one round."""
     return [one for one in samples if one.round == number]
 
 
 def quotient(some: list[Sample], others: list[Sample]) -> float:
-    """One median over the other."""
+    """Return the ratio of the medians."""
     return median_ns(some) / median_ns(others)
 
 
 def median_ns(samples: list[Sample]) -> float:
-    """The middle one."""
+    """Return the median of the samples."""
     return statistics.median(one.ns for one in samples)
 
 
 def goal(other: str, limit: float, by_variant: dict[str, list[Sample]]) -> str:
-    """Whether it was reached."""
+    """Return a sentence that says whether the goal is reached."""
     found = quotient(by_variant["ours"], by_variant[other])
     verdict = "reached" if found <= limit else "missed"
     return f"Goal of at most {limit:.2f} of {TITLES[other].removeprefix('hook, ')}: {verdict} ({found:.2f})."
 
 
-def asked(answers: Iterable[Answers]) -> str:
-    """What our program answered."""
+def calls_table(answers: Iterable[Answers]) -> str:
+    """Return the table of the calls of oompolicy's program and its answers."""
     lines = [
         "Calls of the program and its answers, per selection:",
         "",

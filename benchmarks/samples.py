@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the guest measured, as it travels to the host."""
+"""The guest's measurements, and the file that brings them to the host."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Answers:
-    """What our program was asked in one selection of `tasks`, on average, and what it answered."""
+    """The average number of calls of oompolicy's program in one selection of `tasks`, and of each of its answers."""
 
     tasks: int
     scope: str
@@ -36,7 +36,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything of one guest."""
+    """All measurements of one guest."""
 
     kernel: str
     seconds: float
@@ -44,12 +44,12 @@ class Run:
     answers: list[Answers]
 
     def write(self, path: Path) -> None:
-        """Leave it for the host."""
+        """Write the measurements into a file for the host."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, path: Path) -> Run:
-        """Take up what the guest left."""
+        """Read the file that the guest wrote."""
         raw = json.loads(path.read_text())
         samples = [Sample(**one) for one in raw.pop("samples")]
         answers = [Answers(**one) for one in raw.pop("answers")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two ways in which the kernel scans: a cgroup by its tree, and the node by its task list."""
+"""The two scans of the kernel: the tree of a cgroup at its limit, and the task list of the node."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from benchmarks.crowd import SACRIFICE_MIB, wait_for_end
+from benchmarks.crowd import VICTIM_MIB, wait_for_end
 
 if TYPE_CHECKING:
     from benchmarks.crowd import Crowd
     from benchmarks.stopwatch import Selection, Stopwatch
 
 SECONDS: Final = 60
-"""Far above what a kill takes; then something hangs."""
+"""The longest time for the kills of one call. It is far more than they take."""
 
 
 class Scope(Protocol):
-    """What runs out of memory."""
+    """A part of the node that runs out of memory."""
 
     name: str
 
     def kill(self, crowd: Crowd, stopwatch: Stopwatch, kills: int, /) -> list[Selection]:
-        """Let it happen at least so often."""
+        """Cause at least `kills` OOM kills, and return their selections."""
         ...
 
 
 class Limit:
-    """kubepods.slice at its limit: cgroup after cgroup, so tasks of one container follow each other."""
+    """kubepods.slice at its limit. The kernel scans cgroup by cgroup, so tasks of one container follow each other."""
 
     name = "limit"
 
     def kill(self, crowd: Crowd, stopwatch: Stopwatch, kills: int) -> list[Selection]:
-        """Lower the limit below what is used: the kernel reclaims once, and then kills as often as it takes."""
+        """Lower the limit below the used memory. The kernel reclaims once, and then kills until the limit holds."""
         stopwatch.take()
         found: list[Selection] = []
         deadline = time.monotonic() + SECONDS
         while len(found) < kills and time.monotonic() < deadline:
             used = int((crowd.top.path / "memory.current").read_text())
-            over = (kills - len(found) - 0.5) * SACRIFICE_MIB * 2**20
+            over = (kills - len(found) - 0.5) * VICTIM_MIB * 2**20
             crowd.top.write("memory.max", int(used - over))
             crowd.top.write("memory.max", "max")
             killed = stopwatch.take()
@@ -49,12 +49,12 @@ class Limit:
 
 
 class Node:
-    """The whole node: the task list in the order of creation, where no task follows one of its own container."""
+    """The whole node. In its task list, the order of creation, no task follows one of its own container."""
 
     name = "node"
 
     def kill(self, _: Crowd, stopwatch: Stopwatch, kills: int) -> list[Selection]:
-        """Ask for an OOM kill by sysrq: the same scan, without filling the memory first."""
+        """Ask for an OOM kill by sysrq, which runs the same scan without filling the memory first."""
         stopwatch.take()
         found: list[Selection] = []
         deadline = time.monotonic() + SECONDS
@@ -67,7 +67,7 @@ class Node:
 
 
 def checked(found: list[Selection], kills: int, *, in_limit: int) -> list[Selection]:
-    """What was found, if it is what was asked for."""
+    """Return the selections. RuntimeError: there are fewer than `kills`, or one is of the other scope."""
     if len(found) < kills or any(one.in_limit != in_limit for one in found):
         raise RuntimeError(f"wanted {kills} kills with in_limit={in_limit}, got {found}")
     return found

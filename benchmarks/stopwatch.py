@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measuring program: attached once, before every variant."""
+"""The measuring program, which is attached once, before every variant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OBJECTS: Final = Path(__file__).parents[1] / "build/benchmarks"
 
 
 class Selection(NamedTuple):
-    """One record of `selections`."""
+    """One record of the ring buffer `selections`."""
 
     ns: int
     victim_tgid: int
@@ -23,13 +23,13 @@ class Selection(NamedTuple):
 
 
 class _Record(ctypes.Structure):
-    """`struct selection` of bpf/stopwatch.bpf.c."""
+    """The layout of `struct selection` in bpf/stopwatch.bpf.c."""
 
     _fields_ = (("ns", ctypes.c_uint64), ("victim_tgid", ctypes.c_uint32), ("in_limit", ctypes.c_uint32))
 
 
 def load(name: str) -> Path:
-    """Load and attach an object of `bpf/`; the folder of its pins, with `links` and `maps`."""
+    """Load and attach an object of `bpf/`, and return the folder of its pins, with `links` and `maps`."""
     folder = BPFFS / name
     folder.mkdir(parents=True)
     command = ["bpftool", "prog", "loadall", str(OBJECTS / f"{name}.bpf.o"), str(folder / "links")]
@@ -38,15 +38,15 @@ def load(name: str) -> Path:
 
 
 def unload(folder: Path) -> None:
-    """Remove the pins, and with them what they held."""
+    """Remove the pins, and with them the programs and maps."""
     subprocess.run(["rm", "-r", folder], check=True)
 
 
 class Stopwatch:
-    """The running measurement; a context manager."""
+    """The running measurement, as a context manager."""
 
     def __init__(self) -> None:
-        """Attach it."""
+        """Attach the measuring program."""
         self._folder = load("stopwatch")
         self._taken: list[Selection] = []
         self._ring = RingBuffer(self._folder / "maps/selections", self._add)
@@ -59,13 +59,13 @@ class Stopwatch:
         unload(self._folder)
 
     def take(self) -> list[Selection]:
-        """What was measured since the last call."""
+        """Return the selections since the last call."""
         self._ring.consume()
         taken, self._taken[:] = list(self._taken), []
         return taken
 
     def wait(self, seconds: float) -> list[Selection]:
-        """The same; waits for the first."""
+        """Wait for a selection, and return the selections since the last call."""
         self._ring.poll(int(seconds * 1000))
         return self.take()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is compared: the kernel as it is, the hook alone, the RFC's sample, and our program."""
+"""The variants that are compared: the bare kernel, the hook alone, the RFC's sample, and oompolicy's program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.samples import Answers
 from benchmarks.stopwatch import load, unload
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.kernel.maps import Map, PerCPUCounters, PriorityMap, libbpf
+from oompolicy_agent.kernel.libbpf import libbpf
+from oompolicy_agent.kernel.maps import Map, PerCPUCounters, PriorityMap
 from tests.node import policy
 
 if TYPE_CHECKING:
@@ -23,21 +24,24 @@ if TYPE_CHECKING:
     from benchmarks.crowd import Crowd
 
 SECONDS: Final = 30
-"""For a module's last user to let go of it."""
+"""The longest time until no program uses the module any more."""
 
 
 class Policy:
-    """Our program's counters."""
+    """The counters of oompolicy's program."""
 
     def __init__(self, stats: PerCPUCounters) -> None:
         self._stats = stats
 
     def counters(self) -> dict[Stat, int]:
-        """All of them."""
+        """Return all counters by name."""
         return {stat: self._stats.sum(stat) for stat in Stat}
 
     def answers(self, before: Mapping[Stat, int], tasks: int, scope: str, kills: int) -> Answers:
-        """What it was asked since then, per kill: scans that end at one who is still dying ask little and kill none."""
+        """Return the calls and answers since `before`, divided by the kills.
+
+        A scan that ends at a process that is still dying adds a few calls and no kill.
+        """
         now = self.counters()
         each = [
             round((now[stat] - before[stat]) / kills)
@@ -48,7 +52,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to choose; `attached` holds as long as it lasts."""
+    """A way to choose the victim, which is in effect within the context `attached`."""
 
     name: str
     attached: Callable[[Crowd], AbstractContextManager[Policy | None]]
@@ -56,13 +60,13 @@ class Variant:
 
 @contextlib.contextmanager
 def bare(_: Crowd) -> Iterator[None]:
-    """The kernel as it is."""
+    """Change nothing, and so measure the kernel as the distribution built it."""
     yield
 
 
 @contextlib.contextmanager
 def hook(_: Crowd) -> Iterator[None]:
-    """The module, and no program at its hook."""
+    """Load the module, and attach no program to its hook."""
     subprocess.run(["insmod", policy.MODULE], check=True)
     yield
     deadline = time.monotonic() + SECONDS
@@ -74,7 +78,7 @@ def hook(_: Crowd) -> Iterator[None]:
 
 @contextlib.contextmanager
 def sample(crowd: Crowd) -> Iterator[None]:
-    """The RFC's sample, written anew: containers are the leaves that it knows."""
+    """Attach the RFC's sample, written anew, with an entry for every container."""
     with hook(crowd):
         folder = load("sample")
         with Map(folder / "maps/leaf_priority") as leaves:
@@ -88,7 +92,7 @@ def sample(crowd: Crowd) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ours(crowd: Crowd) -> Iterator[Policy]:
-    """The program as the loader attaches it, with an entry for every slice, pod and container."""
+    """Attach oompolicy's program as the loader does, with an entry for every slice, pod and container."""
     policy.attach()
     with PriorityMap(policy.BPFFS / "maps/cgroup_priority") as entries:
         for cgroup_id, priority in (crowd.others | crowd.containers).items():

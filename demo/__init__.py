@@ -3,5 +3,5 @@
 
 `node` shows it in a guest, with the loader and the agent alone.
 `cluster` shows the same decision with kubectl and a real API server.
-Here do not belong tests: those are in `tests`.
+Tests are in `tests`.
 """

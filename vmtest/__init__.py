@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest that node tests run in: made, cached, booted.
+"""The guest for the node tests: made, cached, booted.
 
-Here: the Debian 13 image with its two stock kernels, what is built for it, and the boot.
-One verb per module; `image`, `build`, `run` and `selftest` are runnable with `python3 -m`.
-Not here: the tests themselves (`tests/node`), which know nothing of VMs.
-Standard library only, so that `make demo` needs no virtual environment.
+This package has the Debian 13 image with its two stock kernels, the builds for it, and the boot.
+Each module has one task. `image`, `build`, `run` and `selftest` can be run with `python3 -m`.
+The tests themselves are in `tests/node`, and do not depend on virtual machines.
+This package uses only the standard library, so that `make demo` needs no virtual environment.
 """

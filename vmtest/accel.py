@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decide between KVM and emulation by booting the guest: a /dev/kvm that opens proves nothing."""
+"""Decide between KVM and emulation by booting the guest: a /dev/kvm that opens can still fail."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 KVM = Path("/dev/kvm")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-# Far above a boot with KVM (seconds), so that only a guest that hangs is taken for one.
+# A boot with KVM takes seconds, so that only a guest that hangs exceeds this.
 PROBE_SECONDS = 30.0
 
 
 def choose(wanted: Literal["auto", "kvm", "tcg"], release: str, probe: Callable[[], None]) -> Accel:
-    """Return what was asked for; for `auto` try once per boot of the host and kernel of the guest."""
+    """Return the requested accelerator. For `auto` try KVM once for each boot of the host and kernel of the guest."""
     wanted_here = os.environ.get("OOMPOLICY_ACCEL", wanted) if wanted == "auto" else wanted
     if wanted_here in {"kvm", "tcg"}:
         return "kvm" if wanted_here == "kvm" else "tcg"
@@ -36,7 +36,7 @@ def choose(wanted: Literal["auto", "kvm", "tcg"], release: str, probe: Callable[
 
 
 def remembered(answer: Path, probe: Callable[[], None]) -> Accel:
-    """Read the answer of an earlier try, or try now."""
+    """Return the result of an earlier try, or try now."""
     with locked(answer.with_name("lock")):
         if not answer.exists():
             answer.write_text(try_kvm(probe))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start QEMU, stream the command's output, and tell how it ended."""
+"""Start QEMU, stream the command's output, and return how the guest ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONSOLE_LINES = 150
 
 @dataclass(frozen=True)
 class Boot:
-    """Everything one boot needs; `folder` is empty and takes what comes out of the guest."""
+    """All inputs of one boot. `folder` is empty and gets the output files of the guest."""
 
     machine: qemu.Machine
     vmlinuz: Path
@@ -35,17 +35,17 @@ class Boot:
 
     @property
     def console(self) -> Path:
-        """What the kernel wrote to its serial line."""
+        """The output of the kernel on its serial line."""
         return self.folder / "console"
 
     @property
     def log(self) -> Path:
-        """The kernel's log since the command began, if the guest lived to write it."""
+        """The kernel's log since the start of the command, if the guest lived long enough to write it."""
         return self.folder / "log"
 
     @property
     def status(self) -> Path:
-        """The command's exit status, if the guest lived to write it."""
+        """The command's exit status, if the guest lived long enough to write it."""
         return self.folder / "status"
 
     @property
@@ -54,35 +54,35 @@ class Boot:
         return self.folder / "artifacts.tar"
 
 
-def boot(what: Boot, output: BinaryIO, deadline: float | None) -> int:
+def boot(guest: Boot, output: BinaryIO, deadline: float | None) -> int:
     """Run the guest to its end and return the command's exit status."""
     qemu.check_version()
-    errors = what.folder / "qemu.log"
-    with running(what, errors) as (process, pipe):
+    errors = guest.folder / "qemu.log"
+    with running(guest, errors) as (process, pipe):
         in_time = stream(pipe, output, deadline)
         if not in_time:
             process.kill()
         code = process.wait()
     if not in_time:
-        raise LostVMError(f"the guest did not end within {deadline:.0f} s", console_end(what))
-    return read_status(what, code, errors)
+        raise LostVMError(f"the guest did not end within {deadline:.0f} s", console_end(guest))
+    return read_status(guest, code, errors)
 
 
 @contextlib.contextmanager
-def running(what: Boot, errors: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Start QEMU so that it dies with us, however we end, and give the pipe that its command writes to."""
+def running(guest: Boot, errors: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start QEMU so that it always ends with this process, and yield the pipe with the command's output."""
     read_end, write_end = os.pipe()
     try:
-        ports = {"status": what.status, "log": what.log, "artifacts": what.artifacts}
+        ports = {"status": guest.status, "log": guest.log, "artifacts": guest.artifacts}
         files = qemu.Files(
-            vmlinuz=what.vmlinuz,
-            initrd=what.initrd,
-            root=what.root,
-            work=what.work,
-            console=what.console,
+            vmlinuz=guest.vmlinuz,
+            initrd=guest.initrd,
+            root=guest.root,
+            work=guest.work,
+            console=guest.console,
             ports={"output": Path(f"/dev/fd/{write_end}"), **ports},
         )
-        argv = ["setpriv", "--pdeathsig", "KILL", "--", *qemu.command_line(what.machine, files)]
+        argv = ["setpriv", "--pdeathsig", "KILL", "--", *qemu.command_line(guest.machine, files)]
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, pass_fds=[write_end]
@@ -98,7 +98,7 @@ def running(what: Boot, errors: Path) -> Iterator[tuple[subprocess.Popen[bytes],
 
 
 def stream(pipe: int, output: BinaryIO, deadline: float | None) -> bool:
-    """Copy until QEMU ends; return whether it did so in time."""
+    """Copy until QEMU ends, and return True if it ended in time."""
     end = None if deadline is None else time.monotonic() + deadline
     while True:
         left = None if end is None else max(0.0, end - time.monotonic())
@@ -111,17 +111,17 @@ def stream(pipe: int, output: BinaryIO, deadline: float | None) -> bool:
         output.flush()
 
 
-def read_status(what: Boot, code: int, errors: Path) -> int:
-    """Tell an exit status from a lost guest, and that from a QEMU that never began."""
-    text = what.status.read_text().strip() if what.status.exists() else ""
+def read_status(guest: Boot, code: int, errors: Path) -> int:
+    """Distinguish an exit status, a lost guest, and a QEMU that never started."""
+    text = guest.status.read_text().strip() if guest.status.exists() else ""
     if text:
         return int(text)
     said = last_lines(errors, 20).strip()
-    if code and not last_lines(what.console, 1):
+    if code and not last_lines(guest.console, 1):
         raise QemuError(f"QEMU ended with status {code}: {said}")
-    raise LostVMError(f"the guest vanished (QEMU's status {code}{': ' if said else ''}{said})", console_end(what))
+    raise LostVMError(f"the guest vanished (QEMU's status {code}{': ' if said else ''}{said})", console_end(guest))
 
 
-def console_end(what: Boot) -> str:
+def console_end(guest: Boot) -> str:
     """Return the last lines of the console."""
-    return last_lines(what.console, CONSOLE_LINES)
+    return last_lines(guest.console, CONSOLE_LINES)

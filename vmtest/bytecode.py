@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compile the checkout's Python for the guest, with the guest's Python: a second here.
+"""Compile the checkout's Python for the guest, with the guest's Python: this takes a second on the host.
 
-Emulated it takes many; and an agent, which may not write beside its own code, would do it at each start.
+Under emulation it takes many. An agent, which may not write beside its own code, would do it at each start.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vmtest.image import Image
 
 FOLDERS: Final = ("operator", "agent", "tests", "vmtest", "demo", "benchmarks")
-"""Of the checkout."""
+"""Folders of the checkout."""
 
 
 def compiled(image: Image, work: Path) -> dict[str, Path]:
@@ -41,11 +41,11 @@ def compiled(image: Image, work: Path) -> dict[str, Path]:
 
 
 def in_folders(path: Path) -> bool:
-    """Whether a file of the checkout is in one of them."""
+    """Return True if a file of the checkout is in one of these folders."""
     return path.relative_to(CHECKOUT).parts[0] in FOLDERS
 
 
 def compileall(place: str) -> Sequence[str]:
-    """Write the command; the files' times do not count, because the guest's copies have others."""
+    """Write the command. It ignores the files' times, because the guest's copies have others."""
     words = ["python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
     return [*words, "-s", place, "-p", "/checkout", *(f"{place}/{name}" for name in FOLDERS)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keep what was built under a hash of its inputs, and publish it in one step."""
+"""Keep build results under a hash of their inputs, and publish each result in one step."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def cache_dir() -> Path:
-    """Where everything of this harness lives on the host."""
+    """Return the folder for all files of this harness on the host."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "oompolicy"
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """Hash the parts; a length before each keeps ("ab", "c") apart from ("a", "bc")."""
+    """Hash the parts. A length before each one keeps ("ab", "c") apart from ("a", "bc")."""
     total = hashlib.sha256()
     for part in parts:
         total.update(len(part).to_bytes(8, "big"))
@@ -36,7 +36,7 @@ def digest(parts: Iterable[bytes]) -> str:
 
 
 def file_parts(root: Path, files: Iterable[Path]) -> Iterator[bytes]:
-    """Name and content of each file, in an order that does not depend on the file system."""
+    """Yield name and content of each file, in an order that does not depend on the file system."""
     for file in sorted(files):
         yield str(file.relative_to(root)).encode()
         yield str(file.readlink()).encode() if file.is_symlink() else file.read_bytes()
@@ -44,7 +44,7 @@ def file_parts(root: Path, files: Iterable[Path]) -> Iterator[bytes]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock: two builders of one thing would only fight for the disk."""
+    """Hold an exclusive lock, because two builders of one thing would only compete for the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         try:
@@ -57,7 +57,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def publishing(target: Path) -> Iterator[Path]:
-    """Give a directory to fill that becomes `target` if the block ends well, and goes away otherwise."""
+    """Yield a directory that becomes `target` if the block succeeds, and is removed otherwise."""
     sweep(target)
     work = Path(tempfile.mkdtemp(prefix=f"{target.name}.tmp-", dir=target.parent))
     work.chmod(0o755)
@@ -71,14 +71,14 @@ def publishing(target: Path) -> Iterator[Path]:
 
 
 def sweep(target: Path) -> None:
-    """Remove what a killed builder of `target` left behind. Needs the builder's lock."""
+    """Remove the leftovers of a killed builder of `target`. Needs the builder's lock."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f"{target.name}.tmp-*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
 def forget_old(current: Path) -> None:
-    """Keep the newest beside the current one: each may take gigabytes, and two branches may take turns."""
+    """Keep the current result and the newest of the others. Each may take gigabytes, and branches may alternate."""
     others = [path for path in current.parent.iterdir() if path.is_dir() and path != current and "." not in path.name]
     for old in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
         say(f"removing {old}, made from older inputs")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pack the checkout, and what was built from it, for the guest's /checkout."""
+"""Pack the checkout, and the builds of it, for the guest's /checkout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def checkout_files(checkout: Path) -> list[Path]:
-    """List what belongs to the checkout: tracked, or new and not ignored."""
+    """List the files of the checkout: tracked, or new and not ignored."""
     result = subprocess.run(
         ["git", "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         stdin=subprocess.DEVNULL,
@@ -31,7 +31,7 @@ def checkout_files(checkout: Path) -> list[Path]:
 
 
 def tree_files(tree: Path) -> Iterator[Path]:
-    """List everything that is not a directory below `tree`."""
+    """List all files below `tree` that are not directories."""
     return (path for path in sorted(tree.rglob("*")) if path.is_symlink() or path.is_file())
 
 
@@ -51,7 +51,7 @@ def pack_nothing(target: Path) -> None:
 
 
 def as_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Give the file the owner and mode it has in the guest, whatever the umask of the checkout was."""
+    """Give the file its owner and mode in the guest, independent of the umask of the checkout."""
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     if member.isfile():

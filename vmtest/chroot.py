@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a build with the image's own tools, in a chroot that leaves nothing mounted.
 
-The mounts live in a mount namespace of their own and end with its last process, even if that is killed.
-The image's tree is read-only meanwhile: what is cached under a key must stay what the key says.
+The mounts are in a mount namespace of their own and end with its last process, even if that process is killed.
+The image's tree is read-only during the build, because a cached result must match its key.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from vmtest.image import Image
 
 MOUNTS = "/mnt"
-"""Below this the chroot has the folders of the host, by their names."""
+"""The folder in the chroot for the folders of the host, by their names."""
 
-# $1 is the root, $2 $3 a host path and its name below MOUNTS, and so on up to "--", and then comes the command.
+# $1 is the root. Pairs of a host path and its name below MOUNTS follow up to "--", and then the command.
 # 7.3's objtool needs /proc.
 ENTER = f"""
 root=$1; shift
@@ -50,15 +50,15 @@ def private_command(script: str, arguments: Sequence[str]) -> list[str]:
 
 
 def chroot_command(root: Path, argv: Sequence[str], binds: Mapping[str, Path]) -> list[str]:
-    """Write the command that enters the chroot; `binds` names host directories below MOUNTS."""
+    """Write the command that enters the chroot. `binds` has the host's folders by their names below MOUNTS."""
     return private_command(ENTER, [str(root), *pairs(binds), "--", *argv])
 
 
 def pairs(binds: Mapping[str, Path]) -> list[str]:
-    """A host path and its name below MOUNTS, and so on."""
+    """Return each host path followed by its name below MOUNTS."""
     return [word for name, path in binds.items() for word in (str(path), name)]
 
 
 def chroot_run(image: Image, argv: Sequence[str], binds: Mapping[str, Path], log: Path) -> None:
-    """Run a command in the image's root; its output goes to `log` and into the error if it fails."""
+    """Run a command in the image's root. Its output goes to `log`, and into the error if it fails."""
     run_logged(chroot_command(image.root, argv, binds), log, error=BuildError)

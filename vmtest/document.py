@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What scripts write into a document stands between marks of its place."""
+"""Scripts write their results into a document between the marks of a place."""
 
 from __future__ import annotations
 
 
 def replace(document: str, place: str, text: str) -> str:
-    """Put the text between the marks of its place. ValueError where they are missing."""
+    """Put the text between the marks of its place. ValueError if the marks are missing."""
     begin, end = f"<!-- {place}: begin -->\n", f"<!-- {place}: end -->"
     before, _, rest = document.partition(begin)
     old, mark, after = rest.partition(end)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong around a guest.
+"""Errors of the guest's harness.
 
 HarnessError
 ├── ImageError    the image could not be made
@@ -10,7 +10,7 @@ HarnessError
 
 
 class HarnessError(Exception):
-    """The harness failed, not the command that it ran."""
+    """The harness failed, and not the command in the guest."""
 
 
 class ImageError(HarnessError):

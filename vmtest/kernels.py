@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All kernels that a guest can be started with: the image's own, and those that are built with the hook."""
+"""All kernels that a guest can be started with: the image's own, and the kernels that are built with the hook."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """Those of stock kernels first."""
+    """Return the names of all kernels, the stock kernels first."""
     return [*packages.KERNELS, *recipes()]
 
 
 def find(image: Image, name: str) -> Kernel:
-    """A kernel by its name, built now if it is one of ours and not there."""
+    """Return a kernel by its name. Build it now if it is one of ours and does not exist."""
     return ensure_kernel(image, name) if name in recipes() else image.kernel(name)

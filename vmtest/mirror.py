@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find the Debian mirror that this machine's apt already uses.
 
-Packages of another release come from the same place, so that the harness works behind any mirror.
-`apt-get indextargets` would parse for us, but lists nothing before the first `apt-get update`.
+Packages of another release come from the same mirror, so that the harness works behind any mirror.
+`apt-get indextargets` could parse the configuration, but lists nothing before the first `apt-get update`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def parse_deb822(text: str) -> Iterator[Source]:
 
 
 def stanza_fields(stanza: str) -> dict[str, str]:
-    """Split one stanza into lower-case names and values; a continuation line belongs to the value before it."""
+    """Split one stanza into lower-case names and values. A continuation line belongs to the value before it."""
     fields: dict[str, str] = {}
     name = ""
     for line in stanza.splitlines():
@@ -72,12 +72,12 @@ def stanza_fields(stanza: str) -> dict[str, str]:
 
 
 def keyring(value: str) -> str | None:
-    """Return the key file; an embedded key or a fingerprint is no file we could hand on."""
+    """Return the key file. An embedded key or a fingerprint is no file, and gives None."""
     return value if value.startswith("/") else None
 
 
 def read_sources(apt: Path = APT) -> list[Source]:
-    """Read everything apt on this machine is told to use."""
+    """Read all sources of apt on this machine."""
     sources: list[Source] = []
     for file in [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]:
         if file.is_file():
@@ -88,7 +88,7 @@ def read_sources(apt: Path = APT) -> list[Source]:
 
 
 def find_mirror(sources: list[Source], codename: str) -> Source:
-    """Pick the source of the machine's own release: security and third-party archives carry other suite names."""
+    """Return the source of the machine's own release. Security and third-party archives have other suite names."""
     aliases = {"bookworm": "oldstable", "trixie": "stable"}
     for source in sources:
         if source.suite in {codename, aliases.get(codename)}:
@@ -111,7 +111,7 @@ def source_lines(mirror: Source, suites: list[str]) -> list[str]:
 
 
 def transport_options() -> list[str]:
-    """Return apt's proxy and TLS settings, which mmdebstrap does not take over by itself."""
+    """Return apt's proxy and TLS settings, because mmdebstrap does not read them."""
     dump = subprocess.run(["apt-config", "dump"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     wanted = re.compile(r"^Acquire::(https?|Retries|Check-Valid-Until|Check-Date)\b.*\"[^\"]+\";$")
     return [line for line in dump.stdout.splitlines() if wanted.match(line)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say what is being done while it takes time."""
+"""Report the progress of a step that takes long."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ SHOWN_LINES = 40
 
 
 def say(text: str) -> None:
-    """Print one line of progress; stderr, because stdout belongs to the guest's command."""
+    """Print one line of progress to stderr, because stdout is for the guest's command."""
     print(f"harness: {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
-def step(what: str) -> Iterator[None]:
-    """Announce a step, repeat that it is still running, and say how long it took."""
+def step(title: str) -> Iterator[None]:
+    """Announce a step, report that it is still running, and print its duration."""
     started = time.monotonic()
     done = threading.Event()
 
     def tick() -> None:
         while not done.wait(TICK_SECONDS):
-            say(f"{what}: still running, {time.monotonic() - started:.0f} s")
+            say(f"{title}: still running, {time.monotonic() - started:.0f} s")
 
-    say(f"{what} ...")
+    say(f"{title} ...")
     ticker = threading.Thread(target=tick, daemon=True)
     ticker.start()
     try:
@@ -44,13 +44,13 @@ def step(what: str) -> Iterator[None]:
     finally:
         done.set()
         ticker.join()
-    say(f"{what}: done in {time.monotonic() - started:.1f} s")
+    say(f"{title}: done in {time.monotonic() - started:.1f} s")
 
 
 def run_logged(
     argv: Sequence[str], log: Path, *, error: type[HarnessError] = HarnessError, env: Mapping[str, str] | None = None
 ) -> None:
-    """Run a command with its output in a log file, whose end is shown if the command fails."""
+    """Run a command with its output in a log file. The error shows the end of the log."""
     with log.open("ab") as output:
         status = subprocess.run(
             argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env, check=False
@@ -60,7 +60,7 @@ def run_logged(
 
 
 def last_lines(log: Path, count: int) -> str:
-    """Return the end of a log, whatever bytes are in it."""
+    """Return the end of a log, also if it is not valid text."""
     if not log.exists():
         return ""
     with log.open(errors="replace") as text:

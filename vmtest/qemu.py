@@ -22,48 +22,49 @@ QEMU = "qemu-system-x86_64"
 OLDEST_QEMU = (10, 0)
 
 THROWN_AWAY = "snapshot=on,cache=unsafe"
-"""Of what is written to a disk."""
+"""The options of a disk that throws all writes away."""
 
 EMULATED = "max,erms=off,fsrm=off,fsrs=off,fzrm=off"
-"""A guest that is told that string instructions are fast clears its pages by them, and QEMU carries out each byte by
-itself. Without the hint node tests take a quarter less of the processor."""
+"""The processor of an emulated guest, without the hints that string instructions are fast. With these hints the guest
+clears pages by string instructions, and QEMU executes each byte separately. Without them node tests take a quarter less
+of the processor."""
 
 Accel = Literal["kvm", "tcg"]
 
 KERNEL_WORDS = [
     "console=ttyS0",
-    # The log stays readable by dmesg; an OOM's dump on an emulated serial line takes seconds.
+    # dmesg still shows the whole log. An OOM's dump on an emulated serial line takes seconds.
     "loglevel=4",
     # With -no-reboot a panic ends the run at once.
     "panic=-1",
     "oops=panic",
-    # An emulated processor that the host keeps waiting misses the ticks by which the kernel checks its timer.
+    # An emulated processor that has to wait for the host misses the ticks of the kernel's timer check.
     "no_timer_check",
-    # A kernel that writes its log as fast as tests make it must not drop the tests' own marks.
+    # Tests make the kernel write its log fast, and it must not drop the tests' own marks.
     "printk.devkmsg=on",
 ]
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the guest is given."""
+    """The guest's hardware and command line."""
 
     accel: Accel
     memory: int = 1024  # MiB
     cpus: int = 2
     nodes: int = 1
-    """NUMA nodes, with the same share of the memory each; the first has all processors."""
+    """The number of NUMA nodes, each with the same share of the memory. The first one has all processors."""
     append: str = ""
     network: bool = False
     forwards: Mapping[int, int] = field(default_factory=dict)
-    """A port of this machine's 127.0.0.1 -> the guest's, where it has a network."""
+    """Ports of the guest by ports of this machine's 127.0.0.1, if the guest has a network."""
     disks: Mapping[str, Path] = field(default_factory=dict)
-    """Further file systems, by their serial. What is written to them is gone afterwards."""
+    """Further file systems by their serial. The guest's writes to them are lost."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """What QEMU reads and writes on the host."""
+    """Files of the host that QEMU reads and writes."""
 
     vmlinuz: Path
     initrd: Path
@@ -91,18 +92,18 @@ def command_line(machine: Machine, files: Files) -> list[str]:
 
 
 def base() -> list[str]:
-    """No devices, windows or configuration but what is named here."""
+    """Return the options that remove all default devices, windows and configuration."""
     return ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
 
 
 def processor(machine: Machine) -> list[str]:
-    """Processor, accelerator and memory."""
+    """Choose processor, accelerator and memory."""
     cpu = "host" if machine.accel == "kvm" else EMULATED
     return ["-accel", machine.accel, "-cpu", cpu, "-smp", str(machine.cpus), "-m", str(machine.memory)]
 
 
 def numa(machine: Machine) -> list[str]:
-    """The memory's nodes; without a word there is one."""
+    """Split the memory into NUMA nodes. Without options there is one node."""
     words = []
     for node in range(machine.nodes if machine.nodes > 1 else 0):
         words += ["-object", f"memory-backend-ram,id=node{node},size={machine.memory // machine.nodes}M"]
@@ -112,7 +113,7 @@ def numa(machine: Machine) -> list[str]:
 
 
 def direct_kernel(machine: Machine, files: Files) -> list[str]:
-    """Kernel, initrd and the kernel's command line."""
+    """Choose kernel, initrd and the kernel's command line."""
     words = " ".join([*KERNEL_WORDS, *machine.append.split()])
     return ["-kernel", str(files.vmlinuz), "-initrd", str(files.initrd), "-append", words]
 
@@ -129,7 +130,7 @@ def console(path: Path) -> list[str]:
 
 
 def ports(paths: dict[str, Path]) -> list[str]:
-    """Add a named port for each thing that comes out of the guest."""
+    """Add a named port for each output of the guest."""
     words = ["-device", "virtio-serial-pci"]
     for name, path in paths.items():
         words += ["-chardev", f"file,id={name},path={escape(path)}"]
@@ -139,17 +140,17 @@ def ports(paths: dict[str, Path]) -> list[str]:
 
 def network(forwards: Mapping[int, int]) -> list[str]:
     """Add a network in which the host's loopback is 10.0.2.2, and nothing but forwarded ports reaches the guest."""
-    rules = "".join(f",hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in forwards.items())
+    rules = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for host, guest in forwards.items())
     return ["-netdev", f"user,id=network,ipv6=off{rules}", "-device", "virtio-net-pci,netdev=network"]
 
 
 def escape(path: Path) -> str:
-    """Double the commas, which otherwise end an option of QEMU's."""
+    """Double the commas, which otherwise end an option of QEMU."""
     return str(path).replace(",", ",,")
 
 
 def check_version() -> None:
-    """Refuse a QEMU that is known to corrupt what it emulates."""
+    """Refuse a QEMU with an emulation that is known to be wrong."""
     if shutil.which(QEMU) is None:
         raise QemuError(f"{QEMU} is not installed; scripts/setup installs it")
     text = subprocess.run([QEMU, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
@@ -158,7 +159,7 @@ def check_version() -> None:
 
 
 def parse_version(text: str) -> tuple[int, int]:
-    """Read major and minor version out of what `--version` prints."""
+    """Read major and minor version from the output of `--version`."""
     match = re.search(r"version (\d+)\.(\d+)", text)
     if match is None:
         raise QemuError(f"{QEMU} --version says {text!r}")

@@ -14,7 +14,7 @@ from vmtest.image import ensure_image
 from vmtest.progress import say
 from vmtest.vm import GuestResult, run_guest
 
-# Neither is an exit status of the command; 125 as env, timeout and docker use it for their own failures.
+# Neither is an exit status of the command. env, timeout and docker use 125 for their own failures as well.
 HARNESS_FAILED = 125
 GUEST_LOST = 124
 
@@ -27,10 +27,12 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--cpus", type=int, default=2, help="default: %(default)s")
     words.add_argument("--nodes", type=int, default=1, help="NUMA nodes, default: %(default)s")
     words.add_argument("--accel", choices=["auto", "kvm", "tcg"], default="auto", help="default: $OOMPOLICY_ACCEL")
-    words.add_argument("--artifacts", type=Path, metavar="DIR", help="what the command leaves in /artifacts")
+    words.add_argument(
+        "--artifacts", type=Path, metavar="DIR", help="the folder for the files that the command leaves in /artifacts"
+    )
     words.add_argument("--append", default="", metavar="WORDS", help="for the kernel, e.g. sysctl.vm.panic_on_oom=1")
     words.add_argument("--network", action="store_true", help="the guest reaches the host's 127.0.0.1 as 10.0.2.2")
-    words.add_argument("--deadline", type=float, metavar="SECONDS", help="then the guest counts as lost")
+    words.add_argument("--deadline", type=float, metavar="SECONDS", help="after this time the guest counts as lost")
     words.add_argument("--console", action="store_true", help="show the console in any case")
     words.add_argument("--no-build", action="store_true", help="hand over the checkout without build/")
     words.add_argument("command", nargs="+", metavar="CMD", help="runs as root in /checkout")
@@ -38,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> GuestResult:
-    """Make what is missing, and run."""
+    """Build missing parts, and run."""
     image = ensure_image()
     extra = {} if arguments.no_build else {"build": ensure_artifacts(image)}
     return run_guest(
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> GuestResult:
 
 
 def main() -> int:
-    """Pass the command's exit status on."""
+    """Return the command's exit status."""
     arguments = parser().parse_args()
     try:
         result = run(arguments)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Try the guest itself, on each kernel: `python3 -m vmtest.selftest [--accel auto|kvm|tcg] [--kernel NAME]`."""
+"""Try the guest itself on each kernel: `python3 -m vmtest.selftest [--accel auto|kvm|tcg] [--kernel NAME]`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEADLINE = 300.0
 
 @dataclass
 class Output(io.BytesIO):
-    """Collect a command's output, and note when it began."""
+    """A command's output, with the time when it began."""
 
     created: float = field(default_factory=time.monotonic)
     first: float | None = None
@@ -43,7 +43,7 @@ class Output(io.BytesIO):
 
 @dataclass(frozen=True)
 class Setting:
-    """What one round of trials runs on."""
+    """The image, kernel and accelerator of one round of trials."""
 
     image: Image
     kernel: str
@@ -74,8 +74,8 @@ class Setting:
         ).status
 
 
-def passes_the_status_on(setting: Setting) -> str:
-    """The command's exit status and output arrive, and its kernel is the one asked for."""
+def status_and_output_arrive(setting: Setting) -> str:
+    """The command's exit status and output arrive, and its kernel is the requested one."""
     output = Output()
     status = setting.guest("uname -r; echo to-stderr >&2; exit 37", output)
     release = kernels.find(setting.image, setting.kernel).release
@@ -83,8 +83,8 @@ def passes_the_status_on(setting: Setting) -> str:
     return f"{output.first or 0:.1f} s to the command's first output"
 
 
-def brings_files_back(setting: Setting) -> str:
-    """The checkout is there, and what is left in /artifacts comes back."""
+def artifacts_arrive(setting: Setting) -> str:
+    """The guest has the checkout, and the files that it leaves in /artifacts arrive on the host."""
     with tempfile.TemporaryDirectory() as name:
         status = setting.guest(
             "mkdir /artifacts/below && cp vmtest/selftest.py /artifacts/below/", Output(), artifacts=Path(name)
@@ -94,16 +94,16 @@ def brings_files_back(setting: Setting) -> str:
     return "the same bytes"
 
 
-def takes_kernel_words(setting: Setting) -> str:
-    """A sysctl on the kernel's command line holds when the command starts."""
+def kernel_words_apply(setting: Setting) -> str:
+    """A sysctl on the kernel's command line applies when the command starts."""
     output = Output()
     assert setting.guest("cat /proc/sys/vm/overcommit_ratio", output, append="sysctl.vm.overcommit_ratio=41") == 0
     assert output.getvalue() == b"41\n"
     return "sysctl is set"
 
 
-def outlives_an_oom(setting: Setting) -> str:
-    """A process that takes all memory dies, and the test runner does not."""
+def runner_outlives_an_oom(setting: Setting) -> str:
+    """A process that takes all memory dies, and the test runner survives."""
     output = Output()
     # tail holds the last line in memory, and /dev/zero has only one.
     hog = 'sh -c "echo 0 > /proc/self/oom_score_adj; exec tail /dev/zero"; echo "hog: $?"'
@@ -112,11 +112,11 @@ def outlives_an_oom(setting: Setting) -> str:
     return "one kill, and the runner is alive"
 
 
-def reaches_the_host(setting: Setting) -> str:
-    """With a network the guest talks to a port of the host's loopback."""
+def guest_reaches_the_host(setting: Setting) -> str:
+    """A guest with a network can connect to a port of the host's loopback."""
     call = "import socket; s = socket.create_connection(('10.0.2.2', {port})); s.sendall(s.recv(99).upper())"
     with socket.create_server(("127.0.0.1", 0)) as server:
-        # A guest that ends without a call leaves us waiting here otherwise.
+        # Otherwise this process would wait forever for a guest that ends without a call.
         server.settimeout(DEADLINE)
         answers: list[bytes] = []
 
@@ -134,16 +134,16 @@ def reaches_the_host(setting: Setting) -> str:
     return "a word there and back"
 
 
-def has_no_network_unasked(setting: Setting) -> str:
-    """Without one the guest has the loopback alone."""
+def no_network_by_default(setting: Setting) -> str:
+    """A guest without a network has only the loopback."""
     output = Output()
     assert setting.guest("ls /sys/class/net", output) == 0
     assert output.getvalue() == b"lo\n"
     return "lo alone"
 
 
-def loses_a_panicking_guest(setting: Setting) -> str:
-    """A panic is no exit status: the error carries the console's end."""
+def panic_is_a_lost_guest(setting: Setting) -> str:
+    """A panic is no exit status. The error has the end of the console."""
     output = Output()
     console = ""
     try:
@@ -156,18 +156,18 @@ def loses_a_panicking_guest(setting: Setting) -> str:
 
 
 TRIALS: list[Callable[[Setting], str]] = [
-    passes_the_status_on,
-    brings_files_back,
-    takes_kernel_words,
-    outlives_an_oom,
-    reaches_the_host,
-    has_no_network_unasked,
-    loses_a_panicking_guest,
+    status_and_output_arrive,
+    artifacts_arrive,
+    kernel_words_apply,
+    runner_outlives_an_oom,
+    guest_reaches_the_host,
+    no_network_by_default,
+    panic_is_a_lost_guest,
 ]
 
 
 def main() -> int:
-    """Run every trial on every kernel asked for."""
+    """Run every trial on every requested kernel."""
     parser = argparse.ArgumentParser(prog="python3 -m vmtest.selftest", description="Try the guest itself.")
     parser.add_argument("--accel", choices=["auto", "kvm", "tcg"], default="auto")
     parser.add_argument("--kernel", choices=kernels.names(), action="append", help="default: the stock ones")

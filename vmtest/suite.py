@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the node tests on several kernels, two at a time: `python3 -m vmtest.suite [--write] NAME...`.
 
-Nearly all of the time one of a guest's processors waits for the other, so two guests take two cores hardly longer than
-one. What they need is built before, one after the other.
+Nearly all of the time one of a guest's processors waits for the other. So two guests on two cores take hardly longer
+than one. The builds for them happen before, one after the other.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 DOCUMENT = CHECKOUT / "docs/kernel-hook.md"
 PLACE = "kernels"
 
-# A guest that is still busy then is lost. Under emulation a kernel's tests take about ten minutes.
+# A guest that is still busy after this time is lost. Under emulation a kernel's tests take about ten minutes.
 DEADLINE = 2700
 
-# What a program must see to by itself where SELECT is obeyed without a check, dying tasks are asked about, and points
-# are garbage. The rest of the suite does not depend on where the hook stands.
+# The rules that a program must follow if the kernel obeys SELECT without a check, asks about dying tasks, and passes
+# garbage as points. The other tests do not depend on the place of the hook.
 RULES = ("order", "protected", "group", "dying", "random")
 
 PAGE = "tests/node/test_docs.py"
-"""Follows docs/node.md as somebody would on Debian 13, and compiles all there is: minutes under emulation."""
+"""The test that runs the commands of docs/node.md, and compiles everything. That takes minutes under emulation."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one kernel's tests. `status` is that of the guest's pytest, or of a harness that failed."""
+    """The result of one kernel's tests. `status` is the status of the guest's pytest, or of a harness that failed."""
 
     name: str
     release: str
@@ -58,7 +58,7 @@ class Result:
 
 
 def main() -> int:
-    """Run them all, also after a failure, and write the table if asked to."""
+    """Run the tests of all kernels, also after a failure, and write the table if requested."""
     words = argparse.ArgumentParser(prog="python3 -m vmtest.suite", description=__doc__)
     words.add_argument("--write", action="store_true", help=f"the table in {DOCUMENT.relative_to(CHECKOUT)}")
     words.add_argument("--ooms", type=int, default=200, help="random ones, on each kernel; default: %(default)s")
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def run(ooms: int, name: str, release: str) -> Result:
-    """One kernel's tests, in a process of their own: Ctrl-C ends that too, and its guest with it."""
+    """Run one kernel's tests in a process of their own, which Ctrl-C ends together with its guest."""
     started = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="oompolicy-suite-") as folder:
         status = show(name, [*guest(name, folder), *pytest(ooms), *selection(name)])
@@ -92,19 +92,19 @@ def run(ooms: int, name: str, release: str) -> Result:
 
 
 def guest(name: str, artifacts: str) -> list[str]:
-    """The command that runs another one in a guest."""
+    """Return the command that runs another one in a guest."""
     options = ["--kernel", name, "--deadline", str(DEADLINE), "--artifacts", artifacts]
     return [sys.executable, "-m", "vmtest.run", *options, "--"]
 
 
 def pytest(ooms: int) -> list[str]:
-    """In the guest, whose root disk is thrown away; a report for us, and the slowest."""
+    """Return the command for pytest in the guest, with a report for this program and the slowest tests."""
     words = ["-p", "no:cacheprovider", "--durations=5", "--junitxml=/artifacts/junit.xml"]
     return ["env", f"OOMPOLICY_RANDOM_OOMS={ooms}", "python3", "-m", "pytest", *words]
 
 
 def selection(name: str) -> list[str]:
-    """All of them, the page on its own kernel alone; or the rules where the hook stands elsewhere."""
+    """Select the tests of a kernel. Only Debian 13's own kernel runs the page, and a hook as posted only the rules."""
     if name.startswith("as-posted"):
         return [f"tests/node/test_{rule}.py" for rule in RULES]
     return ["tests/node"] if name == "trixie" else ["tests/node", f"--ignore={PAGE}"]
@@ -121,7 +121,7 @@ def show(name: str, command: Sequence[str]) -> int:
 
 
 def counts(junit: str) -> tuple[int, int]:
-    """How many passed and how many did not, from pytest's report; what was skipped has not passed."""
+    """Return from pytest's report how many tests passed and how many did not. A skipped test has not passed."""
     # Our own guest wrote it.
     suites = ElementTree.fromstring(junit).iter("testsuite")  # noqa: S314
     numbers = [{key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")} for suite in suites]
@@ -130,20 +130,20 @@ def counts(junit: str) -> tuple[int, int]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """What a document says of a run of today."""
+    """Return the table of today's run for a document."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     head = "| kernel | release | hook | date | passed | did not | minutes |\n|---|---|---|---|---|---|---|"
     return "\n".join([head, *(row(each, today) for each in results)])
 
 
 def row(result: Result, date: str) -> str:
-    """One line of it."""
+    """Return one row of the table."""
     cells = (f"`{result.name}`", result.release, hook(result.name), date, result.passed, result.others)
     return f"| {' | '.join(map(str, cells))} | {result.minutes:.0f} |"
 
 
 def hook(name: str) -> str:
-    """Where the hook comes from."""
+    """Return the origin of the hook."""
     if name.startswith("patched"):
         return "`kernel/patches`"
     return "the RFC's place" if name.startswith("as-posted") else "`kernel/module`"

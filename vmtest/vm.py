@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GuestResult:
-    """How the command ended, and what the kernel said."""
+    """The command's exit status, and the kernel's output."""
 
     status: int
     accel: Accel
@@ -62,20 +62,20 @@ def run_guest(
 
     Args:
         image: From `ensure_image()`.
-        argv: The command; its output goes to `output` while it runs (default: our stdout).
+        argv: The command. Its output goes to `output` while it runs (default: our stdout).
         kernel: One of `kernels.names()`.
-        memory: MiB of RAM; there is no swap.
+        memory: MiB of RAM. There is no swap.
         cpus: Number of processors.
-        nodes: NUMA nodes, each with the same share of the memory; `memory` is divisible by it.
-        wanted_accel: `auto` uses KVM if the guest really boots with it.
+        nodes: NUMA nodes, each with the same share of the memory. `memory` is divisible by it.
+        wanted_accel: With `auto`, KVM if the guest really boots with it.
         append: Further words for the kernel's command line, such as `sysctl.vm.overcommit_memory=1`.
-        network: Whether the guest reaches ports of the host's 127.0.0.1, as 10.0.2.2.
+        network: True to let the guest reach ports of the host's 127.0.0.1, as 10.0.2.2.
         env: Further environment of the command.
         extra: Trees to hand over beside the checkout, by their place below /checkout.
-        disks: File systems to hand over as disks, by their serial; what is written to them is gone afterwards.
-        forwards: Ports of this machine's 127.0.0.1 that are the guest's, where it has a network.
-        artifacts: Where files that the command left in /artifacts go.
-        output: Where the command's stdout and stderr go.
+        disks: File systems to hand over as disks, by their serial. Writes to them are lost.
+        forwards: Ports of the guest by ports of this machine's 127.0.0.1, if the guest has a network.
+        artifacts: The folder for the files that the command leaves in /artifacts.
+        output: The file for the command's stdout and stderr.
         deadline: Seconds after which the guest counts as lost.
 
     Raises:
@@ -87,30 +87,30 @@ def run_guest(
     machine = Machine(works, memory, cpus, nodes, append, network, forwards or {}, disks or {})
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
-        what = prepare(image, chosen, machine, script(argv, chosen.name, env or {}), Path(name))
-        checkout.pack(CHECKOUT, {**compiled(image, Path(name)), **(extra or {})}, what.work)
-        status = boot(what, output or sys.stdout.buffer, deadline)
+        guest = prepare(image, chosen, machine, script(argv, chosen.name, env or {}), Path(name))
+        checkout.pack(CHECKOUT, {**compiled(image, Path(name)), **(extra or {})}, guest.work)
+        status = boot(guest, output or sys.stdout.buffer, deadline)
         if artifacts is not None:
-            unpack(what.artifacts, artifacts)
+            unpack(guest.artifacts, artifacts)
         return GuestResult(
             status=status,
             accel=machine.accel,
             seconds=time.monotonic() - started,
-            console=last_lines(what.console, CONSOLE_LINES),
-            kernel_log=last_lines(what.log, CONSOLE_LINES),
+            console=last_lines(guest.console, CONSOLE_LINES),
+            kernel_log=last_lines(guest.log, CONSOLE_LINES),
         )
 
 
 def probe(image: Image, kernel: Kernel) -> None:
-    """Boot with KVM and nothing to do."""
+    """Boot with KVM and an empty command."""
     with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
-        what = prepare(image, kernel, Machine("kvm", 512), script(["true"], kernel.name, {}), Path(name))
-        checkout.pack_nothing(what.work)
-        boot(what, io.BytesIO(), accel.PROBE_SECONDS)
+        guest = prepare(image, kernel, Machine("kvm", 512), script(["true"], kernel.name, {}), Path(name))
+        checkout.pack_nothing(guest.work)
+        boot(guest, io.BytesIO(), accel.PROBE_SECONDS)
 
 
 def prepare(image: Image, kernel: Kernel, machine: Machine, command: str, folder: Path) -> Boot:
-    """Write this boot's initrd and name its files."""
+    """Write this boot's initrd, and name its files."""
     combined = folder / "initrd.img"
     initrd.append_scripts(kernel.initrd, {"command": command}, combined)
     return Boot(
@@ -128,7 +128,7 @@ def script(argv: Sequence[str], kernel: str, env: Mapping[str, str]) -> str:
     everything = {
         "OOMPOLICY_GUEST": "1",
         "OOMPOLICY_KERNEL": kernel,
-        # Absolute, so that what a test starts in another folder still finds its modules.
+        # Absolute paths, so that a program that a test starts in another folder still finds its modules.
         "PYTHONPATH": "/checkout/operator:/checkout/agent:/checkout",
         **env,
     }
@@ -137,7 +137,7 @@ def script(argv: Sequence[str], kernel: str, env: Mapping[str, str]) -> str:
 
 
 def unpack(tar: Path, target: Path) -> None:
-    """Unpack what the command left; GNU tar refuses names that would leave the directory."""
+    """Unpack the files of the command. GNU tar refuses names outside of the directory."""
     target.mkdir(parents=True, exist_ok=True)
     command = ["tar", "--extract", "--no-same-owner", "--directory", str(target), "--file", str(tar)]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

@@ -17,7 +17,7 @@ from oompolicy_agent import settings
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.environment import FolderEnvironment
 from oompolicy_agent.kernel import btf
-from oompolicy_agent.kernel.maps import libbpf
+from oompolicy_agent.kernel.libbpf import libbpf
 from oompolicy_agent.objects.checkpoint import boot_id
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.status import document
@@ -58,16 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(chosen: Settings, stack: ExitStack) -> None:
     """Run the agent until SIGTERM or SIGINT."""
-    loop, problems, tally = Loop(), Problems(), Counters()
+    loop, problems, counters = Loop(), Problems(), Counters()
     stack.callback(loop.close)
     if chosen.state_dir.is_file():
         raise StartError(f"the state directory cannot be used: {chosen.state_dir} is a file")
     try:
         libbpf()
-        outside = _outside(chosen, problems, tally)
+        outside = _outside(chosen, problems, counters)
         with _closed_on_failure(outside):
             _lock(chosen, stack)
-            agent = Agent(chosen, loop, boot_id(), outside, problems=problems, tally=tally)
+            agent = Agent(chosen, loop, boot_id(), outside, problems=problems, counters=counters)
     except (OSError, ValueError) as error:
         raise StartError(f"cannot start: {error}") from error
     _stop_on_signals(loop, stack)
@@ -84,12 +84,12 @@ def run(chosen: Settings, stack: ExitStack) -> None:
     log.info("ended by a signal")
 
 
-def _outside(chosen: Settings, problems: Problems, tally: Counters) -> Environment:
+def _outside(chosen: Settings, problems: Problems, counters: Counters) -> Environment:
     if chosen.manifests:
         return FolderEnvironment(chosen.manifests, chosen, problems)
     from oompolicy_agent.api.environment import ApiEnvironment  # noqa: PLC0415 (the HTTP client costs memory)
 
-    return ApiEnvironment(chosen, problems, tally)
+    return ApiEnvironment(chosen, problems, counters)
 
 
 @contextmanager
@@ -130,7 +130,11 @@ def _hold(path: Path, fd: int, stack: ExitStack) -> None:
 
 def _check_layout() -> None:
     """Raise StartError if the installed BPF object has other record layouts. Do nothing if no object is installed."""
-    if _OBJECT.exists() and (mismatch := btf.check_object(_OBJECT)):
+    try:
+        mismatch = btf.check_object(_OBJECT) if _OBJECT.exists() else None
+    except OSError as error:
+        raise StartError(f"cannot start: {error}") from error
+    if mismatch:
         raise StartError(mismatch)
 
 
@@ -169,5 +173,5 @@ def _metrics(agent: Agent) -> dict[str, Page]:
     except ModuleNotFoundError as error:
         log.warning("there will be no /metrics: %s", error)
         return {}
-    metrics = Metrics(agent.tally, lambda: agent.view, agent.followed)
+    metrics = Metrics(agent.counters, lambda: agent.view, agent.followed)
     return {"/metrics": rationed(lambda: Answer(metrics.text(), content_type=CONTENT_TYPE))}

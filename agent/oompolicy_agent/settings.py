@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import Defaults
+from oompolicy_agent.paths import BPFFS, CGROUP_ROOT, CHECKPOINT, RUN_DIR, STATE_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,13 +21,6 @@ Format = Literal["yaml", "json"]
 STDOUT: Final = "-"
 
 MODE: Final = "Enforce"
-AGENT_UID: Final = 41317
-"""The default user and group of the agent, a number that no public image uses.
-
-The kernel limits inotify instances and other resources per user, over all containers of a node, and 65532 is the user
-of every distroless image. The number is outside the ranges of systemd and of user namespaces
-(https://systemd.io/UIDS-GIDS).
-"""
 
 _GRACE: Final = "seconds to wait for the Pod object before a victim is reported without its name; default 5"
 _FOLDER_ONLY: Final = ("output", "output_format")
@@ -67,30 +61,30 @@ class Settings:
     output_format: Format = "yaml"
     disclose_other_namespaces: bool = False
     log_format: LogFormat = "text"
-    state_dir: Path = Path("/var/lib/oompolicy")
-    run_dir: Path = Path("/run/oompolicy")
-    bpffs: Path = Path("/sys/fs/bpf/oompolicy")
-    cgroup_root: Path = Path("/sys/fs/cgroup")
+    state_dir: Path = STATE_DIR
+    run_dir: Path = RUN_DIR
+    bpffs: Path = BPFFS
+    cgroup_root: Path = CGROUP_ROOT
     listen: tuple[str, int] | None = None
     naming_grace: float = 5.0  # kubelet reports a container's id about a second after its start
     defaults: Defaults = field(default_factory=Defaults)
     event_limits: EventLimits = field(default_factory=EventLimits)
 
     full_check: float = 30.0  # a lost announcement costs a pod its own priority for no longer than this
-    tick: float = 1.0  # between looks for pins that are not there yet: inotify says nothing on bpffs
-    scan_gap: float = 0.02  # between two scans in a rush of pods; one takes a few milliseconds
-    # After the last container of a pod went: the kubelet looks every second, and then has to write the status.
+    tick: float = 1.0  # between two tries to open pins that do not exist yet: inotify reports nothing on bpffs
+    scan_gap: float = 0.02  # between two scans while many pods start. A scan takes a few milliseconds
+    # After the last container of a pod ended. The kubelet checks every second, and then has to write the status.
     strays_after: float = 5.0
     settle: float = 0.05  # a change of several manifests is read once
-    api_settle: float = 0.01  # objects come one by one, and each is whole: enough to take a rush together
-    outage_after: float = 30.0  # without a word from the API server: a restart of its takes a few seconds
-    checkpoint_delay: float = 1.0  # what a crash loses, API server or folder, and the kernel's names, still tell
+    api_settle: float = 0.01  # objects arrive one by one, and each is complete, so this is enough for many
+    outage_after: float = 30.0  # without a reply from the API server, whose restart takes a few seconds
+    checkpoint_delay: float = 1.0  # changes that a crash loses come again from the objects and the cgroup names
     status_delay: float = 0.1
     status_first: float = 10.0  # an agent that starts is about to be ready: one write to OOMNode instead of two
-    status_every: float = 300.0  # at most, between two writes of OOMNode; the operator waits for two of them
-    retry_max: float = 60.0  # between tries of an output that fails; they begin at one second
-    # Between tries of what a namespace refused, in the end. They begin at once: an API server that was started a moment
-    # ago knows no roles yet, and refuses everything.
+    status_every: float = 300.0  # at most, between two writes of OOMNode. The operator waits for two of them
+    retry_max: float = 60.0  # at most, between tries of an output that fails. The delay begins at one second
+    # At most, between tries of an Event that a namespace rejects. The first delays are short, because an API server
+    # that has just started knows no roles yet and refuses everything.
     retry_refused: float = 600.0
 
     @property
@@ -106,7 +100,7 @@ class Settings:
     @property
     def checkpoint(self) -> Path:
         """The file with the state that the next start needs before the API server answers."""
-        return self.state_dir / "checkpoint.json"
+        return self.state_dir / CHECKPOINT
 
     @property
     def series(self) -> Path:
@@ -123,10 +117,10 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     )
     _add_source(parser)
     for flag, text in (
-        ("--state-dir", "checkpoint, spool and lock; default /var/lib/oompolicy"),
-        ("--run-dir", "loader.json and status.json; default /run/oompolicy"),
-        ("--bpffs", "where the loader pinned maps and links; default /sys/fs/bpf/oompolicy"),
-        ("--cgroup-root", "a cgroup v2 mount; default /sys/fs/cgroup"),
+        ("--state-dir", f"checkpoint, spool and lock; default {STATE_DIR}"),
+        ("--run-dir", f"loader.json and status.json; default {RUN_DIR}"),
+        ("--bpffs", f"where the loader pinned maps and links; default {BPFFS}"),
+        ("--cgroup-root", f"a cgroup v2 mount; default {CGROUP_ROOT}"),
     ):
         parser.add_argument(flag, type=Path, metavar="DIR", help=text)
     parser.add_argument("--node", metavar="NAME", help="this node's name; default $NODE_NAME")

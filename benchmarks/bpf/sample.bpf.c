@@ -3,9 +3,9 @@
  * The policy that the RFC of 2023 shows as its sample, written anew to be
  * compared with: the priorities of two leaf cgroups, looked up at each call.
  *
- * Corrected where it could not have taken part otherwise: the key is the
- * whole id, of the cgroup v2 (not of the cpu controller), and the map has
- * room for a node. Left out: what made its first scan fail, for its test.
+ * Two changes let it work on a node: the key is the whole id of the cgroup
+ * v2 (not of the cpu controller), and the map has room for a node. The part
+ * that lets the first scan fail, for the test of the RFC, is left out.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -26,7 +26,7 @@ struct {
 	__type(value, __s32);
 } leaf_priority SEC(".maps");
 
-/* No entry counts as the lowest priority. */
+/* A cgroup without an entry has the lowest priority. */
 static __always_inline s32 priority_of(struct task_struct *task)
 {
 	u64 leaf = task->cgroups->dfl_cgrp->kn->id;

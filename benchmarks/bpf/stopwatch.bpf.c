@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * One record per kill: the time from the entry of out_of_memory() to the
- * entry of oom_kill_process(). Between the two stands one scan of all tasks
- * and little else; nothing here runs per task.
+ * entry of oom_kill_process(). Between the two is one scan of all tasks and
+ * little else. Nothing here runs per task.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -13,7 +13,7 @@ char LICENSE[] SEC("license") = "GPL";
 struct selection {
 	__u64 ns;
 	__u32 victim_tgid;
-	__u32 in_limit;		/* 1: of a cgroup; 0: of the node */
+	__u32 in_limit;		/* 1: of a cgroup, 0: of the node */
 };
 _Static_assert(sizeof(struct selection) == 16, "selection");
 
@@ -22,7 +22,7 @@ struct {
 	__uint(max_entries, 64 * 1024);
 } selections SEC(".maps");
 
-/* out_of_memory() runs under oom_lock: one at a time. */
+/* out_of_memory() runs under oom_lock, so there is only one at a time. */
 static u64 began;
 
 SEC("fentry/out_of_memory")

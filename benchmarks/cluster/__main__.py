@@ -35,28 +35,30 @@ if TYPE_CHECKING:
 DOCUMENT: Final = Path(__file__).parents[2] / "docs/benchmarks.md"
 PLACE: Final = "cluster"
 PROFILE: Final = "/debug/pprof/heap?gc=1&debug=1"
-"""After a collection of garbage."""
+"""The path of the API server's heap profile, which it takes after a collection of garbage."""
 QUOTA: Final = 8 << 30
-"""Bytes: 150,000 pods and their changes are more than the 2 GiB that etcd allows by default."""
+"""The limit of etcd's store in bytes. 150,000 pods and their changes take more than the default of 2 GiB."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
-    words = argparse.ArgumentParser(prog="python3 -m benchmarks.cluster", description=__doc__)
-    words.add_argument(
+    """Return the parser of the command line."""
+    command_line = argparse.ArgumentParser(prog="python3 -m benchmarks.cluster", description=__doc__)
+    command_line.add_argument(
         "--pods", type=int, nargs="+", default=[10_000, 50_000, 150_000], metavar="N", help="default: %(default)s"
     )
-    words.add_argument("--agents", type=int, default=100, metavar="N", help="with watches; default: %(default)s")
-    words.add_argument("--seconds", type=float, default=60, help="of churn, each of three times; default: %(default)s")
-    words.add_argument("--dry-run", action="store_true", help="print the result, leave the document as it is")
-    return words
+    command_line.add_argument("--agents", type=int, default=100, metavar="N", help="with watches. Default: %(default)s")
+    command_line.add_argument(
+        "--seconds", type=float, default=60, help="of churn, each of three times. Default: %(default)s"
+    )
+    command_line.add_argument("--dry-run", action="store_true", help="print the result, and do not change the document")
+    return command_line
 
 
 class Benchmark:
-    """One cluster, which grows."""
+    """One cluster, which grows from size to size."""
 
     def __init__(self, cluster: Cluster, options: argparse.Namespace) -> None:
-        """Apply what an admin applies."""
+        """Apply the deployment and the policies, as an admin does."""
         self._cluster, self._options = cluster, options
         self._connection = cluster.api.connection
         self._deployment = Deployment(cluster)
@@ -67,12 +69,12 @@ class Benchmark:
             apply(self._connection, path, policy, manager="benchmark", force=True)
 
     def run(self, size: Size) -> Run:
-        """All measurements at one size."""
+        """Grow the cluster to one size, and return all measurements at it."""
         started = time.monotonic()
         self._filling.grow_to(size)
         filled = time.monotonic() - started
         say(f"{size.pods} pods on {size.nodes} nodes: filled in {filled:.0f} s")
-        # Each size begins as an installation does.
+        # Each size begins without OOMNodes, as an installation does.
         self._connection.request("DELETE", f"{GROUP}/oomnodes", timeout=300)
         kubeconfig = self._deployment.operator_kubeconfig()
         with reserved_port() as port, controller.running(kubeconfig, port, self._cluster.folder) as operator:
@@ -103,7 +105,7 @@ class Benchmark:
         return Run(bench.size, filled, sync, steady, change, watches)
 
     def _held(self) -> float:
-        # The lowest of some: what is being served at that moment is no part of it.
+        # The lowest of three excludes the memory of requests that are served at that moment.
         return min(held_by_go(self._cluster.kubectl("get", "--raw", PROFILE)) for _ in range(3))
 
     def _agent(self, node: str) -> Agent:
@@ -111,7 +113,7 @@ class Benchmark:
 
 
 def main() -> int:
-    """Measure and report."""
+    """Measure, print the result, and write it into the document."""
     options = parser().parse_args()
     os.environ["ETCD_QUOTA_BACKEND_BYTES"] = str(QUOTA)
     started = time.monotonic()

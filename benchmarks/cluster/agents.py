@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What agents ask of the API server: their watches, and an answer to each change of policies.
+"""The load of agents on the API server: their watches, and an answer to each change of policies.
 
-An `Agent` has the token of its own pod and the informers of the real one; there is no map and no kernel behind it.
-The `Rest` is all other nodes: it watches once and answers for each, as fast as the API server takes it.
+An `Agent` has the token of its own pod and the informers of the real agent. It has no map and no kernel.
+`OtherNodes` stands for all nodes without an `Agent`. It watches once, and answers for each node as fast as the API
+server accepts it.
 """
 
 from __future__ import annotations
@@ -27,34 +28,34 @@ WRITERS: Final = 16
 
 
 class Policies:
-    """Handles the watch of policies: says their hash whenever it becomes another."""
+    """Handles the watch of policies, and answers with their hash each time that it changes."""
 
     def __init__(self, connection: Connection, answer: Callable[[str], None]) -> None:
-        """`answer` is called from the informer's thread."""
+        """Prepare the informer, which calls `answer` from its thread."""
         self._answer = answer
         self._policies: dict[str, OOMPolicy] = {}
         self._hash = ""
         self.informer = Informer(connection, f"{GROUP}/oompolicies", keep=parse_policy, handler=self)
         self.answered: dict[str, float] = {}
-        """When (monotonic) the answer to a hash had been given."""
+        """The monotonic times after the answers, by hash."""
 
     def replaced(self, objects: Mapping[str, OOMPolicy]) -> None:
-        """All policies there are."""
+        """Keep all policies."""
         self._policies = dict(objects)
-        self._say()
+        self._answer_if_changed()
 
     def changed(self, uid: str, obj: OOMPolicy) -> None:
-        """One is new, or another."""
+        """Keep one policy that is new or changed."""
         self._policies[uid] = obj
-        self._say()
+        self._answer_if_changed()
 
     def deleted(self, uid: str) -> None:
-        """One is gone."""
+        """Forget one policy."""
         self._policies.pop(uid, None)
-        self._say()
+        self._answer_if_changed()
 
-    def _say(self) -> None:
-        # A status of a policy changes no hash, and is no reason to write.
+    def _answer_if_changed(self) -> None:
+        # A status of a policy does not change the hash, and needs no answer.
         if (now := policy_hash(self._policies.values())) != self._hash:
             self._hash = now
             self._answer(now)
@@ -62,10 +63,10 @@ class Policies:
 
 
 class Agent:
-    """One node's."""
+    """The watches and the answers of one node's agent."""
 
     def __init__(self, connection: Connection, node: str) -> None:
-        """Not started yet."""
+        """Prepare the informers."""
         self.policies = Policies(connection, lambda applied: answer(connection, node, applied))
         self._informers: tuple[Informer[Any], ...] = (
             self.policies.informer,
@@ -81,7 +82,7 @@ class Agent:
         )
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the watches."""
         for informer in self._informers:
             informer.start()
 
@@ -92,25 +93,25 @@ class Agent:
 
     @property
     def synced(self) -> bool:
-        """All three have had a whole list, and the first answer is given."""
+        """All three informers have a whole list, and the agent has answered once."""
         return all(informer.synced for informer in self._informers) and bool(self.policies.answered)
 
 
-class Rest:
-    """Many nodes without an agent of their own."""
+class OtherNodes:
+    """The answers of many nodes without an `Agent`."""
 
     def __init__(self, connection: Connection, nodes: Sequence[str]) -> None:
-        """Not started yet."""
+        """Prepare the informers."""
         self._connection, self._nodes = connection, nodes
         self._writers = ThreadPoolExecutor(WRITERS)
         self.policies = Policies(connection, self._answer)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the watches."""
         self.policies.informer.start()
 
     def stop(self) -> None:
-        """End the watch; what is being written is."""
+        """End the watch, and wait for the answers that are being written."""
         self.policies.informer.stop()
         self._writers.shutdown()
 
@@ -120,7 +121,7 @@ class Rest:
 
 
 def answer(connection: Connection, node: str, applied: str) -> None:
-    """Write what a healthy node says of itself."""
+    """Write the OOMNode status of a healthy node."""
     body = {
         "apiVersion": "oompolicy.dev/v1alpha1",
         "kind": "OOMNode",
@@ -131,7 +132,7 @@ def answer(connection: Connection, node: str, applied: str) -> None:
 
 
 def status(applied: str) -> dict[str, Any]:
-    """Of the size of a real one."""
+    """Return a status as big as that of a real node."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {
         "mode": "Enforce",
@@ -147,17 +148,17 @@ def status(applied: str) -> dict[str, Any]:
 
 
 def nothing(_: dict[str, Any]) -> None:
-    """What is kept of an object that matters only on the wire."""
+    """Keep no field of an object, because only its transfer is measured."""
 
 
 class Ignore:
-    """A handler that does."""
+    """A handler that does nothing."""
 
     def replaced(self, objects: Mapping[str, None]) -> None:
-        """A whole list."""
+        """Ignore a whole list."""
 
     def changed(self, uid: str, obj: None) -> None:
-        """One."""
+        """Ignore one object."""
 
     def deleted(self, uid: str) -> None:
-        """One."""
+        """Ignore one object."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes to pods at a fixed rate, through the API as controllers make them.
 
-The schedule does not wait for answers: what falls behind shows as lateness, not as a lower rate.
+The schedule does not wait for answers. A change that falls behind is counted as late, and the rate stays.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 
 WORKERS: Final = 8
 REPLACED: Final = 0.2
-"""Of the changes so many delete a pod, and so many create one; the others change a label that policies ask for."""
+"""The share of changes that delete a pod, and of those that create one. The others change a label of a pod."""
 LEAST_GONE: Final = 20
-"""Pods that are away at any time."""
+"""Pods are created only while more than so many are deleted."""
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 @dataclass
 class Done:
-    """What was done, and how late."""
+    """The number of changes and their lateness."""
 
     changes: int = 0
     seconds: float = 0.0
-    latest: float = 0.0  # seconds behind the schedule, of the change that was latest
+    latest: float = 0.0  # seconds behind the schedule, the most of all changes
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, due: float) -> None:
-        """One change has been answered that was due then."""
+        """Count a change that has been answered and was due at `due`."""
         with self.lock:
             self.changes += 1
             self.latest = max(self.latest, time.monotonic() - due)
 
 
 class Churn:
-    """The first `pods` of a filled cluster come, go and change."""
+    """Creates, deletes and changes the first `pods` of a filled cluster."""
 
     def __init__(self, connection: Connection, pods: int) -> None:
         self._connection = connection
@@ -59,17 +59,18 @@ class Churn:
         self._template = creatable(yaml.safe_load(POD.read_text()))
 
     def run(self, seconds: float, rate: float) -> Done:
-        """So many changes a second for so long; then pods that are gone come back. ApiError where one is refused."""
+        """Make `rate` changes a second, and then create the deleted pods again. ApiError: a change is refused."""
         done, started = Done(), time.monotonic()
         with ExitStack() as stack:
-            # One thread each, and a pod's changes all in the same: they happen in the order of the schedule.
+            # Each worker has one thread, and one worker makes all changes of a pod. So they keep their order.
             workers = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(WORKERS)]
             changes: list[Future[None]] = []
             for number in range(int(seconds * rate)):
                 due = started + number / rate
                 time.sleep(max(0.0, due - time.monotonic()))
-                verb, which = self._next()
-                changes.append(workers[which % WORKERS].submit(self._change, verb, which, due, done))
+                verb, number_of_pod = self._next()
+                worker = workers[number_of_pod % WORKERS]
+                changes.append(worker.submit(self._change, verb, number_of_pod, due, done))
         done.seconds = time.monotonic() - started
         for change in changes:
             change.result()
@@ -77,13 +78,13 @@ class Churn:
         return done
 
     def _restore(self) -> None:
-        """Whoever comes next finds all pods."""
+        """Create the deleted pods again."""
         while self._gone:
             self._present.append(self._gone.popleft())
             self._create(self._present[-1])
 
     def _next(self) -> tuple[str, int]:
-        """What to do, and to which pod."""
+        """Return the verb of the next change, and the number of its pod."""
         drawn = self._random.random()
         if drawn < REPLACED and len(self._gone) > LEAST_GONE:
             self._present.append(self._gone.popleft())
@@ -103,7 +104,7 @@ class Churn:
             case "POST":
                 self._create(number)
             case "DELETE":
-                # No kubelet is there to confirm the end of a pod that is on a node.
+                # Without a kubelet, nothing would confirm the end of a pod that is on a node.
                 self._connection.request("DELETE", path, query={"gracePeriodSeconds": "0"})
             case _:
                 labels = {"app": APPS[int(time.monotonic() * 1e6) % len(APPS)]}
@@ -118,6 +119,6 @@ class Churn:
 
 
 def creatable(template: dict[str, Any]) -> dict[str, Any]:
-    """Without what only the API server may say."""
+    """Return the template without the fields that only the API server may set."""
     metadata = {key: value for key, value in template["metadata"].items() if key in ("labels", "annotations")}
     return {**template, "metadata": metadata}

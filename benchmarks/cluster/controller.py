@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator as it runs: a process of its own, on one core."""
+"""The operator as a process of its own, on one core."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ class Controller(Operator):
     """A running operator."""
 
     def __init__(self, kubeconfig: Path, port: int, folder: Path) -> None:
-        """Start it."""
+        """Start the operator, and bind it to one core."""
         self.started = time.monotonic()
         super().__init__(kubeconfig, f"operator-{port}", port, folder)
-        # Before it has other threads, which inherit this.
+        # The operator has no other threads yet. They inherit this.
         os.sched_setaffinity(self.pid, {CORE})
 
     @property
     def pid(self) -> int:
-        """For /proc."""
+        """The pid of the operator."""
         return self.process.pid
 
     def wait_until_ready(self) -> float:
-        """How long it took to lead and know all there is, since the start. RuntimeError: it ended."""
+        """Wait until the operator leads and has read all objects, and return the seconds since its start.
+
+        RuntimeError: it ended.
+        """
 
         def leads() -> bool:
             if self.process.poll() is not None:
@@ -46,7 +49,7 @@ class Controller(Operator):
         return wait_until("the operator is ready", leads) - self.started
 
     def buckets(self, name: str) -> dict[float, float]:
-        """Of a histogram: by upper end, how many values are not above it."""
+        """Return the buckets of a histogram: the number of values up to each upper end."""
         _, text = self.probe("/metrics")
         samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
         return {float(each.labels["le"]): each.value for each in samples if each.name == f"{name}_bucket"}
@@ -54,7 +57,7 @@ class Controller(Operator):
 
 @contextlib.contextmanager
 def running(kubeconfig: Path, port: int, folder: Path) -> Iterator[Controller]:
-    """Start it, and end it."""
+    """Start an operator, and end it with the context."""
     controller = Controller(kubeconfig, port, folder)
     try:
         yield controller

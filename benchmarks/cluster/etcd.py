@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts objects where the API server keeps them, past the API: twenty times as fast, and with their status.
+"""Writes objects directly into the API server's etcd, which is about ten times as fast as the API.
 
-The API server stores what it writes as protobuf, and reads JSON as well: it tells them apart by the first bytes.
+The objects have their status at once. The API server stores objects as protobuf, and also reads JSON: the first bytes
+differ.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 BATCH: Final = 100
-"""Objects per transaction: etcd takes at most 128 operations and 1.5 MiB."""
+"""The objects of one transaction. etcd allows at most 128 operations and 1.5 MiB."""
 
 
 class Etcd:
-    """An etcd by its JSON gateway."""
+    """A client of etcd's JSON gateway."""
 
     def __init__(self, call: Callable[[str, Mapping[str, Any]], object]) -> None:
-        """`call` makes a request of the key-value service: its method and its body. It raises where etcd refuses."""
+        """Use `call` for requests of the key-value service, by method and body. It raises an error if etcd refuses."""
         self._call = call
 
     def put(self, prefix: str, objects: Iterable[dict[str, Any]]) -> None:
@@ -33,7 +34,7 @@ class Etcd:
 
 
 def put(prefix: str, raw: dict[str, Any]) -> dict[str, Any]:
-    """The operation of one object."""
+    """Return the operation that stores one object."""
     metadata = raw["metadata"]
     key = "/".join(filter(None, ("/registry", prefix, metadata.get("namespace"), metadata["name"])))
     value = json.dumps(raw, separators=(",", ":"))
@@ -41,5 +42,5 @@ def put(prefix: str, raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def encoded(text: str) -> str:
-    """As the gateway wants it."""
+    """Return the text in base64, as the gateway expects it."""
     return base64.b64encode(text.encode()).decode()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the operator takes to count a change: as its own histogram has it, and as seen from outside.
+"""The operator's time to count a change, by its own histogram and from outside.
 
-From outside, a pod gets or loses the mark that one policy matches by. The time runs from the API server's answer to
-the first metrics that count the pod, and so includes the watch, which the operator cannot time itself.
+From outside, a pod gets or loses the label that one policy matches. The time runs from the API server's answer to the
+first metrics that count the pod. It includes the watch, which the operator cannot time itself.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 LAG: Final = "oompolicy_operator_lag_seconds"
 MATCHED: Final = "oompolicy_policy_matched_pods"
-LOOK_EVERY: Final = 0.02
+POLL_SECONDS: Final = 0.02
 PAUSE: Final = 0.1
 TOO_LONG: Final = 60.0
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 
 class Histogram:
-    """The operator's lag since this was made."""
+    """The operator's lag since the creation of this object."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self._before = controller.buckets(LAG)
 
     def percentile(self, share: float) -> float:
-        """The upper end of the bucket that it is in, in seconds. RuntimeError where nothing was counted."""
+        """Return the upper end of the percentile's bucket, in seconds. RuntimeError: nothing was counted."""
         counts = {end: count - self._before.get(end, 0.0) for end, count in self._controller.buckets(LAG).items()}
         total = max(counts.values())
         if not total:
@@ -46,7 +46,10 @@ class Histogram:
 
 
 def probe(connection: Connection, controller: Controller, pods: Sequence[int], stop: threading.Event) -> list[float]:
-    """Mark and unmark these pods in turn until told to stop; seconds each. RuntimeError: a change is not counted."""
+    """Mark and unmark the pods in turn until `stop` is set, and return the seconds of each change.
+
+    RuntimeError: a change is not counted.
+    """
     lags: list[float] = []
     count = matched(controller)
     if count is None:
@@ -56,7 +59,7 @@ def probe(connection: Connection, controller: Controller, pods: Sequence[int], s
         number, marked = next(changes)
         mark(connection, number, marked)
         count += 1 if marked else -1
-        lags.append(seen(controller, count))
+        lags.append(seconds_until_counted(controller, count))
         time.sleep(PAUSE)
     for number in pods:
         mark(connection, number, None)
@@ -64,21 +67,21 @@ def probe(connection: Connection, controller: Controller, pods: Sequence[int], s
 
 
 def mark(connection: Connection, number: int, marked: str | None) -> None:
-    """Give a pod the mark, or take it away."""
+    """Set or remove a pod's mark."""
     body = {"metadata": {"labels": {MARK: marked}}}
     connection.request("PATCH", pod_path(number), body=body, content_type=MERGE_PATCH)
 
 
-def seen(controller: Controller, wanted: float) -> float:
-    """Seconds until so many marked pods are counted."""
+def seconds_until_counted(controller: Controller, wanted: float) -> float:
+    """Return the seconds until the operator counts `wanted` marked pods."""
     started = time.monotonic()
     while matched(controller) != wanted:
         if time.monotonic() - started > TOO_LONG:
             raise RuntimeError(f"{wanted:.0f} marked pods are not counted after {TOO_LONG:.0f} s")
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_SECONDS)
     return time.monotonic() - started
 
 
 def matched(controller: Controller) -> float | None:
-    """How many marked pods the operator counts; `None`: it does not say."""
+    """Return the number of marked pods that the operator counts, or None if its metrics do not have it."""
     return controller.metric(MATCHED, policy=MARKED)

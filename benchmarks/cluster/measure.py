@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measurements, one after the other, on a cluster that is filled."""
+"""The measurements on a filled cluster, one after the other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.cluster import policies
-from benchmarks.cluster.agents import GROUP, Rest
+from benchmarks.cluster.agents import GROUP, OtherNodes
 from benchmarks.cluster.churn import Churn
 from benchmarks.cluster.filling import served
 from benchmarks.cluster.lag import Histogram, probe
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
     from oompolicy.kube.connection import Connection
 
 MARKABLE: Final = 50
-"""The last pods, which churn leaves alone."""
+"""The number of pods at the end that churn does not change."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured, and who asks."""
+    """The processes that are measured, and the connection for the load."""
 
     size: Size
     connection: Connection
     controller: Controller
     apiserver: int  # pid
     held: Callable[[], float]
-    """What the API server's heap and stacks hold, in MiB."""
+    """A function that returns the MiB on the API server's heap and stacks."""
     seconds: float  # of churn, each time
 
     def churn(self) -> Churn:
-        """Of all pods but the last."""
+        """Return a churn of all pods except the last."""
         return Churn(self.connection, self.size.pods - MARKABLE)
 
     def change_policy(self, value: int) -> int:
-        """Of every pod; the policy's new generation."""
+        """Change the policy of every pod, and return its new generation."""
         body = policies.every_pod(value)
         written = apply(self.connection, EVERY_POD, body, manager="benchmark", force=True)
         return int(written["metadata"]["generation"])
 
     def status(self) -> dict[str, Any]:
-        """What the operator says of the policy of every pod."""
+        """Return the status of the policy of every pod."""
         return dict(self.connection.request("GET", EVERY_POD).get("status", {}))
 
 
@@ -64,7 +64,7 @@ EVERY_POD: Final = f"{GROUP}/oompolicies/{policies.EVERY_POD}"
 
 
 def sync(bench: Bench) -> Sync:
-    """From the operator's start; there must be no OOMNode yet."""
+    """Measure from the operator's start. There must be no OOMNode yet."""
     ready = bench.controller.wait_until_ready()
     wait_until("an OOMNode per node", lambda: served(bench.connection, f"{GROUP}/oomnodes") == bench.size.nodes)
     oomnodes = time.monotonic() - bench.controller.started
@@ -73,7 +73,7 @@ def sync(bench: Bench) -> Sync:
 
 
 def steady(bench: Bench) -> tuple[Steady, float]:
-    """Under churn; and the API server's CPU seconds per change."""
+    """Measure under churn, and also return the API server's CPU seconds per change."""
     churn, histogram = bench.churn(), Histogram(bench.controller)
     before, api_before = cpu_seconds(bench.controller.pid), cpu_seconds(bench.apiserver)
     done = churn.run(bench.seconds, RATE)
@@ -84,7 +84,7 @@ def steady(bench: Bench) -> tuple[Steady, float]:
         latest=done.latest,
         cpu=cpu,
         own_lag_p99=histogram.percentile(0.99),
-        # In a time of its own: to look all the time costs the operator more than the changes do.
+        # This has a separate run, because polling the metrics costs the operator more than the changes do.
         lags=outside(bench, churn),
         memory=memory(bench.controller.pid),
     )
@@ -92,7 +92,7 @@ def steady(bench: Bench) -> tuple[Steady, float]:
 
 
 def outside(bench: Bench, churn: Churn) -> list[float]:
-    """Lags of marked pods under churn."""
+    """Return the lags of marked pods under churn, as seen from outside."""
     over = threading.Event()
     marked = range(bench.size.pods - MARKABLE, bench.size.pods)
     with ThreadPoolExecutor(1) as other:
@@ -103,12 +103,12 @@ def outside(bench: Bench, churn: Churn) -> list[float]:
 
 
 def watches(bench: Bench, agents: Sequence[Agent], alone: float) -> Watches:
-    """What agents cost the API server; `alone` is what a change of a pod costs it without them."""
+    """Measure the cost of the agents for the API server. `alone` is its cost of a pod's change without them."""
     held = bench.held()
     before = cpu_seconds(bench.apiserver)
     for agent in agents:
         agent.start()
-    wait_until("agents have what they ask for", lambda: all(agent.synced for agent in agents))
+    wait_until("all agents have their lists", lambda: all(agent.synced for agent in agents))
     connected = cpu_seconds(bench.apiserver) - before
     grown = bench.held() - held
     before = cpu_seconds(bench.apiserver)
@@ -119,7 +119,7 @@ def watches(bench: Bench, agents: Sequence[Agent], alone: float) -> Watches:
 
 
 def answers(bench: Bench, agents: Sequence[Agent]) -> tuple[list[float], float]:
-    """How long each agent takes to answer a change of policy; and the API server's CPU seconds for it."""
+    """Return each agent's seconds until its answer to a policy change, and the API server's CPU seconds for all."""
     known = [len(agent.policies.answered) for agent in agents]
     before, started = cpu_seconds(bench.apiserver), time.monotonic()
     bench.change_policy(501)
@@ -132,32 +132,32 @@ def answers(bench: Bench, agents: Sequence[Agent]) -> tuple[list[float], float]:
 
 
 def change(bench: Bench, agents: int) -> Change:
-    """The policy of every pod changes; the nodes that have no agent here are answered for."""
-    rest = Rest(bench.connection, [node_name(number) for number in range(agents, bench.size.nodes)])
-    rest.start()
+    """Change the policy of every pod, with answers of all nodes, and return the times."""
+    others = OtherNodes(bench.connection, [node_name(number) for number in range(agents, bench.size.nodes)])
+    others.start()
     try:
         wait_until("all nodes have applied the policy", lambda: applied(bench) == bench.size.nodes)
-        return changed(bench, rest)
+        return changed(bench, others)
     finally:
-        rest.stop()
+        others.stop()
 
 
-def changed(bench: Bench, rest: Rest) -> Change:
-    """Times since the change was written."""
-    before, known = cpu_seconds(bench.controller.pid), len(rest.policies.answered)
+def changed(bench: Bench, others: OtherNodes) -> Change:
+    """Change the policy, and return the times since that was written."""
+    before, known = cpu_seconds(bench.controller.pid), len(others.policies.answered)
     generation, started = bench.change_policy(502), time.monotonic()
     observed = wait_until("the change is observed", lambda: bench.status().get("observedGeneration") == generation)
-    wait_until("the rest answers", lambda: len(rest.policies.answered) > known)
+    wait_until("the other nodes answer", lambda: len(others.policies.answered) > known)
     wait_until("all nodes have applied it", lambda: applied(bench) == bench.size.nodes)
     finished = time.monotonic()
     return Change(
         observed=observed - started,
-        written=max(rest.policies.answered.values()) - started,
+        written=max(others.policies.answered.values()) - started,
         applied=finished - started,
         cpu=cpu_seconds(bench.controller.pid) - before,
     )
 
 
 def applied(bench: Bench) -> int:
-    """Nodes that have applied the policy of every pod, as its status says."""
+    """Return the number of nodes that have applied the policy of every pod, from its status."""
     return int(bench.status().get("appliedNodes", 0))

@@ -2,8 +2,8 @@
 """The objects of a cluster of some size. Pure.
 
 Pods are spread evenly over nodes and namespaces. QoS classes and applications take turns, so that each kind of policy
-has pods to match. Two of five applications label each pod with its own name, as StatefulSets and Jobs do: whoever
-counts equal pods together finds these all different.
+has pods to match. Two of five applications label each pod with its own name, as StatefulSets and Jobs do. The operator
+counts equal pods together, and these are all different.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 POD: Final = Path(__file__).with_name("pod.yaml")
 PODS_PER_NODE: Final = 30
 PODS_PER_NAMESPACE: Final = 1_000
-"""SIG Scalability's limit is 3,000."""
+"""The limit of SIG Scalability is 3,000."""
 APPS: Final = ("web", "worker", "cache", "postgres", "batch")
 OWN_LABEL: Final = {"postgres": "statefulset.kubernetes.io/pod-name", "batch": "batch.kubernetes.io/job-name"}
 QOS: Final = ("Guaranteed", "Burstable", "Burstable", "BestEffort")
@@ -31,55 +31,55 @@ CREATED: Final = "2026-11-25T08:00:00Z"
 
 @dataclass(frozen=True)
 class Size:
-    """How big a cluster is."""
+    """The size of a cluster."""
 
     pods: int
 
     @property
     def nodes(self) -> int:
-        """As many as carry the pods."""
+        """The number of nodes that the pods need."""
         return -(-self.pods // PODS_PER_NODE)
 
     @property
     def namespaces(self) -> int:
-        """As many as hold the pods."""
+        """The number of namespaces that the pods need."""
         return -(-self.pods // PODS_PER_NAMESPACE)
 
 
 def uid(kind: str, number: int) -> str:
-    """The same for the same object in every run."""
+    """Return the uid of an object, which is the same in every run."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}-{number}"))
 
 
 def node_name(number: int) -> str:
-    """A node's."""
+    """Return the name of a node."""
     return f"node-{number:05}"
 
 
 def namespace_name(number: int) -> str:
-    """A namespace's."""
+    """Return the name of a namespace."""
     return f"team-{number:04}"
 
 
 def pod_path(number: int) -> str:
-    """Where the API server serves a pod."""
+    """Return the API path of a pod."""
     return f"/api/v1/namespaces/{namespace_name(number // PODS_PER_NAMESPACE)}/pods/{pod_name(number)}"
 
 
 def pod_name(number: int) -> str:
-    """A pod's."""
+    """Return the name of a pod."""
     return f"{APPS[number % len(APPS)]}-7d4b9c6f58-{number:06}"
 
 
 def nodes(numbers: range) -> Iterator[dict[str, Any]]:
-    """Nodes as far as anybody here reads them."""
+    """Yield nodes with only the fields that this benchmark reads."""
     for number in numbers:
         metadata = {"name": node_name(number), "uid": uid("node", number), "creationTimestamp": CREATED}
         yield {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}, "status": {}}
 
 
 def namespaces(numbers: range) -> Iterator[dict[str, Any]]:
-    """Namespaces of two tiers, in turn."""
+    """Yield namespaces of two tiers, in turn."""
     for number in numbers:
         name = namespace_name(number)
         labels = {"kubernetes.io/metadata.name": name, "tier": TIERS[number % len(TIERS)]}
@@ -89,14 +89,14 @@ def namespaces(numbers: range) -> Iterator[dict[str, Any]]:
 
 
 def pods(numbers: range) -> Iterator[dict[str, Any]]:
-    """Running pods."""
+    """Yield running pods."""
     template = yaml.safe_load(POD.read_text())
     for number in numbers:
         yield pod(template, number)
 
 
 def pod(template: dict[str, Any], number: int) -> dict[str, Any]:
-    """One of them. What it has in common with the others it shares with the template."""
+    """Return one pod. It shares the common fields with the template."""
     qos = QOS[number % len(QOS)]
     metadata = {
         **template["metadata"],
@@ -128,7 +128,7 @@ RESOURCES: Final[dict[str, dict[str, Any]]] = {
 
 
 def labels(common: dict[str, str], number: int) -> dict[str, str]:
-    """What its controller labels it with."""
+    """Return the labels that a controller gives to the pod."""
     app = APPS[number % len(APPS)]
     made = {**common, "app": app, "app.kubernetes.io/instance": f"{app}-{number // PODS_PER_NAMESPACE}"}
     if own := OWN_LABEL.get(app):
@@ -137,5 +137,5 @@ def labels(common: dict[str, str], number: int) -> dict[str, str]:
 
 
 def address(network: int, number: int) -> str:
-    """An address of its own."""
+    """Return an address that no other number has in this network."""
     return f"{network}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"

@@ -14,7 +14,7 @@ MARK: Final = "bench.example/marked"
 
 
 def all_policies() -> list[dict[str, Any]]:
-    """As applied. Precedence falls from the narrow to the wide, so that none overlaps with its equal."""
+    """Return all policies. The narrow ones have a higher precedence, so that no two of the same precedence overlap."""
     narrow = [
         policy(
             f"{app}-{tier}",
@@ -32,11 +32,11 @@ def all_policies() -> list[dict[str, Any]]:
 
 
 def every_pod(value: int) -> dict[str, Any]:
-    """The one that matches all pods, which a new value makes all agents resolve again."""
+    """Return the policy that matches all pods. With another value, all agents resolve their pods again."""
     return policy(EVERY_POD, 0, {}, value)
 
 
 def policy(name: str, precedence: int, match: dict[str, Any], value: int = 500) -> dict[str, Any]:
-    """One."""
+    """Return one policy."""
     spec = {"precedence": precedence, "match": match, "priority": {"value": value}}
     return {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMPolicy", "metadata": {"name": name}, "spec": spec}

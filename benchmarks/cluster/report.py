@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what was measured to a section of docs/benchmarks.md. Pure."""
+"""Make a section of docs/benchmarks.md from the measurements. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 RATE: Final = 100
 LEAST_RATE: Final = 95.0
-"""Changes of pods per second: wanted, and what is as good."""
+"""The changes of pods per second: the wanted rate, and the lowest rate that needs no caveat."""
 AGENTS: Final = 5_000
-"""What the watches are extrapolated to: the nodes of the largest cluster that Kubernetes is tested for."""
+"""The nodes of the largest cluster that Kubernetes is tested for. The cost of the watches is extrapolated to it."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """At most so much, at the largest size."""
+    """The largest value of a measurement, at the largest size."""
 
     words: str
     limit: float
@@ -41,20 +41,20 @@ GOALS: Final = (
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by title, each a cell of a run."""
+    """A table, with a function of the run for the cells of each column."""
 
     title: str
     columns: dict[str, Callable[[Run], str]]
 
     def render(self, runs: Sequence[Run]) -> str:
-        """With a row per run."""
+        """Return the table with a row per run."""
         rows = [[cell(run) for cell in self.columns.values()] for run in runs]
         lines = [list(self.columns), ["---"] * len(self.columns), *rows]
         return "\n".join([f"{self.title}:", "", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
 def pods(run: Run) -> str:
-    """The size, which each table begins with."""
+    """Return the size, the first cell of each row."""
     return f"{run.size.pods:,}"
 
 
@@ -113,7 +113,7 @@ WATCHES: Final = Table(
 
 
 def render(runs: Sequence[Run], heading: str) -> str:
-    """The whole section."""
+    """Return the whole section."""
     tables = [table.render(runs) for table in (SYNC, STEADY, CHANGE, WATCHES)]
     verdicts = " ".join(verdict(goal, runs[-1]) for goal in GOALS)
     parts = [heading, *tables[:2], verdicts + caveat(runs), *tables[2:], extrapolation(runs[0], runs[-1])]
@@ -121,22 +121,23 @@ def render(runs: Sequence[Run], heading: str) -> str:
 
 
 def caveat(runs: Sequence[Run]) -> str:
-    """What makes figures under churn too low."""
+    """Return a warning that some sizes had too few changes, so that the figures under churn are too low."""
     slow = [pods(run) for run in runs if run.steady.changes / run.steady.seconds < LEAST_RATE]
     return f" The machine was too busy for {RATE} changes/s at {', '.join(slow)} pods." if slow else ""
 
 
 def verdict(goal: Goal, run: Run) -> str:
-    """Whether it was reached at the largest size."""
+    """Return a sentence that says whether the goal is reached at the largest size."""
     found = goal.value(run)
     word = "reached" if found <= goal.limit else "missed"
     return f"Goal of at most {goal.limit:g} {goal.unit} ({goal.words}): {word} ({found:.3g} {goal.unit})."
 
 
 def extrapolation(smallest: Run, run: Run) -> str:
-    """From the agents that there were to all; a change of a pod is for one of them, however many there are.
+    """Return a sentence that extrapolates from the measured agents to all.
 
-    Memory is that of the smallest heap: beside gigabytes of pods it is less than what Go gives back between two looks.
+    A change of a pod goes to one agent, even if there are many, and is not extrapolated. The memory is from the run
+    with the smallest heap. Beside gigabytes of pods, Go releases more between two measurements than the agents take.
     """
     watches, times = run.watches, AGENTS / run.watches.agents
     memory = smallest.watches.memory * AGENTS / smallest.watches.agents

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured. Times in seconds, memory in MiB."""
+"""The measurements. Times are in seconds, memory in MiB."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sync:
-    """From the operator's start until it is ready, and until each node has its OOMNode."""
+    """The times from the operator's start until it is ready, and until each node has its OOMNode."""
 
     ready: float
     oomnodes: float
@@ -27,59 +27,59 @@ class Sync:
 
 @dataclass(frozen=True)
 class Steady:
-    """While pods change at a fixed rate."""
+    """The measurements while pods change at a fixed rate."""
 
     seconds: float
     changes: int
     latest: float  # behind the schedule
     cpu: float
     own_lag_p99: float
-    """What the operator's histogram says: the upper end of the bucket."""
+    """The upper end of the bucket in the operator's histogram."""
     lags: Sequence[float]
-    """As seen from outside, of marked pods."""
+    """The lags of marked pods as seen from outside."""
     memory: Memory
 
     @property
     def core(self) -> float:
-        """Share of one core."""
+        """The share of one core."""
         return self.cpu / self.seconds
 
 
 @dataclass(frozen=True)
 class Change:
-    """A policy of every pod changes, and every node answers."""
+    """The times of a change to the policy of every pod, with answers of all nodes."""
 
     observed: float
-    """Until its status has the new generation."""
+    """The time until the policy's status has the new generation."""
     written: float
-    """Until the last node had written its answer."""
+    """The time until the last node had written its answer."""
     applied: float
-    """Until its status says that all nodes have applied it."""
+    """The time until the policy's status says that all nodes have applied it."""
     cpu: float
 
 
 @dataclass(frozen=True)
 class Watches:
-    """What some agents cost the API server."""
+    """The cost of the agents for the API server."""
 
     agents: int
     connect_cpu: float
-    """Until all of them had what they ask for."""
+    """The CPU seconds until all agents had their lists."""
     memory: float
-    """What its heap and stacks hold more than before, after a collection of garbage."""
+    """The growth of the heap and stacks, after a collection of garbage."""
     change_without: float
-    """What a change of a pod costs it under churn, all included."""
+    """The CPU seconds per change of a pod under churn, with all other work of the API server."""
     change_with: float
-    """The same where each change is one for an agent."""
+    """The same as `change_without`, with changes of pods that agents watch."""
     first_answer: float
     last_answer: float
     answers_cpu: float
-    """Of a policy's change and all answers to it."""
+    """The CPU seconds of a policy change and all answers to it."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One size of cluster."""
+    """All measurements at one size of cluster."""
 
     size: Size
     filled: float
@@ -90,7 +90,7 @@ class Run:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that `share` of all do not exceed. ValueError without values."""
+    """Return the smallest value that `share` of all do not exceed. ValueError: there are no values."""
     if not values:
         raise ValueError("no values, no percentile")
     return sorted(values)[math.ceil(share * len(values)) - 1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the figures were measured on."""
+"""The machine and the programs that the figures were measured with."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def describe(cluster: Cluster, binaries: Binaries) -> str:
-    """One sentence."""
+    """Return a sentence about the machine, the date and the versions."""
     kubernetes = cluster.api.connection.request("GET", "/version")["gitVersion"].removeprefix("v")
     etcd = subprocess.run([str(binaries.etcd), "--version"], capture_output=True, text=True, check=True).stdout
     number = re.search(r"etcd Version: (\S+)", etcd)
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    # What stands behind the number is the builder's own.
+    # The part behind the number is a name that the builder of the kernel chose.
     linux = re.match(r"[\d.]+", platform.release())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     return (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waits for what servers do in their own time, by looking."""
+"""Waits for an effect of a server by polling."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOOK_EVERY: Final = 0.1
-PATIENCE: Final = 600.0
+POLL_SECONDS: Final = 0.1
+DEADLINE_SECONDS: Final = 600.0
 
 
-def wait_until(what: str, look: Callable[[], bool]) -> float:
-    """When (monotonic) that was so. RuntimeError: it was not in time."""
-    end = time.monotonic() + PATIENCE
-    while not look():
+def wait_until(condition: str, holds: Callable[[], bool]) -> float:
+    """Return the monotonic time at which the condition held. RuntimeError: it did not hold in time."""
+    end = time.monotonic() + DEADLINE_SECONDS
+    while not holds():
         if time.monotonic() > end:
-            raise RuntimeError(f"{what}: not within {PATIENCE:.0f} s")
-        time.sleep(LOOK_EVERY)
+            raise RuntimeError(f"{condition}: not within {DEADLINE_SECONDS:.0f} s")
+        time.sleep(POLL_SECONDS)
     return time.monotonic()

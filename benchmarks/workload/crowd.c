@@ -7,7 +7,8 @@
  * Starts COUNT processes in each cgroup directory of its input (up to an
  * empty line), one in each before the second in any, so that neighbours in
  * the kernel's task list are never neighbours in a cgroup. Each touches KIB
- * of memory and up to VARIETY - 1 pages more. Says "ready" when all have; ends at the end of its input.
+ * of memory and up to VARIETY - 1 pages more. Prints "ready" when all hold
+ * their memory, and ends at the end of its input.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -109,13 +110,13 @@ int main(int argc, char **argv)
 	size = (size_t)atoi(argv[1]) << 10;
 	variety = atoi(argv[2]);
 	count = atoi(argv[3]);
-	/* The dead are nobody's zombies. */
+	/* The kernel reaps the children, so that none becomes a zombie. */
 	signal(SIGCHLD, SIG_IGN);
 	if (pipe(done))
 		err(3, "pipe");
 	dir_count = read_dirs(&dirs);
 
-	/* Inherited; whoever starts this is at -1000, and so is this process again when all have started. */
+	/* Children inherit this. The guest's program is at -1000, and this process is again when all have started. */
 	write_score("0");
 	for (size_t i = 0; i < count; i++)
 		for (size_t d = 0; d < dir_count; d++)

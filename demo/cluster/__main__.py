@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Show the demo's second part, or say in a line how to get it. `--build` makes what it needs first."""
+"""Show the demo's second part, or print a line with the way to get it. `--build` first builds its programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HINT: Final = (
 
 
 def ready() -> bool:
-    """Whether the programs are there, and the virtual environment has what the play imports."""
+    """Return True if the programs exist, and the virtual environment has the imports of the play."""
     if cached_binaries() is None or not PYTHON.exists():
         return False
     return run("-c", f"import {PLAY}", quiet=True) == 0
@@ -36,9 +36,9 @@ def run(*words: str, quiet: bool = False) -> int:
 
 
 def main() -> int:
-    """Return 0 where the story went as told, or there was none to tell."""
+    """Return 0 if the demo ended as expected, or if this machine cannot show it."""
     parser = argparse.ArgumentParser(prog="python3 -m demo.cluster", description="The demo's second part.")
-    parser.add_argument("--build", action="store_true", help="make what is missing first")
+    parser.add_argument("--build", action="store_true", help="first build the missing programs")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         return through_sudo("demo.cluster", *sys.argv[1:])

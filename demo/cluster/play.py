@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Play the second part: a cluster on this machine, its one node a guest, and all decisions by kubectl."""
+"""Play the second part: a cluster on this machine with a guest as its one node. kubectl makes all decisions."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ EXAMPLES: Final = "examples/demo"
 
 
 class Play:
-    """One run."""
+    """One run of the second part."""
 
     def __init__(self, page: Page, found: Installation) -> None:
         self.page, self.installation, self.scene = page, found, Scene(found)
 
     def run(self) -> int:
-        """Return 0 where the story went as told."""
+        """Return 0 if the demo ended as expected."""
         self.install()
-        self.page.step("what the node says of itself:")
+        self.page.step("the node reports its own state:")
         oomnode = self.kubectl("get", "oomn")
         dead = self.oom()
-        self.page.step("what the user reads:")
+        self.page.step("the user reads the Event:")
         self.kubectl("get", "events", "--namespace=batch", f"--output=custom-columns={EVENT_FIELDS}")
         note = self.installation.kubectl("get", "events", "--namespace=batch", "--output=jsonpath={.items[0].message}")
         self.page.text(note)
@@ -52,22 +52,22 @@ class Play:
         return 1 if found else 0
 
     def install(self) -> None:
-        """What an admin, and then a DaemonSet, do once."""
-        it = self.installation
+        """Do the steps of an admin and of a DaemonSet that are needed once."""
+        found = self.installation
         self.page.step(
             "an API server with crds/ and deploy/ applied, and the operator, on this machine; the node boots"
         )
-        it.register()
-        it.guest.wait()
+        found.register()
+        found.guest.wait()
         self.page.step("the node is up; oompolicy-loader attach: hook and policy program go into its kernel")
-        it.attach()
+        found.attach()
         self.page.step("oompolicy-agent --in-cluster: as user 41317, without any capability")
-        it.start_agent()
-        it.await_status()
+        found.start_agent()
+        found.await_status()
 
     def oom(self) -> list[str]:
-        """The pods that died of the node's OOM."""
-        self.page.step("an admin decides who dies first:")
+        """Return the pods that died of the node's OOM."""
+        self.page.step("an admin decides which pod dies first:")
         self.kubectl("apply", f"--filename={EXAMPLES}/namespaces.yaml")
         self.kubectl("apply", f"--filename={EXAMPLES}/databases.yaml", f"--filename={EXAMPLES}/batch.yaml")
         database, report = self.scene.run_pods(DATABASE.pod, REPORT.pod)
@@ -82,7 +82,7 @@ class Play:
         return dead
 
     def kubectl(self, *words: str) -> str:
-        """Show the command and what it prints."""
+        """Show the command and its output."""
         self.page.text(f"$ kubectl {shlex.join(words)}", style="name")
         printed = self.installation.kubectl(*words)
         for line in printed.splitlines():
@@ -92,7 +92,7 @@ class Play:
 
 @contextlib.contextmanager
 def stage(folder: Path) -> Iterator[Installation]:
-    """Everything that the play runs on. The guest boots while the cluster starts."""
+    """Yield the surroundings of the play. The guest boots while the cluster starts."""
     (folder / "cluster").mkdir()
     with (
         booted(folder, DEADLINE) as guest,
@@ -103,7 +103,7 @@ def stage(folder: Path) -> Iterator[Installation]:
 
 
 def main() -> int:
-    """Return 0, or 1 where the story went otherwise or could not be played."""
+    """Return 0, or 1 if the demo ended otherwise or could not be played."""
     page = Page(wants_colour(os.environ, terminal=sys.stdout.isatty()), time.time())
     page.heading("The same in a cluster")
     page.text(*PROLOGUE)

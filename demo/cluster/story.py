@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is on stage in the second part, and what has to come out. Pure."""
+"""The pods of the second part, and its expected result. The functions are pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PROLOGUE: Final = (
     "A real API server, the operator, and a node whose agent runs as its DaemonSet's pod would, with",
-    "nothing but the pod's own token. Nobody touches the node: kubectl decides, and kubectl tells.",
+    "nothing but the pod's own token. All decisions are made with kubectl, and kubectl shows the result.",
 )
 
 EVENT_FIELDS: Final = "REASON:.reason,POD:.involvedObject.name,CONTAINER:.involvedObject.fieldPath,BY:.related.name"
@@ -21,7 +21,7 @@ EVENT_FIELDS: Final = "REASON:.reason,POD:.involvedObject.name,CONTAINER:.involv
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One pod: what it holds at first, and the priority that examples/demo gives it."""
+    """One pod: its memory at first, and the priority that examples/demo gives it."""
 
     pod: Pod
     mib: int
@@ -29,7 +29,7 @@ class Role:
 
     @property
     def container(self) -> str:
-        """Its only one."""
+        """The pod's only container."""
         return self.pod.containers[0]
 
 
@@ -38,7 +38,7 @@ REPORT: Final = Role(Pod("report-29393280-lq5rd", "batch", containers=("report",
 
 
 def flaws(dead: Sequence[str], note: str, oomnode: str) -> Iterator[str]:
-    """What is not as the story goes; nothing if all is. `oomnode`: what `kubectl get oomn` prints."""
+    """Yield each difference from the expected result. `oomnode` is the output of `kubectl get oomn`."""
     if list(dead) != [REPORT.pod.name]:
         yield f"{', '.join(dead) or 'nobody'} died, not {REPORT.pod.name} alone"
     for words in ("scope Node", "priority 100 from OOMPolicy batch", f"spared: {DATABASE.container} "):

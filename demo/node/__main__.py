@@ -24,13 +24,13 @@ from vmtest.vm import run_guest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A whole demo takes a tenth of this under emulation; a guest that is still busy then hangs.
+# A whole demo takes a tenth of this under emulation. A guest that is still busy after this time hangs.
 DEADLINE = 600.0
 
 
 def play(page: Page, drawing: Path | None) -> int:
     """Play both acts, draw them into the file `drawing`, and return 0 if both ended as they should."""
-    page.heading("Who dies when a node runs out of memory?")
+    page.heading("Which process dies when a node runs out of memory?")
     page.text(*PROLOGUE)
     page.heading("A node to run out of memory")
     page.step("the guest: Debian 13 with its stock kernel, built once and then taken from the cache")
@@ -58,7 +58,7 @@ def play(page: Page, drawing: Path | None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return 0, or 1 where the story went otherwise or could not be played."""
+    """Return 0, or 1 if the demo ended otherwise or could not be played."""
     words = argparse.ArgumentParser(prog="python3 -m demo.node", description="The demo's first part.")
     words.add_argument("--picture", type=Path, metavar="FILE", help="draw both acts side by side into this SVG file")
     arguments = words.parse_args(argv)

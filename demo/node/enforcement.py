@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts the policy in force as on a node: the loader as root, the agent as nobody special, and waits for files."""
+"""Enforces the policy as on a node: the loader runs as root, and the agent without privilege. Waits for their files."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ SCENE: Final = Path("/run/demo")
 EVENTS: Final = SCENE / "out/events.yaml"
 LOG: Final = SCENE / "agent.log"
 PATIENCE: Final = 120.0
-"""Seconds; each wait takes a few."""
+"""The time limit of each wait in seconds. Each wait takes a few."""
 
-# As a container of kubelet's with runAsUser, no capability, and the weight of a critical pod.
+# The kubelet starts a container like this: with runAsUser, no capability, and the weight of a critical pod.
 UNPRIVILEGED: Final = (
     *("choom", "-n", "-997", "--"),
     *("setpriv", "--reuid", AGENT_ID, "--regid", AGENT_ID, "--clear-groups"),
@@ -42,11 +42,11 @@ UNPRIVILEGED: Final = (
 
 
 class EnforcementError(Exception):
-    """Loader, agent or command line did not do its part; the message carries what it said."""
+    """Loader, agent or command line failed. The message has their output."""
 
 
 def attach() -> dict[str, Any]:
-    """Load module and programs; the loader's report."""
+    """Load module and programs, and return the loader's report."""
     module = Path("build", f"module-{os.environ['OOMPOLICY_KERNEL']}", "oompolicy_hook.ko")
     said = _python("oompolicy_agent.loader", "attach", "--module", str(module), "--object-dir", "build/bpf")
     report: dict[str, Any] = json.loads(Path("/run/oompolicy/loader.json").read_text())
@@ -56,7 +56,7 @@ def attach() -> dict[str, Any]:
 
 
 def resolved() -> list[dict[str, Any]]:
-    """What `oompolicy resolve` says of the node's pods."""
+    """Return the output of `oompolicy resolve` for the node's pods."""
     output = io.StringIO()
     with redirect_stdout(output):
         cli.main(["resolve", "-f", str(EXAMPLES), "--node", NODE, "-o", "json"])
@@ -65,7 +65,7 @@ def resolved() -> list[dict[str, Any]]:
 
 
 def start_agent() -> subprocess.Popen[bytes]:
-    """Start it on a copy of the examples."""
+    """Start the agent with a copy of the examples."""
     manifests = shutil.copytree(EXAMPLES, SCENE / "manifests")
     EVENTS.parent.mkdir()
     os.chown(EVENTS.parent, int(AGENT_ID), int(AGENT_ID))
@@ -76,26 +76,26 @@ def start_agent() -> subprocess.Popen[bytes]:
 
 
 def wait_until_synced(agent: subprocess.Popen[bytes], pods: int) -> dict[str, Any]:
-    """The agent's status once every pod's priority is in the kernel."""
+    """Return the agent's status when every pod's priority is in the kernel."""
     _wait(STATUS, lambda: _synced(_status(), pods), agent)
     return _status()
 
 
 def identity(agent: subprocess.Popen[bytes]) -> str:
-    """What the kernel says the agent may do."""
+    """Return the agent's user and capabilities, which the kernel reports."""
     lines = Path(f"/proc/{agent.pid}/status").read_text().splitlines()
     fields = dict(line.split(":\t", 1) for line in lines if line.startswith(("Uid", "CapEff")))
     return f"uid {fields['Uid'].split()[1]}, CapEff {fields['CapEff']}"
 
 
 def wait_for_event(agent: subprocess.Popen[bytes]) -> str:
-    """The text of the first Event."""
+    """Return the text of the first Event."""
     _wait(EVENTS, EVENTS.exists, agent)
     return EVENTS.read_text()
 
 
 def parse_event(text: str) -> dict[str, Any]:
-    """The first Event as data."""
+    """Return the first Event as data."""
     return dict(next(document for document in yaml.safe_load_all(text) if document))
 
 
@@ -109,7 +109,7 @@ def _synced(status: dict[str, Any], pods: int) -> bool:
 
 
 def _wait(path: Path, condition: Callable[[], bool], agent: subprocess.Popen[bytes]) -> None:
-    """Ask `condition` after each change beside `path`, as long as the agent lives."""
+    """Call `condition` after each change beside `path`, as long as the agent lives."""
     end = time.monotonic() + PATIENCE
     watch, life = inotify.Inotify(), os.pidfd_open(agent.pid)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's second half, in the guest: both acts, and whether they ended as they should."""
+"""The demo's second half, in the guest: both acts, and a check of their results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Demo:
-    """One run; the guest ends after it, so only the first act tidies up."""
+    """One run. The guest ends after it, so only the first act cleans up."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -32,7 +32,7 @@ class Demo:
         self.priorities: dict[str, int] = {}
 
     def run(self) -> int:
-        """Both acts and the verdict."""
+        """Play both acts, and return the result."""
         self.page.step(f"the node is up: kernel {os.uname().release}, {self.capacity >> 20} MiB of memory")
         without = self.act_without_policy()
         with_policy = self.act_with_policy()
@@ -55,8 +55,8 @@ class Demo:
         self._show_priorities()
         self.page.step("waiting until the agent has each pod's priority in the kernel")
         status = enforcement.wait_until_synced(agent, len(self.pods))
-        who = enforcement.identity(agent)
-        self.page.step(f"synced: {status['counts']['mapEntries']} cgroups have a priority; the agent has {who}")
+        identity = enforcement.identity(agent)
+        self.page.step(f"synced: {status['counts']['mapEntries']} cgroups have a priority; the agent has {identity}")
         self._show_processes(containers)
         ending = self._run_out_of_memory(containers)
         self._show_ending(ending, containers, story.WITH, "good")
@@ -102,7 +102,7 @@ class Demo:
         self.page.table([("POD", "CONTAINER", "PRIORITY", "REASON"), *rows])
 
     def _show_processes(self, containers: list[Running]) -> None:
-        self.page.step("what the kernel goes by on its own, the highest oom_score first:")
+        self.page.step("the kernel alone kills the highest oom_score first:")
         self.scores = {running.place: shortage.oom_score(running.hog.pid) for running in containers}
         rows = [
             (running.place, running.name, running.hog.pid, f"{running.hog.mib} MiB", running.adj, score)
@@ -120,7 +120,7 @@ class Demo:
         return self._ending(containers, log)
 
     def _ending(self, containers: list[Running], log: tuple[str, ...]) -> story.Ending:
-        """The dead of the kernel's log, and whoever else is gone."""
+        """Return the dead of the kernel's log, and every other process that has ended."""
         killed = shortage.victims(log, {running.hog.pid: running.name for running in containers})
         gone = tuple(running.name for running in containers if not running.hog.alive and running.name not in killed)
         dead = killed + gone
@@ -148,7 +148,7 @@ class Demo:
 
 
 def main() -> int:
-    """0 where the story went as told."""
+    """Return 0 if the demo ended as expected."""
     words = argparse.ArgumentParser(prog="python3 -m demo.node.guest")
     words.add_argument("--started", type=float, required=True, metavar="SECONDS", help="time of day of the start")
     words.add_argument("--colour", action="store_true")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts pods the way kubelet and containerd do: the same cgroups, the same weights, another workload."""
+"""Starts pods as kubelet and containerd do: with the same cgroups and the same weights, but another workload."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 KUBEPODS: Final = "kubepods.slice"
 SANDBOX_ADJ: Final = -998
-"""containerd's defaultSandboxOOMAdj."""
+"""The value of containerd's defaultSandboxOOMAdj."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A container's one process."""
+    """The only process of a container."""
 
     pod: Pod
     container: Container
@@ -31,17 +31,17 @@ class Running:
 
     @property
     def name(self) -> str:
-        """The container's name; in the demo each is there once."""
+        """The container's name, which is unique in the demo."""
         return self.container.name
 
     @property
     def place(self) -> str:
-        """The pod, as kubectl would be asked for it."""
+        """The pod's namespace and name."""
         return f"{self.pod.namespace}/{self.pod.name}"
 
 
 def oom_score_adj(qos: QOSClass, request: int, capacity: int) -> int:
-    """kubelet's weight of a container, from pkg/kubelet/qos/policy.go; bytes."""
+    """Return the kubelet's weight of a container, as in pkg/kubelet/qos/policy.go. The sizes are in bytes."""
     if qos is QOSClass.GUARANTEED:
         return -997
     if qos is QOSClass.BEST_EFFORT:
@@ -50,7 +50,7 @@ def oom_score_adj(qos: QOSClass, request: int, capacity: int) -> int:
 
 
 def pod_slice(pod: Pod) -> str:
-    """The pod's cgroup with kubelet's systemd driver; Guaranteed pods have no class in its path."""
+    """Return the pod's cgroup with the kubelet's systemd driver. A Guaranteed pod has no class in its path."""
     uid = pod.cgroup_uid.replace("-", "_")
     if pod.qos_class is QOSClass.GUARANTEED:
         return f"{KUBEPODS}/kubepods-pod{uid}.slice"
@@ -59,12 +59,12 @@ def pod_slice(pod: Pod) -> str:
 
 
 def start(pods: Iterable[Pod], capacity: int) -> list[Running]:
-    """All containers, each with its pod's sandbox."""
+    """Start all containers, each with its pod's sandbox."""
     return [running for pod in pods for running in _start_pod(pod, capacity)]
 
 
 def stop(containers: Iterable[Running]) -> None:
-    """Kill everything and take the cgroups away."""
+    """Kill all processes, and remove the cgroups."""
     for running in containers:
         running.hog.end()
     Cgroup.make(KUBEPODS).remove()
@@ -79,7 +79,7 @@ def _start_pod(pod: Pod, capacity: int) -> list[Running]:
 def _start_container(pod: Pod, container: Container, capacity: int) -> Running:
     adj = oom_score_adj(pod.qos_class, container.memory_request, capacity)
     hog = _start_process(pod, container.container_ids[0], container.name, HOLDS_MIB[container.name], adj)
-    # kubelet has the container die as a whole since Kubernetes 1.28.
+    # Since Kubernetes 1.28 the kubelet sets this, so that all processes of a container die together.
     Cgroup.make(_scope(pod, container.container_ids[0]), memory__oom__group=1)
     return Running(pod, container, hog, adj)
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the demo looks: headings, steps with their time, tables, and colours where somebody looks. Pure but for print."""
+"""The printed form of the demo: headings, steps with their time, tables, and colours on a terminal.
+
+Pure but for print.
+"""
 
 from __future__ import annotations
 
@@ -16,32 +19,32 @@ _STYLES: Final = {"bold": "1", "dim": "2", "bad": "1;31", "good": "1;32", "name"
 
 
 def wants_colour(environment: Mapping[str, str], *, terminal: bool) -> bool:
-    """A terminal that is not dumb, unless the user says no: https://no-color.org."""
+    """Return True for a terminal that supports colours, unless the user refuses them: https://no-color.org."""
     return terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
 def table(rows: Sequence[Sequence[object]]) -> list[str]:
-    """Columns as wide as they need to be; the first row is the header."""
+    """Return columns of the width of their longest cell. The first row is the header."""
     text = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*text, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in text]
 
 
 def folded(line: str, width: int) -> Iterator[str]:
-    """The line in pieces of at most `width`, the later ones indented below the first: a YAML string stays the same."""
+    """Yield the line in pieces of at most `width`. The indentation of later pieces keeps a YAML string unchanged."""
     indent = line[: len(line) - len(line.lstrip())] + "  "
     yield from textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Prints. `started` is the time of day at which the demo began, in host and guest alike."""
+    """The printer. `started` is the time of day of the demo's start, in host and guest alike."""
 
     colour: bool
     started: float
 
     def paint(self, style: str, text: str) -> str:
-        """`text` in one of the styles, if there are colours."""
+        """Return `text` in one of the styles, if there are colours."""
         return f"\033[{_STYLES[style]}m{text}\033[0m" if self.colour else text
 
     def heading(self, text: str) -> None:
@@ -49,25 +52,25 @@ class Page:
         print(f"\n{self.paint('bold', f'=== {text} ===')}", flush=True)
 
     def text(self, *lines: str, style: str | None = None) -> None:
-        """Indented lines, folded where they are too long."""
+        """Print indented lines, and fold the long ones."""
         for line in lines:
             for piece in folded(line, WIDTH - 2):
                 print(f"  {self.paint(style, piece) if style else piece}", flush=True)
 
     def step(self, text: str) -> None:
-        """What is being done from now on, and when that was."""
+        """Print the next step, with the time since the start."""
         stamp = f"[{time.time() - self.started:3.0f} s]"
         first, *more = folded(text, WIDTH - len(stamp) - 1)
         print(f"{self.paint('dim', stamp)} {first}", *more, sep=f"\n{' ' * (len(stamp) + 1)}", flush=True)
 
     def table(self, rows: Sequence[Sequence[object]]) -> None:
-        """A table with a coloured header."""
+        """Print a table with a coloured header."""
         header, *lines = table(rows)
         self.text(header, style="name")
         self.text(*lines)
 
     def marked(self, mark: str, text: str, style: str) -> None:
-        """A line that catches the eye: `killed:  postgres`."""
+        """Print a line with a coloured mark: `killed:  postgres`."""
         pieces = list(folded(text, WIDTH - 10))
         for first, piece in zip([f"{mark}:", *[""] * len(pieces)], pieces, strict=False):
             print(f"  {self.paint(style, f'{first:8}')}{piece}", flush=True)

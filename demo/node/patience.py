@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Passes the guest's words on, and says something itself where the guest is silent for long."""
+"""Passes the guest's output on, and reports progress when the guest prints nothing for long."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SILENCE_SECONDS: Final = 10.0
 
 
 class Passing(io.BytesIO):
-    """Writes through to standard output, and knows when it last did."""
+    """A file that writes to standard output, and remembers the time of the last write."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,14 +36,14 @@ class Passing(io.BytesIO):
 
 @contextlib.contextmanager
 def patiently(say: Callable[[str], None], *, silence: float = SILENCE_SECONDS) -> Iterator[Passing]:
-    """An output for the guest. `say` is called whenever nothing was written for `silence` seconds."""
+    """Yield an output for the guest. `say` is called when nothing was written for `silence` seconds."""
     output, done = Passing(), threading.Event()
 
     def watch() -> None:
         while not done.wait(silence / 10):
             if output.silent_for() > silence:
                 output.last = time.monotonic()
-                say("still at it")
+                say("the guest is still running")
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws both acts side by side as an SVG: the kernel's choice and yours. Pure.
 
-The picture of the README is the result of `python3 -m demo.node --picture docs/pictures/demo.svg`.
-By hand, because a plotting library is larger than the demo, and Debian's Python has none.
+The README's picture is the result of `python3 -m demo.node --picture docs/pictures/demo.svg`.
+The code draws it without a plotting library, because that is larger than the demo, and Debian's Python has none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MARGIN: Final = 16
 _TOP: Final = 84
 """Pixels above the first pod of a panel."""
 _ROW: Final = 72
-_BAR: Final = 200
+_BAR: Final = 150
 """Pixels of the longest bar."""
 
 _STYLE: Final = """\
@@ -82,11 +82,11 @@ def _row(x: int, y: int, pod: Pod, longest: int) -> Iterator[str]:
     width = max(4, _BAR * pod.mib // longest)
     kind = "killed" if pod.killed else "alive"
     yield f'<text class="name" x="{x}" y="{y + 14}">{escape(pod.place)}</text>'
-    yield f'<text class="dim" x="{x + _PANEL - 32}" y="{y + 14}" text-anchor="end">{ranked}</text>'
+    if pod.killed:
+        yield f'<text class="dead" x="{x + _PANEL - 32}" y="{y + 14}" text-anchor="end">killed</text>'
     yield f'<rect class="{kind}" x="{x}" y="{y + 24}" width="{width}" height="20" rx="4"/>'
     yield f'<text class="dim" x="{x + width + 8}" y="{y + 40}">{pod.mib} MiB</text>'
-    if pod.killed:
-        yield f'<text class="dead" x="{x + _PANEL - 32}" y="{y + 40}" text-anchor="end">killed</text>'
+    yield f'<text class="dim" x="{x + _PANEL - 32}" y="{y + 40}" text-anchor="end">{ranked}</text>'
 
 
 def _description(record: Record) -> str:

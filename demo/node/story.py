@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is on stage, what happens to them, and what has to come out. Pure."""
+"""The pods of the demo, its two acts, and the expected results. The functions are pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from demo.node.record import Pod
 
 NODE_CPUS: Final = 1
-"""Hardly anything here runs side by side, and emulating a second CPU costs a fifth more time of the host's."""
+"""Hardly anything here runs in parallel, and an emulated second CPU costs the host a fifth more time."""
 
 NODE_MIB: Final = 320
-"""Small, so that its end is seconds of page faults away, also under emulation."""
+"""The node is small, so that the end of its memory is seconds of page faults away, also under emulation."""
 
 HOLDS_MIB: Final = {"postgres": 110, "web": 40, "report": 20}
-"""By container. The database stays the largest: the report reaches about 70 MiB before the node is full."""
+"""Memory by container. The database stays the largest: the report reaches about 70 MiB before the node is full."""
 
 GROWS: Final = "report"
 DATABASE: Final = "postgres"
@@ -29,14 +29,14 @@ POLICY_LINE: Final = "oompolicy_hook: policy_name=oompolicy"
 
 PROLOGUE: Final = (
     "One node, three pods: a database, a web server and a nightly report. The report grows until the",
-    "whole node is out of memory. Whom does the kernel kill? Once as it is, once with the policies of",
+    "whole node is out of memory. Which process does the kernel kill? Once without, once with the policies of",
     "examples/demo: databases die last, batch work dies first.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """How an act has to end, and why it does."""
+    """The expected victims of an act, and the reason."""
 
     dead: tuple[str, ...]
     why: str
@@ -58,8 +58,8 @@ WITH: Final = Act(
 class Ending:
     """The end of one act.
 
-    `dead` has container names in the kernel's order, `log` the kernel's lines about them, and `pods` the figures for
-    the picture.
+    `dead` has container names in the kernel's order, `log` the kernel's lines about them, and `pods` the values for the
+    picture.
     """
 
     dead: tuple[str, ...]
@@ -69,16 +69,16 @@ class Ending:
 
 
 def told(log: tuple[str, ...]) -> tuple[str, ...]:
-    """The lines worth showing: who ran out, which policy was asked, who was killed. Each once.
+    """Return the interesting lines, each once: the trigger, the policy, and the victims.
 
-    With memory.oom.group the kernel kills, and says so, twice: the victim it chose and each member of its container.
+    With memory.oom.group the kernel kills and logs the chosen victim twice: alone, and as a member of its container.
     """
     wanted = ("invoked oom-killer", "policy_name=", "Killed process")
     return tuple(dict.fromkeys(line for line in log if any(word in line for word in wanted)))
 
 
 def flaws(without: Ending, with_policy: Ending) -> Iterator[str]:
-    """What is not as the story goes; nothing if all is."""
+    """Yield each difference from the expected result."""
     if without.dead != WITHOUT.dead:
         yield f"without policy {_names(without)} died, not {DATABASE} alone"
     if any("policy_name=" in line for line in without.log):
@@ -91,7 +91,7 @@ def flaws(without: Ending, with_policy: Ending) -> Iterator[str]:
 
 
 def summary(without: Ending, with_policy: Ending, pods: Mapping[str, str]) -> str:
-    """Both endings in one line. `pods`: container -> name of its pod."""
+    """Return both endings in one line. `pods` has the name of each container's pod."""
     first = ", ".join(pods[name] for name in without.dead)
     second = ", ".join(pods[name] for name in with_policy.dead)
     lives = "" if DATABASE in with_policy.dead else f", {pods[DATABASE]} lives"

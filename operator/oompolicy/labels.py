@@ -19,14 +19,15 @@ FEW_CHARACTERS: Final = 4096
 Labels = Mapping[str, str]
 
 
-class AskedLabels:
-    """The label keys that policies use. One thread may call `ask`, and other threads may call `kept`.
+class LabelFilter:
+    """Selects the labels of a pod to keep, by the keys that policies use.
 
-    `again` is called if a policy uses a key whose labels were left out before.
+    One thread may call `set_policies`, and other threads may call `kept`. `read_again` is called if a policy uses a new
+    key after labels were left out.
     """
 
     def __init__(self) -> None:
-        self.again: Callable[[], None] = _nothing
+        self.read_again: Callable[[], None] = _nothing
         self._keys: frozenset[str] = frozenset()
         self._cut = False
 
@@ -34,19 +35,19 @@ class AskedLabels:
         """Return the labels of a pod that have to be kept."""
         if len(labels) <= FEW and sum(len(key) + len(value) for key, value in labels.items()) <= FEW_CHARACTERS:
             return labels
-        # In the opposite order of `ask`: either new keys are seen here, or this pod is seen there.
+        # In the opposite order of `set_policies`: either new keys are seen here, or this pod is seen there.
         self._cut = True
         keys = self._keys
         return {key: labels[key] for key in keys if key in labels}
 
-    def ask(self, policies: Iterable[OOMPolicy]) -> None:
+    def set_policies(self, policies: Iterable[OOMPolicy]) -> None:
         """Replace the set of policies."""
         selectors = (policy.match.pod_selector for policy in policies)
         keys = frozenset(each.key for selector in selectors if selector for each in selector.requirements)
         new = not keys <= self._keys
         self._keys = keys
         if new and self._cut:
-            self.again()
+            self.read_again()
 
 
 def _nothing() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write and read objects as somebody. ApiError and UnreachableError of `oompolicy.kube` pass through."""
+"""Write and read objects as one user. ApiError and UnreachableError of `oompolicy.kube` pass through."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MERGE_PATCH = "application/merge-patch+json"
 
 
 class Api:
-    """The API server, for one identity. `connection` is for everything that has no verb here."""
+    """The API server, for one user. `connection` is for all requests that have no method here."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def create(self, obj: Mapping[str, Any], **query: str) -> dict[str, Any]:
-        """Create an object of `objects.KINDS`; unknown and duplicate fields are refused, as kubectl has it."""
+        """Create an object of `objects.KINDS`. As with kubectl, unknown and duplicate fields are refused."""
         path = collection(obj["kind"], obj["metadata"].get("namespace"))
         return self.connection.request("POST", path, query={"fieldValidation": "Strict", **query}, body=obj)
 
@@ -37,7 +37,7 @@ class Api:
     def patch(
         self, kind: str, name: str, patch: Mapping[str, Any], *, namespace: str | None = None, subresource: str = ""
     ) -> dict[str, Any]:
-        """Merge: `None` removes a field. `subresource` is e.g. `/status`."""
+        """Send a merge patch, in which None removes a field. `subresource` is for example `/status`."""
         path = location(kind, name, namespace) + subresource
         return self.connection.request("PATCH", path, body=patch, content_type=MERGE_PATCH)
 
@@ -51,20 +51,20 @@ class Api:
     def namespace(self, name: str, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
         return self.create(objects.namespace(name, labels))
 
-    def pod(self, namespace: str, name: str, **words: Any) -> dict[str, Any]:  # noqa: ANN401 - those of objects.pod
-        return self.create(objects.pod(namespace, name, **words))
+    def pod(self, namespace: str, name: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - those of objects.pod
+        return self.create(objects.pod(namespace, name, **fields))
 
     def run(self, pod: Mapping[str, Any], containers: Mapping[str, str]) -> dict[str, Any]:
-        """Say of a pod that its containers (name -> id) run, as its kubelet would."""
+        """Report the containers (name -> id) of a pod as running, as its kubelet would."""
         metadata, status = pod["metadata"], objects.running(containers)
         namespace, name = metadata["namespace"], metadata["name"]
         return self.patch("Pod", name, {"status": status}, namespace=namespace, subresource="/status")
 
     def token(self, namespace: str, account: str, pod: Mapping[str, Any] | None = None) -> str:
-        """A token of a service account.
+        """Return a token of a service account.
 
-        With the `pod` that it is bound to, its claims name that pod and the node it is on, and it is worth nothing
-        once the pod is gone. The pod's `serviceAccountName` must be `account`, and its node must exist.
+        With a `pod`, the token is bound to it: the claims name the pod and its node, and the token is not valid any
+        more once the pod is gone. The pod's `serviceAccountName` must be `account`, and its node must exist.
         """
         spec: dict[str, Any] = {"expirationSeconds": 3600}
         if pod is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Say how the API server is started."""
+"""Build the command line of the API server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def command_line(program: Path, pki: Pki, port: int, etcd_port: int, *, egress: Path | None = None) -> list[str]:
-    """Put the pieces together; `egress`, its way to nodes, for a cluster that has controllers and kubelets."""
+    """Return the whole command line. `egress` configures its way to nodes, if the cluster has any."""
     place = alone() if egress is None else with_nodes(pki, egress)
     return [str(program), *serving(pki, port), *storage(pki, etcd_port), *identities(pki), *place]
 
 
 def serving(pki: Pki, port: int) -> list[str]:
-    """Serve on loopback only; a guest in QEMU's user networking comes from there too."""
+    """Serve on loopback only, where also requests of a guest in QEMU's user networking arrive."""
     return [
         "--bind-address=127.0.0.1",
         f"--secure-port={port}",
@@ -28,7 +28,7 @@ def serving(pki: Pki, port: int) -> list[str]:
 
 
 def storage(pki: Pki, etcd_port: int) -> list[str]:
-    """Keep everything in our etcd."""
+    """Store all objects in the etcd of this cluster."""
     return [
         f"--etcd-servers=https://127.0.0.1:{etcd_port}",
         f"--etcd-cafile={pki.etcd_ca}",
@@ -38,7 +38,7 @@ def storage(pki: Pki, etcd_port: int) -> list[str]:
 
 
 def identities(pki: Pki) -> list[str]:
-    """Who may do what, as kubeadm sets it up."""
+    """Authenticate and authorize users as in a cluster that kubeadm made."""
     return [
         f"--client-ca-file={pki.ca}",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
@@ -52,22 +52,22 @@ def identities(pki: Pki) -> list[str]:
 
 
 def alone() -> list[str]:
-    """What this cluster has to do without."""
+    """Run without controllers, kubelets and the `kubernetes` service."""
     return [
-        # Nobody reaches us by the `kubernetes` service, whose address may not be loopback.
+        # No client uses the `kubernetes` service, and its address may not be loopback.
         "--endpoint-reconciler-type=none",
         "--advertise-address=192.0.2.1",
-        # It waits for each namespace's account `default`, which the controller manager would make.
+        # The plugin waits for each namespace's account `default`, which the controller manager would make.
         "--disable-admission-plugins=ServiceAccount",
     ]
 
 
 def with_nodes(pki: Pki, egress: Path) -> list[str]:
-    """How nodes in QEMU's user networking, and by the `kubernetes` service their pods, are found and find us."""
+    """Connect to nodes in QEMU's user networking, and let their pods connect to the `kubernetes` service."""
     return [
         "--advertise-address=10.0.2.2",
         f"--egress-selector-config-file={egress}",
-        # Nobody resolves a node's name.
+        # No name server knows the nodes' names.
         "--kubelet-preferred-address-types=InternalIP",
         f"--kubelet-client-certificate={pki.admin.certificate}",
         f"--kubelet-client-key={pki.admin.key}",

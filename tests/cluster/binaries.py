@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.errors import BinariesError
-from tests.cluster.etcd import ensure_etcd, etcd_folder
+from tests.cluster.etcd import ETCD
 from tests.cluster.kubernetes import kubernetes
 from vmtest.errors import HarnessError
 from vmtest.progress import say
@@ -28,29 +28,29 @@ class Binaries:
 
 
 def ensure_binaries() -> Binaries:
-    """Return the programs, made now if they are not there. BinariesError."""
+    """Return the programs, and make them first if they are missing. BinariesError: they cannot be made."""
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         return from_assets(Path(assets))
-    # Seconds before minutes: what is wrong with this machine shows early.
-    etcd = ensure_etcd()
+    # etcd takes seconds and Kubernetes minutes, so a problem of this machine is found early.
+    etcd = ETCD.ensure()
     return from_cache(kubernetes().ensure(), etcd)
 
 
 def cached_binaries() -> Binaries | None:
-    """Return the programs if they are there. BinariesError: KUBEBUILDER_ASSETS names a folder without them."""
+    """Return the programs if they exist. BinariesError: KUBEBUILDER_ASSETS names a folder without them."""
     if assets := os.environ.get("KUBEBUILDER_ASSETS"):
         return from_assets(Path(assets))
-    programs, etcd = kubernetes().folder, etcd_folder()
-    return from_cache(programs, etcd) if programs.exists() and etcd.exists() else None
+    programs, etcd = kubernetes().folder, ETCD.folder
+    return from_cache(programs, etcd / "etcd") if programs.exists() and etcd.exists() else None
 
 
 def from_cache(programs: Path, etcd: Path) -> Binaries:
-    """Name the programs in the folders that they were made in."""
-    return Binaries(programs / "kube-apiserver", programs / "kubectl", etcd / "etcd")
+    """Return the programs of Kubernetes in the folder that they were made in, and etcd."""
+    return Binaries(programs / "kube-apiserver", programs / "kubectl", etcd)
 
 
 def from_assets(assets: Path) -> Binaries:
-    """Take all three from one folder."""
+    """Return the programs of one folder. BinariesError: one is missing."""
     found = Binaries(assets / "kube-apiserver", assets / "kubectl", assets / "etcd")
     missing = [path.name for path in (found.apiserver, found.kubectl, found.etcd) if not os.access(path, os.X_OK)]
     if missing:
@@ -59,7 +59,7 @@ def from_assets(assets: Path) -> Binaries:
 
 
 def main() -> int:
-    """Make what is missing and print where all of it is."""
+    """Make the missing programs, and print the paths of all."""
     try:
         found = ensure_binaries()
     except HarnessError as error:

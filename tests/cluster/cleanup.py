@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Take away what a test left: no controller does it here."""
+"""Delete the objects of a test, because no controller does it here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.cluster.objects import collection, location
 if TYPE_CHECKING:
     from tests.cluster.api import Api
 
-# What the API server makes itself, and where `deploy/` lives.
+# The namespaces that the API server makes itself, and that of `deploy/`.
 KEPT_NAMESPACES = {"default", "kube-system", "kube-public", "kube-node-lease", "oompolicy-system"}
 AT_ONCE = {"gracePeriodSeconds": "0"}
 
@@ -23,7 +23,7 @@ def clean_up(api: Api) -> None:
             api.connection.request("DELETE", collection(kind, name), query=AT_ONCE)
         if name not in KEPT_NAMESPACES:
             finish(api, name)
-    # An operator that was killed still holds it, and the next would wait until it expires.
+    # A killed operator still holds the Lease, and the next one would wait until it expires.
     api.connection.request("DELETE", collection("Lease", "oompolicy-system"))
     for kind in ("OOMPolicy", "OOMSettings", "OOMNode", "Node"):
         api.connection.request("DELETE", collection(kind), query=AT_ONCE)
@@ -33,7 +33,7 @@ def clean_up(api: Api) -> None:
 
 
 def finish(api: Api, name: str) -> None:
-    """Delete a namespace, and let go of it in the place of the namespace controller."""
+    """Delete a namespace, and remove its finalizer in the place of the namespace controller."""
     path = location("Namespace", name)
     api.connection.request("DELETE", path)
     finalized: dict[str, Any] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {}}

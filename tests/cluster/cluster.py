@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a cluster: start and stop its servers, and say who one may be to them."""
+"""Run a cluster: start and stop its servers, and make users of it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from tests.cluster.pki import Pair
 
 CRDS = CHECKOUT / "crds"
-# Some seconds on an idle machine; two cores may be shared with a build.
+# A start takes some seconds on an idle machine, but its cores may be shared with a build.
 DEADLINE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the servers listen, on 127.0.0.1."""
+    """The ports of the servers, on 127.0.0.1."""
 
     api: int
     etcd: int
@@ -43,10 +43,10 @@ class Ports:
 
 
 class Cluster:
-    """etcd and one API server. `folder` holds everything of it.
+    """An etcd and one API server. All their files are in `folder`.
 
-    `url` and `ca` are for whoever writes a kubeconfig of its own; `admin` is one that may do everything, and `api`
-    and `kubectl` speak for it.
+    A test can write its own kubeconfig with `url` and `ca`. `admin` is the kubeconfig of a user that may do
+    everything, and `api` and `kubectl` use it.
     """
 
     def __init__(self, binaries: Binaries, folder: Path, ports: Ports, *, egress: Path | None = None) -> None:
@@ -74,15 +74,15 @@ class Cluster:
         self.start_api()
 
     def start_api(self, *flags: str) -> None:
-        """Start the API server, on the port and with the data of the one before; `flags` are for this run only."""
+        """Start the API server, on the port and with the data of the one before. `flags` are for this run only."""
         self.apiserver.start(lambda: answers(self._http, f"{self.url}/readyz"), DEADLINE_SECONDS, *flags)
 
     def stop_api(self) -> None:
-        """Kill the API server: connections are reset, and new ones refused."""
+        """Kill the API server, so that connections are reset, and new ones refused."""
         self.apiserver.kill()
 
     def restart_api(self) -> None:
-        """Start the API server anew. Whoever resumes a watch from before meets 410 if anything was written since."""
+        """Restart the API server. A client that resumes an older watch gets 410 if anything was written since."""
         self.stop_api()
         self.start_api()
 
@@ -93,7 +93,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def api_with(self, *flags: str) -> Iterator[None]:
-        """Run the API server with more flags for as long as the block lasts; a restart before it, and one after."""
+        """Run the API server with more flags within the block. It restarts before and after the block."""
         self.stop_api()
         self.start_api(*flags)
         try:
@@ -102,11 +102,11 @@ class Cluster:
             self.restart_api()
 
     def expire_watches(self) -> None:
-        """Break every watch, and answer 410 to whoever resumes one, or goes on with a list that it had in pages."""
+        """Break every watch, and answer 410 to a client that resumes one, or reads the next page of an older list."""
         self.stop_api()
-        # An API server remembers nothing older than itself, so all it takes is that something has changed since.
+        # An API server remembers no change from before its start, so one change in between is enough.
         answer = self.etcd_call("put", {"key": encoded("/expired"), "value": encoded("")})
-        # Pages come from etcd then, until that has forgotten them too.
+        # Pages of older lists come from etcd, until etcd compacts them.
         self.etcd_call("compaction", {"revision": answer["header"]["revision"], "physical": True})
         self.start_api()
 
@@ -116,27 +116,27 @@ class Cluster:
         self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
 
     def certified(self, user: str, group: str | None = None) -> Path:
-        """Write a kubeconfig for whoever has a certificate of that user, which is issued now."""
+        """Issue a certificate for a user, and write a kubeconfig with it."""
         name = user.rpartition(":")[2]
         pair = write_pair(self.folder / "pki", name, client_cert(self.pki.authority, user, group))
         return write_kubeconfig(self.folder / f"{name}.kubeconfig", self.url, self.ca, by_certificate(pair))
 
     def kubeconfig(self, namespace: str, account: str, pod: Mapping[str, Any] | None = None) -> Path:
-        """Write a kubeconfig for a service account; `pod` is the one whose token it shall have (`Api.token`)."""
+        """Write a kubeconfig with a token of a service account, bound to `pod` if there is one (`Api.token`)."""
         name = "-".join([namespace, account, *([pod["metadata"]["uid"]] if pod else [])])
         user = by_token(self.api.token(namespace, account, pod))
         return write_kubeconfig(self.folder / f"{name}.kubeconfig", self.url, self.ca, user)
 
     def api_as(self, kubeconfig: Path) -> Api:
-        """The API server for somebody else."""
+        """Return the API server for another user."""
         return Api(connect(kubeconfig))
 
     def kubectl_as(self, kubeconfig: Path) -> Kubectl:
-        """kubectl for somebody else."""
+        """Return a kubectl for another user."""
         return Kubectl(self.kubectl.program, kubeconfig, self.kubectl.cache)
 
     def etcd_call(self, method: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        """A request of etcd's key-value service, by its JSON gateway; ServerError with what etcd says."""
+        """Send a request to etcd's key-value service, by its JSON gateway. ServerError: etcd refuses it."""
         answer = self._etcd_http.request("POST", f"{self._etcd_url}/v3/kv/{method}", json=body)
         if answer.status != 200:
             raise ServerError(f"etcd: {method}: {answer.data.decode(errors='replace')}")
@@ -144,17 +144,17 @@ class Cluster:
 
 
 def client(ca: Path, pair: Pair) -> urllib3.PoolManager:
-    """A client that trusts one authority and has a certificate to show."""
+    """Return a client that trusts one authority and has a client certificate."""
     return urllib3.PoolManager(ca_certs=str(ca), cert_file=str(pair.certificate), key_file=str(pair.key), retries=False)
 
 
 def encoded(text: str) -> str:
-    """Bytes as etcd's JSON has them."""
+    """Return the text in base64, as etcd's JSON gateway expects it."""
     return base64.b64encode(text.encode()).decode()
 
 
 def answers(http: urllib3.PoolManager, url: str) -> bool:
-    """Whether the server says that it is ready."""
+    """Return whether the server is ready."""
     try:
         return http.request("GET", url, timeout=5.0).status == 200
     except urllib3.exceptions.HTTPError:
@@ -163,7 +163,7 @@ def answers(http: urllib3.PoolManager, url: str) -> bool:
 
 @contextlib.contextmanager
 def bare_cluster(binaries: Binaries, folder: Path, *, egress: Path | None = None) -> Iterator[Cluster]:
-    """Run a cluster that knows nothing of us in an empty folder; `egress` as for the API server."""
+    """Run a cluster without the CRDs of oompolicy in an empty folder. `egress` is that of the API server."""
     with contextlib.ExitStack() as stack:
         api, etcd_client, etcd_peer = (stack.enter_context(reserved_port()) for _ in range(3))
         cluster = Cluster(binaries, folder, Ports(api, etcd_client, etcd_peer), egress=egress)
@@ -174,7 +174,7 @@ def bare_cluster(binaries: Binaries, folder: Path, *, egress: Path | None = None
 
 @contextlib.contextmanager
 def running_cluster(binaries: Binaries, folder: Path) -> Iterator[Cluster]:
-    """Run a cluster with our CRDs in an empty folder."""
+    """Run a cluster with the CRDs of oompolicy in an empty folder."""
     with bare_cluster(binaries, folder) as cluster:
         cluster.install_crds()
         yield cluster

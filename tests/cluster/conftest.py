@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fixtures of the cluster tests.
 
-cluster          a `Cluster`, emptied after the test: `url`, `ca`, `admin` (kubeconfig); `api_as(kubeconfig)`,
-                 `kubectl_as(kubeconfig)`, `kubeconfig(namespace, account, pod)` for any service account;
-                 `stop_api()`, `start_api()`, `restart_api()`, `api_with(*flags)`; `expire_watches()` for 410
+cluster          a `Cluster`, emptied after the test: `url`, `ca`, `admin` (kubeconfig), `api_as(kubeconfig)`,
+                 `kubectl_as(kubeconfig)`, `kubeconfig(namespace, account, pod)` for any service account,
+                 `stop_api()`, `start_api()`, `restart_api()`, `api_with(*flags)`, `expire_watches()` for 410
 newer_definition `newer_definition()` applies a definition of OOMPolicy with a field `spec.newField` that has a default
 api              `cluster.api`: `create`, `get`, `list`, `patch`, `delete` any object, and `node`, `namespace`, `pod`,
                  `run` (a pod's status), `token`
-kubectl          `kubectl("get", "oomp")` is what it prints, or `KubectlError` with what it says
+kubectl          `kubectl("get", "oomp")` returns its output, or raises `KubectlError` with its message
 deployment       the same cluster with `deploy/` applied: `operator_kubeconfig()`, `agent_kubeconfig(node)`
-operator         an `Operator` process that leads and knows all there is; `start_operator(name)` starts one, or several,
-                 without waiting, and with flags of its own; all with the account of `deploy/`
+operator         an `Operator` process that leads and has read all objects. `start_operator(name)` starts one, or
+                 several, without waiting, and with its own flags. All have the account of `deploy/`
 session_cluster  the same cluster without the emptying, for tests that leave nothing in it
 
-There is one cluster for the session, so "emptied" means that policies, nodes, namespaces, pods and Events of one test
-are not there for the next; what `deploy/` brings stays. A test may stop the API server and leave it so.
-`eventually(look, wanted)` in `waiting` waits for what the cluster does in its own time. `objects.pod` tells what a pod
-can be given; there is no scheduler, so it stands on the node that it was created with, and no kubelet, so its status
-is what `api.run` says.
+There is one cluster for the session. "Emptied" means that policies, nodes, namespaces, pods and Events of one test do
+not exist in the next, but the objects of `deploy/` stay. A test may leave the API server stopped.
+`eventually(read, wanted)` in `waiting` waits for an effect in the cluster. The parameters of `objects.pod` are the
+fields that a pod can be given. There is no scheduler, so a pod stays on the node that it was created with, and no
+kubelet, so a pod has the status that `api.run` writes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def binaries() -> Binaries:
-    """A developer's machine may lack what the build needs; CI may not."""
+    """Return the programs. Without the tools to build them, a developer's tests are skipped, and CI fails."""
     try:
         return ensure_binaries()
     except BinariesError as error:
@@ -115,7 +115,7 @@ def start_operator(deployment: Deployment, tmp_path: Path) -> Iterator[Callable[
         yield start
         for each in started:
             each.kill()
-            print(f"{each.identity}'s log:", each.log.read_text(), sep="\n")  # seen with a failure
+            print(f"{each.identity}'s log:", each.log.read_text(), sep="\n")  # shown with a failure
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def operator(start_operator: Callable[[str], Operator]) -> Operator:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the ends of the servers' logs with a failure, and never else."""
+    """Show the ends of the servers' logs with a failure only."""
     report = yield
     cluster = getattr(item, "funcargs", {}).get("session_cluster")
     if report.failed and cluster is not None:

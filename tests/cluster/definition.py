@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The definition of OOMPolicy of a version to come."""
+"""A definition of OOMPolicy as of a later version."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ NAME: Final = "oompolicies.oompolicy.dev"
 
 
 class NewerDefinition:
-    """The present one with a field `spec.newField` that has a default, and so is in each policy that is read."""
+    """The present definition with a field `spec.newField`. It has a default, and so is in each policy that is read."""
 
     def __init__(self, api: Api) -> None:
-        """Not applied yet."""
+        """Keep the present definition."""
         self._api = api
         self._present: dict[str, Any] = api.get("CustomResourceDefinition", NAME)["spec"]
 
@@ -29,7 +29,7 @@ class NewerDefinition:
         self._api.patch("CustomResourceDefinition", NAME, {"spec": newer})
 
     def remove(self) -> None:
-        """Until the API server has taken it back."""
+        """Restore the present definition, and wait until it is in force."""
         self._api.patch("CustomResourceDefinition", NAME, {"spec": self._present})
         eventually(self._fields, lambda fields: "newField" not in fields)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Apply `deploy/`, and be its service accounts."""
+"""Apply `deploy/`, and write kubeconfigs for its service accounts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 DEPLOY = CHECKOUT / "deploy"
 NAMESPACE = "oompolicy-system"
-# For API servers before 1.36: with it, an agent could read every pod.
+# The file is for API servers before 1.36: with it, an agent could read every pod.
 LEFT_OUT = {"agent-pods.yaml"}
 
 
 class Deployment:
-    """What an admin has applied before the first operator or agent starts."""
+    """The objects that an admin applies before the first operator or agent starts."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -37,21 +37,21 @@ class Deployment:
         eventually(lambda: refusal(unbound), lambda message: "the agent's token has no node name" in message)
 
     def operator_kubeconfig(self) -> Path:
-        """That of the operator's service account."""
+        """Return a kubeconfig of the operator's service account."""
         return self._cluster.kubeconfig(NAMESPACE, "oompolicy-operator")
 
     def agent_kubeconfig(self, node: str) -> Path:
-        """That of the agent's pod on a node, whose token carries the node's name. The Node must exist.
+        """Return a kubeconfig of an agent's pod on a node, with a token that names the node. The Node must exist.
 
         Each call makes another pod and token, as a restart of the DaemonSet's pod does.
         """
-        words = {"node": node, "service_account": "oompolicy-agent"}
-        pod = self._cluster.api.pod(NAMESPACE, f"oompolicy-agent-{token_hex(4)}", **words)
+        fields = {"node": node, "service_account": "oompolicy-agent"}
+        pod = self._cluster.api.pod(NAMESPACE, f"oompolicy-agent-{token_hex(4)}", **fields)
         return self._cluster.kubeconfig(NAMESPACE, "oompolicy-agent", pod)
 
 
 def refusal(api: Api) -> str:
-    """Why this identity may not write an agent's Event; empty if it may. Writes nothing."""
+    """Return the message that refuses an agent's Event to this user, or "" if it is allowed. Write nothing."""
     event: dict[str, Any] = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",

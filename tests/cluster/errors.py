@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong around a cluster.
+"""The errors of the programs around a cluster.
 
 HarnessError
 └── ClusterError
-    ├── BinariesError   kube-apiserver, kubectl, etcd or helm are not there and could not be made
+    ├── BinariesError   kube-apiserver, kubectl, etcd, helm or promtool are missing and could not be made
     ├── ServerError     etcd or the API server ended, or never became ready
     ├── KubectlError    kubectl ended with a status other than 0
-    └── HelmError       helm did
+    └── HelmError       helm ended with a status other than 0
 """
 
 from vmtest.errors import HarnessError
 
 
 class ClusterError(HarnessError):
-    """The cluster failed, not what is tested against it."""
+    """The cluster failed, not the program that is tested against it."""
 
 
 class BinariesError(ClusterError):
-    """kube-apiserver, kubectl, etcd or helm are not there and could not be made."""
+    """kube-apiserver, kubectl, etcd, helm or promtool are missing and could not be made."""
 
 
 class ServerError(ClusterError):
@@ -25,8 +25,8 @@ class ServerError(ClusterError):
 
 
 class KubectlError(ClusterError):
-    """What kubectl wrote to stderr when it ended with a status other than 0."""
+    """The text that kubectl wrote to stderr when it ended with a status other than 0."""
 
 
 class HelmError(ClusterError):
-    """What helm wrote when it ended with a status other than 0."""
+    """The text that helm wrote when it ended with a status other than 0."""

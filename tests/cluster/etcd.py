@@ -1,64 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Take etcd from Debian, and say how it is started. Debian 12's own is too old for today's API servers."""
+"""Fetch etcd from Debian, and build its command line. Debian 12's own is too old for current API servers."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.cluster.errors import BinariesError
-from vmtest import mirror, packages
-from vmtest.cache import cache_dir, digest, locked, publishing
-from vmtest.errors import ImageError
-from vmtest.progress import run_logged, say, step
+from tests.cluster.debian import DebianProgram
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster.pki import Pki
 
-PACKAGE = "etcd-server"
-RELEASE = "trixie"
-
-
-def etcd_folder() -> Path:
-    """Say where etcd is once it has been fetched."""
-    return cache_dir() / "etcd" / digest([PACKAGE.encode(), RELEASE.encode()])
-
-
-def ensure_etcd() -> Path:
-    """Return the directory that etcd is in, fetched now if it is not there."""
-    target = etcd_folder()
-    with locked(target.with_name(f"{target.name}.lock")):
-        if not target.exists():
-            with step(f"etcd: {PACKAGE} of Debian's {RELEASE}"), publishing(target) as work:
-                try:
-                    fetch(work)
-                except ImageError as error:
-                    raise BinariesError(f"etcd: {error}") from error
-            say(f"etcd: {target}")
-    return target
-
-
-def fetch(work: Path) -> None:
-    """Download with apt, which checks the signature, and take the one program out."""
-    source = mirror.find_mirror(mirror.read_sources(), mirror.machine_codename())
-    with tempfile.TemporaryDirectory(prefix="oompolicy-apt-") as name:
-        folder = Path(name)
-        config = packages.write_apt_config(folder, mirror.source_lines(source, [RELEASE]), mirror.transport_options())
-        env, log = {**os.environ, "APT_CONFIG": str(config)}, folder / "log"
-        run_logged(["apt-get", "update", "-qq", "--error-on=any"], log, error=BinariesError, env=env)
-        # apt-get writes into the folder it stands in.
-        download = ["env", f"--chdir={name}", "apt-get", "-qq", "download", PACKAGE]
-        run_logged(download, log, error=BinariesError, env=env)
-        (package,) = folder.glob(f"{PACKAGE}_*.deb")
-        run_logged(["dpkg-deb", "-x", str(package), f"{name}/root"], log, error=BinariesError)
-        shutil.copy2(folder / "root/usr/bin/etcd", work / "etcd")
+ETCD = DebianProgram("etcd-server", "etcd")
 
 
 def command_line(program: Path, folder: Path, pki: Pki, port: int, peer_port: int) -> list[str]:
-    """Run one member that nobody else joins, and that trusts nobody but the API server's certificate."""
+    """Return the command line of a single member that trusts only the API server's certificate."""
     url, peer = f"https://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
     return [
         str(program),
@@ -72,7 +30,7 @@ def command_line(program: Path, folder: Path, pki: Pki, port: int, peer_port: in
         f"--key-file={pki.etcd.key}",
         f"--trusted-ca-file={pki.etcd_ca}",
         "--client-cert-auth",
-        # What a killed process wrote the kernel still has; only a power cut would lose it.
+        # The kernel still has the data that a killed process wrote. Only a power cut would lose it.
         "--unsafe-no-fsync",
         "--log-level=warn",
     ]

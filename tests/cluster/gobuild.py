@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build programs from the Go module proxy, once: those that no Debian packages as new as they have to be."""
+"""Build programs from the Go module proxy, once, if Debian's packages of them are too old or missing."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from vmtest.progress import run_logged, say, step
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Nobody debugs these programs, and without the tables for a debugger the compiler needs a third less time.
+# Without the tables for a debugger, which no test needs, the compiler takes a third less time.
 NO_DWARF = "-gcflags=all=-dwarf=false"
 
 
 @dataclass(frozen=True)
 class GoPrograms:
-    """Programs that are built together: of the same packages, whose objects are not kept."""
+    """Programs that are built together from the same packages. The compiled packages are not kept."""
 
     name: str
     sources: Path
-    """The folder of go.mod, go.sum and what is our own of the program, if anything."""
+    """The folder of go.mod, go.sum and, if there are any, the sources of this project."""
     arguments: tuple[str, ...]
-    """What follows `go build -o FOLDER`."""
+    """The arguments after `go build -o FOLDER`."""
     takes: str
-    """How long, on which machine."""
+    """The duration of the build, and the machine that it is for."""
 
     @property
     def key(self) -> str:
-        """Hash what is built and how, so that an edit elsewhere does not cost a build."""
+        """The hash of sources and arguments, so that no other edit leads to a new build."""
         files = [self.sources / "go.mod", self.sources / "go.sum", *sorted(self.sources.glob("*.go"))]
         parts = [file.read_bytes() for file in files]
         return digest([*parts, *(word.encode() for word in (*self.arguments, *environment_of(self.sources)))])
 
     @property
     def folder(self) -> Path:
-        """Where the programs are once they have been built."""
+        """The folder of the programs once they have been built."""
         return cache_dir() / self.name / self.key
 
     def ensure(self) -> Path:
-        """Return the folder, built now if it is not there. BinariesError."""
+        """Return the folder, and build the programs first if it is missing. BinariesError: they cannot be built."""
         target = self.folder
         with locked(target.with_name(f"{target.name}.lock")):
             if not target.exists():
@@ -55,7 +55,7 @@ class GoPrograms:
         return target
 
     def _build(self, work: Path) -> None:
-        """Fetch and compile; `work` holds the programs alone when it ends well."""
+        """Fetch and compile. After success, `work` has only the programs."""
         scratch = work / "scratch"
         scratch.mkdir()
         go = find_go(oldest_go((self.sources / "go.mod").read_text()), scratch)
@@ -66,7 +66,7 @@ class GoPrograms:
 
 
 def environment_of(work: Path) -> dict[str, str]:
-    """Keep modules and objects, gigabytes that nobody needs again, in a folder that goes away."""
+    """Return the variables of a build that keeps its gigabytes of modules and objects in a temporary folder."""
     return {
         "CGO_ENABLED": "0",
         "GOFLAGS": "-mod=readonly -modcacherw",

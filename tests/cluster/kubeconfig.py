@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write kubeconfigs that hold all they need, so that they can be handed into a guest."""
+"""Write kubeconfigs that need no other file, so that they can be copied into a guest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def write_kubeconfig(path: Path, server: str, ca: Path, user: dict[str, Any]) -> Path:
-    """One cluster, one user, one context. JSON is YAML."""
+    """Write a kubeconfig with one cluster, one user and one context, as JSON, which is also YAML."""
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -29,15 +29,15 @@ def write_kubeconfig(path: Path, server: str, ca: Path, user: dict[str, Any]) ->
 
 
 def by_certificate(pair: Pair) -> dict[str, Any]:
-    """Be whoever the certificate names."""
+    """Return the user that the certificate names."""
     return {"client-certificate-data": encoded(pair.certificate), "client-key-data": encoded(pair.key)}
 
 
 def by_token(token: str) -> dict[str, Any]:
-    """Be whoever the token was issued for."""
+    """Return the user that the token was issued for."""
     return {"token": token}
 
 
 def encoded(path: Path) -> str:
-    """A file's content as kubeconfigs embed it."""
+    """Return a file's content in base64, as kubeconfigs embed it."""
     return base64.b64encode(path.read_bytes()).decode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs of Kubernetes: nobody packages most of them."""
+"""The programs of Kubernetes, most of which Debian does not package."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def version(go_mod: str) -> str:
 
 
 def build_arguments(version: str) -> list[str]:
-    """Write what follows `go build`; without a version the programs would call themselves v0.0.0-master."""
+    """Return the arguments of `go build`. Without the version, the programs would report v0.0.0-master."""
     major, minor, _ = version.removeprefix("v").split(".", 2)
     values = {
         "k8s.io/component-base/version.gitVersion": version,
@@ -35,6 +35,6 @@ def build_arguments(version: str) -> list[str]:
 
 
 def kubernetes(sources: Path = SOURCES) -> GoPrograms:
-    """All that a cluster and its nodes are made of, but for etcd and the container runtime."""
+    """Return all programs of a cluster and its nodes, except for etcd and the container runtime."""
     arguments = build_arguments(version((sources / "go.mod").read_text()))
     return GoPrograms("kubernetes", sources, tuple(arguments), "5 to 15 minutes on two cores")

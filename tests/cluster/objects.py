@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build what kubelets and controllers would make, as plain JSON, and say where an object lives. No I/O."""
+"""Build objects of kubelets and controllers as plain JSON, and the API paths of objects. No I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# kind: (API prefix, plural, whether it lives in a namespace)
+# kind: (API prefix, plural, True if it is in a namespace)
 KINDS = {
     "ClusterRole": ("/apis/rbac.authorization.k8s.io/v1", "clusterroles", False),
     "ConfigMap": ("/api/v1", "configmaps", True),
@@ -30,23 +30,23 @@ KINDS = {
 
 
 def collection(kind: str, namespace: str | None = None) -> str:
-    """The path of all objects of a kind, or of those in one namespace."""
+    """Return the path of all objects of a kind, or of those in one namespace."""
     prefix, plural, _ = KINDS[kind]
     return f"{prefix}/namespaces/{namespace}/{plural}" if namespace else f"{prefix}/{plural}"
 
 
 def location(kind: str, name: str, namespace: str | None = None) -> str:
-    """The path of one object."""
+    """Return the path of one object."""
     return f"{collection(kind, namespace)}/{name}"
 
 
 def namespace(name: str, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """A namespace; `kubernetes.io/metadata.name` is the API server's to add."""
+    """Return a namespace. The API server adds the label `kubernetes.io/metadata.name`."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
 
 
 def node(name: str) -> dict[str, Any]:
-    """A node as a kubelet registers it, without what nobody here reads."""
+    """Return a node as a kubelet registers it, with only the fields that the tests read."""
     labels = {"kubernetes.io/hostname": name[:63].rstrip(".-"), "kubernetes.io/os": "linux"}
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
 
@@ -64,7 +64,7 @@ def pod(
     service_account: str | None = None,
     containers: tuple[str, ...] = ("app",),
 ) -> dict[str, Any]:
-    """A pod as the scheduler leaves it; each container has the same requests and limits, which make its QoS class."""
+    """Return a pod as the scheduler leaves it. Each container has the same requests and limits."""
     resources = {"requests": dict(requests or {}), "limits": dict(limits or {})}
     spec = {
         "nodeName": node,
@@ -88,7 +88,7 @@ def pod(
 
 
 def running(containers: Mapping[str, str]) -> dict[str, Any]:
-    """The status of a pod whose containers (name -> id of 64 hexadecimal digits) run, as its kubelet writes it."""
+    """Return the status of a running pod with these containers (name -> id of 64 hexadecimal digits)."""
     since = "2026-11-25T12:00:00Z"
     return {
         "phase": "Running",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run operators as processes of their own, each with its log, and look at what they say."""
+"""Run operators as processes, each with its log, and read their metrics and probes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_SECONDS = 60.0
 
 
 class Operator:
-    """One replica. `identity` is its name in the Lease and that of its log."""
+    """One replica. `identity` is its name in the Lease, and the name of its log."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Operator:
             )
 
     def probe(self, path: str) -> tuple[int, str]:
-        """Status and text; (0, "") while it does not listen."""
+        """Return status and text of a path, or (0, "") while the operator does not listen."""
         try:
             answer = urllib3.request("GET", self._url + path, retries=False, timeout=5.0)
         except urllib3.exceptions.HTTPError:
@@ -61,14 +61,14 @@ class Operator:
         return answer.status, answer.data.decode()
 
     def metric(self, name: str, **labels: str) -> float | None:
-        """Of one sample; `None`: there is none."""
+        """Return the value of one sample, or None if there is no such sample."""
         _, text = self.probe("/metrics")
         samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
         return next((each.value for each in samples if each.name == name and each.labels == labels), None)
 
     @property
     def leads(self) -> bool:
-        """Whether it is the active one, and knows all that there is."""
+        """True while the operator holds the Lease and has read all objects."""
         return self.metric("oompolicy_operator_leader") == 1 and self.probe("/readyz")[0] == 200
 
     def until_leading(self, deadline: float = START_SECONDS) -> None:
@@ -78,20 +78,20 @@ class Operator:
         eventually(lambda: self.probe("/readyz")[0], lambda status: status == 200, deadline=START_SECONDS)
 
     def pause(self) -> None:
-        """As a node that has no CPU time to give."""
+        """Stop the process, as on a node without CPU time for it."""
         self.process.send_signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
     def terminate(self) -> tuple[int, float]:
-        """SIGTERM: its exit status, and how many seconds it took to end."""
+        """Send SIGTERM, and return the exit status and the seconds until the end."""
         started = time.monotonic()
         self.process.terminate()
         status = self.process.wait(30)
         return status, time.monotonic() - started
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL, and wait for the end."""
         self.process.kill()
         self.process.wait()

@@ -11,7 +11,7 @@ import trustme
 if TYPE_CHECKING:
     from pathlib import Path
 
-# 10.0.2.2 is this machine as a guest in QEMU's user networking sees it, 10.96.0.1 the Service as its pods do.
+# A guest in QEMU's user networking reaches this machine by 10.0.2.2, and its pods the Service by 10.96.0.1.
 API_NAMES = ["127.0.0.1", "localhost", "10.0.2.2", "10.96.0.1"]
 
 
@@ -38,7 +38,7 @@ class Pki:
 
 
 def make_pki(folder: Path) -> Pki:
-    """Write everything into a folder that is not there yet."""
+    """Write all files into a folder that does not exist yet."""
     folder.mkdir(mode=0o700)
     ca, etcd_ca = trustme.CA(), trustme.CA()
     return Pki(
@@ -47,7 +47,7 @@ def make_pki(folder: Path) -> Pki:
         api=write_pair(folder, "api", ca.issue_cert(*API_NAMES, common_name="kube-apiserver")),
         # RBAC lets this group do everything.
         admin=write_pair(folder, "admin", client_cert(ca, "admin", "system:masters")),
-        # Its key signs tokens; the certificate is how the API server reads the public half.
+        # The key signs tokens, and the API server reads the public key from the certificate.
         service_accounts=write_pair(folder, "service-accounts", client_cert(ca, "service-accounts")),
         etcd_ca=write_authority(folder / "etcd-ca.crt", etcd_ca),
         etcd=write_pair(folder, "etcd", etcd_ca.issue_cert("127.0.0.1", common_name="etcd")),
@@ -56,19 +56,19 @@ def make_pki(folder: Path) -> Pki:
 
 
 def client_cert(authority: trustme.CA, user: str, group: str | None = None) -> trustme.LeafCert:
-    """Issue a certificate that says who one is, by CN and O."""
-    # Without any host trustme writes an empty list of them, marked critical, which Go refuses.
+    """Issue a certificate that names a user by CN and a group by O."""
+    # Without any host, trustme writes an empty list of hosts, marked critical, which Go refuses.
     return authority.issue_cert("client.invalid", common_name=user, organization_name=group)
 
 
 def write_authority(path: Path, authority: trustme.CA) -> Path:
-    """Write the certificate that others are checked against."""
+    """Write the certificate of an authority."""
     authority.cert_pem.write_to_path(str(path))
     return path
 
 
 def write_pair(folder: Path, name: str, leaf: trustme.LeafCert) -> Pair:
-    """Write certificate and key."""
+    """Write a certificate and its key."""
     pair = Pair(folder / f"{name}.crt", folder / f"{name}.key")
     leaf.cert_chain_pems[0].write_to_path(str(pair.certificate))
     leaf.private_key_pem.write_to_path(str(pair.key))

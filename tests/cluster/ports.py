@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reserve TCP ports of this machine, so that a server that is stopped and started finds its own again."""
+"""Reserve TCP ports of this machine, so that a server that is stopped and started can use the same port."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from vmtest.cache import cache_dir
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Below Linux's ephemeral ports (32768 and up), which the kernel gives to whoever connects.
+# These are below Linux's ephemeral ports (32768 and up), which the kernel gives to clients.
 PORTS = range(21000, 22000)
 
 
 @contextlib.contextmanager
 def reserved_port() -> Iterator[int]:
-    """Give a port that no other cluster of this user takes before the block ends."""
+    """Yield a port that no other cluster of this user takes before the block ends."""
     folder = cache_dir() / "ports"
     folder.mkdir(parents=True, exist_ok=True)
     for port in PORTS:
@@ -36,9 +36,9 @@ def reserved_port() -> Iterator[int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing else listens there."""
+    """Return whether no server listens on the port."""
     with socket.socket() as probe:
-        # As servers do it: a connection that was closed a moment ago does not count.
+        # Servers set this too. With it, a connection that was closed a moment ago does not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

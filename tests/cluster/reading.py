@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ask Kubernetes' own code how it reads texts and quantities: the program of `reader/`, built once."""
+"""Let Kubernetes' own code read texts and quantities, with the program of `reader/`, which is built once."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Documents = list[object]
 
 
 class Readings(NamedTuple):
-    """What Kubernetes reads, in the order of the questions; `None` for what it refuses."""
+    """The values that Kubernetes reads, in the order of the questions, and None for each that it refuses."""
 
     texts: list[Documents | None]
     quantities: list[Decimal | None]
 
 
 def read_by_kubernetes(texts: Sequence[str] = (), quantities: Sequence[str] = ()) -> Readings:
-    """Texts as kubectl reads a file, quantities (as JSON) as the API server does. All in one run."""
+    """Read texts as kubectl reads a file, and quantities (as JSON) as the API server does, all in one run."""
     question = json.dumps({"texts": texts, "quantities": quantities})
     argv = [str(PROGRAM.ensure() / "reader")]
-    said = json.loads(subprocess.run(argv, input=question, capture_output=True, text=True, check=True).stdout)
+    answer = json.loads(subprocess.run(argv, input=question, capture_output=True, text=True, check=True).stdout)
     return Readings(
-        [None if "error" in each else each["documents"] for each in said["texts"]],
-        # A Decimal, because 10^2147483647 has no place in a Fraction.
-        [None if "error" in each else Decimal(f"{each['unscaled']}E{-each['scale']}") for each in said["quantities"]],
+        [None if "error" in each else each["documents"] for each in answer["texts"]],
+        # This is a Decimal, because 10^2147483647 does not fit into a Fraction.
+        [None if "error" in each else Decimal(f"{each['unscaled']}E{-each['scale']}") for each in answer["quantities"]],
     )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `test_reading` asks: scalars that readers of YAML disagree about, whole documents, quantities.
+"""The questions of `test_reading`: scalars that readers of YAML disagree about, whole documents, and quantities.
 
-The generated ones are the same in each run: the seed is fixed.
+The seed is fixed, so the generated ones are the same in each run.
 """
 
 from __future__ import annotations
@@ -366,7 +366,7 @@ _EXPONENTS = ["e3", "E-3", "e+12", "e-15", "e40", "e000", "e400"]
 
 
 def texts() -> list[str]:
-    """Each scalar as value, item and key; the documents; and generated ones of both kinds."""
+    """Return each scalar as value, item and key, the documents, and generated texts of both kinds."""
     chance = random.Random(20261128)  # noqa: S311 - no secrets
     odd = ["".join(chance.choices(_LETTERS, k=chance.randint(1, 8))) for _ in range(2000)]
     numbers = ["".join(chance.choices(_DIGITS, k=chance.randint(1, 8))) for _ in range(3000)]
@@ -379,7 +379,7 @@ def texts() -> list[str]:
 
 
 def quantities() -> list[str]:
-    """Right ones, and strings of the same letters. With more digits of exponent Kubernetes takes minutes for one."""
+    """Return valid quantities, and strings of the same letters. A longer exponent would take Kubernetes minutes."""
     chance = random.Random(20261128)  # noqa: S311 - no secrets
     any_of = ["".join(chance.choices("0123456789.+-eEinumkKMGTP ", k=chance.randint(1, 9))) for _ in range(4000)]
     right = [

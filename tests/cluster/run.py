@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a cluster with our CRDs until Ctrl-C or SIGTERM: `python3 -m tests.cluster.run [--deploy]`.
+"""Run a cluster with the CRDs until Ctrl-C or SIGTERM: `python3 -m tests.cluster.run [--deploy]`.
 
-The path of an admin's kubeconfig goes to stdout.
+The program prints the path of an admin's kubeconfig.
 """
 
 from __future__ import annotations
@@ -23,28 +23,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-# What a shell makes of a command that Ctrl-C ended.
+# The status that a shell reports for a command that Ctrl-C ended.
 INTERRUPTED = 130
 
 
 def run(*, deploy: bool) -> NoReturn:
-    """Start, print the kubeconfig, and go on until we are told to stop. HarnessError; also if a server ends."""
+    """Start a cluster, print the kubeconfig, and continue until an interrupt. HarnessError: a server ends."""
     binaries = ensure_binaries()
     with tempfile.TemporaryDirectory(prefix="oompolicy-cluster-") as name, running_cluster(binaries, Path(name)) as it:
         if deploy:
             Deployment(it).apply()
         print(it.admin, flush=True)
-        say(f"{it.kubectl.program} --kubeconfig {it.admin} get oomp,oomn; Ctrl-C ends the cluster")
+        say(f"{it.kubectl.program} --kubeconfig {it.admin} get oomp,oomn")
+        say("press Ctrl-C to end the cluster")
         it.apiserver.wait()
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End as by Ctrl-C, and so clean up."""
+    """Raise KeyboardInterrupt, as Ctrl-C does, so that the cluster is cleaned up."""
     raise KeyboardInterrupt
 
 
 def main() -> int:
-    """Run until the end."""
+    """Parse the command line, and run the cluster."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.cluster.run", description="Run an API server and etcd.")
     parser.add_argument("--deploy", action="store_true", help="apply deploy/ too")
     arguments = parser.parse_args()
@@ -52,7 +53,7 @@ def main() -> int:
 
 
 def until_told(work: Callable[[], NoReturn]) -> int:
-    """Do what goes on for ever until Ctrl-C or SIGTERM; the exit status of a program that does nothing else."""
+    """Run endless work until Ctrl-C or SIGTERM, and return the exit status of the program."""
     signal.signal(signal.SIGTERM, interrupt)
     try:
         work()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run one server until it is stopped, or we die."""
+"""Run one server until it is stopped, or until this process dies."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHOWN_LINES = 40
-# What asks for readiness in vain is answered at once (connection refused), so this is how often we look.
+# A probe of a server that is not ready fails at once (connection refused), so this is the interval of the probes.
 LOOK_SECONDS = 0.05
 
 
 class Server:
-    """One process and its log, which goes on where it was when the server is started again."""
+    """One process and its log. A restarted server appends to the log."""
 
     def __init__(self, argv: Sequence[str], log: Path) -> None:
         self.log = log
@@ -29,23 +29,25 @@ class Server:
 
     @property
     def name(self) -> str:
-        """The program's."""
+        """The name of the program."""
         return self.log.stem
 
     @property
     def running(self) -> bool:
-        """Whether it was started and not stopped."""
+        """True after the start of the server, until it is stopped."""
         return self._process is not None
 
     @property
     def pid(self) -> int:
-        """Of the process that runs. ServerError: none does."""
+        """The pid of the running process. ServerError: it does not run."""
         if self._process is None:
             raise ServerError(f"{self.name} does not run")
         return self._process.pid
 
     def start(self, ready: Callable[[], bool], deadline: float, *flags: str) -> None:
-        """Start, and return when `ready` says so; ServerError if it ends or takes more than `deadline` seconds.
+        """Start the server, and return when `ready` is true.
+
+        ServerError: the server ends, or is not ready after `deadline` seconds.
 
         `flags` are for this run only.
         """
@@ -71,18 +73,18 @@ class Server:
             time.sleep(LOOK_SECONDS)
 
     def wait(self) -> NoReturn:
-        """Wait for it to end by itself, which is a ServerError."""
+        """Wait for the end of the server, and raise ServerError."""
         if self._process is not None:
             self._process.wait()
         raise ServerError(f"{self.name} ended:\n{self.tail()}")
 
     def kill(self) -> None:
-        """End it at once, as a node that goes down does."""
+        """Kill the server, as a node that goes down does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def tail(self) -> str:
-        """The end of its log."""
+        """Return the last lines of the log."""
         return last_lines(self.log, SHOWN_LINES)

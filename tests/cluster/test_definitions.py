@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user of kubectl sees of our two kinds, and who may write what of them."""
+"""kubectl shows the two kinds in useful columns, and the API server checks each writer's fields."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ VICTIM = {
     "priority": 300,
     "scope": "Node",
 }
-ENFORCING = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
-# What of status.json becomes OOMNode.status.
+ENFORCING = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
+# The fields of status.json that are copied into OOMNode.status.
 REPORTED = {
     *("mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions"),
     *("lastHeartbeatTime", "bootID"),
@@ -47,7 +47,7 @@ REPORTED = {
 
 
 def node_status(attachment: Attachment) -> dict[str, Any]:
-    """As an agent makes it."""
+    """Return the status of an OOMNode as an agent makes it."""
     view = View(
         attachment=attachment,
         policy_hash="0123456789abcdef",
@@ -83,8 +83,8 @@ def oomnode(name: str) -> dict[str, Any]:
     return {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": name}}
 
 
-def test_policies_are_listed_with_what_became_of_them(api: Api, kubectl: Kubectl) -> None:
-    """One that nobody has looked at yet says nothing."""
+def test_kubectl_lists_policies_with_their_status(api: Api, kubectl: Kubectl) -> None:
+    """The columns of the status are empty for a policy that the operator has not read yet."""
     api.create(raw_policy({"precedence": 7, "priority": {"value": 1}}, "new"))
     api.create(raw_policy({"precedence": 100, "priority": {"value": 900}}, "seen"))
     status = {"observedGeneration": 1, "matchedPods": 12, "appliedNodes": 3, "conditions": [condition("Ready", "True")]}
@@ -96,9 +96,9 @@ def test_policies_are_listed_with_what_became_of_them(api: Api, kubectl: Kubectl
     assert ["seen", "100", "12", "3", "True"] == seen[:-1]
 
 
-def test_nodes_that_do_not_enforce_are_told_at_one_look(api: Api, kubectl: Kubectl) -> None:
-    """Mode, backend and hook say how a node works, and one column says whether it does."""
-    without_hook = Attachment("ObserveOnly", "None", "6.1.0", "", "this kernel has no hook", ())
+def test_kubectl_shows_which_nodes_do_not_enforce(api: Api, kubectl: Kubectl) -> None:
+    """The columns have mode, backend and hook of a node, and its condition `Enforcing`."""
+    without_hook = Attachment("ObserveOnly", "None", "6.1.0", None, "this kernel has no hook", ())
     for name, attachment in (("n1", ENFORCING), ("n2", without_hook)):
         api.create(oomnode(name))
         write_status(api, "OOMNode", name, node_status(attachment))
@@ -114,7 +114,7 @@ def test_nodes_that_do_not_enforce_are_told_at_one_look(api: Api, kubectl: Kubec
 
 
 def test_both_kinds_can_be_listed_together(api: Api, kubectl: Kubectl) -> None:
-    """By a category of their own."""
+    """The category `oom` has both kinds."""
     api.create(raw_policy({"priority": {"value": 1}}, "p1"))
     api.create(oomnode("n1"))
 
@@ -123,8 +123,8 @@ def test_both_kinds_can_be_listed_together(api: Api, kubectl: Kubectl) -> None:
     )
 
 
-def test_what_an_agent_says_of_its_node_is_stored_whole(api: Api) -> None:
-    """Nothing is pruned, and no number is too large."""
+def test_the_api_server_stores_the_whole_status_of_an_agent(api: Api) -> None:
+    """No field is pruned, and no number is too large."""
     api.create(oomnode("n1"))
     status = node_status(ENFORCING)
 
@@ -145,8 +145,8 @@ def test_what_an_agent_says_of_its_node_is_stored_whole(api: Api) -> None:
         ("notMapped", []),
     ],
 )
-def test_what_no_agent_says_is_refused(api: Api, field: str, value: object) -> None:
-    """A program that drifts away from the definition is told so."""
+def test_the_api_server_refuses_a_status_outside_the_definition(api: Api, field: str, value: object) -> None:
+    """The message names the field."""
     api.create(oomnode("n1"))
 
     with pytest.raises(ApiError) as refused:
@@ -155,7 +155,7 @@ def test_what_no_agent_says_is_refused(api: Api, field: str, value: object) -> N
 
 
 def test_each_writer_has_its_own_conditions(api: Api) -> None:
-    """They are kept by type, so that two may write without knowing of each other."""
+    """Conditions are kept by type, so that two writers do not overwrite the condition of the other."""
     api.create(raw_policy({"priority": {"value": 1}}, "p1"))
     write_status(api, "OOMPolicy", "p1", {"conditions": [condition("Ready", "True")]}, "one")
     written = write_status(api, "OOMPolicy", "p1", {"conditions": [condition("Overlapping", "False")]}, "two")
@@ -163,8 +163,8 @@ def test_each_writer_has_its_own_conditions(api: Api) -> None:
     assert ["Ready", "Overlapping"] == [each["type"] for each in written["status"]["conditions"]]
 
 
-def test_status_and_spec_are_written_apart(api: Api) -> None:
-    """Whoever may write the one cannot change the other, and a status makes no new generation."""
+def test_status_and_spec_are_written_separately(api: Api) -> None:
+    """A write of one does not change the other, and a write of the status makes no new generation."""
     created = api.create({**raw_policy({"priority": {"value": 1}}, "p1"), "status": {"matchedPods": 1}})
     assert "status" not in created
 
@@ -173,16 +173,16 @@ def test_status_and_spec_are_written_apart(api: Api) -> None:
     assert (0, 2, 1) == (found["spec"]["precedence"], found["status"]["matchedPods"], found["metadata"]["generation"])
 
 
-def test_the_fields_are_explained(kubectl: Kubectl) -> None:
-    """Where a user looks first."""
-    said = kubectl("explain", "oomp.spec")
+def test_kubectl_explains_the_fields(kubectl: Kubectl) -> None:
+    """`kubectl explain` shows the descriptions of the definition."""
+    explanation = kubectl("explain", "oomp.spec")
 
-    assert "The lowest priority dies first" in said
-    assert "precedence\t<integer>" in said
+    assert "The lowest priority dies first" in explanation
+    assert "precedence\t<integer>" in explanation
 
 
-def test_kubectl_refuses_what_is_misspelt(kubectl: Kubectl) -> None:
-    """A field that nobody reads would be a policy that does not hold."""
+def test_kubectl_refuses_a_misspelt_field(kubectl: Kubectl) -> None:
+    """The refusal names the field, which would have no effect otherwise."""
     manifest = yaml.safe_dump(raw_policy({"priority": {"value": 1}, "precedense": 9}))
 
     with pytest.raises(KubectlError, match=r'unknown field "spec\.precedense"'):

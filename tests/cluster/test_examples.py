@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every example can be applied to a cluster as it stands."""
+"""Every example can be applied to a cluster without changes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def names(manifests: Manifests) -> list[list[str]]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(EXAMPLES)))
 def test_an_example_can_be_applied(kubectl: Kubectl, file: Path, tmp_path: Path) -> None:
-    """Pods too, in the namespaces of the demo; and what the cluster then prints can be read back."""
+    """The objects of an example, also its pods, can be applied. `oompolicy` can read the output of `kubectl get`."""
     kubectl("apply", "-f", str(NAMESPACES))
     kubectl("apply", "-f", str(file))
     printed = tmp_path / "printed.yaml"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cluster is what the other tests take it for."""
+"""The cluster of the tests behaves as the other tests expect."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 CONTAINER_ID = "ab" * 32
 
 
-def test_a_pod_runs_where_it_was_put(api: Api) -> None:
-    """No scheduler and no kubelet: the test is both, and QoS class and priority are the API server's."""
+def test_a_test_can_run_a_pod_on_a_node(api: Api) -> None:
+    """The test acts as scheduler and kubelet. The API server sets QoS class and priority."""
     api.node("n1")
     api.namespace("shop", {"tier": "prod"})
     pod = api.pod("shop", "db", node="n1", limits={"cpu": "1", "memory": "1Gi"}, priority_class="system-node-critical")
@@ -36,14 +36,14 @@ def test_a_pod_runs_where_it_was_put(api: Api) -> None:
     assert 2_000_001_000 == found["spec"]["priority"]
 
 
-def test_a_test_leaves_nothing_behind(api: Api) -> None:
-    """What the test before this one made is gone, and its names can be used again."""
+def test_the_objects_of_a_test_are_deleted(api: Api) -> None:
+    """The objects of the test before this one are gone, and their names can be used again."""
     assert ([], []) == (api.list("Node"), api.list("Pod"))
     assert "Active" == api.namespace("shop")["status"]["phase"]
 
 
 def test_a_token_carries_the_node_of_its_pod(deployment: Deployment, cluster: Cluster) -> None:
-    """Admission policies tell the agents apart by this claim."""
+    """Admission policies distinguish the agents by this claim."""
     cluster.api.node("n1")
     agent = cluster.kubectl_as(deployment.agent_kubeconfig("n1"))
 
@@ -53,7 +53,7 @@ def test_a_token_carries_the_node_of_its_pod(deployment: Deployment, cluster: Cl
 
 
 def test_a_token_ends_with_its_pod(deployment: Deployment, cluster: Cluster) -> None:
-    """As when a DaemonSet's pod is deleted: whoever kept the token is nobody."""
+    """A copy of the token is not valid any more after a DaemonSet's pod is deleted."""
     cluster.api.node("n1")
     agent = cluster.api_as(deployment.agent_kubeconfig("n1"))
     (pod,) = cluster.api.list("Pod", "oompolicy-system")
@@ -65,7 +65,7 @@ def test_a_token_ends_with_its_pod(deployment: Deployment, cluster: Cluster) -> 
 
 
 def test_rbac_is_in_force(deployment: Deployment, cluster: Cluster) -> None:
-    """A service account may do what it was given, and nothing else."""
+    """A service account has the rights of its roles, and no others."""
     operator = cluster.api_as(deployment.operator_kubeconfig())
 
     assert [] == operator.list("OOMPolicy")
@@ -74,8 +74,8 @@ def test_rbac_is_in_force(deployment: Deployment, cluster: Cluster) -> None:
     assert 403 == refused.value.status
 
 
-def test_the_api_server_can_be_away_and_come_back(cluster: Cluster) -> None:
-    """On the same port, with the same objects."""
+def test_the_api_server_can_be_stopped_and_started(cluster: Cluster) -> None:
+    """After the start, it has the same port and the same objects."""
     cluster.api.node("n1")
     cluster.stop_api()
     with pytest.raises(UnreachableError):
@@ -86,7 +86,7 @@ def test_the_api_server_can_be_away_and_come_back(cluster: Cluster) -> None:
 
 
 def test_a_watch_can_be_made_to_expire(cluster: Cluster) -> None:
-    """Whoever resumes it has to list again."""
+    """A client that resumes the watch gets 410, and has to list again."""
     api = cluster.api
     version = api.connection.request("GET", collection("Node"))["metadata"]["resourceVersion"]
     cluster.expire_watches()
@@ -98,7 +98,7 @@ def test_a_watch_can_be_made_to_expire(cluster: Cluster) -> None:
 
 
 def test_a_list_in_pages_expires_too(cluster: Cluster) -> None:
-    """Who has not read its last page by then has to begin again."""
+    """A client that has not read the last page gets 410, and has to list again."""
     api = cluster.api
     for name in ("n1", "n2"):
         api.node(name)
@@ -112,13 +112,13 @@ def test_a_list_in_pages_expires_too(cluster: Cluster) -> None:
 
 
 def test_a_guest_can_trust_the_api_server(kubectl: Kubectl) -> None:
-    """It sees this machine's loopback under another address, which the certificate names too."""
+    """The certificate also has the address by which a guest reaches this machine's loopback."""
     assert "ok" == kubectl("get", "--raw", "/readyz", "--tls-server-name=10.0.2.2")
     with pytest.raises(KubectlError, match="certificate is valid for"):
         kubectl("get", "--raw", "/readyz", "--tls-server-name=10.0.2.3")
 
 
-def test_kubectl_says_why_it_failed(kubectl: Kubectl) -> None:
-    """Its words are those of the user."""
+def test_an_error_of_kubectl_has_its_message(kubectl: Kubectl) -> None:
+    """KubectlError has the text of stderr, as a user reads it."""
     with pytest.raises(KubectlError, match=r'oompolicies\.oompolicy\.dev "no-such" not found'):
         kubectl("get", "oomp", "no-such")

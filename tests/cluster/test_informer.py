@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operator and agents know of the cluster stays true, whatever the API server does."""
+"""The informers of operator and agents miss no change of the cluster, even if the API server stops."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 PODS = collection("Pod")
 
 
-class Known:
-    """All objects by name, as an informer tells them. `holding_up()` makes it wait with the next thing it tells."""
+class Handler:
+    """The handler of an informer, which keeps all objects. Within `blocked()`, the informer waits for the handler."""
 
     def __init__(self) -> None:
         self.lists = 0
@@ -57,8 +57,8 @@ class Known:
             pass
 
     @contextmanager
-    def holding_up(self, cause: Callable[[], object]) -> Iterator[None]:
-        """Let `cause` make something to be told, and read nothing further while the block lasts."""
+    def blocked(self, cause: Callable[[], object]) -> Iterator[None]:
+        """Wait until `cause` has led to a call of the handler, and let that call last as long as the block."""
         with self._gate:
             self._arrived.clear()
             cause()
@@ -75,10 +75,10 @@ def following(
     path: str,
     *,
     kubeconfig: Path | None = None,
-    **words: Any,  # noqa: ANN401 - the informer's own
-) -> Iterator[Known]:
-    known = Known()
-    informer = Informer(connect(kubeconfig or cluster.admin), path, keep=dict, handler=known, **words)
+    **options: Any,  # noqa: ANN401 - the informer's own
+) -> Iterator[Handler]:
+    known = Handler()
+    informer = Informer(connect(kubeconfig or cluster.admin), path, keep=dict, handler=known, **options)
     informer.start()
     try:
         eventually(lambda: informer.synced, bool)
@@ -92,70 +92,70 @@ def config_map(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "pages"}}
 
 
-def until(known: Known, *names: str) -> None:
+def wait_for_names(known: Handler, *names: str) -> None:
     eventually(known, lambda seen: set(names) == set(seen))
 
 
-def test_a_collection_is_followed(cluster: Cluster, api: Api) -> None:
-    """What is there, what comes, what changes and what goes."""
+def test_an_informer_follows_a_collection(cluster: Cluster, api: Api) -> None:
+    """The handler gets the objects of the first list, and each object that is created, changed or deleted later."""
     api.pod("default", "a")
     with following(cluster, PODS) as known:
         assert {"a"} == set(known())
         api.pod("default", "b")
-        until(known, "a", "b")
+        wait_for_names(known, "a", "b")
         api.patch("Pod", "b", {"metadata": {"labels": {"app": "db"}}}, namespace="default")
         eventually(known, lambda seen: seen["b"]["metadata"].get("labels") == {"app": "db"})
         api.delete("Pod", "a", "default")
-        until(known, "b")
+        wait_for_names(known, "b")
         assert 1 == known.lists
 
 
-def test_only_the_pods_of_a_node_are_told(cluster: Cluster, api: Api) -> None:
-    """By the selector that the API server has an index for."""
+def test_a_field_selector_limits_an_informer_to_the_pods_of_one_node(cluster: Cluster, api: Api) -> None:
+    """The selector is the one that the API server has an index for."""
     api.node("n1")
     api.pod("default", "here", node="n1")
     api.pod("default", "there", node="n2")
     with following(cluster, PODS, field_selector="spec.nodeName=n1") as known:
         api.pod("default", "there-too", node="n2")
         api.pod("default", "here-too", node="n1")
-        until(known, "here", "here-too")
+        wait_for_names(known, "here", "here-too")
 
 
-def test_metadata_can_be_had_alone(cluster: Cluster, api: Api) -> None:
-    """From a list as from events."""
+def test_an_informer_can_follow_only_metadata(cluster: Cluster, api: Api) -> None:
+    """The objects of the list and of the events have neither spec nor status."""
     api.pod("default", "a", labels={"app": "db"})
     with following(cluster, PODS, metadata_only=True) as known:
         api.pod("default", "b")
-        until(known, "a", "b")
+        wait_for_names(known, "a", "b")
         assert [{"app": "db"}, None] == [known()[name]["metadata"].get("labels") for name in ("a", "b")]
         assert [False, False] == ["spec" in each or "status" in each for each in known().values()]
 
 
-def test_a_restart_of_the_api_server_loses_nothing(cluster: Cluster, api: Api) -> None:
-    """The watch goes on, or begins anew; in either case what changed meanwhile is known."""
+def test_a_restart_of_the_api_server_loses_no_change(cluster: Cluster, api: Api) -> None:
+    """The watch continues or begins again, and in both cases the handler gets the changes since the restart."""
     api.pod("default", "a")
     with following(cluster, PODS) as known:
         cluster.restart_api()
         api.delete("Pod", "a", "default")
         api.pod("default", "b")
-        until(known, "b")
+        wait_for_names(known, "b")
 
 
-def test_an_expired_watch_begins_anew(cluster: Cluster, api: Api) -> None:
-    """No event says that `a` is gone: the API server has forgotten that it ever was."""
+def test_an_expired_watch_begins_again_with_a_list(cluster: Cluster, api: Api) -> None:
+    """No event reports that `a` is deleted, because the API server has forgotten `a`. The new list is without it."""
     api.pod("default", "a")
     with following(cluster, PODS) as known:
-        with known.holding_up(lambda: api.pod("default", "b")):
-            # Or what is deleted next would still be told, from the informer's socket.
+        with known.blocked(lambda: api.pod("default", "b")):
+            # Without a restart, the informer's socket would still have the event of the deletion.
             cluster.restart_api()
             api.delete("Pod", "a", "default")
             cluster.expire_watches()
-        until(known, "b")
+        wait_for_names(known, "b")
         assert 2 == known.lists
 
 
-def test_without_watch_lists_it_reads_pages(cluster: Cluster, api: Api) -> None:
-    """As of a server before 1.34, a page and one object more; then it watches."""
+def test_an_informer_reads_pages_if_the_api_server_has_no_watch_lists(cluster: Cluster, api: Api) -> None:
+    """A list of one page and one object more from a server before 1.34 is complete, and then the informer watches."""
     api.namespace("pages")
     for number in range(PAGE + 1):
         api.create(config_map(f"c{number}"))
@@ -170,8 +170,8 @@ def test_without_watch_lists_it_reads_pages(cluster: Cluster, api: Api) -> None:
         assert 1 == known.lists
 
 
-def test_a_token_that_ended_is_read_anew(deployment: Deployment, cluster: Cluster, tmp_path: Path) -> None:
-    """By then the kubelet has put another one in its place."""
+def test_an_informer_reads_a_token_that_was_replaced(deployment: Deployment, cluster: Cluster, tmp_path: Path) -> None:
+    """The kubelet has replaced the token in the file, and the informer continues after the old token ends."""
     cluster.api.node("n1")
     first, kubeconfig = deployment.agent_kubeconfig("n1"), tmp_path / "kubeconfig"
     (pod,) = cluster.api.list("Pod", NAMESPACE)
@@ -181,7 +181,7 @@ def test_a_token_that_ended_is_read_anew(deployment: Deployment, cluster: Cluste
         cluster.api.delete("Pod", pod["metadata"]["name"], NAMESPACE)
         cluster.restart_api()
         cluster.api.create(raw_policy({"priority": {"value": 1}}, "p1"))
-        until(known, "p1")
+        wait_for_names(known, "p1")
 
     with pytest.raises(ApiError) as refused:
         cluster.api_as(first).list("OOMPolicy")

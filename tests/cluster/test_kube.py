@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who a connection is to the real API server, and what apply does there."""
+"""A connection has the right user at a real API server, and apply owns the right fields."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def service_account(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """The files and variables that a pod of the operator has; the token's file."""
+    """Make the files and variables of a pod of the operator, and return the file of the token."""
     host, _, port = cluster.url.removeprefix("https://").partition(":")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
@@ -41,39 +41,40 @@ def service_account(
     return token
 
 
-def who(connection: Connection) -> str:
-    """The user that the API server takes us for."""
+def user_of(connection: Connection) -> str:
+    """Return the user name that the API server has for a connection."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answer = connection.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=body)
     return str(answer["status"]["userInfo"]["username"])
 
 
-def test_a_pod_is_its_service_account(service_account: Path) -> None:
-    """By the token in its file."""
+def test_a_connection_in_a_pod_has_its_service_account(service_account: Path) -> None:
+    """The connection uses the token in the file."""
     assert service_account.exists()
-    assert f"system:serviceaccount:{NAMESPACE}:oompolicy-operator" == who(connect(None))
+    assert f"system:serviceaccount:{NAMESPACE}:oompolicy-operator" == user_of(connect(None))
 
 
 def test_a_new_token_is_read_when_the_old_one_is_refused(service_account: Path) -> None:
-    """At once, and not with the next minute's look at the file."""
+    """The file is read at once, and not only at the next of the reads that happen every minute."""
     good = service_account.read_text()
     service_account.write_text("no.such.token")
     connection = connect(None)
     with pytest.raises(ApiError, match="401"):
-        who(connection)
+        user_of(connection)
     service_account.write_text(good)
 
-    assert who(connection).endswith(":oompolicy-operator")
+    assert user_of(connection).endswith(":oompolicy-operator")
 
 
-def test_a_kubeconfig_is_its_certificate_or_its_token(cluster: Cluster, deployment: Deployment) -> None:
-    """Whichever it has."""
-    assert "admin" == who(connect(cluster.admin))
-    assert who(connect(deployment.operator_kubeconfig())).endswith(":oompolicy-operator")
+def test_a_connection_uses_the_certificate_or_the_token_of_its_kubeconfig(
+    cluster: Cluster, deployment: Deployment
+) -> None:
+    assert "admin" == user_of(connect(cluster.admin))
+    assert user_of(connect(deployment.operator_kubeconfig())).endswith(":oompolicy-operator")
 
 
-def test_apply_owns_what_it_says_and_no_more(api: Api) -> None:
-    """Another manager's field is a conflict, unless it is taken by force."""
+def test_apply_owns_only_the_fields_that_it_sends(api: Api) -> None:
+    """A field of another manager is a conflict, unless apply takes it by force."""
     api.create(policy("p"), fieldManager="somebody")
     path, other = location("OOMPolicy", "p"), {**policy("p"), "spec": {"priority": {"value": 1}}}
     with pytest.raises(ApiError) as caught:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Of two operators one is active, and the other takes over; the times are printed, and bounded by what the docs say."""
+"""One of two operators is active, and the other takes over.
+
+The tests print the times, and check the limits that the documentation states.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.cluster.deployment import NAMESPACE
-from tests.cluster.test_operator_policies import labelled, matches, policy, status
+from tests.cluster.test_operator_policies import labelled, policy, status, wait_for_matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +25,7 @@ LEASE = "oompolicy-operator"
 
 
 def pair(start: Start) -> tuple[Operator, Operator]:
-    """The active one, and the one on standby."""
+    """Start two operators, and return the active one and the standby."""
     active = start("one")
     active.until_leading()
     standby = start("two")
@@ -35,26 +38,26 @@ def holder(api: Api) -> str:
     return str(api.get("Lease", LEASE, NAMESPACE)["spec"]["holderIdentity"])
 
 
-def test_the_standby_takes_over_at_once_from_one_that_is_told_to_end(api: Api, start_operator: Start) -> None:
-    """The Lease is released, so a rollout leaves no gap of its duration."""
+def test_the_standby_takes_over_at_once_from_an_operator_that_is_terminated(api: Api, start_operator: Start) -> None:
+    """The operator releases the Lease, so the standby does not wait until it expires."""
     active, standby = pair(start_operator)
     status, took = active.terminate()
     ended = time.monotonic()
     standby.until_leading()
 
-    print(f"ended {took:.1f} s after SIGTERM; the other led {time.monotonic() - ended:.1f} s after that")
+    print(f"ended {took:.1f} s after SIGTERM, the other led {time.monotonic() - ended:.1f} s after that")
     assert 0 == status
     assert "two" == holder(api)
-    # Its next look at the Lease, and the first lists.
+    # The time includes the standby's next read of the Lease, and its first lists.
     assert time.monotonic() - ended < LEASE_SECONDS / 2
 
 
-def test_the_standby_takes_over_from_one_that_is_killed(api: Api, start_operator: Start) -> None:
-    """When the Lease has expired; a policy that was applied meanwhile is seen then, and none is lost."""
+def test_the_standby_takes_over_from_an_operator_that_is_killed(api: Api, start_operator: Start) -> None:
+    """The standby waits until the Lease has expired, and then has the policies from before and from meanwhile."""
     active, standby = pair(start_operator)
     api.pod("default", "a", labels={"app": "db"})
     api.create(policy("before", labelled(app="db")))
-    matches(api, "before", 1)
+    wait_for_matches(api, "before", 1)
     active.kill()
     killed = time.monotonic()
     api.create(policy("meanwhile", labelled(app="db"), precedence=5))
@@ -64,12 +67,12 @@ def test_the_standby_takes_over_from_one_that_is_killed(api: Api, start_operator
     print(f"the other led {took:.1f} s after SIGKILL")
     assert "two" == holder(api)
     assert took < LEASE_SECONDS * 2
-    matches(api, "meanwhile", 1)
+    wait_for_matches(api, "meanwhile", 1)
     assert 1 == status(api, "before")["matchedPods"]
 
 
-def test_a_standby_that_is_told_to_end_leaves_the_active_one_alone(api: Api, start_operator: Start) -> None:
-    """It holds nothing that it could give back."""
+def test_the_end_of_a_standby_does_not_affect_the_active_operator(api: Api, start_operator: Start) -> None:
+    """The standby does not hold the Lease, and so does not release it."""
     active, standby = pair(start_operator)
 
     assert 0 == standby.terminate()[0]
@@ -77,8 +80,8 @@ def test_a_standby_that_is_told_to_end_leaves_the_active_one_alone(api: Api, sta
     assert active.leads
 
 
-def test_one_whose_lease_was_taken_ends(api: Api, start_operator: Start) -> None:
-    """With a failure, so that it is started anew; two must not write at the same time for long."""
+def test_an_operator_that_loses_its_lease_ends(api: Api, start_operator: Start) -> None:
+    """The status is that of a failure, so that the kubelet restarts it. Two operators must not write for long."""
     operator = start_operator("one")
     operator.until_leading()
     api.patch("Lease", LEASE, {"spec": {"holderIdentity": "somebody"}}, namespace=NAMESPACE)

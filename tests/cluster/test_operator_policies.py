@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An admin applies policies, and their status says what they match."""
+"""The status of a policy has the number of pods that it matches."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def condition(status: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return next((dict(each) for each in status.get("conditions", ()) if each["type"] == kind), {})
 
 
-def matches(api: Api, name: str, expected: int) -> dict[str, Any]:
-    """Wait for the count; the status with it."""
+def wait_for_matches(api: Api, name: str, expected: int) -> dict[str, Any]:
+    """Wait until the policy matches so many pods, and return its status."""
     return eventually(lambda: status(api, name), lambda found: found.get("matchedPods") == expected)
 
 
 @pytest.fixture
 def lax_definition(api: Api) -> Iterator[None]:
-    """As that of an earlier release, which knew no upper bound of a priority."""
+    """Apply a definition without the upper bound of a priority, as of an earlier release."""
     name = "oompolicies.oompolicy.dev"
     strict = api.get("CustomResourceDefinition", name)["spec"]
     lax = copy.deepcopy(strict)
@@ -66,7 +66,7 @@ def lax_definition(api: Api) -> Iterator[None]:
 
 
 def refusal(api: Api, obj: Mapping[str, Any]) -> str:
-    """Why it cannot be created; writes nothing."""
+    """Return the message that refuses the object, or "" if it is valid. Write nothing."""
     try:
         api.create(obj, dryRun="All")
     except ApiError as error:
@@ -74,42 +74,42 @@ def refusal(api: Api, obj: Mapping[str, Any]) -> str:
     return ""
 
 
-def test_a_policy_says_what_it_matches(api: Api) -> None:
-    """At once, and of the generation that was applied."""
+def test_the_status_of_a_policy_has_its_matched_pods(api: Api) -> None:
+    """The status has the count and the generation that was applied."""
     for name, app in (("a", "db"), ("b", "db"), ("c", "web")):
         api.pod("default", name, labels={"app": app})
     api.create(policy("databases", labelled(app="db")))
-    found = matches(api, "databases", 2)
+    found = wait_for_matches(api, "databases", 2)
 
     assert 1 == found["observedGeneration"]
     assert ("True", "Valid") == tuple(condition(found, "Ready")[key] for key in ("status", "reason"))
     assert ("False", "NoOverlap") == tuple(condition(found, "Overlapping")[key] for key in ("status", "reason"))
 
 
-def test_kubectl_shows_it(api: Api, kubectl: Kubectl) -> None:
-    """In one line per policy."""
+def test_kubectl_shows_the_status_of_a_policy(api: Api, kubectl: Kubectl) -> None:
+    """kubectl prints one line per policy."""
     api.pod("default", "a", labels={"app": "db"})
     api.create(policy("databases", labelled(app="db")))
-    matches(api, "databases", 1)
+    wait_for_matches(api, "databases", 1)
     header, line = kubectl("get", "oomp").splitlines()
 
     assert "READY" in header
     assert {"databases", "True", "1"} <= set(line.split())
 
 
-def test_a_changed_policy_is_counted_anew(api: Api) -> None:
-    """With the generation that the counts are of."""
+def test_the_pods_of_a_changed_policy_are_counted_again(api: Api) -> None:
+    """The status has the generation of the counts."""
     api.pod("default", "a", labels={"app": "db"})
     api.create(policy("p", labelled(app="web")))
-    matches(api, "p", 0)
+    wait_for_matches(api, "p", 0)
     api.patch("OOMPolicy", "p", {"spec": {"match": labelled(app="db")}})
 
-    assert 2 == matches(api, "p", 1)["observedGeneration"]
+    assert 2 == wait_for_matches(api, "p", 1)["observedGeneration"]
 
 
 @pytest.mark.usefixtures("lax_definition")
-def test_a_policy_that_an_older_definition_let_through_is_not_ready(api: Api) -> None:
-    """Its condition says what is wrong, and that it is not applied."""
+def test_an_invalid_policy_of_an_older_definition_is_not_ready(api: Api) -> None:
+    """The condition names the error, and says that the policy is not applied."""
     api.create(policy("p", priority={"value": 5000}))
     found = eventually(lambda: condition(status(api, "p"), "Ready"), bool)
 
@@ -121,31 +121,31 @@ def test_a_policy_that_an_older_definition_let_through_is_not_ready(api: Api) ->
 
 @pytest.mark.parametrize("change", ["pod label", "namespace label", "new pod", "deleted pod", "finished pod"])
 def test_a_change_in_the_cluster_changes_the_count(change: str, api: Api) -> None:
-    """Of the policies that can tell the difference."""
+    """Labels, new pods, deleted pods and finished pods change the number of matched pods."""
     api.namespace("shop", {"team": "a"})
     api.pod("shop", "a", labels={"app": "db"})
     api.pod("shop", "b", labels={"app": "db"})
     api.create(policy("p", {**labelled(app="db"), "namespaceSelector": {"matchLabels": {"team": "a"}}}))
-    matches(api, "p", 2)
+    wait_for_matches(api, "p", 2)
     if change == "pod label":
         api.patch("Pod", "a", {"metadata": {"labels": {"app": "web"}}}, namespace="shop")
-        matches(api, "p", 1)
+        wait_for_matches(api, "p", 1)
     elif change == "namespace label":
         api.patch("Namespace", "shop", {"metadata": {"labels": {"team": "b"}}})
-        matches(api, "p", 0)
+        wait_for_matches(api, "p", 0)
     elif change == "new pod":
         api.pod("shop", "c", labels={"app": "db"})
-        matches(api, "p", 3)
+        wait_for_matches(api, "p", 3)
     elif change == "deleted pod":
         api.delete("Pod", "a", "shop")
-        matches(api, "p", 1)
+        wait_for_matches(api, "p", 1)
     else:
         api.patch("Pod", "a", {"status": {"phase": "Succeeded"}}, namespace="shop", subresource="/status")
-        matches(api, "p", 1)
+        wait_for_matches(api, "p", 1)
 
 
 def test_classes_are_matched(api: Api) -> None:
-    """The QoS class that the API server gave, and the PriorityClass the pod names."""
+    """A policy can match the QoS class that the API server sets, and the PriorityClass that the pod names."""
     api.create(
         {
             "apiVersion": "scheduling.k8s.io/v1",
@@ -161,18 +161,18 @@ def test_classes_are_matched(api: Api) -> None:
     api.create(policy("qos", {"qosClasses": ["Guaranteed"]}))
     api.create(policy("class", {"priorityClassNames": ["critical"]}))
 
-    matches(api, "qos", 1)
-    matches(api, "class", 1)
+    wait_for_matches(api, "qos", 1)
+    wait_for_matches(api, "class", 1)
     api.delete("Pod", "guaranteed", "default")
     api.pod("default", "guaranteed", requests=everything)
     api.delete("Pod", "critical", "default")
     api.pod("default", "critical")
-    matches(api, "qos", 0)
-    matches(api, "class", 0)
+    wait_for_matches(api, "qos", 0)
+    wait_for_matches(api, "class", 0)
 
 
 def test_equal_precedence_on_the_same_pods_is_an_overlap(api: Api) -> None:
-    """Both name each other, until one of them has another precedence."""
+    """Each of two overlapping policies names the other, until one has another precedence."""
     api.pod("default", "a", labels={"app": "db", "tier": "prod"})
     api.create(policy("apps", labelled(app="db")))
     api.create(policy("tiers", labelled(tier="prod")))
@@ -191,7 +191,7 @@ def test_equal_precedence_on_the_same_pods_is_an_overlap(api: Api) -> None:
 
 
 def test_five_hundred_policies_are_ready_within_seconds(api: Api, operator: Operator) -> None:
-    """Most of which is the API server's time."""
+    """500 policies that are created at once have the condition Ready within a minute. Most time is the API server's."""
     for number in range(20):
         api.pod("default", f"pod-{number}", labels={"app": f"app-{number}"})
     names = [f"policy-{number}" for number in range(500)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the operator writes, and what it must leave alone."""
+"""The operator writes the status of policies, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.kube.errors import ApiError
-from tests.cluster.test_operator_policies import labelled, matches, policy, status
+from tests.cluster.test_operator_policies import labelled, policy, status, wait_for_matches
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def managers(obj: dict[str, Any]) -> set[str]:
     return {entry["manager"] for entry in obj["metadata"].get("managedFields", ())}
 
 
-def test_nothing_is_written_to_pods_namespaces_and_nodes(api: Api, operator: Operator) -> None:
-    """Not a byte: their resource versions stay as they were."""
+def test_the_operator_writes_nothing_to_pods_namespaces_and_nodes(api: Api, operator: Operator) -> None:
+    """The resource versions of pods, namespaces and nodes stay the same."""
     kinds = ("Pod", "Namespace", "Node")
     api.node("n1")
     api.namespace("shop", {"team": "a"})
@@ -30,8 +30,8 @@ def test_nothing_is_written_to_pods_namespaces_and_nodes(api: Api, operator: Ope
     before = {kind: versions(api, kind) for kind in kinds}
     api.create(policy("one", labelled(app="db")))
     api.create(policy("two", {"namespaceSelector": {"matchLabels": {"team": "a"}}}))
-    matches(api, "one", 1)
-    matches(api, "two", 1)
+    wait_for_matches(api, "one", 1)
+    wait_for_matches(api, "two", 1)
     eventually(lambda: api.list("OOMNode"), bool)
     operator.terminate()
 
@@ -43,26 +43,26 @@ def versions(api: Api, kind: str) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("operator")
-def test_of_a_policy_only_the_status_is_written(api: Api) -> None:
-    """By one manager, and with neither finalizers nor annotations."""
+def test_the_operator_writes_only_the_status_of_a_policy(api: Api) -> None:
+    """The status has one manager, and the policy gets neither finalizers nor annotations."""
     created = api.create(policy("p", labelled(app="db")))
-    matches(api, "p", 0)
+    wait_for_matches(api, "p", 0)
     found = api.get("OOMPolicy", "p")
 
     assert not found["metadata"].keys() & {"finalizers", "annotations"}
     assert created["spec"] == found["spec"]
-    (ours,) = [entry for entry in found["metadata"]["managedFields"] if entry["manager"] == "oompolicy-operator"]
-    assert ("Apply", "status") == (ours["operation"], ours["subresource"])
+    (written,) = [entry for entry in found["metadata"]["managedFields"] if entry["manager"] == "oompolicy-operator"]
+    assert ("Apply", "status") == (written["operation"], written["subresource"])
     assert {"oompolicy-operator"} == managers(found) - managers(created)
 
 
-def test_a_settled_cluster_is_not_written_to(api: Api, operator: Operator) -> None:
-    """What the operator wrote comes back as an event, and leads to nothing."""
+def test_the_operator_writes_nothing_after_its_own_write(api: Api, operator: Operator) -> None:
+    """The event of the operator's own write does not lead to another write."""
     api.pod("default", "a", labels={"app": "db"})
     api.create(policy("p", labelled(app="db")))
-    matches(api, "p", 1)
+    wait_for_matches(api, "p", 1)
     before = api.get("OOMPolicy", "p")["metadata"]["resourceVersion"]
-    # Another pod's event goes the same way through the operator, later than the one of its own write.
+    # The event of another pod passes through the same queue, after the event of the operator's own write.
     api.pod("default", "b")
     eventually(lambda: operator.metric("oompolicy_pods"), lambda pods: pods == 2)
 
@@ -70,22 +70,22 @@ def test_a_settled_cluster_is_not_written_to(api: Api, operator: Operator) -> No
 
 
 @pytest.mark.usefixtures("operator")
-def test_a_status_that_somebody_else_wrote_is_put_right(api: Api) -> None:
-    """Since it is the operator's to say."""
+def test_the_operator_corrects_a_status_of_another_writer(api: Api) -> None:
+    """The operator writes its own status again after another client has changed it."""
     api.create(policy("p"))
     right = eventually(lambda: status(api, "p"), bool)
     wrong = {"status": {"matchedPods": 77, "conditions": [{**right["conditions"][0], "status": "Unknown"}]}}
     api.patch("OOMPolicy", "p", wrong, subresource="/status")
 
-    def times_aside(found: dict[str, Any]) -> object:
+    def without_times(found: dict[str, Any]) -> object:
         conditions = [{**each, "lastTransitionTime": ""} for each in found["conditions"]]
         return {**found, "conditions": sorted(conditions, key=lambda each: str(each["type"]))}
 
-    eventually(lambda: times_aside(status(api, "p")), lambda found: found == times_aside(right))
+    eventually(lambda: without_times(status(api, "p")), lambda found: found == without_times(right))
 
 
-def test_a_policy_can_be_deleted_when_no_operator_runs(api: Api, operator: Operator, kubectl: Kubectl) -> None:
-    """At once: nothing waits for somebody who is not there."""
+def test_a_policy_can_be_deleted_while_no_operator_runs(api: Api, operator: Operator, kubectl: Kubectl) -> None:
+    """The deletion does not wait for an operator."""
     api.create(policy("p"))
     eventually(lambda: status(api, "p"), bool)
     operator.kill()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A hand-written pod is read as the API server stores it: QoS class, memory request, and whatever is odd."""
+"""A hand-written pod is read as the API server stores it: QoS class, memory request, and odd quantities."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ACCEPTED: list[Spec] = [
 
 @pytest.mark.parametrize("spec", ACCEPTED, ids=str)
 def test_a_pod_is_read_as_the_api_server_stores_it(session_cluster: Cluster, spec: Spec) -> None:
-    """What it gives back is read without a word, and is the same as what was written."""
+    """All fields of the stored pod can be read, and have the values of the written pod."""
     written = objects.pod("default", "written")
     written["spec"] |= spec
     stored = read_pod(session_cluster.api.create(written, dryRun="All"))

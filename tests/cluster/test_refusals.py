@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which OOMPolicies the API server refuses, and what it says to the user. All requests are dry runs."""
+"""API server and parser refuse the same OOMPolicies, with messages for the user. All requests are dry runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
 
 REFUSED = [(each.spec, each.api) for each in INVALID if each.api is not None]
-MENDED = [each for each in INVALID if each.api is None]
+VALID_AS_JSON = [each for each in INVALID if each.api is None]
 LONG = "a" * 63
 LONGEST_PREFIX = f"{LONG}.{LONG}.{LONG}.{'a' * 61}"
 
@@ -36,7 +36,7 @@ def api(session_cluster: Cluster) -> Api:
     return session_cluster.api
 
 
-def ask(api: Api, spec: Mapping[str, Any], name: str = "databases") -> dict[str, Any]:
+def dry_run(api: Api, spec: Mapping[str, Any], name: str = "databases") -> dict[str, Any]:
     return api.create(raw_policy(spec, name), dryRun="All")
 
 
@@ -45,18 +45,20 @@ def labels(labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("spec", "expected"), REFUSED, ids=[expected for _, expected in REFUSED])
-def test_what_the_parser_refuses_the_api_server_refuses(api: Api, spec: Mapping[str, Any], expected: str) -> None:
-    """Whoever applies it is told at once, with the field and what is wrong with it."""
+def test_the_api_server_refuses_policies_that_the_parser_refuses(
+    api: Api, spec: Mapping[str, Any], expected: str
+) -> None:
+    """The user gets a message at once, with the field and its error."""
     with pytest.raises(ApiError) as refused:
-        ask(api, spec)
+        dry_run(api, spec)
 
     assert expected in refused.value.message
 
 
-@pytest.mark.parametrize("invalid", MENDED, ids=lambda invalid: invalid.parser)
-def test_what_json_cannot_say_becomes_valid(api: Api, invalid: Invalid) -> None:
-    """A null is as if it were not there, and every key is a string: what is stored the parser takes."""
-    assert "databases" == parse_policy(ask(api, invalid.spec)).name
+@pytest.mark.parametrize("invalid", VALID_AS_JSON, ids=lambda invalid: invalid.parser)
+def test_a_policy_that_json_turns_into_a_valid_one_is_accepted(api: Api, invalid: Invalid) -> None:
+    """A null means a missing field, and every key is a string. The parser accepts the stored policy."""
+    assert "databases" == parse_policy(dry_run(api, invalid.spec)).name
 
 
 @pytest.mark.parametrize(
@@ -74,9 +76,9 @@ def test_what_json_cannot_say_becomes_valid(api: Api, invalid: Invalid) -> None:
         ),
     ],
 )
-def test_what_is_left_out_is_filled_in(api: Api, spec: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """`kubectl get -o yaml` shows what holds, not only what was asked for."""
-    assert expected == ask(api, spec)["spec"]
+def test_the_api_server_fills_in_defaults(api: Api, spec: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """`kubectl get -o yaml` shows the values in force, also those that the user left out."""
+    assert expected == dry_run(api, spec)["spec"]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +97,9 @@ def test_what_is_left_out_is_filled_in(api: Api, spec: Mapping[str, Any], expect
         {**PRIORITY, "precedence": 1_000_000},
     ],
 )
-def test_what_is_just_allowed_both_allow(api: Api, spec: Mapping[str, Any]) -> None:
-    """The last value before each refusal."""
-    assert parse_policy(raw_policy(spec)) == parse_policy({**ask(api, spec), "metadata": {"name": "databases"}})
+def test_parser_and_api_server_accept_the_last_allowed_values(api: Api, spec: Mapping[str, Any]) -> None:
+    """The last values before each refusal are valid, and are read as the user wrote them."""
+    assert parse_policy(raw_policy(spec)) == parse_policy({**dry_run(api, spec), "metadata": {"name": "databases"}})
 
 
 @pytest.mark.parametrize(
@@ -131,12 +133,14 @@ def test_what_is_just_allowed_both_allow(api: Api, spec: Mapping[str, Any]) -> N
         ),
     ],
 )
-def test_both_refuse(api: Api, spec: Mapping[str, Any], expected: str) -> None:
-    """The first value after what is allowed, and each of the words that a message is put together from."""
+def test_parser_and_api_server_refuse_the_first_forbidden_values(
+    api: Api, spec: Mapping[str, Any], expected: str
+) -> None:
+    """The first values after the allowed ones are refused, and the messages have each of their possible parts."""
     with pytest.raises(InvalidObject):
         parse_policy(raw_policy(spec))
     with pytest.raises(ApiError) as refused:
-        ask(api, spec)
+        dry_run(api, spec)
 
     assert expected in refused.value.message
 
@@ -150,28 +154,28 @@ def test_both_refuse(api: Api, spec: Mapping[str, Any], expected: str) -> None:
         ({**PRIORITY, "containers": [{"name": f"a{index}", "offset": 1} for index in range(65)]}, "at most 64 items"),
     ],
 )
-def test_only_the_api_server_counts(api: Api, spec: Mapping[str, Any], expected: str) -> None:
-    """It estimates what a rule may cost, and takes none over lists of any length; the parser has no such limits."""
+def test_only_the_api_server_limits_the_length_of_lists(api: Api, spec: Mapping[str, Any], expected: str) -> None:
+    """The API server estimates the cost of rules, and so needs limits of the lists. The parser has no such limits."""
     with pytest.raises(ApiError) as refused:
-        ask(api, spec)
+        dry_run(api, spec)
 
     assert expected in refused.value.message
     assert "databases" == parse_policy(raw_policy(spec)).name
 
 
 @pytest.mark.parametrize("name", ["Databases", "a..b", "-a", "a" * 254])
-def test_a_name_both_refuse(api: Api, name: str) -> None:
-    """It is that of any object of a cluster."""
+def test_parser_and_api_server_refuse_an_invalid_name(api: Api, name: str) -> None:
+    """The rules are those for the name of any object of a cluster."""
     with pytest.raises(InvalidObject):
         parse_policy(raw_policy(PRIORITY, name))
     with pytest.raises(ApiError) as refused:
-        ask(api, PRIORITY, name)
+        dry_run(api, PRIORITY, name)
 
     assert "metadata.name: Invalid value" in refused.value.message
 
 
-def test_kubectl_shows_all_that_is_wrong(session_cluster: Cluster) -> None:
-    """Nothing is stored, and the user sees fields and reasons."""
+def test_kubectl_shows_all_errors_of_a_policy(session_cluster: Cluster) -> None:
+    """The policy is not stored, and the user sees the field and the reason of each error."""
     spec = {
         "priority": {"value": 980},
         "containers": [{"name": "istio-proxy", "offset": 50}],
@@ -190,7 +194,7 @@ def test_kubectl_shows_all_that_is_wrong(session_cluster: Cluster) -> None:
     ] == sorted(str(refused.value).splitlines())
 
 
-# Valid policies, of which all are then broken in up to two places: whatever is replaced, and by whatever.
+# Valid policies. `nearly_valid` then replaces, removes or adds a value in up to two places of each.
 NAMES = st.sampled_from(["a", "b-c", "0"])
 KEYS = st.sampled_from(["a", "a/b", "a.b/C_d"])
 VALUES = st.sampled_from(["", "a", "A_.-b"])
@@ -232,11 +236,11 @@ SPECS = st.fixed_dictionaries(
 )
 JUNK = st.sampled_from(
     [-1, 1001, 7, True, "", "a", "A", "-", "a/b/c", "Burstable", "In", [], {}, ["a", "A"], {"a": "A"}, {"value": 1}]
-).map(copy.deepcopy)  # what is put in may be broken next, and is the same object in every draw
+).map(copy.deepcopy)  # a value may be changed later, and is the same object in every draw
 
 
 def places(value: object) -> Iterator[tuple[Any, Any]]:
-    """Every member of every object and list, as its holder and its key."""
+    """Yield every member of every object and list, as its holder and its key."""
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, member in members:
         yield value, key
@@ -268,7 +272,7 @@ def read_by_parser(raw: Mapping[str, Any]) -> OOMPolicy | None:
 
 def stored_by(api: Api, spec: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
-        return {**ask(api, spec), "metadata": {"name": "databases"}}
+        return {**dry_run(api, spec), "metadata": {"name": "databases"}}
     except ApiError as error:
         if error.status not in {400, 422}:
             raise
@@ -277,11 +281,11 @@ def stored_by(api: Api, spec: Mapping[str, Any]) -> dict[str, Any] | None:
 
 @settings(max_examples=400, deadline=None)
 @given(spec=nearly_valid())
-def test_both_agree_on_any_policy(api: Api, spec: dict[str, Any]) -> None:
-    """What is stored the parser reads as what the user wrote, and what is refused the parser refuses too."""
+def test_parser_and_api_server_agree_on_any_policy(api: Api, spec: dict[str, Any]) -> None:
+    """The parser reads a stored policy as the one that the user wrote, and refuses each that the API server refuses."""
     stored = stored_by(api, spec)
     event("stored" if stored else "refused")
-    # As it is stored: the order of requirements is that of the labels.
+    # The keys are sorted as in a stored policy: requirements have the order of the labels.
     written: dict[str, Any] = json.loads(json.dumps(raw_policy(spec), sort_keys=True))
 
     assert read_by_parser(written) == (parse_policy(stored) if stored else None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wait for what a cluster does in its own time, by looking."""
+"""Wait for an effect in a cluster by polling."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ T = TypeVar("T")
 LOOK_SECONDS = 0.1
 
 
-def eventually(look: Callable[[], T], wanted: Callable[[T], bool], *, deadline: float = 30.0) -> T:
-    """Look until `wanted` is content with what is seen, and return it; AssertionError with the last sight of it."""
+def eventually(read: Callable[[], T], wanted: Callable[[T], bool], *, deadline: float = 30.0) -> T:
+    """Read until `wanted` accepts the value, and return it. AssertionError, with the last value: it was too late."""
     end = time.monotonic() + deadline
-    while not wanted(seen := look()):
+    while not wanted(seen := read()):
         if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline:.0f} s; the last was {seen!r}")
+            raise AssertionError(f"not within {deadline:.0f} s, the last value was {seen!r}")
         time.sleep(LOOK_SECONDS)
     return seen

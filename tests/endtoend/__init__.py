@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole path: API server and operator on this machine, the agent in a guest with real cgroups and its own kernel.
+"""The whole path: API server and operator run on this machine, and the agent in a guest with its own kernel.
 
-`node` runs in the guest and does what it is told over a socket: `kubelet`, `agentprocess` and `shortage` are what it
-can do. The rest is the host's side: `guest` boots and gives orders, `installation` is admin, scheduler and kubelet to
-the API server, `measure` takes the times. `demo` is the second part of `make demo`.
-Told apart from `tests/cluster` and `tests/node` by what it needs, which is both. Not here: what one of them can show.
+`node` runs in the guest and carries out the orders that it reads from a socket. `kubelet`, `agentprocess` and
+`shortage` have the orders. The other modules run on the host. `guest` boots the guest and sends orders.
+`installation` acts as admin, scheduler and kubelet towards the API server. `measure` takes the times. `demo` is the
+second part of `make demo`.
+These tests need both a cluster and a guest. A test that needs only one of them is in `tests/cluster` or `tests/node`.
 """

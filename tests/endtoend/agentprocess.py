@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent as its DaemonSet's pod runs it: in the pod's cgroup, without any privilege, by the pod's token."""
+"""The agent as its DaemonSet's pod runs it: in the pod's cgroup, without any privilege, with the pod's token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.endtoend.kubelet import NodeKubelet
 
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where kubelet mounts the token; the path is client-go's and the kubernetes client's (rest/config.go)."""
+"""The mount of the token in each pod. client-go and the kubernetes client read this path (rest/config.go)."""
 
 STATE: Final = Path("/var/lib/oompolicy")
 RUN: Final = Path("/run/oompolicy")
@@ -28,20 +28,20 @@ LOG: Final = Path("/run/agent.log")
 LISTEN: Final = "127.0.0.1:9808"
 
 CONTAINER_ADJ: Final = "-997"
-"""kubelet's oom_score_adj of a Guaranteed or node-critical pod's containers (pkg/kubelet/qos/policy.go)."""
+"""The kubelet's oom_score_adj for containers of a Guaranteed or node-critical pod (pkg/kubelet/qos/policy.go)."""
 
 ENTER: Final = ("sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"')
 
 
 class AgentProcess:
-    """`start` and `kill` as often as a test likes; state and log stay."""
+    """The agent's process. A test calls `start` and `kill` as often as it needs. State and log stay."""
 
     def __init__(self, kubelet: NodeKubelet) -> None:
         self._kubelet = kubelet
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, uid: str, server: tuple[str, int], ca: str, token: str, arguments: Sequence[str]) -> int:
-        """Start the process of the agent's pod; the pid."""
+        """Start the process of the agent's pod, and return its pid."""
         for path, text in ((ACCOUNT / "ca.crt", ca), (ACCOUNT / "token", token)):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
@@ -60,7 +60,7 @@ class AgentProcess:
         return self._process.pid
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """End it, and wait for the end."""
+        """Send the signal, and wait for the end."""
         if self._process:
             self._process.send_signal(number)
             self._process.wait()
@@ -71,7 +71,7 @@ class AgentProcess:
         return self._process is not None and self._process.poll() is None
 
     def ready(self) -> tuple[int, str]:
-        """What /readyz says: status and text; (0, why) while nobody listens yet."""
+        """Return status and text of /readyz, or 0 and the reason while nothing listens yet."""
         if not self.alive:
             raise RuntimeError(f"the agent has ended:\n{self.log_text()}")
         try:
@@ -83,16 +83,16 @@ class AgentProcess:
             return 0, str(error)
 
     def memory(self) -> dict[str, int]:
-        """Its memory in KiB, by the kernel's names in smaps_rollup."""
+        """Return the process's memory in KiB, by the kernel's names in smaps_rollup."""
         if self._process is None:
             raise RuntimeError("no agent runs")
         lines = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text().splitlines()[1:]
         return {line.split(":")[0]: int(line.split()[1]) for line in lines}
 
     def checkpoint(self) -> str:
-        """What it has on disk for its next start."""
+        """Return the state that the agent keeps on disk for its next start."""
         return (STATE / "checkpoint.json").read_text()
 
     def log_text(self) -> str:
-        """All that it said, with that of those before it."""
+        """Return the log of this process and of all earlier ones."""
         return LOG.read_text() if LOG.exists() else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cluster and one guest for the session; each test has a `scene` of its own on them."""
+"""One cluster and one guest for the session. Each test has a `scene` of its own on them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.endtoend.installation import Installation
 
 DEADLINE = 1500.0
-"""Seconds for the guest; several times what all tests take under emulation."""
+"""Seconds for the guest: several times the time of all tests under emulation."""
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def scene(installed: Installation) -> Iterator[Scene]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a failure what agent, operator and the guest's program said, and never else."""
+    """Add the logs of agent, operator and guest to the report of a failure."""
     report = yield
     found: Installation | None = getattr(item, "funcargs", {}).get("installed")
     if report.failed and found is not None:

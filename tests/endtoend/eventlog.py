@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follows all Events of the cluster, and notes when each was first readable."""
+"""A log of all Events of the cluster, with the time when each was first readable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Seen:
-    """An Event as it is now, and when it was first there, by `time.monotonic`."""
+    """The current state of an Event, and the `time.monotonic` at which it first existed."""
 
     event: dict[str, Any]
     at: float
@@ -31,7 +31,7 @@ class Seen:
 
     @property
     def pod(self) -> str:
-        """The uid of the pod that it is on; others name none for some objects."""
+        """The uid of the pod that the Event is on. For some objects there is no uid."""
         return str(self.event["regarding"].get("uid", ""))
 
     @property
@@ -40,7 +40,7 @@ class Seen:
 
     @property
     def pid(self) -> int:
-        """Of the process that it says was killed."""
+        """The pid of the killed process in the text of the Event."""
         found = re.search(r"killed .*? \(pid (\d+)", self.note)
         if not found:
             raise ValueError(f"no pid in {self.note!r}")
@@ -48,12 +48,12 @@ class Seen:
 
     @property
     def count(self) -> int:
-        """How many kills it stands for."""
+        """The number of kills that the Event stands for."""
         return int((self.event.get("series") or {"count": 1})["count"])
 
 
 class EventLog:
-    """An informer's handler that can be waited for."""
+    """An informer's handler with methods that wait for an Event."""
 
     def __init__(self, connection: Connection) -> None:
         self._seen: dict[str, Seen] = {}
@@ -66,16 +66,16 @@ class EventLog:
     def stop(self) -> None:
         self._informer.stop()
 
-    def wait(self, what: str, wanted: Callable[[Seen], bool], *, seconds: float = 60.0) -> Seen:
-        """The first Event that is wanted, as soon as there is one."""
+    def wait(self, awaited: str, wanted: Callable[[Seen], bool], *, seconds: float = 60.0) -> Seen:
+        """Return the first matching Event as soon as there is one."""
         with self._changed:
             if self._changed.wait_for(lambda: any(map(wanted, self._seen.values())), seconds):
                 return next(each for each in self._seen.values() if wanted(each))
             seen = [each.note for each in self._seen.values()]
-        raise AssertionError(f"{what}: no such Event within {seconds:.0f} s, but {seen}")
+        raise AssertionError(f"{awaited}: no such Event within {seconds:.0f} s, but {seen}")
 
     def wait_for_sum(self, wanted: Callable[[Seen], bool], total: int, *, seconds: float) -> list[Seen]:
-        """Those wanted, once they stand for so many kills, or the time is over."""
+        """Return the matching Events when they stand for `total` kills, or when the time is over."""
         with self._changed:
             self._changed.wait_for(lambda: sum(each.count for each in self._matching(wanted)) >= total, seconds)
             return self._matching(wanted)

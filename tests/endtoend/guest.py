@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boot a guest beside us, and give it orders over a socket."""
+"""Boot a guest next to this process, and send it orders over a socket."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 
 KERNEL: Final = "trixie"
 HOST: Final = "10.0.2.2"
-"""This machine's loopback, as the guest sees it."""
+"""The guest's address for this machine's loopback."""
 
 MEMORY_MIB: Final = 512
 CPUS: Final = 2
 CALL_SECONDS: Final = 300.0
-"""Until the guest calls: a boot, and under emulation the unpacking of some thousand files."""
+"""The time limit for the guest's call: a boot, and under emulation the unpacking of some thousand files."""
 
-LOOK_SECONDS: Final = 0.5
-"""Between two looks whether a guest that has not called yet is still there."""
+CHECK_SECONDS: Final = 0.5
+"""The time between two checks that a guest that has not called yet is still running."""
 
 ORDER_SECONDS: Final = 120.0
-"""An order takes a second or two, under emulation too; loading the module takes ten."""
+"""The time limit of an order. An order takes a second or two, also under emulation. Loading the module takes ten."""
 
 OUTPUT_LINES: Final = 40
 
 
 class OrderError(Exception):
-    """The guest could not do as it was told; the message is its traceback."""
+    """The guest could not carry out the order. The message is the guest's traceback."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """What a guest is there for: the module that obeys, and what it finds there."""
+    """The purpose of a guest: the program that carries out the orders, and the files that it needs."""
 
     program: str
     memory: int
@@ -64,14 +64,14 @@ NODE: Final = Role(
     MEMORY_MIB,
     lambda image: {"build": ensure_artifacts(image), PLACE: ensure_libraries(image)},
 )
-"""A node whose kubelet is made up, and whose agent is started by hand."""
+"""A node with a simulated kubelet and an agent that the test starts."""
 
 
 class Guest:
     """A booting guest in a thread of its own, which ends with the guest."""
 
     def __init__(self, folder: Path, deadline: float | None, role: Role = NODE) -> None:
-        """Boot. After `deadline` seconds the guest counts as lost, whatever it does."""
+        """Boot. After `deadline` seconds the guest counts as lost."""
         self._role = role
         self.output = folder / "guest.output"
         self._deadline = deadline
@@ -84,25 +84,28 @@ class Guest:
         self._thread.start()
 
     def wait(self) -> None:
-        """Return when it is up. HarnessError where it is not in time."""
+        """Return when the guest is up. HarnessError if it is not up in time."""
         self._connected()
 
     def order(self, verb: str, seconds: float = ORDER_SECONDS, **words: Any) -> Any:  # noqa: ANN401 (JSON)
-        """What the guest answers. OrderError, or the HarnessError that says how the guest was lost."""
+        """Send an order and return the answer.
+
+        OrderError, or the HarnessError with the reason for the loss of the guest.
+        """
         self.begin(verb, **words)
         return self.answer(seconds)
 
     def begin(self, verb: str, **words: Any) -> None:  # noqa: ANN401 (JSON)
-        """Give an order, and do something else while it is carried out. One at a time."""
+        """Send an order without waiting for the answer. Only one order can be open at a time."""
         self._connected().send({"do": verb, "with": words})
 
     def answer(self, seconds: float = ORDER_SECONDS) -> Any:  # noqa: ANN401 (JSON)
-        """What the guest answers to the order that was begun."""
+        """Return the guest's answer to the open order."""
         try:
             answer = self._connected().receive(seconds)
         except TimeoutError as error:
-            # Whatever it answers from now on belongs to this order, so it gets no other.
-            self._failure = HarnessError(f"the guest did not answer within {seconds:.0f} s:\n{self.said()}")
+            # A later answer would belong to this order, so the guest gets no other order.
+            self._failure = HarnessError(f"the guest did not answer within {seconds:.0f} s:\n{self.output_tail()}")
             raise self._failure from error
         if answer is None:
             raise self._lost()
@@ -110,41 +113,41 @@ class Guest:
             raise OrderError(answer["failed"])
         return answer["done"]
 
-    def said(self) -> str:
-        """The end of what the guest's program printed."""
+    def output_tail(self) -> str:
+        """Return the end of the output of the guest's program."""
         return last_lines(self.output, OUTPUT_LINES)
 
     def ran(self) -> tuple[Accel, str]:
-        """With which accelerator and kernel it did, once it has ended well."""
+        """Return the accelerator and the kernel of the guest after its end."""
         if self._result is None:
             raise self._failure or HarnessError("the guest has not ended")
         return self._result.accel, self._release
 
     def end(self) -> None:
-        """Hang up, upon which the guest powers off, and wait for that."""
+        """Close the connection, which makes the guest power off, and wait for that."""
         if self._wire:
             self._wire.close()
         self._server.close()
         self._thread.join()
 
     def _connected(self) -> Wire:
-        """The guest calls when it is up."""
+        """Return the connection. The guest calls when it is up."""
         if self._failure:
             raise self._failure
         if self._wire is None:
-            self._server.settimeout(LOOK_SECONDS)
-            for _ in range(int(CALL_SECONDS / LOOK_SECONDS)):
+            self._server.settimeout(CHECK_SECONDS)
+            for _ in range(int(CALL_SECONDS / CHECK_SECONDS)):
                 with contextlib.suppress(TimeoutError):
                     self._wire = Wire(self._server.accept()[0])
                     return self._wire
                 if not self._thread.is_alive():
                     raise self._lost()
-            raise HarnessError(f"the guest did not call within {CALL_SECONDS:.0f} s:\n{self.said()}")
+            raise HarnessError(f"the guest did not call within {CALL_SECONDS:.0f} s:\n{self.output_tail()}")
         return self._wire
 
     def _lost(self) -> HarnessError:
         self._thread.join()
-        return self._failure or HarnessError(f"the guest's program ended:\n{self.said()}")
+        return self._failure or HarnessError(f"the guest's program ended:\n{self.output_tail()}")
 
     def _run(self) -> None:
         try:
@@ -171,7 +174,7 @@ class Guest:
 
 @contextlib.contextmanager
 def booted(folder: Path, deadline: float | None, role: Role = NODE) -> Iterator[Guest]:
-    """A guest that is booting, and is gone after the block."""
+    """Yield a booting guest, and end it after the block."""
     guest = Guest(folder, deadline, role)
     try:
         yield guest

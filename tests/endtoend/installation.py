@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an admin, the scheduler and the guest's kubelet do: everything around the agent, as the API server sees it."""
+"""The actions of an admin, the scheduler and the guest's kubelet: the agent's surroundings at the API server."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 AGENT: Final = "oompolicy-agent"
 LOG_LINES: Final = 40
 READY_SECONDS: Final = 90.0
-"""An emulated agent imports for some seconds, and lists what there is."""
+"""The time limit for a ready agent. Under emulation the agent imports for some seconds, and lists its objects."""
 
 
 class Installation:
-    """One cluster with one node, the guest. `agent_pod` is there once `install` has returned."""
+    """One cluster with one node, which is the guest. `agent_pod` exists when `install` has returned."""
 
     agent_pod: Pod
 
@@ -44,7 +44,7 @@ class Installation:
         self._folder, self._operator_port = folder, operator_port
 
     def install(self) -> None:
-        """Apply `deploy/`, register the node, start operator, loader and agent; return when policies are enforced."""
+        """Apply `deploy/`, register the node, start operator, loader and agent. Return when policies are enforced."""
         self.register()
         self.attach()
         self.start_agent()
@@ -56,36 +56,36 @@ class Installation:
         self.guest.order("attach")
 
     def register(self) -> None:
-        """All that the guest has no part in, so that it may boot meanwhile."""
+        """Do everything that does not need the guest, so that the guest can boot at the same time."""
         self.events.start()
         Deployment(self.cluster).apply()
         self.api.node(NODE_NAME)
         self.start_operator()
 
     def start_operator(self) -> None:
-        """Start it, and wait until it leads and the node has an OOMNode."""
+        """Start the operator, and wait until it leads and the node has an OOMNode."""
         kubeconfig = Deployment(self.cluster).operator_kubeconfig()
         self.operator = Operator(kubeconfig, "operator", self._operator_port, self._folder)
         self.operator.until_leading()
         eventually(lambda: [each["metadata"]["name"] for each in self.api.list("OOMNode")], lambda n: n == [NODE_NAME])
 
     def stop_operator(self) -> None:
-        """Let it end, so that the next one need not wait for its Lease."""
+        """End the operator with SIGTERM, so that the next one does not wait for its Lease."""
         if self.operator:
             self.operator.terminate()
             self.operator = None
 
     def run_agent_pod(self) -> Pod:
-        """The DaemonSet's pod on the node; Guaranteed, as an agent's should be."""
+        """Run the DaemonSet's pod on the node. It is Guaranteed, as an agent's pod should be."""
         return self.run_pods([Pod(AGENT, NAMESPACE, "Guaranteed", ("agent",))], service_account=AGENT)[0]
 
     def start_agent(self) -> None:
-        """Start it with a token of its pod, and wait until it is ready."""
+        """Start the agent with a token of its pod, and wait until it is ready."""
         self.launch_agent()
         eventually(lambda: self.guest.order("agent_ready"), lambda answer: answer[0] == 200, deadline=READY_SECONDS)
 
     def launch_agent(self) -> None:
-        """Start it, whether the API server is there or not."""
+        """Start the agent, also without an API server."""
         pod = {"metadata": {"name": self.agent_pod.name, "uid": self.agent_pod.uid}}
         if self.cluster.apiserver.running:
             self._token = self.api.token(NAMESPACE, AGENT, pod)
@@ -99,16 +99,16 @@ class Installation:
         )
 
     def recover(self) -> None:
-        """Start what is not running."""
+        """Start the parts that are not running."""
         if not self.cluster.apiserver.running:
             self.cluster.start_api()
-        # It ends by itself when the API server is away for longer than its Lease holds.
+        # The operator ends by itself when it cannot reach the API server for longer than the duration of its Lease.
         if self.operator is None or self.operator.process.poll() is not None:
             self.start_operator()
         if not self.guest.order("agent_alive"):
             self.start_agent()
 
-    def run_pods(self, pods: Iterable[Pod], **words: Any) -> list[Pod]:  # noqa: ANN401 (those of objects.pod)
+    def run_pods(self, pods: Iterable[Pod], **words: Any) -> list[Pod]:  # noqa: ANN401 (the options of objects.pod)
         """Bind pods to the node, make their cgroups, and report their containers, as scheduler and kubelet do."""
         running = [self._bind(pod, words) for pod in pods]
         self.guest.order("start_pods", pods=[vars(pod) for pod in running])
@@ -118,7 +118,7 @@ class Installation:
         return running
 
     def end_pods(self, pods: Iterable[Pod]) -> None:
-        """Kill what runs in them, take their cgroups and then the objects away."""
+        """Kill the processes of the pods, and remove their cgroups and then the objects."""
         ending = list(pods)
         self.guest.order("end_pods", uids=[pod.uid for pod in ending])
         for pod in ending:
@@ -131,15 +131,15 @@ class Installation:
         self.api.patch("Pod", pod.name, {"metadata": {"annotations": annotations}}, namespace=pod.namespace)
 
     def await_priority(self, pod: Pod, wanted: int, container: str = "app", seconds: float = 30.0) -> None:
-        """Wait until the map in the guest has it; AssertionError with what it has instead."""
+        """Wait until the map in the guest has the priority. The AssertionError has the value in the map."""
         words: dict[str, Any] = {"uid": pod.uid, "container": container}
         if not self.guest.order("await_priority", **words, wanted=wanted, patience=seconds):
             found = self.guest.order("priority", **words)
             raise AssertionError(f"{pod.name}: priority {found} in the map, not {wanted} within {seconds:.0f} s")
 
     def await_checkpoint(self, *pods: Pod) -> None:
-        """Wait until the agent would know the pods and their containers after a restart."""
-        # Of its objects: the names of cgroups, which it keeps too, have the ids before any object does.
+        """Wait until the agent's checkpoint has the pods and their containers, for its next start."""
+        # Only the objects count: the checkpoint also has the names of cgroups, which have the ids earlier.
         wanted = {pod.container_id(name) for pod in pods for name in pod.containers}
         eventually(
             lambda: self.guest.order("agent_checkpoint"),
@@ -147,24 +147,24 @@ class Installation:
         )
 
     def await_status(self) -> None:
-        """Wait until the agent has told the cluster that it enforces, which it does some seconds after its start."""
+        """Wait until the OOMNode reports that the agent enforces, some seconds after the agent's start."""
         eventually(lambda: self.condition("Enforcing"), lambda status: status == "True")
 
     def condition(self, kind: str) -> str:
-        """One condition of the OOMNode: True, False, Unknown, or empty while there is none."""
+        """Return one condition of the OOMNode: True, False, Unknown, or empty while there is none."""
         conditions = self.api.get("OOMNode", NODE_NAME).get("status", {}).get("conditions", [])
         return next((str(each["status"]) for each in conditions if each["type"] == kind), "")
 
     def logs(self) -> dict[str, str]:
-        """What everybody said, for whoever looks into a failure."""
-        texts = {"the guest's program": self.guest.said(), "the API server": self.cluster.apiserver.tail()}
+        """Return the logs of all programs for the report of a failure."""
+        texts = {"the guest's program": self.guest.output_tail(), "the API server": self.cluster.apiserver.tail()}
         if self.operator:
             texts["the operator"] = last_lines(self.operator.log, LOG_LINES)
         try:
             texts["the agent"] = self.guest.order("agent_log")
             texts["the guest's kernel"] = self.guest.order("kernel_log")
         except (HarnessError, OSError) as error:
-            texts["the guest"] = f"answers no more: {error}"
+            texts["the guest"] = f"does not answer: {error}"
         return texts
 
     def _bind(self, pod: Pod, words: Mapping[str, Any]) -> Pod:
@@ -183,7 +183,7 @@ class Installation:
 
 @contextlib.contextmanager
 def installation(cluster: Cluster, guest: Guest, folder: Path) -> Iterator[Installation]:
-    """Install nothing yet; what is installed ends with the block, except for cluster and guest."""
+    """Yield an Installation with nothing installed. The end of the block stops it, but not cluster and guest."""
     with reserved_port() as port:
         found = Installation(cluster, guest, folder, port)
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the guest's kubelet and containerd do: pods' cgroups, the processes in them; and what the map says of both."""
+"""The actions of the guest's kubelet and containerd: pods' cgroups and processes, and the map's entries for them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from tests.node.cgroup import Cgroup
     from tests.node.machine import Node
 
-LOOK_EVERY: Final = 0.001
-"""Seconds between two looks at the map: what a measured time may be too long by."""
+CHECK_EVERY: Final = 0.001
+"""Seconds between two reads of the map. A measured time may be too long by this."""
 
 UNLIMITED_MIB: Final = 1 << 20
-"""Of kubepods; more than any guest has."""
+"""The limit of kubepods, which is more than the memory of any guest."""
 
 
 class NodeKubelet:
-    """Pods by uid. A container's process is a hog of the container's name."""
+    """Pods by uid. A container's process is a hog with the container's name."""
 
     def __init__(self, machine: Node) -> None:
         self._machine = machine
@@ -40,7 +40,7 @@ class NodeKubelet:
         return self._kubelet.kubepods
 
     def start_pods(self, pods: Iterable[Mapping[str, Any]]) -> None:
-        """Make the cgroups of pods that have no process yet: sandbox and containers. Each is the fields of a `Pod`."""
+        """Make the cgroups of sandbox and containers for pods without processes. Each pod has the fields of a `Pod`."""
         for fields in pods:
             pod = Pod(**{**fields, "containers": tuple(fields["containers"])})
             self._pods[pod.uid] = pod
@@ -48,7 +48,7 @@ class NodeKubelet:
                 self.container(pod.uid, name)
 
     def end_pods(self, uids: Iterable[str]) -> None:
-        """Kill what runs in them, and take their cgroups away."""
+        """Kill the processes of the pods, and remove their cgroups."""
         for uid in uids:
             for key in [key for key in self.hogs if key[0] == uid]:
                 self.hogs.pop(key).end()
@@ -58,7 +58,7 @@ class NodeKubelet:
         return self._kubelet.container(self._pods[uid], name)
 
     def run(self, uid: str, container: str, mib: int) -> int:
-        """Start the container's process unless it lives; the pid."""
+        """Start the container's process unless it lives, and return its pid."""
         hog = self.hogs.get((uid, container))
         if hog is None or not hog.alive:
             hog = Hog(self.container(uid, container), mib, options=("--name", container))
@@ -70,23 +70,23 @@ class NodeKubelet:
         self.container(uid, container).write("memory.max", mib << 20)
 
     def priority(self, uid: str, container: str) -> int | None:
-        """What the map says of a container's own cgroup."""
+        """Return the map's priority for a container's own cgroup."""
         with closing(PriorityMap(BPFFS / "maps/cgroup_priority")) as entries:
             found = entries.get(self.container(uid, container).id)
         return found[0] if found else None
 
     def await_priority(self, uid: str, container: str, wanted: int, patience: float) -> bool:
-        """Return as soon as the map says so; False where it does not in so many seconds."""
+        """Return True as soon as the map has the priority, or False after `patience` seconds."""
         cgroup_id, end = self.container(uid, container).id, time.monotonic() + patience
         with closing(PriorityMap(BPFFS / "maps/cgroup_priority")) as entries:
             while (found := entries.get(cgroup_id)) is None or found[0] != wanted:
                 if time.monotonic() > end:
                     return False
-                select.select([], [], [], LOOK_EVERY)
+                select.select([], [], [], CHECK_EVERY)
         return True
 
     def forget_priorities(self) -> int:
-        """Empty the map; how many entries there were."""
+        """Remove all entries of the map, and return their number."""
         with closing(PriorityMap(BPFFS / "maps/cgroup_priority")) as entries:
             ids = list(entries.entries())
             for cgroup_id in ids:

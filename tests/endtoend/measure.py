@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the path takes, by this machine's clock alone. Every time begins before its cause and ends after its effect.
+"""The duration of the path by this machine's clock. Each time begins before its cause and ends after its effect.
 
-A label change: from the moment that the request to change it is sent, to the answer of the guest, which looks at its
-map once a millisecond. A kill: from the order to a process at its limit to allocate more, to the Event in a watch.
+The time of a label change begins when the test sends the request for it. It ends with the answer of the guest, which
+reads its map once a millisecond. The time of a kill begins with the order that makes a process at its limit allocate
+more. It ends with the Event in a watch.
 """
 
 from __future__ import annotations
@@ -19,31 +20,31 @@ if TYPE_CHECKING:
     from tests.endtoend.scene import Scene
 
 MAX_PODS = 110
-"""kubelet's default."""
+"""The kubelet's default."""
 
 PRIORITIES = {"gold": 900, "lead": 100}
 LIMIT_MIB = 6
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that so many per cent of all values do not exceed."""
+    """Return the smallest value that `percent` per cent of all values do not exceed."""
     ranked = sorted(values)
     return ranked[max(1, math.ceil(len(ranked) * percent / 100)) - 1]
 
 
 def summary(seconds: Sequence[float]) -> str:
-    """Count, median and p99."""
+    """Return count, median and p99 as text."""
     middle, high = (percentile(seconds, percent) * 1000 for percent in (50, 99))
     return f"{len(seconds)} times, median {middle:.0f} ms, p99 {high:.0f} ms"
 
 
 def crowd(scene: Scene) -> list[Pod]:
-    """Fill the node up to as many pods as a kubelet takes, and two policies that tell them apart by label."""
+    """Fill the node to the kubelet's maximum of pods, and create two policies that distinguish them by label."""
     scene.namespace("crowd")
     for name, priority in PRIORITIES.items():
         scene.policy(name, match={"podSelector": {"matchLabels": {"class": name}}}, priority={"value": priority})
-    there = len(scene.api.list("Pod", fieldSelector=f"spec.nodeName={NODE_NAME}"))
-    pods = [Pod(f"web-{number}", "crowd", labels={"class": "gold"}) for number in range(MAX_PODS - there)]
+    existing = len(scene.api.list("Pod", fieldSelector=f"spec.nodeName={NODE_NAME}"))
+    pods = [Pod(f"web-{number}", "crowd", labels={"class": "gold"}) for number in range(MAX_PODS - existing)]
     running = scene.run_pods(*pods)
     for pod in running:
         scene.installation.await_priority(pod, PRIORITIES["gold"])
@@ -51,7 +52,7 @@ def crowd(scene: Scene) -> list[Pod]:
 
 
 def orders(scene: Scene, count: int) -> Iterator[float]:
-    """Seconds of an order that takes the guest no time: what the way there and back adds to the others."""
+    """Yield the seconds of an order without work: this is the part of the way there and back in the other times."""
     for _ in range(count):
         started = time.monotonic()
         scene.guest.order("killed")
@@ -59,7 +60,7 @@ def orders(scene: Scene, count: int) -> Iterator[float]:
 
 
 def label_changes(scene: Scene, pods: Sequence[Pod], count: int) -> Iterator[float]:
-    """Seconds from a changed label to the changed entry in the guest's map, so many times, pod after pod."""
+    """Yield `count` times the seconds from a changed label to the changed entry in the guest's map, pod after pod."""
     guest = scene.guest
     for number in range(count):
         pod = pods[number % len(pods)]
@@ -73,7 +74,7 @@ def label_changes(scene: Scene, pods: Sequence[Pod], count: int) -> Iterator[flo
 
 
 def kills(scene: Scene, pods: Sequence[Pod], count: int) -> Iterator[float]:
-    """Seconds from a process that goes beyond its limit to the Event on its pod, so many times, pod after pod."""
+    """Yield `count` times the seconds from a process that exceeds its limit to the Event on its pod, pod after pod."""
     for number in range(count):
         pod = pods[number % len(pods)]
         scene.guest.order("limit", uid=pod.uid, container="app", mib=LIMIT_MIB)

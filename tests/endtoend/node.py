@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest's side: `python3 -m tests.endtoend.node HOST PORT` calls the host and obeys until it hangs up."""
+"""The guest's side: `python3 -m tests.endtoend.node HOST PORT` calls the host and carries out its orders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHELL_LOG: Final = Path("/run/shell.log")
 
 
 def verbs(kubelet: NodeKubelet, agent: AgentProcess, shortage: Shortage, shell: Shell) -> dict[str, Callable[..., Any]]:
-    """All that the host can ask for."""
+    """Return all orders that the host can send."""
     return {
         "attach": lambda: policy.attach().stdout,
         "start_pods": kubelet.start_pods,
@@ -56,13 +56,13 @@ def verbs(kubelet: NodeKubelet, agent: AgentProcess, shortage: Shortage, shell: 
 
 
 def kernel_log() -> str:
-    """The end of what the kernel said."""
+    """Return the end of the kernel's log."""
     lines = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout.splitlines()
     return "\n".join(lines[-KERNEL_LINES:])
 
 
 def main() -> int:
-    """Return 0 when the host has hung up."""
+    """Return 0 when the host has closed the connection."""
     host, port = sys.argv[1:]
     pin_this_process()
     with ExitStack() as stack:

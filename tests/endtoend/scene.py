@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one test puts on the node, and takes away again."""
+"""The objects that one test puts on the node and removes again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ REFUSED = "OOMAnnotationRefused"
 
 
 class Scene:
-    """Namespaces, policies and pods of one test. `killed` are all that the kernel killed in it, by pid."""
+    """Namespaces, policies and pods of one test.
+
+    `killed` has the pids of all processes that the kernel killed in it.
+    """
 
     def __init__(self, installation: Installation) -> None:
         self.installation, self.api, self.guest = installation, installation.api, installation.guest
@@ -34,18 +37,18 @@ class Scene:
         self.adopt(name)
 
     def adopt(self, *namespaces: str) -> None:
-        """Take them away with the scene."""
+        """Remove these namespaces at the end of the scene."""
         self._namespaces += namespaces
 
     def apply(self, *files: str) -> None:
-        """By kubectl, as a user does."""
+        """Apply the files with kubectl, as a user does."""
         self.installation.kubectl("apply", *(f"--filename={file}" for file in files))
 
     def policy(self, name: str, **spec: Any) -> None:  # noqa: ANN401 (as YAML has it)
         self.api.create(policy_manifest(name, **spec))
 
     def pod(self, namespace: str, name: str, qos: str = "Burstable", **fields: Any) -> Pod:  # noqa: ANN401 (Pod's)
-        """One pod with one container `app`, unless `containers` says otherwise."""
+        """Run one pod with one container `app`, unless `containers` has other names."""
         return self.run_pods(Pod(name, namespace, qos, **fields))[0]
 
     def run_pods(self, *pods: Pod) -> list[Pod]:
@@ -54,45 +57,45 @@ class Scene:
         return running
 
     def start(self, pod: Pod, mib: int, container: str = "app") -> int:
-        """The container's process, if it does not live: its pid."""
+        """Start the container's process unless it lives, and return its pid."""
         return int(self.guest.order("run", uid=pod.uid, container=container, mib=mib))
 
-    def exhaust(self, what: str, **words: Any) -> list[str]:  # noqa: ANN401 (JSON)
-        """Run out of memory, as the guest's `exhaust_node`, `exhaust_pods` or `overrun` does: the pods of the dead."""
-        dead = self.guest.order(what, **words)
+    def exhaust(self, order: str, **words: Any) -> list[str]:  # noqa: ANN401 (JSON)
+        """Use up memory by the guest's `exhaust_node`, `exhaust_pods` or `overrun`, and return the pods of the dead."""
+        dead = self.guest.order(order, **words)
         self.killed += [victim["pid"] for victim in dead]
         names = {pod.uid: pod.name for pod in self.pods}
         return [names.get(victim["uid"], "") for victim in dead]
 
     def event(self, pod: Pod, reason: str) -> Seen:
-        """The first Event of that reason on the pod."""
+        """Return the first Event with that reason on the pod."""
         return self.installation.events.wait(
             f"{reason} on {pod.name}", lambda seen: (seen.pod, seen.reason) == (pod.uid, reason)
         )
 
     def event_of(self, pid: int) -> Seen:
-        """The Event that says that this process was killed."""
+        """Return the Event that reports the kill of this process."""
         return self.installation.events.wait(
             f"{KILLED} of {pid}", lambda seen: seen.reason == KILLED and seen.pid == pid
         )
 
     def kills(self, *, seconds: float) -> list[Seen]:
-        """All Events on pods of this scene that say who was killed, once they stand for all kills or time is over."""
+        """Return the Events about kills in this scene when they stand for all kills, or when the time is over."""
         uids = {pod.uid for pod in self.pods}
         return self.installation.events.wait_for_sum(
             lambda seen: seen.reason == KILLED and seen.pod in uids, len(self.killed), seconds=seconds
         )
 
     def printed(self, *words: str, wanted: str) -> str:
-        """What kubectl prints, once it is that, or `eventually` gives up."""
+        """Return kubectl's output when it is the wanted one, or fail after the time limit of `eventually`."""
         return eventually(lambda: self.installation.kubectl(*words).strip(), lambda text: text == wanted)
 
     def clear(self) -> None:
-        """Bring back what the test has stopped, and take away what it has made."""
+        """Restart the parts that the test has stopped, and remove the objects that it has made."""
         self.installation.recover()
         self.installation.end_pods(self.pods)
         self.api.connection.request("DELETE", collection("OOMPolicy"))
         for name in self._namespaces:
-            # Nobody empties a namespace here.
+            # No controller empties a namespace here.
             self.api.connection.request("DELETE", collection("Event", name))
             finish(self.api, name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a page's commands as they stand there. What they leave in the background lives on until the end."""
+"""Run the commands of a page as the page shows them. Background processes live until the end."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Shell:
         self._started: list[int] = []
 
     def run(self, block: str) -> tuple[int, str]:
-        """The exit status of a block, which stops at its first error, and what it printed until then."""
+        """Run a block until its first error, and return its exit status and its output."""
         before = self._log.stat().st_size if self._log.exists() else 0
-        # To a file: a pipe would stay open for as long as something in the background does.
+        # The output goes to a file, because a background process would keep a pipe open.
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 ["sh", "-euc", block],
@@ -41,7 +41,7 @@ class Shell:
         return status, self._log.read_bytes()[before:].decode(errors="replace")
 
     def end(self, number: int = signal.SIGKILL) -> None:
-        """End what is still running; by SIGTERM where it is to leave something in order."""
+        """End the processes that still run. With SIGTERM they can leave their state in order."""
         for group in self._started:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, number)

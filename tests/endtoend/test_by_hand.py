@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/by-hand.md, run as it stands there: `sh` where kubectl is, a block with the title "On the node" on the node."""
+"""The commands of docs/by-hand.md: `sh` blocks run beside kubectl, and blocks titled "On the node" on the node."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LISTEN = "127.0.0.1:8080"
 
 @pytest.fixture
 def reader(scene: Scene, tmp_path: Path) -> Iterator[Shell]:
-    """A shell in a folder that is the checkout for all that the page reads, with kubectl on its path."""
+    """Yield a shell in a folder with all files of the checkout that the page uses, and with kubectl on its path."""
     kubectl = scene.installation.kubectl
     for name in USED:
         (tmp_path / name).symlink_to(CHECKOUT / name)
@@ -39,23 +39,23 @@ def reader(scene: Scene, tmp_path: Path) -> Iterator[Shell]:
     log = tmp_path / "shell.log"
     shell = Shell(tmp_path, log, words)
     yield shell
-    # Else the session's own operator would have to wait for the Lease of the page's.
+    # Without SIGTERM the session's own operator would wait for the Lease of the page's operator.
     shell.end(signal.SIGTERM)
     scene.guest.order("end_shell")
-    # What runs in the background cannot fail a command.
+    # A background process cannot make a command fail, so a failure shows its output.
     print(log.read_text())
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """Instead of the page's, which may be taken on this machine."""
+    """Yield a port in place of the port of the page, which may be in use on this machine."""
     with reserved_port() as port:
         yield port
 
 
-def test_the_way_onto_a_cluster_can_be_followed(scene: Scene, reader: Shell, tmp_path: Path, port: int) -> None:
-    """Up to the Event of an OOM that happens before the page's last command."""
-    # The page's own take their places.
+def test_the_commands_of_the_page_by_hand_work(scene: Scene, reader: Shell, tmp_path: Path, port: int) -> None:
+    """The commands of the page work, and the last one prints the Event of an OOM that happens before it."""
+    # The page starts its own operator and agent.
     scene.installation.stop_operator()
     scene.guest.order("kill_agent")
     scene.namespace("team")
@@ -65,7 +65,7 @@ def test_the_way_onto_a_cluster_can_be_followed(scene: Scene, reader: Shell, tmp
     printed = ""
     for block in blocks:
         if block["node"]:
-            # What the page says to copy. To the guest this machine has another address.
+            # The page says to copy this file. The guest has another address for this machine.
             text = (tmp_path / "agent.kubeconfig").read_text().replace("127.0.0.1", HOST)
             scene.guest.order("write_file", path="/checkout/agent.kubeconfig", text=text)
             status, printed = scene.guest.order("shell", block=block["text"])
@@ -81,6 +81,6 @@ def test_the_way_onto_a_cluster_can_be_followed(scene: Scene, reader: Shell, tmp
     assert f"pod/{pod.name}" in printed
     assert "OOMVictimKilled" in printed
     scene.installation.await_status()
-    # Only an operator counts.
+    # Only an operator counts matching pods.
     matched = "--output=jsonpath={.status.matchedPods}"
     assert "2" == scene.printed("get", "oompolicy", "qos-classes", matched, wanted="2")

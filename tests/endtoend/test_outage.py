@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""API server and operator are away: the node goes on by what it last knew, and forgets nothing that it has to tell."""
+"""API server and operator are down: the node enforces the last known policies, and reports all kills later."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ if TYPE_CHECKING:
     from tests.node.kubelet import Pod
 
 KILLS = 200
-AWAY = range(60, 140)
-"""Kills of the storm during which there is no API server."""
+DOWN = range(60, 140)
+"""The kills of the storm while no API server runs."""
 
 
 @pytest.fixture
 def pods(scene: Scene) -> dict[str, Pod]:
-    """A big one that a policy holds dear, and a small one that it does not."""
+    """Return a big pod with a high priority, and a small pod with a low one."""
     scene.namespace("team")
-    for name, priority in (("dear", 900), ("cheap", 100)):
+    for name, priority in (("high", 900), ("low", 100)):
         scene.policy(name, match={"podSelector": {"matchLabels": {"worth": name}}}, priority={"value": priority})
-    found = {name: scene.pod("team", name, labels={"worth": name}) for name in ("dear", "cheap")}
-    scene.start(found["dear"], 40)
-    scene.start(found["cheap"], 10)
-    scene.installation.await_priority(found["dear"], 900)
-    scene.installation.await_priority(found["cheap"], 100)
+    found = {name: scene.pod("team", name, labels={"worth": name}) for name in ("high", "low")}
+    scene.start(found["high"], 40)
+    scene.start(found["low"], 10)
+    scene.installation.await_priority(found["high"], 900)
+    scene.installation.await_priority(found["low"], 100)
     return found
 
 
 def test_enforcement_goes_on_without_api_server_and_operator(scene: Scene, pods: dict[str, Pod]) -> None:
-    """And the Event comes when the API server is back."""
+    """The kernel kills the lower priority, and the Event follows when the API server runs again."""
     scene.installation.stop_operator()
     scene.installation.cluster.stop_api()
-    assert ["cheap"] == scene.exhaust("exhaust_pods")
+    assert ["low"] == scene.exhaust("exhaust_pods")
 
     scene.installation.cluster.start_api()
-    assert scene.killed == [scene.event(pods["cheap"], KILLED).pid]
+    assert scene.killed == [scene.event(pods["low"], KILLED).pid]
 
 
-def test_an_agent_that_starts_without_api_server_enforces_what_it_last_knew(scene: Scene, pods: dict[str, Pod]) -> None:
-    """From its checkpoint on disk, even where the map is empty."""
-    it = scene.installation
-    it.await_checkpoint(*pods.values())
-    it.stop_operator()
-    it.cluster.stop_api()
+def test_an_agent_that_starts_without_api_server_enforces_its_checkpoint(scene: Scene, pods: dict[str, Pod]) -> None:
+    """The agent enforces the priorities of its checkpoint on disk, even if the map is empty."""
+    installation = scene.installation
+    installation.await_checkpoint(*pods.values())
+    installation.stop_operator()
+    installation.cluster.stop_api()
     scene.guest.order("kill_agent")
     assert scene.guest.order("forget_priorities")
-    it.launch_agent()
+    installation.launch_agent()
 
-    it.await_priority(pods["dear"], 900, seconds=90)
-    it.await_priority(pods["cheap"], 100)
-    assert ["cheap"] == scene.exhaust("exhaust_pods")
-    it.cluster.start_api()
-    assert scene.killed == [scene.event(pods["cheap"], KILLED).pid]
+    installation.await_priority(pods["high"], 900, seconds=90)
+    installation.await_priority(pods["low"], 100)
+    assert ["low"] == scene.exhaust("exhaust_pods")
+    installation.cluster.start_api()
+    assert scene.killed == [scene.event(pods["low"], KILLED).pid]
 
 
-def test_a_storm_with_the_api_server_away_loses_no_kill_and_tells_none_twice(scene: Scene) -> None:
-    """Each kill has its Event, or is counted in the series of one."""
+def test_each_kill_of_a_storm_is_reported_once_while_the_api_server_is_down(scene: Scene) -> None:
+    """Each kill has its own Event, or an Event with a series counts it."""
     cluster = scene.installation.cluster
     scene.namespace("storm")
     pods = [scene.pod("storm", f"job-{number}") for number in range(5)]
@@ -70,9 +70,9 @@ def test_a_storm_with_the_api_server_away_loses_no_kill_and_tells_none_twice(sce
         scene.guest.order("limit", uid=pod.uid, container="app", mib=6)
     before, started = scene.guest.order("killed"), time.monotonic()
     for number in range(KILLS):
-        if number == AWAY.start:
+        if number == DOWN.start:
             cluster.stop_api()
-        if number == AWAY.stop:
+        if number == DOWN.stop:
             cluster.start_api()
         pod = pods[number % len(pods)]
         scene.start(pod, 2)
@@ -80,12 +80,12 @@ def test_a_storm_with_the_api_server_away_loses_no_kill_and_tells_none_twice(sce
     killed = time.monotonic()
     events = scene.kills(seconds=90)
 
-    told = Counter(seen.pid for seen in events)
+    reported = Counter(seen.pid for seen in events)
     print(
-        f"storm: {KILLS} kills in {killed - started:.0f} s, all told {time.monotonic() - killed:.0f} s later: "
+        f"storm: {KILLS} kills in {killed - started:.0f} s, all reported {time.monotonic() - killed:.0f} s later: "
         f"{len(events)} Events that stand for {sum(seen.count for seen in events)} kills"
     )
     assert scene.guest.order("killed") - before >= KILLS == len(set(scene.killed))
     assert KILLS == sum(seen.count for seen in events)
-    assert {1} == set(told.values())
-    assert set(told) <= set(scene.killed)
+    assert {1} == set(reported.values())
+    assert set(reported) <= set(scene.killed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From `kubectl apply` to `kubectl get events`."""
+"""The path from `kubectl apply` to `kubectl get events`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROD = {"tier": "prod"}
 
 @pytest.fixture
 def shop(scene: Scene) -> dict[str, Pod]:
-    """The policies and pods of examples/demo: a database, which holds the most memory, and a batch job."""
+    """Return the pods of examples/demo with its policies: a database, which holds the most memory, and a batch job."""
     scene.apply("examples/demo/namespaces.yaml")
     scene.adopt("shop", "batch")
     scene.apply("examples/demo/databases.yaml", "examples/demo/batch.yaml")
@@ -35,8 +35,8 @@ def shop(scene: Scene) -> dict[str, Pod]:
     return pods
 
 
-def test_an_oom_of_the_node_takes_whom_the_policy_says_and_kubectl_tells(scene: Scene, shop: dict[str, Pod]) -> None:
-    """The batch job dies, the bigger database is named as spared, and the Event stands on the job's pod."""
+def test_the_policy_chooses_the_victim_and_kubectl_shows_its_event(scene: Scene, shop: dict[str, Pod]) -> None:
+    """The batch job dies. The Event on the job's pod names the bigger database as spared."""
     assert ["report-29393280-lq5rd"] == scene.exhaust("exhaust_node", uid=shop["report"].uid, container="report")
     scene.event(shop["report"], KILLED)
 
@@ -55,8 +55,8 @@ def test_an_oom_of_the_node_takes_whom_the_policy_says_and_kubectl_tells(scene: 
     assert "pod/report-29393280-lq5rd" in line.split()
 
 
-def test_the_node_says_in_the_cluster_that_it_enforces(scene: Scene, shop: dict[str, Pod]) -> None:
-    """`kubectl get oomn` has it in one line; the operator counts the node for each policy that it applies."""
+def test_the_oomnode_reports_that_the_node_enforces(scene: Scene, shop: dict[str, Pod]) -> None:
+    """`kubectl get oomn` shows the state in one line. The operator counts the node for each policy that it applies."""
     kubectl = scene.installation.kubectl
     header, line = kubectl("get", "oomn").splitlines()
     shown = dict(zip(header.split(), line.split(), strict=True))
@@ -68,9 +68,9 @@ def test_the_node_says_in_the_cluster_that_it_enforces(scene: Scene, shop: dict[
     assert "1 1" == scene.printed("get", "oompolicy", "batch", counts, wanted="1 1")
 
 
-def test_what_is_changed_in_the_cluster_changes_in_the_kernel(scene: Scene) -> None:
-    """A pod's label, its annotation, its namespace's label, the policy itself, and its end."""
-    it = scene.installation
+def test_a_change_in_the_cluster_changes_the_priority_in_the_kernel(scene: Scene) -> None:
+    """The priority follows a pod's labels and annotations, its namespace's labels, and changes of policies."""
+    installation = scene.installation
     scene.namespace("team")
     scene.policy("gold", match={"podSelector": {"matchLabels": {"class": "gold"}}}, priority={"value": 900})
     scene.policy(
@@ -81,22 +81,22 @@ def test_what_is_changed_in_the_cluster_changes_in_the_kernel(scene: Scene) -> N
         precedence=10,
     )
     pod = scene.pod("team", "web")
-    it.await_priority(pod, 500)
+    installation.await_priority(pod, 500)
 
-    it.label(pod, {"class": "gold"})
-    it.await_priority(pod, 900)
+    installation.label(pod, {"class": "gold"})
+    installation.await_priority(pod, 900)
     scene.api.patch("Namespace", "team", {"metadata": {"labels": PROD}})
-    it.await_priority(pod, 700)
-    it.annotate(pod, {"oompolicy.dev/priority": "650"})
-    it.await_priority(pod, 650)
+    installation.await_priority(pod, 700)
+    installation.annotate(pod, {"oompolicy.dev/priority": "650"})
+    installation.await_priority(pod, 650)
     scene.api.patch("OOMPolicy", "prod", {"spec": {"override": None}})
-    it.await_priority(pod, 700)
+    installation.await_priority(pod, 700)
     scene.api.delete("OOMPolicy", "prod")
-    it.await_priority(pod, 900)
+    installation.await_priority(pod, 900)
 
 
-def test_a_refused_annotation_is_told_on_the_pod(scene: Scene) -> None:
-    """The pod keeps what the policy gives it, and a Warning says why."""
+def test_a_refused_annotation_is_reported_on_the_pod(scene: Scene) -> None:
+    """The pod keeps the priority of the policy, and an Event of type Warning gives the reason."""
     scene.namespace("team")
     match = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "team"}}}
     scene.policy("low", match=match, priority={"value": 300}, override={"min": 200, "max": 400})

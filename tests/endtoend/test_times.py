@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On a node with as many pods as it may have.
+"""Times on a node with the maximum number of pods.
 
-The goals are for the slowest of a hundred, and `make bench-path` says whether they are reached. On a machine that does
-other things too, and emulates the node, the slow ones say how busy it was; the median says how long our way is.
+The goals are for the slowest of a hundred, and `make bench-path` reports if they are reached. On a busy machine that
+emulates the node, the slowest times depend on the load. The median depends on our own path.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ PRIVATE_KIB = 40 * 1024
 
 @pytest.fixture(scope="module")
 def full(installed: Installation) -> Iterator[tuple[Scene, list[Pod]]]:
-    """A node full of pods."""
+    """Yield a node with the maximum number of pods."""
     scene = Scene(installed)
     yield scene, measure.crowd(scene)
     scene.clear()
 
 
 def test_a_changed_label_is_in_the_kernel_in_a_quarter_of_a_second(full: tuple[Scene, list[Pod]]) -> None:
-    """From the request to the API server, to the map entry in the guest."""
+    """The time runs from the request to the API server to the map entry in the guest."""
     seconds = list(measure.label_changes(*full, TIMES))
     print(f"label change -> map entry at {measure.MAX_PODS} pods: {measure.summary(seconds)}")
 
@@ -43,15 +43,15 @@ def test_a_changed_label_is_in_the_kernel_in_a_quarter_of_a_second(full: tuple[S
 
 
 def test_a_kill_can_be_read_as_an_event_within_a_second(full: tuple[Scene, list[Pod]]) -> None:
-    """From the allocation that is one too many, to the Event in a watch."""
+    """The time runs from the allocation beyond the limit to the Event in a watch."""
     seconds = list(measure.kills(*full, TIMES))
     print(f"kill -> Event at {measure.MAX_PODS} pods: {measure.summary(seconds)}")
 
     assert measure.percentile(seconds, 50) <= EVENT_SECONDS
 
 
-def test_the_agent_of_a_full_node_is_small(full: tuple[Scene, list[Pod]]) -> None:
-    """What it alone holds, after all that the tests before this one made it do."""
+def test_the_agent_of_a_full_node_needs_little_memory(full: tuple[Scene, list[Pod]]) -> None:
+    """The agent's private memory is below the goal, after all work for the earlier tests."""
     scene, pods = full
     memory = scene.guest.order("agent_memory")
     private = memory["Private_Clean"] + memory["Private_Dirty"]

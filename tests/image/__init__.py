@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The images, really built and really run, by a Docker Engine of our own.
+"""Tests of the images: a Docker Engine of our own builds and runs them.
 
-Needs root, Debian's archive and PyPI's packages, and for some tests the API server of `tests/cluster` or the headers of
-`vmtest`'s guest. No Docker has to be there, and one that is there is left alone.
-One verb per module: `engine` makes the tree that Docker runs in, `docker` runs it, `base` makes the base image that no
-registry can be asked for, `outside` says what a build needs to know of this machine, `build` builds, `archive` reads
-what was built, `lock` writes the versions that a build takes.
+The tests need root, Debian's archive and PyPI's packages. Some need the API server of `tests/cluster`, or the headers
+of the guest of `vmtest`. They need no installed Docker, and do not use one.
+Each module has one task. `engine` makes the tree that Docker runs in, and `docker` runs it. `base` makes the base image
+without a registry. `outside` reads this machine's settings for a build, and `build` builds. `archive` reads the built
+images, and `lock` writes the versions for a build.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read what `docker save` writes: an image's description and its layers."""
+"""Read the output of `docker save`: an image's description and its layers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes: what a registry holds and a node fetches, and what lies on the node's disk afterwards."""
+    """Bytes: the size that a node fetches from a registry, and the size on the node's disk."""
 
     packed: int
     unpacked: int
@@ -32,7 +32,7 @@ class Archive:
 
     @property
     def digest(self) -> str:
-        """Of the image's manifest: what a registry would call it by."""
+        """The digest of the image's manifest, which a registry would use as its name."""
         (manifest,) = json.loads(self._read("index.json"))["manifests"]
         return str(manifest["digest"])
 
@@ -52,12 +52,12 @@ class Archive:
         return [name.rpartition("/")[2] for name in self._manifest["Layers"]]
 
     def size(self) -> Size:
-        """Of all layers."""
+        """Return the size of all layers."""
         packed = [self._read(name) for name in self._manifest["Layers"]]
         return Size(sum(map(len, packed)), sum(len(unpacked(layer)) for layer in packed))
 
     def members(self) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-        """Each entry of each layer, with a file's content."""
+        """Yield each entry of each layer, with a file's content."""
         for name in self._manifest["Layers"]:
             with tarfile.open(fileobj=BytesIO(unpacked(self._read(name)))) as layer:
                 for member in layer:
@@ -71,5 +71,5 @@ class Archive:
 
 
 def unpacked(layer: bytes) -> bytes:
-    """A layer's tar; it may be packed or not."""
+    """Return a layer's tar, which may be compressed or not."""
     return gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer

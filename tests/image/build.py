@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build both images, or find them in the cache: `python3 -m tests.image.build` prints the folder.
 
-Result: oompolicy.tar and oompolicy-loader.tar, as `docker save` writes them (`docker load`, `ctr images import`), and
-`packages`: "locked", or "today" where the archive no longer has the versions of image/debian.lock.
+The result is oompolicy.tar and oompolicy-loader.tar, as `docker save` writes them (`docker load`, `ctr images import`).
+The file `packages` has "locked", or "today" if the archive no longer has the versions of image/debian.lock.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ EPOCH: Final = CHECKOUT / "image/source-date-epoch"
 # The same as in .dockerignore.
 INPUTS: Final = ("Dockerfile", ".dockerignore", "pyproject.toml", "LICENSES", "operator", "agent", "bpf")
 INPUT_FOLDERS: Final = ("kernel/module", "image")
-STRAYS: Final = 3
-"""Exit status of image/install where the archive has other versions than the lock."""
+OTHER_VERSIONS: Final = 3
+"""The exit status of image/install if the archive has other versions than the lock."""
 SHOWN_LINES: Final = 40
 
 
@@ -47,11 +47,11 @@ class Images:
     folder: Path
 
     def tar(self, name: str) -> Path:
-        """Where one of them is."""
+        """Return the path of one image."""
         return self.folder / f"{name}.tar"
 
     def archive(self, name: str) -> Archive:
-        """Read one of them."""
+        """Return one image for reading."""
         return Archive(self.tar(name))
 
     @property
@@ -61,7 +61,7 @@ class Images:
 
 
 def inputs() -> list[Path]:
-    """Everything of the checkout that a build may read."""
+    """Return all files of the checkout that a build may read."""
     tops = {CHECKOUT / name for name in (*INPUTS, *INPUT_FOLDERS)}
     return [path for path in checkout_files(CHECKOUT) if tops.intersection((path, *path.parents))]
 
@@ -73,12 +73,12 @@ def images_key(files: Sequence[Path]) -> str:
 
 
 def ensure_images() -> Images:
-    """Return today's images, built now if they are not there."""
+    """Return the current images. Build them now if they do not exist."""
     return ensure("images")
 
 
 def ensure_second_build() -> Images:
-    """Return the same built once more by an engine that has never built anything, to be compared with."""
+    """Return another build of the images by an engine that has never built anything, for a comparison."""
     return ensure("images-again")
 
 
@@ -109,7 +109,7 @@ def build(files: Sequence[Path], work: Path, *, fresh: bool) -> None:
 
 
 def build_all(running: Docker, outer: Path) -> str:
-    """Build both with the same versions, and say which: `locked` or `today`."""
+    """Build both images with the same versions, and return the kind of the versions: `locked` or `today`."""
     if all(build_image(running, outer, name, "locked") for name in NAMES):
         return "locked"
     say("images: Debian's archive has moved on from image/debian.lock: building with today's packages.")
@@ -120,7 +120,7 @@ def build_all(running: Docker, outer: Path) -> str:
 
 
 def build_image(running: Docker, outer: Path, name: str, packages: str) -> bool:
-    """Whether it was built; false where the archive has moved on. DockerError for anything else."""
+    """Return True if the image was built, or False if the archive has other versions. DockerError for other errors."""
     result = f"--output=type=docker,dest=/mnt/result/{name}.tar,rewrite-timestamp=true"
     log = outer / "log"
     with log.open("wb") as output:
@@ -129,13 +129,13 @@ def build_image(running: Docker, outer: Path, name: str, packages: str) -> bool:
     if done.returncode == 0:
         return True
     text = log.read_text(errors="replace")
-    if packages == "locked" and f"exit code: {STRAYS}" in text:
+    if packages == "locked" and f"exit code: {OTHER_VERSIONS}" in text:
         return False
     raise DockerError(f"docker buildx build of {name} failed:\n{last_lines(log, SHOWN_LINES)}")
 
 
 def buildx(running: Docker, outer: Path, target: str, packages: str, result: str) -> list[str]:
-    """Write the command, the same that docs/images.md shows and what this machine adds."""
+    """Write the command that docs/images.md shows, with the options that this machine needs."""
     names = sorted(path.name for path in (outer / "secrets").iterdir())
     secrets = [f"--secret=id={name},src=/mnt/build/secrets/{name}" for name in names]
     added = [f"--build-context={base.NAME}=oci-layout:///mnt/base:latest", f"--build-arg=PACKAGES={packages}"]
@@ -162,7 +162,7 @@ def prepare(files: Sequence[Path], outer: Path, epoch: int) -> None:
 
 
 def normalise(context: Path, epoch: int) -> None:
-    """Give everything in the context one time, and folders one mode."""
+    """Give all files in the context one time, and all folders one mode."""
     for path in [context, *context.rglob("*")]:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
@@ -170,7 +170,7 @@ def normalise(context: Path, epoch: int) -> None:
 
 
 def main() -> int:
-    """Build and print where the result is."""
+    """Build, and print the folder of the result."""
     try:
         print(ensure_images().folder)
     except HarnessError as error:

@@ -2,12 +2,12 @@
 """The fixtures of the image tests.
 
 images           both images, built or found: `tar(name)`
-archive          `archive(name)` reads one: `config`, `layers`, `size()`, `members()`
-docker           a `Docker` that has both loaded; `/mnt/tests` in it is `shared`, `/mnt/guest` the guest's root
+archive          `archive(name)` reads one image: `config`, `layers`, `size()`, `members()`
+docker           a `Docker` that has loaded both. `/mnt/tests` in it is `shared`, `/mnt/guest` the guest's root
 shared           a folder of this machine that containers may mount
-run              `run(name, *command)`: as a pod does it, read-only and without capabilities or network
+run              `run(name, *command)` as in a pod: read-only and without capabilities or network
 
-A cluster is that of `tests/cluster`. Names are `oompolicy` and `oompolicy-loader`.
+The cluster is the one of `tests/cluster`. The names are `oompolicy` and `oompolicy-loader`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Run(Protocol):
-    """A container that ends by itself; `options` are Docker's."""
+    """A function that runs a container to its end. `options` are Docker's."""
 
     def __call__(
         self, name: str, *command: str, options: tuple[str, ...] = ...
@@ -55,7 +55,7 @@ def version() -> str:
 
 @pytest.fixture(scope="session")
 def images() -> Images:
-    """A developer's machine may lack what the build needs; CI may not."""
+    """Return the images. A developer's machine may lack the tools for the build, but CI may not."""
     try:
         return ensure_images()
     except HarnessError as error:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a Docker Engine for as long as a block lasts, and nothing of it afterwards.
+"""Run a Docker Engine during a block, and remove everything of it afterwards.
 
-It has its own mounts, processes and socket, and no bridge and no firewall rule: containers have this machine's network
-or none. So it meets no other Docker, and whatever happens its processes end with ours.
+The engine has its own mounts, processes and socket. It has no bridge and no firewall rule: containers have this
+machine's network or none. So it does not touch another Docker, and its processes always end with ours.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
-LOOK_SECONDS = 0.1
-# Of this process, since two engines may run at the same time.
+CHECK_SECONDS = 0.1
+# The name has this process's id, because two engines may run at the same time.
 CGROUP = f"oompolicy-images-{os.getpid()}"
 CGROUPS = Path("/sys/fs/cgroup")
 
-# $1 is the root, $2 Docker's own data, then a host path and its name below /mnt, and so on up to "--"; then dockerd.
-# The root is changed and not only chroot-ed, because runc changes it again.
+# $1 is the root, $2 Docker's own data, then pairs of a host path and its name below /mnt up to "--", then dockerd.
+# The script uses pivot_root and not only chroot, because runc uses pivot_root as well.
 ENTER = """
 root=$1; data=$2; shift 2
 mount --bind "$root" "$root"
@@ -63,23 +63,23 @@ DAEMON = [
 
 
 class Docker:
-    """The engine while it runs. What `binds` named is below /mnt, for builds and for mounts of containers."""
+    """The running engine. The folders of `binds` are below /mnt, for builds and for mounts of containers."""
 
     def __init__(self, pid: int) -> None:
         self._enter = ["nsenter", f"--target={pid}", "--mount", "--", "env", "-i", "HOME=/tmp"]
         self._enter += ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
 
     def argv(self, *words: str) -> list[str]:
-        """The command that runs a program of the tree beside the engine."""
+        """Return the command that runs a program of the tree beside the engine."""
         return [*self._enter, *words]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """`docker run`, a container that goes when it ends: its status, and what it said."""
+        """Run a container with `docker run`, and return its status and output. Its end removes the container."""
         argv = self.argv("docker", "run", "--rm", *words)
         return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
     def __call__(self, *words: str) -> str:
-        """Any other command of Docker: what it printed. DockerError with what it said."""
+        """Run another command of Docker, and return its output. The DockerError has the error output."""
         argv = self.argv("docker", *words)
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -89,12 +89,12 @@ class Docker:
 
 @contextlib.contextmanager
 def running_docker(binds: Mapping[str, Path], data: Path | None = None) -> Iterator[Docker]:
-    """Run the engine. Without `data` on its usual one in the cache, which keeps the layers of earlier builds."""
+    """Run the engine. Without `data` it uses its data in the cache, which keeps the layers of earlier builds."""
     root = ensure_engine()
     usual = engine_folder().with_name("data")
     with contextlib.ExitStack() as stack:
         if data is None:
-            # Two engines on one folder would spoil it.
+            # Two engines in one folder would destroy its data.
             stack.enter_context(locked(usual.with_name("data.lock")))
             usual.mkdir(parents=True, exist_ok=True)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oompolicy-docker-")))
@@ -104,7 +104,7 @@ def running_docker(binds: Mapping[str, Path], data: Path | None = None) -> Itera
 
 
 def command(root: Path, data: Path, binds: Mapping[str, Path]) -> list[str]:
-    """Write the command that enters the namespaces; its process is the engine's parent."""
+    """Write the command that enters the namespaces. Its process is the engine's parent."""
     return private_command(ENTER, [str(root), str(data), *pairs(binds), "--", *DAEMON])
 
 
@@ -124,7 +124,7 @@ def daemon(argv: Sequence[str], log: Path) -> Iterator[Docker]:
 
 
 def answering(process: subprocess.Popen[bytes], log: Path) -> Docker:
-    """Return the engine when it answers; DockerError if it ends or takes too long."""
+    """Return the engine when it answers. DockerError if it ends or takes too long."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         if (pid := child(process.pid)) is not None:
@@ -132,12 +132,12 @@ def answering(process: subprocess.Popen[bytes], log: Path) -> Docker:
             with contextlib.suppress(DockerError):
                 docker("version")
                 return docker
-        time.sleep(LOOK_SECONDS)
+        time.sleep(CHECK_SECONDS)
     raise DockerError(f"dockerd does not answer; its log ends with:\n{last_lines(log, SHOWN_LINES)}")
 
 
 def child(pid: int) -> int | None:
-    """The only child of a process, None if it has none (any more)."""
+    """Return the only child of a process, or None if it has none (any more)."""
     try:
         found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
@@ -146,7 +146,7 @@ def child(pid: int) -> int | None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the engine to end, so that it writes down what it has."""
+    """Ask the engine to end, so that it writes its data."""
     if (pid := child(process.pid)) is not None:
         subprocess.run(["kill", "-TERM", str(pid)], check=False)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -154,7 +154,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def remove_cgroups() -> None:
-    """Remove the control groups that containers left, which no namespace does for us."""
+    """Remove the control groups that containers left, because they are outside of all namespaces."""
     # cgroup v1 has a tree per controller.
     for top in [CGROUPS / CGROUP, *CGROUPS.glob(f"*/{CGROUP}")]:
         for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):

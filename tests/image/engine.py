@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make a Debian 13 tree with Docker in it, or find it in the cache.
 
-Debian 12's Docker is too old to give layers the times that it is told (BuildKit 0.13), and Debian 13's need not be
-installed on the machine: it runs in its tree, in namespaces of its own.
+Debian 12's Docker is too old to set the times of layers (BuildKit 0.13). Debian 13's Docker need not be installed on
+the machine: it runs in its tree, in namespaces of its own.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ EXCLUDED = ["/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/s
 
 
 def engine_folder() -> Path:
-    """Say where the tree is once it has been made."""
+    """Return the folder of the tree."""
     return cache_dir() / "docker" / digest(map(str.encode, [RELEASE, *PACKAGES, *EXCLUDED]))
 
 
 def ensure_engine() -> Path:
-    """Return the root of the tree, made now if it is not there."""
+    """Return the root of the tree. Make the tree now if it does not exist."""
     if os.geteuid() != 0:
         raise DockerError("running Docker takes root: mounts, control groups and its files' owners")
     if shutil.which("mmdebstrap") is None:
@@ -46,7 +46,7 @@ def ensure_engine() -> Path:
 
 
 def make(work: Path) -> None:
-    """Install into a directory."""
+    """Install into the folder."""
     source = mirror.find_mirror(mirror.read_sources(), mirror.machine_codename())
     lines = mirror.source_lines(source, [RELEASE])
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -55,7 +55,7 @@ def make(work: Path) -> None:
 
 
 def mmdebstrap(target: Path, lines: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Write the command. The configuration of containerd's image store, which takes times, goes along."""
+    """Write the command. It also writes the configuration of containerd's image store, which sets the times."""
     settings = '{"features": {"containerd-snapshotter": true}}'
     dpkg = ["force-unsafe-io", *(f"path-exclude={path}" for path in EXCLUDED)]
     return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong around the images.
+"""Errors with the images.
 
 HarnessError
 └── DockerError   Docker could not be made, did not start, or refused

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write the versions that a build takes, as archive and index have them today: `python3 -m tests.image.lock`.
+"""Write today's versions of archive and index for a build: `python3 -m tests.image.lock`.
 
-image/debian.lock (packages of all stages), image/requirements.txt and tools.txt (Python, with hashes), and
-image/source-date-epoch (today). What pyproject.toml pins for development is what the image gets.
+The files are image/debian.lock (packages of all stages), image/requirements.txt and tools.txt (Python, with hashes),
+and image/source-date-epoch (today). The image gets the versions that pyproject.toml pins for development.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NOTE = "# SPDX-License-Identifier: Apache-2.0\n# Written by `python3 -m tests.im
 
 
 def installed(status: str) -> dict[str, str]:
-    """Package and version of dpkg's status file."""
+    """Return package and version from dpkg's status file."""
     stanzas = (
         dict(re.findall(r"^(Package|Version|Status): (.*)$", text, re.MULTILINE)) for text in status.split("\n\n")
     )
@@ -40,7 +40,10 @@ def installed(status: str) -> dict[str, str]:
 
 
 def debian_lock(statuses: Iterable[str]) -> str:
-    """One line per package. DockerError where two stages have two versions: the archive moved under the build."""
+    """Return one line for each package. DockerError if two stages have different versions of a package.
+
+    In that case the archive changed during the build.
+    """
     versions: dict[str, str] = {}
     for status in statuses:
         for package, version in installed(status).items():
@@ -53,7 +56,7 @@ def debian_lock(statuses: Iterable[str]) -> str:
 
 
 def lock_debian(epoch: int) -> None:
-    """Build the stages with today's packages, and read what they have."""
+    """Build the stages with today's packages, and read their packages."""
     build.EPOCH.write_text(f"{epoch}\n")
     with tempfile.TemporaryDirectory(prefix="oompolicy-image-") as name:
         outer = Path(name)
@@ -70,7 +73,7 @@ def lock_debian(epoch: int) -> None:
 
 
 def lock_python() -> None:
-    """Resolve for Debian 13's Python, in the versions that development has."""
+    """Resolve the packages for Debian 13's Python, in the versions of development."""
     pyproject = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     extras = [each for name in ("operator", "agent") for each in pyproject["project"]["optional-dependencies"][name]]
     wanted = [*pyproject["project"]["dependencies"], *extras]
@@ -84,7 +87,7 @@ def lock_python() -> None:
 
 
 def resolve(folder: Path, wanted: Iterable[str], pinned: Iterable[str], target: Path) -> None:
-    """Write a list with all that is wanted, and what that needs, with hashes."""
+    """Write a list with the wanted packages and their dependencies, with hashes."""
     (folder / "in").write_text("\n".join(wanted))
     (folder / "pinned").write_text("\n".join(pinned))
     words = [str(folder / "uv/bin/uv"), "pip", "compile", "--quiet", "--python-version=3.13", "--python-platform=linux"]
@@ -98,7 +101,7 @@ def resolve(folder: Path, wanted: Iterable[str], pinned: Iterable[str], target: 
 
 
 def main() -> int:
-    """Write all of them."""
+    """Write all files."""
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     try:
         with step("lock: Python's packages"):

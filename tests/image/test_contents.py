@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in the images, and what is not."""
+"""The contents of the images."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ PLAIN = {"", "[global]"}
 SBOM = "opt/oompolicy/sbom.cdx.json"
 
 
-def test_the_image_of_operator_and_agent_is_as_small_as_it_was_meant_to_be(archive: Callable[[str], Archive]) -> None:
-    """At most 150 MB on a node's disk; the loader's is printed too."""
+def test_the_image_of_operator_and_agent_meets_its_size_goal(archive: Callable[[str], Archive]) -> None:
+    """The image takes at most 150 MB on a node's disk. The test prints the size of the loader's image too."""
     sizes = {name: archive(name).size() for name in NAMES}
     for name, size in sizes.items():
         print(f"{name}: {size.packed / MB:.1f} MB to fetch, {size.unpacked / MB:.1f} MB on disk")
@@ -40,7 +40,7 @@ def test_the_image_of_operator_and_agent_is_as_small_as_it_was_meant_to_be(archi
 
 @pytest.mark.second_build
 def test_a_second_build_gives_the_same_digests(images: Images, archive: Callable[[str], Archive]) -> None:
-    """By an engine that has never built anything."""
+    """An engine that has never built anything builds the same images."""
     again = ensure_second_build()
 
     assert {name: archive(name).layers for name in NAMES} == {name: again.archive(name).layers for name in NAMES}
@@ -49,7 +49,7 @@ def test_a_second_build_gives_the_same_digests(images: Images, archive: Callable
 
 
 def test_operator_and_agent_have_no_compiler_and_no_pip(archive: Callable[[str], Archive]) -> None:
-    """A compiler is found where one is, so that the pattern is known to find one."""
+    """The same pattern finds the compiler in the loader's image, so the pattern works."""
     found = {name: {PurePath(one.name).name for one, _ in archive(name).members() if not one.isdir()} for name in NAMES}
 
     assert [] == sorted(name for name in found["oompolicy"] if COMPILERS.match(name))
@@ -64,12 +64,12 @@ def test_no_image_has_llvm(archive: Callable[[str], Archive]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_of_the_machine_that_built_is_left(archive: Callable[[str], Archive], name: str) -> None:
-    """Neither in a layer nor in the history: no mirror, no proxy, no authority, no path, no host name."""
+def test_an_image_has_no_trace_of_the_build_machine(archive: Callable[[str], Archive], name: str) -> None:
+    """The layers and the history have no mirror, proxy, authority, path or host name of the build machine."""
     secrets = outside.secrets()
-    # The authorities that all trust are in Python's certifi too; the file as a whole is this machine's.
+    # Python's certifi has the common authorities too. Only the whole file belongs to this machine.
     bundle = secrets.pop("ca.pem", "").encode()
-    told = {
+    traces = {
         str(CHECKOUT),
         *(f"/run/secrets/{name}" for name in secrets),
         *(line for text in secrets.values() for line in text.splitlines()),
@@ -77,8 +77,8 @@ def test_nothing_of_the_machine_that_built_is_left(archive: Callable[[str], Arch
     image = archive(name)
     files = [(member.name, content) for member, content in image.members()]
 
-    assert [] == [word for word in told if word in json.dumps(image.config) or "://" in json.dumps(image.config)]
-    assert [] == [path for path, content in files for word in told if word.encode() in content]
+    assert [] == [word for word in traces if word in json.dumps(image.config) or "://" in json.dumps(image.config)]
+    assert [] == [path for path, content in files for word in traces if word.encode() in content]
     assert bundle not in [content for _, content in files if content]
     assert {} == {path: content for path, content in files if path in {"etc/resolv.conf", "etc/hostname"} and content}
     assert {"etc/apt/sources.list", "run/secrets"}.isdisjoint(path for path, _ in files)
@@ -86,7 +86,7 @@ def test_nothing_of_the_machine_that_built_is_left(archive: Callable[[str], Arch
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_labels_say_what_it_is(archive: Callable[[str], Archive], name: str, version: str) -> None:
+def test_labels_describe_the_image(archive: Callable[[str], Archive], name: str, version: str) -> None:
     image = archive(name)
     labels = image.config["config"]["Labels"]
 
@@ -98,18 +98,18 @@ def test_labels_say_what_it_is(archive: Callable[[str], Archive], name: str, ver
     assert labels["org.opencontainers.image.description"]
 
 
-def test_a_node_that_has_one_image_fetches_the_difference_only(archive: Callable[[str], Archive]) -> None:
+def test_both_images_share_their_lower_layers(archive: Callable[[str], Archive]) -> None:
     agent, loader = (archive(name).layers for name in NAMES)
 
-    # The last layer is the bill of materials, each image's own.
+    # The last layer of each image is its own bill of materials.
     assert agent[:-1] == loader[: len(agent) - 1]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_bill_of_materials_lists_what_is_installed(
+def test_the_bill_of_materials_lists_the_installed_packages(
     archive: Callable[[str], Archive], run: Run, name: str, version: str
 ) -> None:
-    """Each of dpkg's and of Python's packages in its version, and no other."""
+    """The bill has each package of dpkg and of Python in its version, and no other."""
     (content,) = (content for member, content in archive(name).members() if member.name == SBOM)
     bill = json.loads(content)
     found = {(kind(one), one["name"].lower(), one["version"]) for one in bill["components"] if kind(one)}
@@ -132,7 +132,7 @@ for one in distributions():
 
 
 def kind(component: dict[str, str]) -> str | None:
-    """`deb` or `pypi`; Debian's sources have none. Our own wheel is on no index, and so has no URL."""
+    """Return `deb` or `pypi`, or None for Debian's sources. Our own wheel is on no index, and so has no URL."""
     if component["bom-ref"] == "root-component":
         return "pypi"
     match = re.match(r"pkg:(deb|pypi)/[^?]*(\?(?!.*arch=source).*)?$", component.get("purl", ""))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loader's image builds the hook's module against the headers of a node, as the chart's init container does."""
+"""The loader's image builds the hook's module with the headers of a node, as the chart's init container does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ cat /module/*.reason 2>/dev/null || {
 
 
 def build(run: Run, release: str) -> subprocess.CompletedProcess[str]:
-    """Without any privilege; the guest's /usr is the node's."""
+    """Build without any privilege. The guest's /usr is the node's."""
     options = ("--network=none", f"--user={USER}", "--env=TMPDIR=/module", f"--tmpfs=/module:uid={USER}")
     node = ("--volume=/mnt/guest/usr:/host/usr:ro", "--volume=/mnt/guest/usr/src:/usr/src:ro")
     command = ("sh", "-c", BUILD, "sh", HEADERS.format(release))
@@ -36,7 +36,7 @@ def build(run: Run, release: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_module_is_built_for_the_nodes_kernel(run: Run, kernel: str) -> None:
-    """With its BTF, without which the kernel would not let a program attach to the hook."""
+    """The module has its BTF. Without it the kernel would not let a program attach to the hook."""
     release = ensure_image().kernel(kernel).release
     done = build(run, release)
 
@@ -45,8 +45,8 @@ def test_the_module_is_built_for_the_nodes_kernel(run: Run, kernel: str) -> None
     assert " .BTF " in done.stdout
 
 
-def test_a_node_without_headers_is_told_so(run: Run) -> None:
-    """That is no failure: it reports its victims all the same."""
+def test_missing_headers_are_reported(run: Run) -> None:
+    """Missing headers are no failure, because the node can still report its victims."""
     done = build(run, "6.12-none")
 
     assert done.returncode == 0

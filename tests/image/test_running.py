@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The images run as pods run them: read-only, without capabilities, operator and agent not as root."""
+"""The images run as in pods: read-only and without capabilities. Operator and agent do not run as root."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.deployment import NAMESPACE
 from tests.cluster.ports import reserved_port
 from tests.cluster.waiting import eventually
-from tests.image.container import ENDED, USER, Container, be
+from tests.image.container import ENDED, USER, Container, account_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ def container(
     made = Container(docker, f"oompolicy:{version}", request.node.originalname, tmp_path)
     yield made
     made.remove()
-    print(made.said())  # seen with a failure
+    print(made.log_text())  # pytest shows this with a failure
 
 
 @pytest.mark.parametrize(("image", "program"), PROGRAMS)
@@ -67,7 +67,7 @@ def test_operator_and_agent_are_not_root_and_write_nothing(run: Run) -> None:
     "module", ["oompolicy.controller.main", "oompolicy_agent.main", "oompolicy_agent.api.environment"]
 )
 def test_nothing_is_compiled_at_the_start(run: Run, module: str) -> None:
-    """With a read-only root it would be compiled at every start."""
+    """With a read-only root, a module without compiled code would be compiled at every start."""
     done = run("oompolicy", "/opt/oompolicy/bin/python3", "-v", "-c", f"import {module}")
     compiled = re.findall(r"^# code object from '?([^'\n]*)", done.stderr, re.MULTILINE)
 
@@ -77,8 +77,8 @@ def test_nothing_is_compiled_at_the_start(run: Run, module: str) -> None:
 
 
 def test_the_operator_leads_in_a_real_cluster(container: Container, shared: Path, deployment: Deployment) -> None:
-    """With the account of `deploy/`, against a real API server; and it ends when it is told to."""
-    pod = be(deployment.operator_kubeconfig(), shared)
+    """The operator leads with the account of `deploy/` at a real API server, and ends after SIGTERM."""
+    pod = account_options(deployment.operator_kubeconfig(), shared)
     with reserved_port() as port:
         url = f"http://127.0.0.1:{port}"
         command = ("oompolicy-operator", f"--namespace={NAMESPACE}", f"--listen=127.0.0.1:{port}")
@@ -95,12 +95,10 @@ def test_the_operator_leads_in_a_real_cluster(container: Container, shared: Path
         assert container.end() == 0
 
 
-def test_the_agent_says_what_the_node_lacks(
-    container: Container, shared: Path, deployment: Deployment, api: Api
-) -> None:
-    """It knows what the API server told it, and is not ready without the loader's maps."""
+def test_the_agent_reports_missing_maps(container: Container, shared: Path, deployment: Deployment, api: Api) -> None:
+    """The agent reads the API server, but is not ready without the loader's maps."""
     api.node(NODE)
-    pod = be(deployment.agent_kubeconfig(NODE), shared)
+    pod = account_options(deployment.agent_kubeconfig(NODE), shared)
     with reserved_port() as port:
         url = f"http://127.0.0.1:{port}/readyz"
         command = ("oompolicy-agent", "--in-cluster", "--impersonate-node", f"--node={NODE}")
@@ -116,8 +114,11 @@ def test_the_agent_says_what_the_node_lacks(
         assert container.end() == 0
 
 
-def test_the_loader_says_in_a_sentence_what_the_node_lacks(run: Run) -> None:
-    """With the capabilities it needs and no other. No bpffs is mounted in the container, so no node will do."""
+def test_the_loader_reports_a_missing_feature_in_one_sentence(run: Run) -> None:
+    """The loader has exactly the capabilities that it needs.
+
+    The container has no bpffs, so every node lacks something.
+    """
     given = (*(f"--cap-add={name}" for name in CAPABILITIES), "--network=none")
     done = run("oompolicy-loader", "oompolicy-loader", "attach", options=(*given, *FOLDERS))
 
@@ -128,16 +129,16 @@ def test_the_loader_says_in_a_sentence_what_the_node_lacks(run: Run) -> None:
     print(report["message"])
 
 
-def test_the_loader_without_a_verb_says_how_it_is_used(docker: Docker, version: str) -> None:
-    """The entry point is the loader, so that a pod may give arguments only."""
+def test_the_loader_is_the_entry_point_of_its_image(docker: Docker, version: str) -> None:
+    """The loader is the entry point, so that a pod can give arguments only."""
     done = docker.run("--network=none", "--read-only", f"oompolicy-loader:{version}", "detach", "--help")
 
     assert done.stdout.startswith("usage: oompolicy-loader detach ")
 
 
 @pytest.mark.parametrize("image", ["oompolicy", "oompolicy-loader"])
-def test_containerd_takes_the_tar_by_the_name_that_pods_use(docker: Docker, image: str, version: str) -> None:
-    """As on a node without a registry; this is the engine's own containerd, in the kubelet's namespace."""
+def test_containerd_imports_the_tar_with_the_name_that_pods_use(docker: Docker, image: str, version: str) -> None:
+    """A node without a registry can import the tar. Here the engine's own containerd imports it for the kubelet."""
     ctr = docker.argv("ctr", "--address=/run/docker/containerd/containerd.sock", "--namespace=k8s.io", "images")
     done = subprocess.run([*ctr, "import", f"/mnt/images/{image}.tar"], capture_output=True, text=True, check=False)
     listed = subprocess.run([*ctr, "list", "--quiet"], capture_output=True, text=True, check=True).stdout.split()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Another policy on the hook: `workload/answers.bpf.c`, which answers what a test tells it to."""
+"""Another policy on the hook: `workload/answers.bpf.c`, which gives the answers that a test sets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.kernel.maps import HASH, Map, libbpf
+from oompolicy_agent.kernel.libbpf import libbpf
+from oompolicy_agent.kernel.maps import HASH, Map
 from tests.node import policy
 
 if TYPE_CHECKING:
@@ -38,30 +39,30 @@ class _Answer(ctypes.Structure):
 
 
 class Answers(Map):
-    """What is answered, by process. Without an answer it is `NO_BPF_POLICY`."""
+    """The answers by process. The answer for a process without an entry is `NO_BPF_POLICY`."""
 
     def __init__(self) -> None:
         super().__init__(PINS / "maps/answers")
         self.expect(type=HASH, key_size=4, value_size=ctypes.sizeof(_Answer))
 
     def set(self, verdicts: dict[Hog, Verdict]) -> None:
-        """From here on, with nothing asked yet."""
+        """Set the answers, and start to count the questions from zero."""
         for hog, verdict in verdicts.items():
             self._put(hog.pid, verdict)
 
     def set_others(self, verdict: Verdict) -> None:
-        """For every process without an answer of its own."""
+        """Set the answer for every process without an answer of its own."""
         self._put(OTHERS, verdict)
 
     def asked(self, hog: Hog) -> int:
-        """How often the kernel has asked about a process since its answer was set."""
+        """Return how often the kernel has asked about a process since the test set its answer."""
         key, answer = ctypes.c_uint32(hog.pid), _Answer()
         result = libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(answer))
         assert result == 0, f"no answer for {hog!r}"
         return answer.asked
 
     def clear(self) -> None:
-        """Answer nothing any more."""
+        """Remove all answers."""
         key = ctypes.c_uint32()
         while libbpf().bpf_map_get_next_key(self.fd, None, ctypes.byref(key)) == 0:
             libbpf().bpf_map_delete_elem(self.fd, ctypes.byref(key))
@@ -72,7 +73,7 @@ class Answers(Map):
 
 
 def attach() -> None:
-    """Instead of our own policy; with the module where the kernel has no hook."""
+    """Attach this policy instead of our own. Load the module if the kernel has no hook."""
     policy.detach()
     if policy.STOCK:
         subprocess.run(["insmod", policy.MODULE], check=True)
@@ -83,6 +84,6 @@ def attach() -> None:
 
 
 def detach() -> None:
-    """The module too, which the loader finds unused."""
+    """Detach this policy, and let the loader remove the module, which is now unused."""
     shutil.rmtree(PINS)
     policy.detach()

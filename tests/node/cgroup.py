@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""cgroup v2 directories for tests, with the memory controller on and everything in them gone at the end."""
+"""cgroup v2 directories for tests, with the memory controller enabled. Their end removes everything in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT: Final = Path("/sys/fs/cgroup")
 
 
 class Cgroup:
-    """A directory below the cgroup root. `Cgroup.make` creates what is missing on the way."""
+    """A directory below the cgroup root. `Cgroup.make` creates the missing directories above it."""
 
     def __init__(self, path: Path) -> None:
         self.path: Final = path
@@ -23,7 +23,7 @@ class Cgroup:
 
     @classmethod
     def make(cls, relative: str, **files: str | int) -> Cgroup:
-        """`files` are controller files with `__` for the dot: memory__max=64 << 20."""
+        """Create the cgroup. `files` are controller files with `__` for the dot: memory__max=64 << 20."""
         path = ROOT
         for segment in relative.split("/"):
             path = path / segment
@@ -45,13 +45,13 @@ class Cgroup:
         (self.path / name).write_text(str(value))
 
     def swap_out(self, amount: int) -> None:
-        """Until so many bytes of what is inside are in swap. The kernel takes less at a time than it is asked to."""
+        """Reclaim until `amount` bytes of this cgroup are in swap. The kernel may reclaim less than it is asked to."""
         while (missing := amount - int((self.path / "memory.swap.current").read_text())) > 0:
             with suppress(BlockingIOError):
                 self.write("memory.reclaim", missing)
 
     def remove(self) -> None:
-        """Kill what is inside and take the tree away."""
+        """Kill all processes in the cgroup, and remove the tree."""
         if not self.path.exists():
             return
         self.write("cgroup.kill", 1)
@@ -69,7 +69,7 @@ def _enable_memory(path: Path) -> None:
 
 
 def _wait_until_empty(events: Path) -> None:
-    """Until no process is left in the cgroup and below it, whosever child it is; the kernel says when."""
+    """Wait until no process is left in the cgroup or below it. The kernel reports the change."""
     with events.open() as file:
         change = select.poll()
         change.register(file, select.POLLPRI)

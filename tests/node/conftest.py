@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest's cgroups, processes and attached policy, each test with its own and nothing left behind."""
+"""The guest's cgroups, processes and attached policy. Each test has its own, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ if TYPE_CHECKING:
 
 SECOND_NODE = Path("/sys/devices/system/node/node1")
 NEWEST = "trixie-backports"
-"""The newest stock kernel: its recipe for a module's BTF is the one that changed last."""
+"""The newest stock kernel. Its recipe for a module's BTF is the one that changed last."""
 
 SECONDS_PER_TEST = 300
-"""A scan that never ends is a bug this suite looks for; under emulation the slowest test takes a tenth."""
+"""The deadline of a test. A scan that never ends is a bug that these tests can find. Under emulation the slowest test
+takes a tenth of this time."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if "OOMPOLICY_GUEST" in os.environ:
-        keep_those_of_this_guest(config, items)
+        keep_tests_for_this_guest(config, items)
         return
-    reason = "these tests take this machine's memory away: run them in a guest, with `make test-node`"
+    reason = "these tests use up this machine's memory: run them in a guest, with `make test-node`"
     for item in items:
         item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def keep_those_of_this_guest(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where the hook is in the kernel, no module can be put in, be refused or be taken out."""
+def keep_tests_for_this_guest(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests for another guest: a kernel with the hook built in cannot load, refuse or remove a module."""
     unwanted = {"built_in" if attached.STOCK else "module"}
     if attached.KERNEL != NEWEST:
         unwanted.add("compiles")
@@ -57,8 +58,8 @@ def keep_those_of_this_guest(config: pytest.Config, items: list[pytest.Item]) ->
 
 
 @pytest.fixture(autouse=True)
-def more_time() -> Iterator[Callable[[], None]]:
-    """The deadline; a test of many steps sets it anew for each of them."""
+def restart_deadline() -> Iterator[Callable[[], None]]:
+    """Set the deadline of a test. A test of many steps sets it again for each step."""
 
     def too_late(*_: object) -> None:
         raise TimeoutError(f"no end after {SECONDS_PER_TEST} s")
@@ -73,20 +74,20 @@ def more_time() -> Iterator[Callable[[], None]]:
 
 
 class Pod:
-    """A pod's cgroup with a limit, a hog per container, and a trigger without an entry (host priority)."""
+    """A pod's cgroup with a limit, a hog for each container, and a trigger without an entry (host priority)."""
 
     def __init__(self, node: Node, limit_mib: int) -> None:
         self.node = node
         self.cgroup = node.cgroup("pod", memory__max=limit_mib << 20)
         self.hogs: list[Hog] = []
 
-    def hog(self, name: str, mib: int, **options: Any) -> Hog:  # noqa: ANN401 (what Hog takes)
+    def hog(self, name: str, mib: int, **options: Any) -> Hog:  # noqa: ANN401 (the options of Hog)
         hog = self.node.hog(self.cgroup.child(name), mib, **options)
         self.hogs.append(hog)
         return hog
 
     def run_out_of_memory(self) -> list[Hog]:
-        """All that died, in the kernel's order."""
+        """Return all processes that died, in the kernel's order."""
         trigger = self.node.hog(self.cgroup.child("trigger"), 0)
         dead = run_out_of_memory(trigger, self.hogs)
         trigger.end()
@@ -105,13 +106,13 @@ def node() -> Iterator[Node]:
 
 @pytest.fixture
 def pod(node: Node) -> Pod:
-    """64 MiB: room for 12 and 34, and not for the 24 that the trigger takes next."""
+    """Return a pod with 64 MiB: room for 12 and 34, but not for the 24 that the trigger takes next."""
     return Pod(node, 64)
 
 
 @pytest.fixture
 def policy() -> Iterator[Policy]:
-    """Attached, without entries. Attaching takes seconds under emulation, so it is done when it is not so yet."""
+    """Yield the attached policy without entries. Attaching takes seconds under emulation, so the fixture keeps it."""
     if not attached.is_attached():
         attached.attach()
     policy = attached.Policy()
@@ -122,7 +123,7 @@ def policy() -> Iterator[Policy]:
 
 @pytest.fixture
 def bare() -> Iterator[None]:
-    """A node before any loader ran, and after."""
+    """Detach everything before the test and after it, as on a node on which no loader ran."""
     attached.detach()
     yield
     attached.detach()
@@ -130,7 +131,7 @@ def bare() -> Iterator[None]:
 
 @pytest.fixture
 def other_objects(tmp_path: Path) -> Path:
-    """The same programs in an object of another hash: a new version."""
+    """Return a folder with the same programs in an object of another hash, which counts as a new version."""
     objects = tmp_path / "objects"
     shutil.copytree(attached.BUILD / "bpf", objects)
     for path in objects.glob("*.o"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that hold a known amount of memory, and the OOMs they make."""
+"""Processes that hold a known amount of memory, and the OOMs that they cause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEP_MIB: Final = 2
 
 
 class Hog:
-    """A running `workload/hog`: holds `mib` MiB in `cgroup` as soon as the constructor returns."""
+    """A running `workload/hog`. It holds `mib` MiB in `cgroup` as soon as the constructor returns."""
 
     def __init__(self, cgroup: Cgroup | None, mib: int, *, adj: int = 0, options: Iterable[str] = ()) -> None:
         self.mib = mib
@@ -39,7 +39,7 @@ class Hog:
         return self.process.pid
 
     def threads(self) -> list[int]:
-        """All thread ids: the kernel names the thread that holds the memory, which need not be the first."""
+        """Return all thread ids. The kernel names the thread that holds the memory, which may not be the first."""
         return [int(path.name) for path in Path(f"/proc/{self.pid}/task").iterdir()]
 
     @property
@@ -47,49 +47,49 @@ class Hog:
         return self.process.poll() is None
 
     def grow(self, mib: int) -> bool:
-        """Hold more; False if that cost this process its life."""
+        """Hold more memory. Return False if the kernel killed this process for it."""
         self.ask_to_grow(mib)
-        if not self._said("grown"):
+        if not self._answers("grown"):
             return False
         self.mib += mib
         return True
 
     def ask_to_grow(self, mib: int) -> None:
-        """Hold more, without waiting for it."""
-        self._tell(f"grow {mib}")
+        """Tell the process to hold more memory, and do not wait."""
+        self._send(f"grow {mib}")
 
     def rush(self, threads: int, mib: int) -> None:
-        """Let so many threads take `mib` MiB each at the same time, without waiting for them."""
-        self._tell(f"rush {threads} {mib}")
+        """Let `threads` threads take `mib` MiB each at the same time, and do not wait."""
+        self._send(f"rush {threads} {mib}")
 
     def was_killed(self) -> bool:
-        """Wait for the end; True if it was SIGKILL."""
+        """Wait for the end. Return True if it was SIGKILL."""
         return self.process.wait() == -signal.SIGKILL
 
     def end(self) -> None:
-        """Kill it if it lives, and forget it."""
+        """Kill the process if it lives, and close its streams."""
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
                 stream.close()
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self.process.stdin
         with suppress(BrokenPipeError):
             self.process.stdin.write(f"{line}\n")
 
-    def _said(self, word: str) -> bool:
+    def _answers(self, word: str) -> bool:
         assert self.process.stdout
         return self.process.stdout.readline() == word + "\n"
 
     def _expect(self, word: str) -> None:
-        if not self._said(word):
-            raise RuntimeError(f"{self!r} ended with {self.process.wait()} before it said {word!r}")
+        if not self._answers(word):
+            raise RuntimeError(f"{self!r} ended with {self.process.wait()} before it printed {word!r}")
 
 
 def oom_kills() -> int:
-    """How many processes the OOM killer has killed on this machine, of whatever scope."""
+    """Return how many processes the OOM killer has killed on this machine, in every scope."""
     for line in Path("/proc/vmstat").read_text().splitlines():
         name, value = line.split()
         if name == "oom_kill":
@@ -98,18 +98,18 @@ def oom_kills() -> int:
 
 
 class KernelLog:
-    """What the kernel says from here on: the witness that knows nothing of our program."""
+    """The kernel's log from this moment on. It does not depend on our program."""
 
     def __init__(self) -> None:
         self._fd = os.open("/dev/kmsg", os.O_RDONLY)
         os.lseek(self._fd, 0, os.SEEK_END)
 
     def line(self) -> str:
-        """The next line; waits for it."""
+        """Wait for the next line and return it."""
         return os.read(self._fd, 8192).decode().partition(";")[2].splitlines()[0]
 
     def victim(self) -> int:
-        """The pid of the next process that the OOM killer takes; waits for it."""
+        """Wait for the next process that the OOM killer kills, and return its pid."""
         while True:
             killed = re.search(r"Killed process (\d+) ", self.line())
             if killed:
@@ -120,17 +120,18 @@ class KernelLog:
 
 
 def run_out_of_memory(trigger: Hog, hogs: Iterable[Hog], limit_mib: int = 900) -> list[Hog]:
-    """Let `trigger` grow until the OOM killer has killed; the dead of `hogs` and the trigger in the kernel's order.
+    """Let `trigger` grow until the OOM killer has killed, and return the dead in the kernel's order.
 
-    Waits for as many deaths as the kernel has counted, not for a time. More than one may die: exit_mmap() hides
-    a victim from the next scan (MMF_OOM_SKIP) before its last pages are free.
+    The dead can be `hogs` and the trigger. This function waits for as many deaths as the kernel has counted, not for a
+    time. More than one process may die, because exit_mmap() hides a victim from the next scan (MMF_OOM_SKIP) before its
+    last pages are free.
     """
     by_pid = {thread: hog for hog in (*hogs, trigger) for thread in hog.threads()}
     before = oom_kills()
     with closing(KernelLog()) as log:
         for _ in range(0, limit_mib, STEP_MIB):
             if not trigger.grow(STEP_MIB) or oom_kills() > before:
-                # The one chosen of a memory.oom.group is killed, counted and logged a second time with its group.
+                # The kernel kills, counts and logs the chosen task of a memory.oom.group a second time with its group.
                 dead = list(dict.fromkeys(by_pid[log.victim()] for _ in range(oom_kills() - before)))
                 assert all(hog.was_killed() for hog in dead)
                 return dead

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a kubelet leaves on a node: pods as the API returns them, and their cgroups.
+"""The state that a kubelet leaves on a node: pods as the API returns them, and their cgroups.
 
-Paths as in pkg/kubelet/cm/cgroup_manager_linux.go and pod_container_manager_linux.go.
+The paths follow pkg/kubelet/cm/cgroup_manager_linux.go and pod_container_manager_linux.go.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NODE_NAME = "node-a"
 class Pod:
     """A pod of this node. `static` gives it the md5 uid and the mirror annotation of a static pod.
 
-    `uid` is the API server's where there is one.
+    `uid` is the uid of the API server if there is one.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Pod:
         return hashlib.sha256(f"{self.uid}/{name}".encode()).hexdigest()
 
     def manifest(self, scheme: str = "containerd") -> dict[str, Any]:
-        """As `kubectl get pod -o yaml` prints it."""
+        """Return the pod as `kubectl get pod -o yaml` prints it."""
         mirror = {"kubernetes.io/config.mirror": self.cgroup_uid} if self.static else {}
         metadata = {"name": self.name, "namespace": self.namespace, "uid": self.uid, "labels": self.labels}
         return {
@@ -80,7 +80,7 @@ class Pod:
 
 
 class Kubelet:
-    """Makes the cgroups of pods. `root_limit` in MiB is the node's allocatable memory."""
+    """The maker of the pods' cgroups. `root_limit` in MiB is the node's allocatable memory."""
 
     def __init__(
         self, node: Node, driver: Driver = "systemd", runtime: Runtime = "containerd", root_limit: int = 64
@@ -90,7 +90,7 @@ class Kubelet:
         self.slices = {qos: self._cgroup(qos) for qos in ("Burstable", "BestEffort")}
 
     def pod(self, pod: Pod) -> Cgroup:
-        """The pod's own cgroup."""
+        """Return the pod's own cgroup."""
         segment = QOS_SEGMENT[pod.qos]
         if self._driver == "cgroupfs":
             return self._node.cgroup("/".join(filter(None, (self._path(pod.qos), f"pod{pod.cgroup_uid}"))))
@@ -98,7 +98,7 @@ class Kubelet:
         return self._node.cgroup(f"{self._path(pod.qos)}/kubepods-{segment + '-' if segment else ''}pod{uid}.slice")
 
     def container(self, pod: Pod, name: str) -> Cgroup:
-        """A container's cgroup with the oom.group that kubelet sets; `POD` is the sandbox."""
+        """Return a container's cgroup with the oom.group that the kubelet sets. `POD` is the sandbox."""
         container_id = pod.container_id(name)
         prefix = {"containerd": "cri-containerd-", "cri-o": "crio-"}[self._runtime]
         scope = f"{prefix}{container_id}.scope" if self._driver == "systemd" else container_id
@@ -120,7 +120,7 @@ def policy_manifest(name: str, **spec: Any) -> dict[str, Any]:  # noqa: ANN401 (
 
 
 def write_manifests(folder: Path, *objects: dict[str, Any]) -> None:
-    """One file per object, each replaced at once. JSON is YAML."""
+    """Write one file for each object, and replace it atomically. JSON is YAML."""
     for each in objects:
         metadata = each["metadata"]
         name = f"{each['kind']}-{metadata.get('namespace', '')}-{metadata['name']}.yaml".lower()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine that tests run on, changed for a while: cgroups, processes, sysctls, little free memory."""
+"""The machine of the tests, changed for a while: cgroups, processes, sysctls, little free memory."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 AnyHog = TypeVar("AnyHog", bound=Hog)
 
 MCL_CURRENT: Final = 1
-"""<sys/mman.h>"""
+"""The constant of <sys/mman.h>."""
 
 LEFT_FREE_MIB: Final = 160
-"""Left of the guest's memory for an OOM of the whole node, so that it is not minutes of page faults away."""
+"""The guest's free memory before an OOM of the whole node. With more, page faults would take minutes."""
 
 
 class Node:
-    """What a test builds on this machine, and takes away in the reverse order."""
+    """The changes that a test makes on this machine. The test's end undoes them in the reverse order."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
     def cgroup(self, relative: str, **files: str | int) -> Cgroup:
-        """A cgroup below the root; removed with all that is in it from its first new directory on.
+        """Make a cgroup below the root. The end of the test removes the whole tree of its first segment.
 
-        It may not swap, as the kubelet has it by default: else a limit is only reached when the swap is full.
+        The cgroup may not swap, which is the kubelet's default. Otherwise only a full swap would make a limit count.
         """
         top = Cgroup.make(relative.split("/", maxsplit=1)[0], memory__swap__max=0)
         self._stack.callback(top.remove)
         return Cgroup.make(relative, **files)
 
-    def hog(self, cgroup: Cgroup | None, mib: int, **options: Any) -> Hog:  # noqa: ANN401 (what Hog takes)
+    def hog(self, cgroup: Cgroup | None, mib: int, **options: Any) -> Hog:  # noqa: ANN401 (the options of Hog)
         return self.adopt(Hog(cgroup, mib, **options))
 
     def adopt(self, hog: AnyHog) -> AnyHog:
@@ -50,18 +50,18 @@ class Node:
         self.write("/proc/sys/" + name.replace(".", "/"), value)
 
     def write(self, path: str, value: object) -> None:
-        """Change a file of the kernel's for this test."""
+        """Change a file of the kernel for this test."""
         before = Path(path).read_text()
         Path(path).write_text(str(value))
         self._stack.callback(Path(path).write_text, before)
 
     def affinity(self, cpus: set[int], pid: int = 0) -> None:
-        """Where a process runs, and all that it starts; 0 is this one."""
+        """Run a process, and all processes that it starts, on these CPUs. 0 is this process."""
         self._stack.callback(os.sched_setaffinity, pid, os.sched_getaffinity(pid))
         os.sched_setaffinity(pid, cpus)
 
     def swap(self, mib: int) -> None:
-        """Give this machine swap, in a file."""
+        """Give this machine swap in a file."""
         file = Path("/var/tmp/swap")
         file.write_bytes(bytes(mib << 20))
         file.chmod(0o600)
@@ -71,7 +71,7 @@ class Node:
         self._stack.callback(run, "swapoff", str(file))
 
     def fill(self) -> None:
-        """Leave little free memory. Reserved huge pages are nobody's: no task can be killed for them."""
+        """Leave little free memory. No process owns reserved huge pages, so the kernel can kill no task for them."""
         pin_this_process()
         meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         available_kib = int(meminfo["MemAvailable"].split()[0])
@@ -84,6 +84,6 @@ def run(*argv: str) -> None:
 
 
 def pin_this_process() -> None:
-    """Else our own code is what a full node drops first, and every step waits for the disk."""
+    """Lock our own code in memory. Otherwise a full node drops it first, and every step waits for the disk."""
     if ctypes.CDLL(None, use_errno=True).mlockall(MCL_CURRENT):
         raise OSError(ctypes.get_errno(), "mlockall")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model of the order, and random scenes to hold it against."""
+"""A model of the order, and random scenes to compare with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOST_PRIORITY = 1000
 
 @dataclass(frozen=True)
 class Candidate:
-    """A process as the model sees it: `path` from the root down, memory in MiB."""
+    """A process in the model: `path` from the root down, memory in MiB."""
 
     name: int
     path: tuple[str, ...]
@@ -26,7 +26,7 @@ class Candidate:
 
 
 def priority(path: tuple[str, ...], entries: Mapping[tuple[str, ...], int]) -> int:
-    """The nearest entry from the process's own cgroup upwards."""
+    """Return the nearest entry, from the process's own cgroup upwards."""
     for length in range(len(path), 0, -1):
         if path[:length] in entries:
             return entries[path[:length]]
@@ -34,7 +34,7 @@ def priority(path: tuple[str, ...], entries: Mapping[tuple[str, ...], int]) -> i
 
 
 def victim(candidates: Iterable[Candidate], entries: Mapping[tuple[str, ...], int], total_pages: int) -> int | None:
-    """Whom strict order takes: unprotected before protected, low before high, then the worst badness."""
+    """Return the victim in strict order: unprotected before protected, low before high, then the worst badness."""
     able = [candidate for candidate in candidates if candidate.adj > -1000]
     if not able:
         return None
@@ -47,13 +47,13 @@ def victim(candidates: Iterable[Candidate], entries: Mapping[tuple[str, ...], in
 
 
 def random_path(rng: random.Random) -> tuple[str, ...]:
-    """kubepods-like: a class, a pod, a container, and at times something inside it."""
+    """Return a path as below kubepods: a class, a pod, a container, and sometimes a cgroup inside it."""
     qos = rng.choice((("burstable",), ("besteffort",), ()))
     path = ("kubepods", *qos, f"pod{rng.randrange(3)}", f"container{rng.randrange(3)}")
     return path + ("nested",) * rng.randrange(3) + ("leaf",)
 
 
 def random_entries(rng: random.Random, paths: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
-    """Entries on some of the cgroups on the way; few different priorities, so that ties happen."""
+    """Return entries on some cgroups of the paths. There are few different priorities, so that ties happen."""
     prefixes = sorted({path[:length] for path in paths for length in range(1, len(path) + 1)})
     return {prefix: rng.choice((0, 100, 200, 500, 800, 999)) for prefix in prefixes if rng.random() < 0.5}

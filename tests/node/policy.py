@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The attached policy as a test sees it: entries in, records and counters out."""
+"""The attached policy as a test uses it: it writes entries, and reads records and counters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BPFFS: Final = Path("/sys/fs/bpf/oompolicy")
 BUILD: Final = Path(__file__).parents[2] / "build"
 KERNEL: Final = os.environ.get("OOMPOLICY_KERNEL", "trixie")
 STOCK: Final = not KERNEL.startswith(("patched", "as-posted"))
-"""The hook comes with the module; else it is in the kernel, as ours or as it was posted in 2023."""
+"""True if the hook comes with the module. Otherwise it is in the kernel, in our version or as it was posted in 2023."""
 MODULE: Final = BUILD / f"module-{KERNEL}" / "oompolicy_hook.ko"
 
 
@@ -40,12 +40,12 @@ def attach(*extra: str | Path, objects: Path = BUILD / "bpf") -> subprocess.Comp
 
 
 def with_module() -> tuple[str, ...]:
-    """The loader's option on a kernel that needs it; a module that is not there is then the loader's error."""
+    """Return the loader's option for a kernel that needs the module. The loader reports a missing module."""
     return ("--module", str(MODULE)) if STOCK else ()
 
 
 def is_attached() -> bool:
-    """By a loader of an earlier test, hook and all."""
+    """Return True if a loader of an earlier test attached the policy, and the module is loaded if it is needed."""
     return (BPFFS / "links").exists() and (not STOCK or Path("/sys/module/oompolicy_hook").exists())
 
 
@@ -54,7 +54,7 @@ def detach() -> subprocess.CompletedProcess[str]:
 
 
 class Policy:
-    """Open pins of an attached policy; one reader of `events` at a time."""
+    """Open pins of an attached policy. Only one reader of `events` may run at a time."""
 
     def __init__(self) -> None:
         self.entries = PriorityMap(BPFFS / "maps/cgroup_priority")
@@ -79,13 +79,13 @@ class Policy:
             self.entries.delete(cgroup_id)
 
     def records(self) -> list[VictimRecord]:
-        """What has been reported since the last call."""
+        """Return the records since the last call."""
         self._ring.consume()
         taken, self._records[:] = list(self._records), []
         return taken
 
     def record_of(self, hog: Hog) -> VictimRecord:
-        """The one record of one victim; everything reported so far is taken."""
+        """Return the only record of a victim. This call takes all records so far."""
         (record,) = [record for record in self.records() if record.victim_tgid == hog.pid]
         return record
 

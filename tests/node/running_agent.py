@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent as it runs on a node: not root, no capability, its own folders."""
+"""An agent as it runs on a node: without root and capabilities, with its own folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from oompolicy_agent.settings import AGENT_UID
+from oompolicy_agent.paths import AGENT_UID
 from tests.node.kubelet import NODE_NAME
 
 if TYPE_CHECKING:
@@ -31,23 +31,23 @@ SETPRIV: Final = (
     "--bounding-set=-all",
     "--no-new-privs",
 )
-LOOK_EVERY: Final = 0.01
+CHECK_EVERY: Final = 0.01
 
 T = TypeVar("T")
 
 
-def wait_until(what: str, look: Callable[[], T], seconds: float = 60) -> T:
-    """Look until there is something to see, and return it; an error that says what was waited for."""
-    for _ in range(int(seconds / LOOK_EVERY)):
-        found = look()
+def wait_until(awaited: str, check: Callable[[], T], seconds: float = 60) -> T:
+    """Call `check` until it returns a true value, and return that value. The TimeoutError names `awaited`."""
+    for _ in range(int(seconds / CHECK_EVERY)):
+        found = check()
         if found:
             return found
-        select.select([], [], [], LOOK_EVERY)
-    raise TimeoutError(f"{what}: not within {seconds} s")
+        select.select([], [], [], CHECK_EVERY)
+    raise TimeoutError(f"{awaited}: not within {seconds} s")
 
 
 class RunningAgent:
-    """One node's agent; `start` and `kill` as often as a test likes."""
+    """The agent of one node. A test calls `start` and `kill` as often as it needs."""
 
     def __init__(self, folder: Path, run_dir: Path) -> None:
         self.folder, self.run_dir = folder, run_dir
@@ -61,7 +61,7 @@ class RunningAgent:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start, and wait until it says that it is ready, or not."""
+        """Start the agent, and wait for a new status or for its end."""
         before = self._status_time()
         with self.log.open("ab") as log:
             command = [*SETPRIV, sys.executable, "-m", "oompolicy_agent", *self.arguments()]
@@ -79,7 +79,7 @@ class RunningAgent:
         return self.process is None or self.process.poll() is not None
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """End it, and wait for the end."""
+        """Send the signal, and wait for the end."""
         if self.process:
             self.process.send_signal(number)
             self.process.wait()
@@ -89,17 +89,17 @@ class RunningAgent:
         return dict(json.loads((self.run_dir / "status.json").read_text()))
 
     def condition(self, kind: str) -> dict[str, Any]:
-        """One condition of the status."""
+        """Return one condition of the status."""
         (found,) = [each for each in self.status()["conditions"] if each["type"] == kind]
         return dict(found)
 
     def knows(self, pod: Pod) -> bool:
-        """True once the checkpoint has the pod."""
+        """Return True if the checkpoint has the pod."""
         checkpoint = self.state / "checkpoint.json"
         return checkpoint.exists() and pod.uid in checkpoint.read_text()
 
     def events(self) -> list[dict[str, Any]]:
-        """Event manifests written so far."""
+        """Return the Event manifests that the agent has written so far."""
         if not self.output.exists():
             return []
         return [json.loads(line) for line in self.output.read_text().splitlines()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent on a real node: manifests in, entries in the map, victims out as Events."""
+"""The agent on a real node: it reads manifests, writes entries into the map, and reports victims as Events."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def agent(policy: Policy, tmp_path: Path) -> Iterator[RunningAgent]:
 
 
 def expect_entries(policy: Policy, wanted: Mapping[Cgroup, int]) -> None:
-    """Wait until the map holds these priorities and nothing else."""
+    """Wait until the map has exactly these priorities."""
     by_id = {cgroup.id: priority for cgroup, priority in wanted.items()}
 
     def found() -> dict[int, int]:
@@ -62,7 +62,7 @@ def expect_entries(policy: Policy, wanted: Mapping[Cgroup, int]) -> None:
 def test_every_pod_gets_its_entries(
     node: Node, policy: Policy, agent: RunningAgent, driver: Driver, runtime: Runtime
 ) -> None:
-    """Slices, pods and containers of all classes; the sandbox has none of its own."""
+    """Slices, pods and containers of all QoS classes have entries. The sandbox has no entry of its own."""
     kubelet = Kubelet(node, driver, runtime)
     pods = [
         Pod("postgres-0", qos="Guaranteed", labels={"app": "postgres"}),
@@ -85,7 +85,7 @@ def test_every_pod_gets_its_entries(
 
 
 def test_agent_has_no_privilege(agent: RunningAgent) -> None:
-    """Not root, and no capability in any set."""
+    """The agent does not run as root, and has no capability in any set."""
     agent.start()
     assert agent.process
     fields = dict(line.split(":\t", 1) for line in Path(f"/proc/{agent.process.pid}/status").read_text().splitlines())
@@ -94,8 +94,8 @@ def test_agent_has_no_privilege(agent: RunningAgent) -> None:
     assert {"0" * 16} == {fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
 
 
-def test_agent_is_small(agent: RunningAgent) -> None:
-    """Far below the 40 MiB of private memory that an agent may have."""
+def test_agent_needs_little_memory(agent: RunningAgent) -> None:
+    """The agent's private memory is far below the goal of 40 MiB."""
     agent.start()
     assert agent.process
     rollup = Path(f"/proc/{agent.process.pid}/smaps_rollup").read_text().splitlines()[1:]
@@ -116,7 +116,7 @@ class Shop:
         write_manifests(agent.manifests, DATABASES, BATCH, self.postgres.manifest(), self.report.manifest())
         self.hogs: dict[str, Hog] = {}
         self.killed: list[Hog] = []
-        self.revive()
+        self.restart_dead()
 
     def container(self, pod: Pod) -> Cgroup:
         return self.kubelet.container(pod, "app")
@@ -126,12 +126,12 @@ class Shop:
         if name not in self.hogs or not self.hogs[name].alive:
             self.hogs[name] = self.node.hog(self.container(pod), mib, options=["--name", name])
 
-    def revive(self) -> None:
+    def restart_dead(self) -> None:
         self.run(self.postgres, 30, "postgres")
         self.run(self.report, 12, "report")
 
     def out_of_memory(self, place: Cgroup | None = None) -> list[str]:
-        """The victims' names in the kernel's order, of an OOM of the kubepods cgroup.
+        """Run the kubepods cgroup out of memory, and return the victims' names in the kernel's order.
 
         The trigger is in `place`, or else in an unknown pod.
         """
@@ -140,16 +140,16 @@ class Shop:
         trigger.end()
         return [name for hog in self.killed for name, each in self.hogs.items() if hog is each]
 
-    def synced(self, policy: Policy) -> None:
+    def await_entry(self, policy: Policy) -> None:
         cgroup_id = self.container(self.report).id
         wait_until("the job's entry", lambda: policy.entries.get(cgroup_id))
 
 
-def test_victim_becomes_an_event_on_its_pod(node: Node, policy: Policy, agent: RunningAgent) -> None:
-    """Who died, why, and who was spared, as events.k8s.io/v1."""
+def test_a_kill_becomes_an_event_on_the_victims_pod(node: Node, policy: Policy, agent: RunningAgent) -> None:
+    """An events.k8s.io/v1 Event on the pod names the victim, the reason and the spared task."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     assert "report" == shop.out_of_memory()[0]
 
     event = wait_until("an Event", agent.events)[0]
@@ -178,7 +178,7 @@ def test_victim_becomes_an_event_on_its_pod(node: Node, policy: Policy, agent: R
 def test_trigger_is_named_although_its_nested_cgroup_is_gone(
     node: Node, policy: Policy, agent: RunningAgent, depth: int
 ) -> None:
-    """A tenant that nests its cgroups, or removes them after the kill, does not pass for the host."""
+    """The Event names a tenant's pod, even if the tenant nests its cgroups or removes them after the kill."""
     shop = Shop(node, agent)
     tenant = Pod("tenant", namespace="evil")
     nested = shop.container(tenant).child("/".join(["nested"] * depth))
@@ -195,8 +195,10 @@ def test_trigger_is_named_although_its_nested_cgroup_is_gone(
     assert re.search(r"trigger: kubelet \(pid \d+\) in container app of pod evil/tenant; spared: postgres", note)
 
 
-def test_a_task_that_dies_with_its_pod_is_not_called_spared(node: Node, policy: Policy, agent: RunningAgent) -> None:
-    """With memory.oom.group on the pod's cgroup the whole pod dies, whichever container is chosen."""
+def test_a_task_that_dies_with_its_pod_is_not_reported_as_spared(
+    node: Node, policy: Policy, agent: RunningAgent
+) -> None:
+    """The whole pod dies because of memory.oom.group on its cgroup, so no Event names a spared task."""
     kubelet = Kubelet(node)
     annotations = {"oompolicy.dev/container.big": "200"}
     pair = Pod("pair", labels={"app": "report"}, containers=("small", "big"), annotations=annotations)
@@ -220,10 +222,10 @@ def test_a_task_that_dies_with_its_pod_is_not_called_spared(node: Node, policy: 
 
 
 def test_victim_is_named_after_its_cgroup_is_gone(node: Node, policy: Policy, agent: RunningAgent) -> None:
-    """The agent is away when the victim dies and its cgroup goes; the Event is right all the same."""
+    """The Event is correct, even if the victim dies and its cgroup is removed while no agent runs."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     wait_until("a checkpoint that knows the pod", lambda: agent.knows(shop.report))
     agent.kill()
     assert "report" == shop.out_of_memory()[0]
@@ -236,11 +238,13 @@ def test_victim_is_named_after_its_cgroup_is_gone(node: Node, policy: Policy, ag
     assert "container app" in event["note"]
 
 
-def test_storm_without_an_agent_loses_nothing(node: Node, policy: Policy, agent: RunningAgent) -> None:
-    """Agents killed before and in the middle of a storm: every kill is by priority, and has one Event."""
+def test_each_kill_of_a_storm_has_one_event_although_the_agent_was_killed(
+    node: Node, policy: Policy, agent: RunningAgent
+) -> None:
+    """The agent is killed before and during a storm. Each victim has the lowest priority, and has one Event."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     killed: list[int] = []
     for number in range(20):
         if number in {3, 12}:
@@ -249,7 +253,7 @@ def test_storm_without_an_agent_loses_nothing(node: Node, policy: Policy, agent:
             agent.start()
         assert "report" == shop.out_of_memory()[0]
         killed += [hog.pid for hog in shop.killed]
-        shop.revive()
+        shop.restart_dead()
     wait_until("all Events", lambda: len(agent.events()) >= len(killed))
 
     notes = agent.events()
@@ -261,28 +265,28 @@ def test_storm_without_an_agent_loses_nothing(node: Node, policy: Policy, agent:
 def test_pod_created_in_a_storm_has_its_class_and_then_its_own_priority(
     node: Node, policy: Policy, agent: RunningAgent
 ) -> None:
-    """Its slice's entry holds from its first instruction, its own as soon as the agent has seen it."""
+    """A new pod has the priority of its slice at once, and its own priority when the agent has read the pod."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     assert "report" == shop.out_of_memory()[0]
-    shop.revive()
+    shop.restart_dead()
     late = Pod("late", labels={"app": "report"}, annotations={"oompolicy.dev/priority": "60"})
     shop.run(late, 4, "late")
     assert "report" == shop.out_of_memory()[0]
 
     write_manifests(agent.manifests, late.manifest())
     wait_until("the late pod's own priority", lambda: policy.entries.get(shop.container(late).id) == (60, 16 << 20))
-    shop.revive()
+    shop.restart_dead()
     shop.run(late, 4, "late")
     assert "late" == shop.out_of_memory()[0]
 
 
 def test_changed_annotation_changes_the_entry(node: Node, policy: Policy, agent: RunningAgent) -> None:
-    """A change of a manifest reaches the map; one outside the policy's range does not, and is said."""
+    """A changed annotation reaches the map. A value outside the policy's range does not, and the status reports it."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     cgroup_id = shop.container(shop.report).id
     shop.report.annotations["oompolicy.dev/priority"] = "222"
     write_manifests(agent.manifests, shop.report.manifest())
@@ -296,10 +300,10 @@ def test_changed_annotation_changes_the_entry(node: Node, policy: Policy, agent:
 
 
 def test_invalid_manifest_keeps_the_last_good_state(node: Node, policy: Policy, agent: RunningAgent) -> None:
-    """Not ready, with file, object and field; what was enforced stays, also after a restart."""
+    """The agent is not ready and names file, object and field. The entries stay, also after a restart."""
     shop = Shop(node, agent)
     agent.start()
-    shop.synced(policy)
+    shop.await_entry(policy)
     entries = policy.entries.entries()
     write_manifests(agent.manifests, policy_manifest("batch", priority={"value": 5000}))
     wait_until("not ready", lambda: agent.condition("Ready")["status"] == "False")
@@ -319,7 +323,7 @@ def test_invalid_manifest_keeps_the_last_good_state(node: Node, policy: Policy, 
 
 
 def test_pod_without_a_cgroup_is_not_mapped_until_it_has_one(node: Node, policy: Policy, agent: RunningAgent) -> None:
-    """Said in the status, and mapped as soon as the cgroup appears."""
+    """The status reports the pod, and the agent writes its entry as soon as the cgroup appears."""
     kubelet, pod = Kubelet(node), Pod("report-x", labels={"app": "report"})
     write_manifests(agent.manifests, BATCH, pod.manifest())
     agent.start()
@@ -331,7 +335,7 @@ def test_pod_without_a_cgroup_is_not_mapped_until_it_has_one(node: Node, policy:
 
 
 def test_pod_without_its_object_keeps_its_entry(node: Node, policy: Policy, agent: RunningAgent) -> None:
-    """Until its cgroup goes, and whatever restarts: somebody deleted it by force, and it runs on."""
+    """A pod that was deleted by force still runs. Its entry stays until its cgroup is removed, also after a restart."""
     kubelet, pod = Kubelet(node), Pod("report-x", labels={"app": "report"})
     container, cgroup = kubelet.container(pod, "app").id, kubelet.pod(pod)
     write_manifests(agent.manifests, BATCH, pod.manifest())
@@ -348,7 +352,7 @@ def test_pod_without_its_object_keeps_its_entry(node: Node, policy: Policy, agen
 
 
 def test_second_agent_is_refused(agent: RunningAgent, tmp_path: Path) -> None:
-    """One reader of the ring buffers per node; the second says so and ends."""
+    """Only one agent on a node can read the ring buffers. The second one reports this and ends."""
     agent.start()
     second = RunningAgent(tmp_path / "agent", RUN_DIR)
     second.start()
@@ -360,8 +364,8 @@ def test_second_agent_is_refused(agent: RunningAgent, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("vm.oom_kill_allocating_task", 1), ("vm.panic_on_oom", 1)])
-def test_settings_that_go_round_the_hook_are_said(node: Node, agent: RunningAgent, name: str, value: int) -> None:
-    """Such a node is named as one that may not obey."""
+def test_settings_that_bypass_the_hook_are_reported(node: Node, agent: RunningAgent, name: str, value: int) -> None:
+    """The condition Enforcing names a setting with which the kernel does not call the hook."""
     node.sysctl(name, value)
     agent.start()
 

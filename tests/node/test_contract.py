@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What follows from each answer of the hook, whoever gives it: also from those that our own program never gives."""
+"""The effect of each answer that a program can give on the hook. Our own program never gives some of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.node.answers import Answers, Verdict
 from tests.node.hog import KernelLog, oom_kills, run_out_of_memory
 from tests.node.policy import STOCK
 from tests.node.running_agent import wait_until
-from tests.node.test_dying import SYSRQ, Spinner, starve, starve_reaper
+from tests.node.test_dying import SYSRQ, Spinner, move_reaper_to_cpu_1, occupy_cpu_1
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ABORT, NEXT, SELECT = Verdict.BPF_EVAL_ABORT, Verdict.BPF_EVAL_NEXT, Verdict.BPF_EVAL_SELECT
 ORDERS = list(permutations(range(3)))
-"""In which cgroups are made, which is the order of the scan in a limit."""
+"""The orders in which the test makes the cgroups. The scan of a limit follows the same order."""
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +37,21 @@ def _other_policy() -> Iterator[None]:
 
 @pytest.fixture
 def answers(_other_policy: None) -> Iterator[Answers]:
-    """The other policy is attached, and has no answers."""
+    """Yield the other policy, attached and without answers."""
     with Answers() as answers:
         yield answers
         answers.clear()
 
 
 def hogs(pod: Pod, mib: tuple[int, ...], order: tuple[int, ...], adj: tuple[int, ...] = (0, 0, 0)) -> list[Hog]:
-    """As many as there are sizes, begun in this order."""
+    """Start one hog for each size, in this order."""
     made = {index: pod.hog(f"hog{index}", mib[index], adj=adj[index]) for index in order}
     return [made[index] for index in sorted(made)]
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_abort_spares_everyone_until_the_answer_is_another(pod: Pod, answers: Answers, order: tuple[int, ...]) -> None:
-    """Whoever is selected before or after; the allocation goes on trying."""
+def test_abort_kills_no_task_until_the_answer_changes(pod: Pod, answers: Answers, order: tuple[int, ...]) -> None:
+    """Abort ends the scan without a victim, also if the scan selected another task. The allocation tries again."""
     aborts, selected, bigger = hogs(pod, (8, 12, 20), order)
     answers.set({aborts: ABORT, selected: SELECT})
     trigger = pod.node.hog(pod.cgroup.child("trigger"), 0)
@@ -68,7 +68,7 @@ def test_abort_spares_everyone_until_the_answer_is_another(pod: Pod, answers: An
         while "Killed process" not in said[-1]:
             said.append(log.line())
 
-    # Of the whole node this would be a panic.
+    # For the whole node this line would mean a panic.
     assert not [line for line in said if "no killable processes" in line]
     assert selected.was_killed()
     assert aborts.alive
@@ -76,8 +76,10 @@ def test_abort_spares_everyone_until_the_answer_is_another(pod: Pod, answers: An
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_select_takes_one_whom_the_kernel_would_not(pod: Pod, answers: Answers, order: tuple[int, ...]) -> None:
-    """And next spares those that it would, wherever they stand in the scan."""
+def test_select_kills_a_task_that_the_kernel_would_not_choose(
+    pod: Pod, answers: Answers, order: tuple[int, ...]
+) -> None:
+    """Select chooses a small task in any position of the scan, and next spares the bigger ones."""
     small, *_ = hogs(pod, (6, 16, 24), order)
     answers.set_others(NEXT)
     answers.set({small: SELECT})
@@ -88,10 +90,10 @@ def test_select_takes_one_whom_the_kernel_would_not(pod: Pod, answers: Answers, 
 @pytest.mark.parametrize(
     ("order", "selected", "victim"), [((0, 1), 0, 1), ((1, 0), 0, 0), ((0, 1), 1, 1), ((1, 0), 1, 1)]
 )
-def test_whoever_was_selected_has_the_kernels_points(
+def test_a_selected_task_keeps_the_kernels_points(
     pod: Pod, answers: Answers, order: tuple[int, ...], selected: int, victim: int
 ) -> None:
-    """A bigger one without an answer takes the place of one that was selected before it, and a smaller one does not."""
+    """The next task without an answer replaces the selected one only if it is bigger."""
     small_and_big = hogs(pod, (20, 30), order)
     answers.set({small_and_big[selected]: SELECT})
 
@@ -99,10 +101,13 @@ def test_whoever_was_selected_has_the_kernels_points(
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_select_of_one_that_cannot_be_killed_changes_nothing(
+def test_select_of_a_task_that_cannot_be_killed_changes_nothing(
     pod: Pod, answers: Answers, order: tuple[int, ...]
 ) -> None:
-    """Not even with whom the next is compared. A kernel with the hook in it does not ask about such a task."""
+    """The kernel ignores the answer, also in the comparison with the next task.
+
+    A kernel with the hook built in does not ask about such a task.
+    """
     never, big, small = hogs(pod, (4, 30, 8), order, adj=(-1000, 0, 0))
     answers.set({never: SELECT})
 
@@ -112,8 +117,8 @@ def test_select_of_one_that_cannot_be_killed_changes_nothing(
     assert STOCK == (answers.asked(never) > 0)
 
 
-def test_an_oom_knows_nothing_of_the_one_before(pod: Pod, answers: Answers) -> None:
-    """Also where that one ended with somebody who was selected as the last of all."""
+def test_an_oom_does_not_depend_on_the_one_before(pod: Pod, answers: Answers) -> None:
+    """The kernel chooses alone, even if the last task of the previous scan was selected."""
     big, _ = hogs(pod, (30, 8), (0, 1))
     trigger = pod.node.hog(pod.cgroup.child("trigger"), 0)
     answers.set_others(NEXT)
@@ -124,8 +129,8 @@ def test_an_oom_knows_nothing_of_the_one_before(pod: Pod, answers: Answers) -> N
     assert big is pod.first_victim()
 
 
-def test_abort_about_one_that_cannot_be_killed_ends_the_scan_of_the_module_alone(pod: Pod, answers: Answers) -> None:
-    """A kernel with the hook in it does not ask about such a task."""
+def test_abort_for_a_task_that_cannot_be_killed_ends_only_the_modules_scan(pod: Pod, answers: Answers) -> None:
+    """A kernel with the hook built in does not ask about a task that cannot be killed. The module does."""
     never, other = pod.hog("never", 4, adj=-1000), pod.hog("other", 40)
     answers.set({never: ABORT})
     trigger = pod.node.hog(pod.cgroup.child("trigger"), 0)
@@ -141,11 +146,11 @@ def test_abort_about_one_that_cannot_be_killed_ends_the_scan_of_the_module_alone
     assert STOCK == (answers.asked(never) > 0)
 
 
-def test_nobody_asks_about_a_victim_that_is_dying(node: Node, answers: Answers) -> None:
-    """Only the scan of a sysrq, which waits for no victim, gets as far as to ask."""
-    starve(node)
-    # Else it may be the reaper who keeps the scan from asking: a reaped victim has no points.
-    starve_reaper(node)
+def test_the_kernel_does_not_ask_about_a_dying_victim(node: Node, answers: Answers) -> None:
+    """The scan of a sysrq, which waits for no victim, does not ask the policy about a dying task."""
+    occupy_cpu_1(node)
+    # Otherwise the reaper could be the reason for the skipped question: a reaped victim has no points.
+    move_reaper_to_cpu_1(node)
     slow = node.hog(node.cgroup("dying/slow"), 8, options=["--cpu", "1"])
     second = node.hog(node.cgroup("dying/second"), 8)
     answers.set_others(NEXT)
@@ -158,7 +163,7 @@ def test_nobody_asks_about_a_victim_that_is_dying(node: Node, answers: Answers) 
         SYSRQ.write_text("f")
         assert second.pid == log.victim()
 
-    assert slow.alive, "the victim was meant to be kept from dying"
+    assert slow.alive, "the victim should have been unable to run to its end"
     assert 0 == answers.asked(slow)
     spinner.end()
     assert slow.was_killed()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node itself depends on outlives its workloads, whatever policies are for every pod."""
+"""Processes that the node itself depends on outlive its workloads, even if a policy matches every pod."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def agent(policy: Policy, tmp_path: Path) -> Iterator[RunningAgent]:
 
 
 class CriticalNode:
-    """kube-proxy, a static pod and a Guaranteed one, with the oom_score_adj that the kubelet gives each."""
+    """kube-proxy, a static pod and a Guaranteed pod, each with the oom_score_adj that the kubelet gives it."""
 
     def __init__(self, node: Node, agent: RunningAgent, policy: Policy) -> None:
         self.node, self.agent, self.policy, self.kubelet = node, agent, policy, Kubelet(node)
@@ -49,7 +49,7 @@ class CriticalNode:
         self.etcd = node.hog(self.kubelet.container(ETCD, "app"), 20, adj=900)
 
     def apply(self, name: str, spec: dict[str, Any], *priorities: int) -> None:
-        """Write the policy, and wait for what it makes of kube-proxy, the static pod and the Guaranteed one."""
+        """Write the policy, and wait for the priorities of kube-proxy, the static pod and the Guaranteed pod."""
         write_manifests(self.agent.manifests, policy_manifest(name, **spec))
         self.await_priorities(*priorities)
 
@@ -62,7 +62,7 @@ class CriticalNode:
         wait_until(f"{priorities}", lambda: list(priorities) == [each[0] if each else None for each in found()])
 
     def first_victim(self) -> Hog:
-        """Let the Guaranteed pod grow until somebody dies."""
+        """Let the Guaranteed pod grow until the kernel has killed a process, and return that process."""
         bank = self.node.hog(self.kubelet.container(BANK, "app"), 0, adj=-997)
         dead = run_out_of_memory(bank, (self.proxy, self.etcd))
         bank.end()
@@ -71,7 +71,10 @@ class CriticalNode:
 
 
 def test_node_critical_pods_outlive_a_guaranteed_one(node: Node, policy: Policy, agent: RunningAgent) -> None:
-    """Without a policy, with one for every pod, with one by QoS class; only one that names the class moves them."""
+    """Only a policy that names the PriorityClass lowers the priority of a pod with it.
+
+    No policy, a policy for every pod, and a policy by QoS class leave node-critical pods as they are.
+    """
     critical = CriticalNode(node, agent, policy)
     agent.start()
     critical.await_priorities(1000, 1000, 800)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of docs/node.md, run as they stand there."""
+"""The commands of docs/node.md, exactly as the page shows them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.mark.module
-def test_page_for_a_node_can_be_followed() -> None:
-    """Every shell block, in the page's order, in one shell that stops at the first error."""
+def test_the_commands_of_the_node_page_work() -> None:
+    """Every shell block of the page works, in the page's order, in one shell that stops at the first error."""
     attached.detach()
     blocks = re.findall(r"^```sh\n(.*?)^```$", (CHECKOUT / "docs/node.md").read_text(), re.MULTILINE | re.DOTALL)
     script = "set -eux\n" + "".join(blocks).replace("kill %1", "kill $!")

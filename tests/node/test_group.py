@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_every_member_of_a_group_is_reported(pod: Pod, policy: Policy) -> None:
-    """All processes of the chosen container die, each with a record; one was chosen, the others went with it."""
+    """All processes of the chosen container die, each with a record. The flag GROUP marks all but the chosen one."""
     container = pod.cgroup.child("group", memory__oom__group=1)
     members = [pod.hog("group", mib) for mib in (4, 8, 6)]
     other = pod.hog("other", 28)
@@ -35,7 +35,7 @@ def test_every_member_of_a_group_is_reported(pod: Pod, policy: Policy) -> None:
 
 
 def test_group_of_higher_priority_is_spared(pod: Pod, policy: Policy) -> None:
-    """A container is no worse off for having several processes: the other one is first."""
+    """Several processes in a container do not make it a victim: the container with the lower priority dies."""
     container = pod.cgroup.child("group", memory__oom__group=1)
     for _ in range(2):
         pod.hog("group", 14)
@@ -47,7 +47,7 @@ def test_group_of_higher_priority_is_spared(pod: Pod, policy: Policy) -> None:
 
 @pytest.mark.parametrize("round_", range(4))
 def test_process_of_many_threads_is_one_victim_of_its_group(pod: Pod, policy: Policy, round_: int) -> None:
-    """The first thread may have exited when the kernel looks for the group's members, and it marks another one."""
+    """One record names the process, even if its first thread has exited and the kernel marks another thread."""
     container = pod.cgroup.child("group", memory__oom__group=1)
     victim = pod.hog("group", 30)
     policy.set({container: 100})
@@ -57,15 +57,18 @@ def test_process_of_many_threads_is_one_victim_of_its_group(pod: Pod, policy: Po
     assert [victim.pid] == victims(policy.records())
 
 
-def test_nobody_is_said_to_be_spared_in_a_large_group(node: Node, policy: Policy) -> None:
-    """The policy changes nothing here. The kernel lets go of the chosen task long before the group has died."""
+def test_no_spared_task_is_reported_for_a_large_group(node: Node, policy: Policy) -> None:
+    """The policy does not change the choice, so no record has a spared task.
+
+    The kernel lets go of the chosen task long before the whole group has died.
+    """
     pod = node.cgroup("pod", memory__max=200 << 20)
     container = pod.child("group", memory__oom__group=1)
     chosen = node.hog(container, 90, options=["--leaderless", "--crowd", "600"])
     policy.set({container: 100})
-    # The kernel gives what it held of the chosen task to others.
+    # New processes reuse the kernel's memory for the chosen task as soon as it is free.
     node.hog(node.cgroup("other"), 0, options=["--churn"])
-    # Smaller than the chosen one when memory runs out.
+    # The trigger is smaller than the chosen task when memory runs out.
     node.hog(pod.child("trigger"), 0).ask_to_grow(110)
 
     assert chosen.was_killed()
@@ -76,8 +79,8 @@ def test_nobody_is_said_to_be_spared_in_a_large_group(node: Node, policy: Policy
     assert {chosen.pid} == {record.victim_tgid for record in records if VictimFlag.GROUP not in flags(record)}
 
 
-def test_nobody_is_said_to_be_spared_who_dies_with_the_group(pod: Pod, policy: Policy) -> None:
-    """The kernel alone would have chosen the bigger of two containers whose pod dies as a whole in any case."""
+def test_a_task_that_dies_with_the_group_is_not_reported_as_spared(pod: Pod, policy: Policy) -> None:
+    """The kernel alone would have chosen the bigger of two containers, but the pod dies as a whole in any case."""
     pod.cgroup.write("memory.oom.group", 1)
     small, big = pod.hog("small", 12), pod.hog("big", 34)
     policy.set({cgroup_of(small): 100, cgroup_of(big): 200})

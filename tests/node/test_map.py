@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entries come and go with their cgroups."""
+"""The entries of cgroups, from their creation to their removal."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tests.node.policy import Policy
 
 
-def test_entry_goes_with_its_cgroup(node: Node, policy: Policy) -> None:
-    """The kernel deletes the entry at rmdir, with no agent in the loop."""
+def test_the_kernel_deletes_the_entry_of_a_removed_cgroup(node: Node, policy: Policy) -> None:
+    """The kernel deletes the entry at rmdir without an agent."""
     cgroup = node.cgroup("gone/child")
     cgroup_id, before = cgroup.id, policy.stat(Stat.ENTRIES_DELETED)
     policy.set({cgroup: 100})
@@ -31,8 +31,8 @@ def test_entry_goes_with_its_cgroup(node: Node, policy: Policy) -> None:
     assert before + 1 == policy.stat(Stat.ENTRIES_DELETED)
 
 
-def test_cgroups_are_announced(node: Node, policy: Policy) -> None:
-    """mkdir and rmdir reach the ring buffer with the cgroup's and its parent's id."""
+def test_created_and_removed_cgroups_are_reported(node: Node, policy: Policy) -> None:
+    """mkdir and rmdir write a record with the cgroup's id and its parent's id into the ring buffer."""
     assert policy
     parent = node.cgroup("parent")
     seen: list[CgroupRecord] = []
@@ -50,8 +50,8 @@ def test_cgroups_are_announced(node: Node, policy: Policy) -> None:
     ] == [(record.cgroup_id, record.parent_id, record.change, record.level) for record in seen]
 
 
-def test_full_map_refuses_and_the_rest_still_holds(pod: Pod, policy: Policy) -> None:
-    """A map without room says E2BIG; the entries that are in it decide as before."""
+def test_a_full_map_refuses_new_entries_and_keeps_the_others(pod: Pod, policy: Policy) -> None:
+    """A full map refuses a new entry with E2BIG. Its entries decide as before."""
     small, big = pod.hog("small", 12), pod.hog("big", 34)
     policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
     unused = range(1 << 40, (1 << 40) + MAX_ENTRIES)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A task that may only use another node's memory is out of reach of the OOM killer, so that no policy spares it."""
+"""A task that may only use another NUMA node's memory cannot be the victim, so that no policy spares it."""
 
 from __future__ import annotations
 
@@ -37,21 +37,24 @@ for full, _ in pairs:
         while True:
             full.send(data)
 """
-"""Memory for sockets may come from any node (GFP_KERNEL has no __GFP_HARDWALL), so that the OOM is the whole node's,
-and those that can be killed for it are still the tasks that have a node in common with the current one."""
+"""A program that fills sockets. Their memory may come from any node (GFP_KERNEL has no __GFP_HARDWALL), so that the OOM
+is the OOM of the whole machine. The possible victims are still the tasks that have a node in common with the current
+task."""
 
 
 @pytest.fixture
 def of_node(node: Node) -> dict[str, Cgroup]:
-    """Cgroups with memory of one node alone, as the kubelet's static memory manager makes them."""
+    """Return cgroups with the memory of one node alone, as the kubelet's static memory manager makes them."""
     top = node.cgroup("pods")
     for path in (top.path.parent, top.path):
         (path / "cgroup.subtree_control").write_text("+cpuset")
     return {name: top.child(name, cpuset__mems=name[-1]) for name in ("low0", "high1", "trigger0")}
 
 
-def test_task_of_another_node_is_not_said_to_be_spared(node: Node, of_node: dict[str, Cgroup], policy: Policy) -> None:
-    """The bigger task has no memory where the current one may allocate, so the kernel alone would not have taken it."""
+def test_a_task_of_another_node_is_not_reported_as_spared(
+    node: Node, of_node: dict[str, Cgroup], policy: Policy
+) -> None:
+    """The current task cannot use the bigger task's memory, so the kernel alone would not have killed that one."""
     low = node.hog(of_node["low0"], 20)
     high = node.hog(of_node["high1"], 40)
     policy.set({of_node["low0"]: 100, of_node["high1"]: 900})
@@ -59,7 +62,7 @@ def test_task_of_another_node_is_not_said_to_be_spared(node: Node, of_node: dict
     with closing(KernelLog()) as log:
         trigger = subprocess.Popen([sys.executable, "-c", FILL_SOCKETS, of_node["trigger0"].path / "cgroup.procs"])
         assert low.pid == log.victim()
-    # Its sockets go on until it is the last that can die.
+    # The trigger fills its sockets until no other task is left that can die.
     assert -signal.SIGKILL == trigger.wait()
 
     record = policy.record_of(low)

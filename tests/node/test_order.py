@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who dies: priority first, then the kernel's badness, in a limit and on the whole node."""
+"""The order of the victims: priority first, then the kernel's badness, in a limit and on the whole node."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def cgroup_of(hog: Hog) -> Cgroup:
 
 
 def move(hog: Hog, cgroup: Cgroup, levels: int) -> Cgroup:
-    """Put a process into a cgroup so many levels below, which has no controller: its memory stays where it is."""
+    """Put a process into a cgroup `levels` below this one. It has no controller, so the memory stays charged above."""
     path = cgroup.path.joinpath(*["n"] * levels)
     path.mkdir(parents=True)
     (path / "cgroup.procs").write_text(str(hog.pid))
@@ -35,7 +35,7 @@ def move(hog: Hog, cgroup: Cgroup, levels: int) -> Cgroup:
 def test_priority_decides_in_a_limit(
     pod: Pod, policy: Policy, names: tuple[str, str], priorities: tuple[int, int], victim: str
 ) -> None:
-    """Within a pod's limit the lower priority dies, and of two equals the bigger one, whichever is looked at first."""
+    """Within a pod's limit the lower priority dies. Of two equal ones the bigger dies, in both orders of the scan."""
     hogs = {name: pod.hog(name, {"small": 12, "big": 34}[name]) for name in names}
     policy.set(dict(zip((cgroup_of(hogs["small"]), cgroup_of(hogs["big"])), priorities, strict=True)))
 
@@ -46,7 +46,7 @@ def test_priority_decides_in_a_limit(
 def test_priority_decides_on_the_whole_node(
     node: Node, policy: Policy, small_priority: int, big_priority: int, victim: int
 ) -> None:
-    """When the node itself is out of memory the same order holds."""
+    """The same order holds when the node itself is out of memory."""
     hogs = [node.hog(node.cgroup("pods/small"), 20), node.hog(node.cgroup("pods/big"), 50)]
     policy.set({cgroup_of(hogs[0]): small_priority, cgroup_of(hogs[1]): big_priority})
     node.fill()
@@ -55,14 +55,14 @@ def test_priority_decides_on_the_whole_node(
 
 
 @pytest.mark.parametrize(("priorities", "victim"), [((100, 200), "fresh"), ((150, 150), "swapped")])
-def test_priority_decides_where_a_pod_may_swap(
+def test_priority_decides_if_a_pod_may_swap(
     node: Node, pod: Pod, policy: Policy, priorities: tuple[int, int], victim: str
 ) -> None:
-    """The same order; and what has gone to swap still counts, so that of two equals the bigger one dies."""
+    """The same order holds with swap. Memory in swap counts, so that the bigger of two equal processes dies."""
     node.swap(64)
     pod.cgroup.write("memory.swap.max", 24 << 20)
     hogs = {name: pod.hog(name, {"swapped": 30, "fresh": 20}[name]) for name in ("swapped", "fresh")}
-    # 22 of 30 MiB, so that less of it is in memory than of the other.
+    # 22 of 30 MiB, so that it has less in memory than the other one.
     cgroup_of(hogs["swapped"]).swap_out(22 << 20)
     policy.set(dict(zip((cgroup_of(hogs["fresh"]), cgroup_of(hogs["swapped"])), priorities, strict=True)))
 
@@ -70,7 +70,7 @@ def test_priority_decides_where_a_pod_may_swap(
 
 
 def test_order_of_the_scan_does_not_matter(pod: Pod, policy: Policy) -> None:
-    """The lowest of many priorities dies, wherever it stands between the others."""
+    """The lowest of many priorities dies in any position of the scan."""
     priorities = [500, 300, 700, 100, 300, 900]
     hogs = [pod.hog(f"c{index}", 8) for index in range(len(priorities))]
     policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, priorities, strict=True)})
@@ -79,9 +79,9 @@ def test_order_of_the_scan_does_not_matter(pod: Pod, policy: Policy) -> None:
 
 
 def test_next_victim_is_the_next_in_order(pod: Pod, policy: Policy) -> None:
-    """OOM after OOM takes the priorities from the lowest upwards.
+    """One OOM after the other kills the priorities from the lowest upwards.
 
-    The trigger has the host's priority, so it may die with the last, before the memory of that one is free.
+    The trigger has the host's priority, so it may die with the last victim, before that memory is free.
     """
     hogs = [pod.hog(f"c{priority}", 10) for priority in (400, 200, 300)]
     policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, (400, 200, 300), strict=True)})
@@ -93,7 +93,7 @@ def test_next_victim_is_the_next_in_order(pod: Pod, policy: Policy) -> None:
 
 
 def test_process_in_a_nested_cgroup_has_its_containers_priority(pod: Pod, policy: Policy) -> None:
-    """A process below its container's cgroup is found through the container's entry."""
+    """The entry of the container applies to a process in a cgroup below it."""
     nested = pod.hog("low/deep/er", 12)
     big = pod.hog("high", 34)
     policy.set({pod.cgroup.child("low"): 100, cgroup_of(big): 200})
@@ -102,7 +102,7 @@ def test_process_in_a_nested_cgroup_has_its_containers_priority(pod: Pod, policy
 
 
 def test_nearest_entry_wins(pod: Pod, policy: Policy) -> None:
-    """A container's own entry counts, not that of the pod around it."""
+    """A container's own entry applies, and not the entry of the pod above it."""
     small, big = pod.hog("a/own", 12), pod.hog("b/own", 34)
     policy.set({pod.cgroup.child("a"): 900, cgroup_of(small): 100, pod.cgroup.child("b"): 50, cgroup_of(big): 200})
 
@@ -110,8 +110,8 @@ def test_nearest_entry_wins(pod: Pod, policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("levels", [40, 300])
-def test_deeply_nested_process_does_not_escape(pod: Pod, policy: Policy, levels: int) -> None:
-    """However many cgroups below its container a process is, it has the container's priority."""
+def test_deeply_nested_process_has_its_containers_priority(pod: Pod, policy: Policy, levels: int) -> None:
+    """A process has its container's priority at any number of cgroups below the container."""
     nested = pod.hog("low", 12)
     move(nested, cgroup_of(nested), levels)
     big = pod.hog("high", 34)
@@ -121,7 +121,7 @@ def test_deeply_nested_process_does_not_escape(pod: Pod, policy: Policy, levels:
 
 
 def test_deeply_nested_process_changes_nothing_for_others(pod: Pod, policy: Policy) -> None:
-    """Whoever may make cgroups in a container has no say about the order of all others."""
+    """A deeply nested process in one container does not change the order of the other processes."""
     low, deep, high = pod.hog("low", 10), pod.hog("deep", 16), pod.hog("high", 24)
     move(deep, cgroup_of(deep), 300)
     policy.set({cgroup_of(low): 100, cgroup_of(deep): 500, cgroup_of(high): 900})
@@ -129,8 +129,8 @@ def test_deeply_nested_process_changes_nothing_for_others(pod: Pod, policy: Poli
     assert low is pod.first_victim()
 
 
-def test_entry_of_a_deep_cgroup_counts_for_its_own_processes(pod: Pod, policy: Policy) -> None:
-    """At whatever level a cgroup is, an entry of its own is the nearest."""
+def test_entry_of_a_deep_cgroup_applies_to_its_own_processes(pod: Pod, policy: Policy) -> None:
+    """An entry of a process's own cgroup is the nearest one at any level."""
     nested = pod.hog("high", 12)
     own = move(nested, cgroup_of(nested), 60)
     big = pod.hog("other", 34)
@@ -140,7 +140,7 @@ def test_entry_of_a_deep_cgroup_counts_for_its_own_processes(pod: Pod, policy: P
 
 
 def test_class_default_holds_before_an_entry_exists(node: Node, policy: Policy) -> None:
-    """A pod without an entry of its own has its QoS slice's from its first instruction."""
+    """A pod without an entry of its own has the priority of its QoS slice from its first instruction."""
     slices = {"kubepods/burstable": 500, "kubepods/besteffort": 200, "kubepods": 800}
     kubepods = node.cgroup("kubepods", memory__max=64 << 20)
     policy.set({node.cgroup(name): priority for name, priority in slices.items()})
@@ -154,10 +154,10 @@ def test_class_default_holds_before_an_entry_exists(node: Node, policy: Policy) 
 
 
 @pytest.mark.parametrize(("leaderless", "other", "victim"), [(900, 100, "other"), (100, 900, "leaderless")])
-def test_process_without_its_first_thread_is_judged_like_any_other(
+def test_process_without_its_first_thread_has_its_priority(
     pod: Pod, policy: Policy, leaderless: int, other: int, victim: str
 ) -> None:
-    """A process whose main thread has exited has a priority too, in both directions."""
+    """A process has its priority even if its main thread has exited, whether it is the lower or the higher one."""
     hogs = {"leaderless": pod.hog("leaderless", 34, options=["--leaderless"]), "other": pod.hog("other", 12)}
     policy.set({cgroup_of(hogs["leaderless"]): leaderless, cgroup_of(hogs["other"]): other})
 
@@ -165,7 +165,7 @@ def test_process_without_its_first_thread_is_judged_like_any_other(
 
 
 def test_without_entries_the_kernel_chooses(pod: Pod, policy: Policy) -> None:
-    """No entry anywhere: everyone has the host's priority, and the biggest dies."""
+    """Without any entry all processes have the host's priority, and the biggest one dies."""
     assert not policy.entries.entries()
     small, big = pod.hog("small", 12), pod.hog("big", 34)
 
@@ -173,8 +173,8 @@ def test_without_entries_the_kernel_chooses(pod: Pod, policy: Policy) -> None:
     assert small.alive
 
 
-def test_changed_priority_counts_at_the_next_oom(pod: Pod, policy: Policy) -> None:
-    """An entry may change at any time."""
+def test_changed_priority_applies_at_the_next_oom(pod: Pod, policy: Policy) -> None:
+    """The next OOM uses the changed entry."""
     small, big = pod.hog("small", 12), pod.hog("big", 34)
     policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
     policy.set({cgroup_of(small): 300})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is spared: host daemons, sandboxes, and what the kernel itself never takes."""
+"""The spared processes: host daemons, sandboxes, and tasks that the kernel itself never kills."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tests.node.policy import Policy
 
 SANDBOX_ADJ = -998
-"""Pause containers, pkg/kubelet/qos/policy.go."""
+"""The oom_score_adj of pause containers in pkg/kubelet/qos/policy.go."""
 
 
 def test_host_daemon_outlives_every_pod(node: Node, policy: Policy) -> None:
-    """A daemon without an entry stays, however big, while a pod with the highest priority below 1000 is there."""
+    """A big daemon without an entry survives while a pod with a priority below 1000 is there."""
     daemon = node.hog(node.cgroup("system.slice/sshd.service"), 60)
     pod = node.hog(node.cgroup("kubepods/pod"), 12)
     policy.set({cgroup_of(pod): 999})
@@ -31,7 +31,7 @@ def test_host_daemon_outlives_every_pod(node: Node, policy: Policy) -> None:
     assert pod is run_out_of_memory(node.hog(node.cgroup("system.slice/other.service"), 0), [daemon, pod])[0]
 
 
-def test_sandbox_is_spared_while_anything_else_can_die(pod: Pod, policy: Policy) -> None:
+def test_sandbox_is_spared_while_another_task_can_die(pod: Pod, policy: Policy) -> None:
     """A pause container outlives its pod's containers although its pod has the lowest priority."""
     pause = pod.hog("pause", 20, adj=SANDBOX_ADJ)
     app = pod.hog("app", 20)
@@ -40,8 +40,8 @@ def test_sandbox_is_spared_while_anything_else_can_die(pod: Pod, policy: Policy)
     assert app is pod.first_victim()
 
 
-def test_sandbox_is_spared_whatever_comes_first_in_the_scan(pod: Pod, policy: Policy) -> None:
-    """The same with the application looked at before the sandbox."""
+def test_sandbox_is_spared_if_the_scan_checks_it_last(pod: Pod, policy: Policy) -> None:
+    """The application dies as well if the scan checks it before the sandbox."""
     app = pod.hog("app", 20)
     pause = pod.hog("pause", 20, adj=SANDBOX_ADJ)
     policy.set({cgroup_of(pause): 0, cgroup_of(app): 900})
@@ -49,8 +49,8 @@ def test_sandbox_is_spared_whatever_comes_first_in_the_scan(pod: Pod, policy: Po
     assert app is pod.first_victim()
 
 
-def test_minus_1000_is_never_chosen(pod: Pod, policy: Policy) -> None:
-    """oom_score_adj -1000 is the kernel's own word, and no priority overrules it."""
+def test_a_task_with_oom_score_adj_minus_1000_is_never_chosen(pod: Pod, policy: Policy) -> None:
+    """The kernel never kills a task with oom_score_adj -1000, and no priority overrules that."""
     never, other = pod.hog("never", 34, adj=-1000), pod.hog("other", 12)
     policy.set({cgroup_of(never): 0, cgroup_of(other): 999})
 
@@ -59,8 +59,8 @@ def test_minus_1000_is_never_chosen(pod: Pod, policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("adj", [-998, -999])
-def test_one_dies_when_everyone_is_protected(pod: Pod, policy: Policy, adj: int) -> None:
-    """A protected task dies, the lowest priority first, when nobody else is left."""
+def test_a_protected_task_dies_if_all_tasks_are_protected(pod: Pod, policy: Policy, adj: int) -> None:
+    """If all tasks are protected, the protected task with the lowest priority dies."""
     hogs = [pod.hog("a", 16, adj=adj), pod.hog("b", 16, adj=adj)]
     policy.set({cgroup_of(hogs[0]): 300, cgroup_of(hogs[1]): 200})
     trigger = pod.node.hog(pod.cgroup.child("trigger"), 0, adj=-1000)
@@ -69,7 +69,7 @@ def test_one_dies_when_everyone_is_protected(pod: Pod, policy: Policy, adj: int)
 
 
 def test_node_with_only_protected_tasks_does_not_panic(node: Node, policy: Policy) -> None:
-    """On the whole node too: one protected task dies and the machine goes on."""
+    """One protected task dies on the whole node, and the machine goes on."""
     hogs = [node.hog(node.cgroup("pods/a"), 30, adj=SANDBOX_ADJ), node.hog(node.cgroup("pods/b"), 30, adj=SANDBOX_ADJ)]
     policy.set({cgroup_of(hogs[0]): 900, cgroup_of(hogs[1]): 800})
     node.fill()
@@ -77,8 +77,8 @@ def test_node_with_only_protected_tasks_does_not_panic(node: Node, policy: Polic
     assert hogs[1] is run_out_of_memory(node.hog(node.cgroup("pods/trigger"), 0, adj=SANDBOX_ADJ), hogs)[0]
 
 
-def test_scan_that_chooses_nobody_is_counted_and_named(pod: Pod, policy: Policy) -> None:
-    """All at -1000 in a limit: the kernel kills nobody, and the tracepoint says so."""
+def test_a_scan_without_a_victim_is_counted_and_logged(pod: Pod, policy: Policy) -> None:
+    """If all tasks of a limit have -1000, the kernel kills none and logs that, and the policy's counter grows."""
     before = policy.stat(Stat.NOBODY)
     pod.hog("never", 40, adj=-1000)
     trigger = pod.node.hog(pod.cgroup.child("trigger"), 0, adj=-1000)
@@ -91,11 +91,12 @@ def test_scan_that_chooses_nobody_is_counted_and_named(pod: Pod, policy: Policy)
     assert trigger.alive
 
 
-def test_task_that_the_kernel_refuses_leaves_the_choice_as_it_was(pod: Pod, policy: Policy) -> None:
-    """A child of vfork() has the lowest priority and cannot be killed for its parent's memory.
+def test_a_task_that_the_kernel_refuses_does_not_change_the_choice(pod: Pod, policy: Policy) -> None:
+    """The kernel cannot kill a child of vfork() with the lowest priority for the memory of its parent.
 
-    It is looked at between two of equal priority, so the second is measured against the first's badness or against
-    whatever was left behind by the child.
+    The scan checks the child between two tasks of equal priority. So the kernel compares the second one with the
+    badness
+    of the first one, and not with a value that the child left behind.
     """
     big = pod.hog("big", 34)
     parent = pod.hog("parent", 4, options=["--vfork", str(pod.cgroup.child("child").path)])

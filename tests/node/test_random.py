@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random trees, priorities and sizes against the model: OOMPOLICY_RANDOM_OOMS says how many, OOMPOLICY_SEED which."""
+"""Random trees, priorities and sizes, compared with the model.
+
+OOMPOLICY_RANDOM_OOMS is the number of OOMs, and OOMPOLICY_SEED selects the scenes.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ OOMS_PER_SCENE = 10
 LIMIT_MIB = 64
 PAGES = (LIMIT_MIB << 20) // os.sysconf("SC_PAGESIZE")
 SIZES = (2, 4, 6, 8, 10, 12)
-"""All different, so that a tie is decided by more than a page table."""
+"""The sizes are all different, so that more than a page table decides a tie."""
 ADJS = (0, 0, 0, 0, 3, 500, 1000, -500, -997, -998, -999, -1000)
 
 TRIGGER = Candidate(-1, ("kubepods", "trigger"), LIMIT_MIB - sum(SIZES), 0)
-"""Holds what the others leave when memory runs out; nobody ties with its priority of 1000."""
+"""The process that holds the rest of the memory at the OOM. No other process has its priority of 1000."""
 
 
 class Scene:
@@ -39,7 +42,7 @@ class Scene:
         self.hogs: dict[int, tuple[Hog, Candidate]] = {}
 
     def populate(self) -> None:
-        """Fill the places of those who died."""
+        """Start a new process for each one that died."""
         for name, mib in enumerate(SIZES):
             if name not in self.hogs:
                 candidate = Candidate(name, random_path(self.rng), mib, self.rng.choice(ADJS))
@@ -52,7 +55,7 @@ class Scene:
         self.hogs.clear()
 
     def oom(self, policy: Policy) -> tuple[list[int | None], list[int]]:
-        """(whom the model takes one after the other, who died); the trigger is -1."""
+        """Return the victims that the model predicts, and the processes that died. The trigger is -1."""
         entries = random_entries(self.rng, [candidate.path for _, candidate in self.hogs.values()])
         entries[TRIGGER.path] = 1000
         policy.clear()
@@ -62,7 +65,7 @@ class Scene:
         names = {hog.pid: name for name, (hog, _) in self.hogs.items()} | {trigger.pid: TRIGGER.name}
         trigger.end()
         died = [names[hog.pid] for hog in dead]
-        # Each has two pipes, and a process may have a thousand.
+        # Each hog has two pipes, and a process may have a thousand.
         for hog in dead:
             hog.end()
         return self.predict(entries, len(died)), died
@@ -83,10 +86,10 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_random_scenes_follow_the_model(node: Node, policy: Policy, more_time: Callable[[], None]) -> None:
-    """Whatever the tree, the priorities and the sizes, the one who dies is the one that the model says.
+def test_random_scenes_follow_the_model(node: Node, policy: Policy, restart_deadline: Callable[[], None]) -> None:
+    """In every scene the kernel kills the process that the model names.
 
-    However many die, no file of theirs stays open.
+    However many processes die, none of their files stays open.
     """
     seed = int(os.environ.get("OOMPOLICY_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"OOMPOLICY_SEED={seed}")
@@ -94,7 +97,7 @@ def test_random_scenes_follow_the_model(node: Node, policy: Policy, more_time: C
     scene = Scene(node, rng)
     before = open_files()
     for number in range(OOMS):
-        more_time()
+        restart_deadline()
         if number % OOMS_PER_SCENE == 0:
             scene.clear()
         scene.populate()

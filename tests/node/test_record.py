@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of a victim: scope, trigger, cgroups, priority, memory, and who was spared."""
+"""The record of a victim: scope, trigger, cgroups, priority, memory, and the spared task."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 PAGES_PER_MIB = (1 << 20) // os.sysconf("SC_PAGESIZE")
 
 
-def test_victim_of_a_limit_is_described(pod: Pod, policy: Policy) -> None:
-    """Scope is the limit's cgroup; victim, trigger and the task spared are told apart."""
+def test_the_record_describes_the_victim_of_a_limit(pod: Pod, policy: Policy) -> None:
+    """The scope is the cgroup with the limit. The record distinguishes victim, trigger and spared task."""
     small = pod.hog("small", 12, options=["--name", "batch"])
     big = pod.hog("big", 34, options=["--name", "database"])
     policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
@@ -55,8 +55,8 @@ def test_victim_of_a_limit_is_described(pod: Pod, policy: Policy) -> None:
     assert record.spared_badness > record.badness
 
 
-def test_victims_cgroups_are_named_from_the_root(pod: Pod, policy: Policy) -> None:
-    """Ids and names of all cgroups on the way, for an agent that has never seen them."""
+def test_the_record_has_the_victims_cgroups_from_the_root(pod: Pod, policy: Policy) -> None:
+    """The record has ids and names of all cgroups above the victim, for an agent that has never read them."""
     victim = pod.hog("a/b", 34)
     policy.set({pod.cgroup.child("a"): 100})
     assert victim is pod.first_victim()
@@ -67,8 +67,8 @@ def test_victims_cgroups_are_named_from_the_root(pod: Pod, policy: Policy) -> No
     assert [pod.cgroup.id, pod.cgroup.child("a").id, cgroup_of(victim).id] == list(record.cgroup_ids)[1:4]
 
 
-def test_nobody_is_spared_when_the_kernel_would_have_chosen_the_same(pod: Pod, policy: Policy) -> None:
-    """A policy that changes nothing does not claim so."""
+def test_no_spared_task_is_reported_if_the_kernel_would_choose_the_same(pod: Pod, policy: Policy) -> None:
+    """A policy that does not change the choice does not report a spared task."""
     small, big = pod.hog("small", 12), pod.hog("big", 34)
     policy.set({cgroup_of(small): 200, cgroup_of(big): 100})
     assert big is pod.first_victim()
@@ -79,10 +79,10 @@ def test_nobody_is_spared_when_the_kernel_would_have_chosen_the_same(pod: Pod, p
 
 
 @pytest.mark.parametrize("names", [("low", "high"), ("high", "low")])
-def test_nobody_is_said_to_be_spared_where_two_are_too_close_to_tell(
+def test_no_spared_task_is_reported_if_two_tasks_have_the_same_size(
     pod: Pod, policy: Policy, names: tuple[str, str]
 ) -> None:
-    """Counters of memory are exact to some pages for each CPU. The kernel may have them sum up another way round."""
+    """The kernel's memory counters are exact to some pages per CPU, so the kernel may order the two differently."""
     hogs = {name: pod.hog(name, 24) for name in names}
     policy.set({cgroup_of(hogs["low"]): 100, cgroup_of(hogs["high"]): 200})
     assert hogs["low"] is pod.first_victim()
@@ -91,7 +91,7 @@ def test_nobody_is_said_to_be_spared_where_two_are_too_close_to_tell(
 
 
 def test_victim_of_the_node_has_no_scope_cgroup(node: Node, policy: Policy) -> None:
-    """Scope 0 is the node, and the memory that badness compares with is the node's."""
+    """Scope 0 is the node, and the record's total memory is the node's memory."""
     hog = node.hog(node.cgroup("pods/a"), 30)
     policy.set({cgroup_of(hog): 100})
     node.fill()
@@ -103,7 +103,7 @@ def test_victim_of_the_node_has_no_scope_cgroup(node: Node, policy: Policy) -> N
 
 
 def test_victim_without_an_entry_has_the_hosts_priority(pod: Pod, policy: Policy) -> None:
-    """No level, and 1000."""
+    """The record has no level, and the priority 1000."""
     hog = pod.hog("a", 34)
     assert hog is pod.first_victim()
 
@@ -111,10 +111,10 @@ def test_victim_without_an_entry_has_the_hosts_priority(pod: Pod, policy: Policy
     assert (NO_LEVEL, 1000) == (record.priority_level, record.priority)
 
 
-def test_policy_is_named_with_every_kill(pod: Pod, policy: Policy) -> None:
-    """The module names the policy right before the line of the kill, the patched kernel at the end of it.
+def test_the_kernels_log_names_the_policy_of_every_kill(pod: Pod, policy: Policy) -> None:
+    """The module names the policy right before the line of the kill, and the patched kernel at the end of that line.
 
-    The kernel's report of an OOM has the name as well, but is left out where there are ten in five seconds.
+    The kernel's report of an OOM has the name as well, but the kernel omits the report after ten in five seconds.
     """
     with closing(KernelLog()) as log:
         for _ in range(12):
@@ -131,7 +131,7 @@ def test_policy_is_named_with_every_kill(pod: Pod, policy: Policy) -> None:
 
 
 def test_process_whose_threads_all_run_out_of_memory_is_one_victim(pod: Pod, policy: Policy) -> None:
-    """The kernel marks each thread that needs memory on its way out."""
+    """The kernel marks each thread that needs memory to exit, but the process has one record."""
     hog = pod.hog("threads", 20)
     policy.set({cgroup_of(hog): 100})
     hog.rush(60, 4)
@@ -140,13 +140,13 @@ def test_process_whose_threads_all_run_out_of_memory_is_one_victim(pod: Pod, pol
     assert [hog.pid] == victims(policy.records())
 
 
-def test_process_killed_by_another_hand_is_no_victim(pod: Pod, policy: Policy) -> None:
-    """A process that needs memory to die gets it from the reserves. The OOM killer has not killed it."""
+def test_a_process_that_a_signal_killed_is_no_victim(pod: Pod, policy: Policy) -> None:
+    """A process that needs memory to exit gets it from the reserves. The OOM killer has not killed it."""
     hog = pod.hog("threads", 20, adj=-1000)
     kills = oom_kills()
     scans = policy.stat(Stat.NOBODY)
     hog.rush(60, 4)
-    wait_until("nobody can be killed", lambda: policy.stat(Stat.NOBODY) > scans)
+    wait_until("a scan without a victim", lambda: policy.stat(Stat.NOBODY) > scans)
     hog.process.send_signal(signal.SIGKILL)
 
     assert hog.was_killed()
@@ -154,8 +154,8 @@ def test_process_killed_by_another_hand_is_no_victim(pod: Pod, policy: Policy) -
     assert [] == policy.records()
 
 
-def test_process_that_asked_to_be_killed_first_spares_nobody(node: Node, pod: Pod, policy: Policy) -> None:
-    """The kernel takes swapoff before all others, with a policy or without one."""
+def test_no_spared_task_is_reported_for_a_process_that_asks_to_be_killed(node: Node, pod: Pod, policy: Policy) -> None:
+    """The kernel kills swapoff before all other processes, with a policy or without one."""
     node.swap(64)
     pod.cgroup.write("memory.swap.max", "max")
     hog = pod.hog("hog", 40)
@@ -176,8 +176,8 @@ def test_process_that_asked_to_be_killed_first_spares_nobody(node: Node, pod: Po
     assert VictimFlag.CHANGED not in flags(record)
 
 
-def test_cgroups_of_trigger_and_spared_are_named_from_the_root(pod: Pod, policy: Policy) -> None:
-    """Their own cgroup's id says nothing of a process that is nested below its container."""
+def test_the_record_has_the_cgroups_of_trigger_and_spared_from_the_root(pod: Pod, policy: Policy) -> None:
+    """The record has the cgroups from the root, because a nested cgroup's id does not identify the container."""
     small, big = pod.hog("small", 12), pod.hog("big", 34)
     policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
     inner = move(big, cgroup_of(big), 14)
@@ -195,7 +195,7 @@ def test_cgroups_of_trigger_and_spared_are_named_from_the_root(pod: Pod, policy:
 
 
 def test_every_kill_of_a_storm_is_reported_once(pod: Pod, policy: Policy) -> None:
-    """Twenty kills, twenty records, in the order of the kills."""
+    """Each kill has one record, in the order of the kills."""
     killed = []
     for _ in range(20):
         hog = pod.hog("storm", 30)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Someone traces the kernel: the hook is asked from within ftrace, and the policy must hold all the same."""
+"""The policy still applies while a tracer uses the kernel's functions, and ftrace calls the hook from a list."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ EVERYTHING = ""
     params=[
         ("function", HOOKED),
         ("function_graph", HOOKED),
-        # Below an entry that is traced as well the module's own callback runs; a kernel with the hook has none.
+        # The module's own callback runs inside a traced function. A kernel with the hook built in has no such callback.
         pytest.param(("function", EVERYTHING), marks=pytest.mark.module),
     ]
 )
 def traced(request: pytest.FixtureRequest, node: Node, policy: Policy) -> Iterator[Policy]:
-    """A tracer on the functions that the module sits on, or on every function of the kernel."""
+    """Yield the policy with a tracer on the functions that the module uses, or on every function of the kernel."""
     tracer, functions = request.param
     if functions == EVERYTHING:
         one_cpu(node)
@@ -49,33 +49,33 @@ def traced(request: pytest.FixtureRequest, node: Node, policy: Policy) -> Iterat
 
 
 def one_cpu(node: Node) -> None:
-    """Run no code while it is changed: an emulated CPU once hit the breakpoint of a change that was over, and died."""
+    """Keep one CPU online, so that no code runs while it is changed. An emulated CPU once hit an old breakpoint."""
     for online in CPUS.glob("cpu[1-9]*/online"):
         node.write(str(online), 0)
 
 
 def callbacks(function: str, place: str = r"(?:\[oompolicy_hook\] )?") -> int:
-    """How many ftrace calls at this function's entry, in the kernel or in our module."""
+    """Return the number of ftrace callbacks at this function's entry, in the kernel or in our module."""
     found = re.search(rf"^{function} {place}\((\d+)\)", (TRACING / "enabled_functions").read_text(), re.MULTILINE)
     return int(found[1]) if found else 0
 
 
 @pytest.mark.parametrize(("priorities", "victim"), [((100, 200), 0), ((200, 100), 1)])
-def test_policy_holds_while_the_kernel_is_traced(
+def test_the_policy_applies_while_the_kernel_is_traced(
     pod: Pod, traced: Policy, priorities: tuple[int, int], victim: int
 ) -> None:
-    """ftrace goes through a list that guards against recursion, and the hook is asked from within that list."""
+    """ftrace uses a list that guards against recursion, and calls the hook from within that list."""
     hogs = [pod.hog("small", 12), pod.hog("big", 34)]
     traced.set({cgroup_of(hog): priority for hog, priority in zip(hogs, priorities, strict=True)})
 
-    # The module's own at the kernel's function, the program's at the hook, and the tracer's at each.
+    # The module's callback is at the kernel's function, the program's at the hook, and the tracer's at both.
     assert (2 if STOCK else 1, 2) == (callbacks("oom_evaluate_task"), callbacks("bpf_oom_evaluate_task"))
     assert hogs[victim] is pod.first_victim()
 
 
 @pytest.fixture
 def another_dump_header() -> Iterator[None]:
-    """A module with a function of that name is in the kernel before ours is."""
+    """Load a module with a function of that name before our module."""
     attached.detach()
     subprocess.run(["insmod", MODULE.with_name("samename.ko")], check=True)
     yield
@@ -83,10 +83,10 @@ def another_dump_header() -> Iterator[None]:
 
 
 @pytest.mark.module
-def test_function_of_the_same_name_in_another_module_is_left_alone(
+def test_a_function_of_the_same_name_in_another_module_is_not_hooked(
     another_dump_header: None, pod: Pod, policy: Policy
 ) -> None:
-    """The module takes the first argument of dump_header() for an `oom_control`, and there it is none."""
+    """The module hooks only the kernel's dump_header(), because only there the first argument is an `oom_control`."""
     assert another_dump_header is None
     hogs = [pod.hog("small", 12), pod.hog("big", 34)]
     policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, (100, 200), strict=True)})
@@ -98,8 +98,11 @@ def test_function_of_the_same_name_in_another_module_is_left_alone(
     assert hogs[0] is pod.first_victim()
 
 
-def test_tracing_cannot_be_switched_off_under_the_policy_without_a_word(node: Node, pod: Pod, policy: Policy) -> None:
-    """With the module the kernel refuses it, as newer kernels do in any case. Else the record has no scope."""
+def test_turning_ftrace_off_is_refused_or_recorded(node: Node, pod: Pod, policy: Policy) -> None:
+    """The kernel refuses to turn ftrace off while the module is loaded, and newer kernels always refuse it.
+
+    Otherwise the record has the flag NO_SCOPE.
+    """
     hogs = [pod.hog("small", 12), pod.hog("big", 34)]
     policy.set({cgroup_of(hog): priority for hog, priority in zip(hogs, (100, 200), strict=True)})
     refused = False

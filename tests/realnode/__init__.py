@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""oompolicy as its users have it: a node with containerd and a kubelet, our images, our chart."""
+"""oompolicy as its users run it: a node with containerd and a kubelet, our images, our chart."""

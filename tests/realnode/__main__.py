@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a cluster with one real node until Ctrl-C or SIGTERM: `python3 -m tests.realnode [FILE]`.
 
-What a shell needs to use it goes to FILE, or to stdout.
+The environment for a shell that uses the cluster goes to FILE, or to stdout.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def run(target: Path | None) -> NoReturn:
-    """Start, say how to use it, and go on until we are told to stop. HarnessError; also if a server ends."""
+    """Start, print how to use the cluster, and run until a signal. HarnessError, also if a server ends."""
     binaries = ensure_binaries()
     with (
         tempfile.TemporaryDirectory(prefix="oompolicy-cluster-") as name,
@@ -40,7 +40,7 @@ def run(target: Path | None) -> NoReturn:
 
 
 def environment(cluster: RealCluster) -> str:
-    """What makes a shell one that has kubectl and helm, and is an admin of the cluster."""
+    """Return the variables that give a shell kubectl, helm and the rights of an admin of the cluster."""
     kubectl = cluster.kubectl
     values = {
         "KUBECONFIG": str(kubectl.kubeconfig),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cluster with one node for the session, on which the chart is installed as docs/install.md says."""
+"""One cluster with one node for the session. The chart is installed on it as docs/install.md says."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from tests.realnode.realcluster import RealCluster
 
 DEADLINE = 2400.0
-"""Seconds for the guest; several times what all tests take under emulation."""
+"""Seconds for the guest: several times the time of all tests under emulation."""
 
 
 @pytest.fixture(scope="session")
 def node(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:  # noqa: F811
-    """A cluster without us."""
+    """Yield a cluster without oompolicy."""
     with real_cluster(binaries, tmp_path_factory.mktemp("realnode"), DEADLINE) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def events(node: RealCluster) -> Iterator[EventLog]:
-    """From before anything is killed."""
+    """Yield a log that starts before the first kill."""
     log = EventLog(node.api.connection)
     log.start()
     yield log
@@ -49,7 +49,7 @@ def installed(node: RealCluster) -> RealCluster:
 
 @pytest.fixture(scope="session")
 def stage(installed: RealCluster, events: EventLog) -> Stage:
-    """The demo's policies, and a pod of each QoS class whose priority is the opposite of what its class suggests."""
+    """Return the demo's policies, and a pod of each QoS class with a priority that is the opposite of its class."""
     stage = Stage(installed, events)
     stage.set_up()
     return stage
@@ -59,7 +59,7 @@ def stage(installed: RealCluster, events: EventLog) -> Stage:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a failure what everybody said, and never else."""
+    """Add the logs of all programs to the report of a failure."""
     report = yield
     found: RealCluster | None = getattr(item, "funcargs", {}).get("node")
     if report.failed and found is not None:

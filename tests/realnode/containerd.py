@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The container runtime of a real node. Debian 13's is 1.7, which a kubelet of 1.36 no longer speaks to."""
+"""The container runtime of a real node. Debian 13 has containerd 1.7, which a kubelet of 1.36 does not support."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cluster.gobuild import NO_DWARF, GoPrograms
 SOURCES = Path(__file__).parent / "go"
 MODULE = "github.com/containerd/containerd/v2"
 COMMANDS = ["containerd", "containerd-shim-runc-v2", "ctr"]
-# What a guest has no use for, and takes C or time to build.
+# These parts have no use in a guest, and need C or time to build.
 TAGS = "no_btrfs,no_devmapper,no_zfs,no_blockfile,no_dynamic_plugins,no_systemd"
 
 
@@ -25,7 +25,7 @@ def version(go_mod: str) -> str:
 
 
 def containerd(sources: Path = SOURCES) -> GoPrograms:
-    """The daemon, its shim, and its command line, which imports our images."""
+    """Return the daemon, its shim, and its command line, which imports our images."""
     flags = f"-s -w -X {MODULE}/version.Version={version((sources / 'go.mod').read_text())}"
     packages = [f"{MODULE}/cmd/{command}" for command in COMMANDS]
     arguments = ("-trimpath", NO_DWARF, "-tags", TAGS, "-ldflags", flags, *packages)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rest of a control plane, beside the API server on this machine: controllers and scheduler."""
+"""The rest of the control plane next to the API server on this machine: controllers and scheduler."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POD_NETWORK: Final = "10.244.0.0/16"
 
 
 def controller_manager(program: Path, cluster: Cluster, port: int) -> list[str]:
-    """All controllers of Kubernetes, each with its own account, as kubeadm sets them up."""
+    """Return the command for all controllers of Kubernetes, each with its own account, as kubeadm sets them up."""
     return [
         *served(program, cluster, port),
         f"--root-ca-file={cluster.ca}",
@@ -35,7 +35,7 @@ def controller_manager(program: Path, cluster: Cluster, port: int) -> list[str]:
 
 
 def served(program: Path, cluster: Cluster, port: int) -> list[str]:
-    """What scheduler and controllers have in common. There is one of each, so nobody has to lead."""
+    """Return the common options of scheduler and controllers. There is one of each, so none has to lead."""
     return [
         str(program),
         f"--kubeconfig={cluster.admin}",
@@ -48,8 +48,8 @@ def served(program: Path, cluster: Cluster, port: int) -> list[str]:
 
 @contextlib.contextmanager
 def running_control_plane(cluster: Cluster, programs: Path) -> Iterator[None]:
-    """Run both as long as the block lasts; they are healthy when it begins."""
-    # Certificates that they made themselves a moment ago.
+    """Run both programs during the block. They are healthy when it begins."""
+    # The programs have just made their own certificates.
     http = urllib3.PoolManager(cert_reqs="CERT_NONE", assert_hostname=False, retries=False)
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     makers = {"kube-controller-manager": controller_manager, "kube-scheduler": served}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The disk that makes a node of a guest: `python3 -m tests.realnode.disk` makes it, and prints where it is.
+"""The disk that turns a guest into a node: `python3 -m tests.realnode.disk` makes it, and prints its path.
 
 bin/         kubelet, kube-proxy, containerd and its shim, ctr
-containerd/  what containerd keeps, with our images in it, and one for the sandbox of a pod
+containerd/  the data of containerd, with our images in it, and an image for the sandbox of a pod
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ PAUSE: Final = FOLDER / "pause.c"
 PAUSE_IMAGE: Final = "docker.io/library/oompolicy-pause:1"
 OF_KUBERNETES: Final = ("kubelet", "kube-proxy")
 SPARE_MIB: Final = 1024
-"""For what a file system needs beside its files, and for what containers write."""
+"""Space for the file system's own data, and for the files that containers write."""
 
-# Emulated, to unpack the images would take minutes. $1 is the programs' folder, $2 what containerd keeps, and then come
-# the images. It mounts what it unpacks, hence the namespace; and it keeps its own sockets away from the machine's.
+# In an emulated guest it would take minutes to unpack the images. $1 is the programs' folder, $2 the data of
+# containerd, and the images follow. containerd mounts the images, so it has its own mounts and sockets.
 UNPACK: Final = """
 bin=$1; root=$2; shift 2
 mount -t tmpfs tmpfs /run
@@ -48,7 +48,7 @@ wait $! || [ $? = 143 ]
 
 
 def ensure_disk(image: Image) -> Path:
-    """Return the disk for today's programs and images, which are made now if they are not there. HarnessError."""
+    """Return the disk for the current programs and images. Make it now if it does not exist. HarnessError."""
     programs, runtime, images = kubernetes().ensure(), containerd().ensure(), ensure_images()
     recipe = [Path(module).read_bytes() for module in (__file__, dockerarchive.__file__, PAUSE)]
     names = [image.key, programs.name, runtime.name, images.folder.name]
@@ -66,14 +66,14 @@ def ensure_disk(image: Image) -> Path:
 
 
 def link(folder: Path, programs: Sequence[Path]) -> None:
-    """Put them there: a copy would be a quarter of a gigabyte."""
+    """Link the programs into the folder, because copies would need a quarter of a gigabyte."""
     folder.mkdir(parents=True, exist_ok=True)
     for program in programs:
         os.link(program, folder / program.name)
 
 
 def compile_pause(image: Image, work: Path) -> None:
-    """With the guest's compiler; static, since nothing else is in its image."""
+    """Compile with the guest's compiler. The program is static, because its image has nothing else."""
     made, source = f"{MOUNTS}/made/pause", f"{MOUNTS}/source/{PAUSE.name}"
     command = ["gcc", "-Wall", "-Werror", "-O2", "-static", "-s", "-o", made, source]
     chroot_run(image, command, {"made": work, "source": FOLDER}, work / "log")
@@ -81,13 +81,13 @@ def compile_pause(image: Image, work: Path) -> None:
 
 
 def unpack(work: Path, images: Sequence[Path]) -> None:
-    """Let the containerd that the guest will run take in the images here."""
+    """Let the containerd of the guest import the images on this machine."""
     words = [work / "tree/bin", work / "tree/containerd", *images]
     run_logged(private_command(UNPACK, [str(word) for word in words]), work / "log", error=ImageError)
 
 
 def write_disk(work: Path) -> None:
-    """Turn the tree into a file system, which is all that stays."""
+    """Turn the tree into a file system, and remove everything else."""
     size = sum(path.stat().st_size for path in (work / "tree").rglob("*") if path.is_file())
     command = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", str(work / "tree")]
     run_logged([*command, str(work / "disk.img"), f"{(size >> 20) + SPARE_MIB}M"], work / "log", error=ImageError)
@@ -97,7 +97,7 @@ def write_disk(work: Path) -> None:
 
 
 def main() -> int:
-    """Make what is missing and print where it is."""
+    """Make the disk if it does not exist, and print its path."""
     try:
         print(ensure_disk(ensure_image()))
     except HarnessError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An image of one file, as `docker save` writes it. Pure, but for the file."""
+"""An image with one file, as `docker save` writes it. Only the written file is a side effect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def write_image(target: Path, name: str, program: bytes) -> None:
-    """An image whose root has one program, which it starts: `name` with its tag."""
+    """Write an image that has one program in its root and starts it. `name` includes the tag."""
     layer = tar({"program": (program, 0o755)})
     config = {
         "architecture": "amd64",
@@ -32,7 +32,7 @@ def write_image(target: Path, name: str, program: bytes) -> None:
 
 
 def tar(members: dict[str, tuple[bytes, int]]) -> bytes:
-    """Name -> content and mode."""
+    """Return a tar. The dictionary has content and mode by name."""
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w") as archive:
         for name, (content, mode) in members.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guest's side: `python3 -m tests.realnode.node HOST PORT` calls the host and obeys until it hangs up."""
+"""The guest's side: `python3 -m tests.realnode.node HOST PORT` calls the host and carries out its orders."""
 
 from __future__ import annotations
 
@@ -31,28 +31,29 @@ CGROUPS: Final = Path("/sys/fs/cgroup")
 MODULES: Final = ("overlay", "br_netfilter", "nf_conntrack")
 SYSCTLS: Final = {"net/ipv4/ip_forward": 1, "net/bridge/bridge-nf-call-iptables": 1}
 WORKING_SET_MS: Final = 10_000
-"""The kernel rather kills than take away what was used in this time: Documentation/admin-guide/mm/multigen_lru.rst."""
+"""The kernel kills a process rather than reclaim memory that was used in this time:
+Documentation/admin-guide/mm/multigen_lru.rst."""
 
 PATH: Final = f"{DISK}/bin:{os.environ['PATH']}"
 DAEMON_SCORE_ADJ: Final = -999
-"""As containerd's unit has it; kubelet and kube-proxy give it to themselves."""
+"""The value in containerd's unit. kubelet and kube-proxy set it for themselves."""
 START_SECONDS: Final = 120.0
 READ_SECONDS: Final = 120.0
-"""For whoever writes the kernel's log to a file, on a node that has just run out of memory."""
+"""The time limit for `dmesg` to write the kernel's log on a node that has just run out of memory."""
 
 
 def prepare(files: Mapping[str, str]) -> None:
-    """Everything that a distribution and its installer do before a kubelet is started."""
+    """Do the work of a distribution and its installer before the start of a kubelet."""
     DISK.mkdir()
     run("mount", find_disk("node"), str(DISK))
-    # Else a container would not see what is mounted after its start.
+    # Otherwise a container would not have the mounts that are made after its start.
     run("mount", "--make-rshared", "/")
     run("modprobe", "-a", *MODULES)
     for name, value in SYSCTLS.items():
         Path("/proc/sys", name).write_text(str(value))
-    # Without it a full node reads its programs from the disk again and again for minutes before it kills.
+    # Without this a full node reads its programs from the disk again and again, and kills only after minutes.
     Path("/sys/kernel/mm/lru_gen/min_ttl_ms").write_text(str(WORKING_SET_MS))
-    # kubelet and kube-proxy look for the interface of a default route.
+    # kubelet and kube-proxy search for the interface of a default route.
     run("ip", "route", "add", "default", "via", "10.0.2.2")
     for name, text in files.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -60,13 +61,13 @@ def prepare(files: Mapping[str, str]) -> None:
 
 
 def find_disk(serial: str) -> str:
-    """The device by the serial that QEMU was given."""
+    """Return the device with the serial that QEMU gave it."""
     (found,) = (path for path in Path("/sys/block").glob("vd*") if (path / "serial").read_text() == serial)
     return f"/dev/{found.name}"
 
 
 def run(*argv: str) -> str:
-    """What a command prints. RuntimeError with what it says where it fails."""
+    """Return the output of a command. RuntimeError with the output if the command fails."""
     environment = {**os.environ, "PATH": PATH}
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
@@ -75,28 +76,28 @@ def run(*argv: str) -> str:
 
 
 class Daemons:
-    """containerd, kubelet and kube-proxy, each in a cgroup of its own, as a service manager has them."""
+    """containerd, kubelet and kube-proxy, each in a cgroup of its own, as a service manager runs them."""
 
     def __init__(self) -> None:
         self.servers: dict[str, Server] = {}
 
     def start_runtime(self) -> None:
-        """Start containerd, which has the images already."""
+        """Start containerd, which already has the images."""
         self._start("containerd", [f"--root={DISK}/containerd"], Path(SOCKET).exists)
 
     def start_kubelet(self) -> None:
-        """Start the kubelet, and kube-proxy beside it."""
+        """Start the kubelet and kube-proxy."""
         words = [f"--config={ETC}/kubelet.yaml", f"--kubeconfig={ETC}/kubelet.kubeconfig", f"--node-ip={ADDRESS}"]
         self._start("kubelet", [*words, f"--hostname-override={NODE_NAME}"], lambda: serves(10248))
         words = [f"--config={ETC}/kube-proxy.yaml", f"--hostname-override={NODE_NAME}"]
         self._start("kube-proxy", words, lambda: serves(10256))
 
     def tails(self) -> dict[str, str]:
-        """The end of what each of them said."""
+        """Return the end of the log of each daemon."""
         return {name: server.tail() for name, server in self.servers.items()}
 
     def end(self) -> None:
-        """End them; what containerd has started goes with the guest."""
+        """End the daemons. The processes that containerd has started end with the guest."""
         for server in self.servers.values():
             server.kill()
 
@@ -110,19 +111,19 @@ class Daemons:
 
 
 class KernelLog:
-    """What the kernel says from a moment on, in a file: its own buffer holds a few OOMs only."""
+    """The kernel's log from a moment on, in a file. The kernel's own buffer holds only a few OOMs."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._file = LOGS / "kernel.log"
 
     def follow(self) -> None:
-        """Begin with what it says next."""
+        """Begin with the kernel's next line."""
         with self._file.open("wb") as output:
             self._process = subprocess.Popen(["dmesg", "--follow-new"], stdin=subprocess.DEVNULL, stdout=output)
 
     def followed(self) -> list[str]:
-        """All since then, which ends it; whoever writes the file may be behind when the node is out of memory."""
+        """Return all lines since `follow`, and end. `dmesg` may need time to write them when memory is short."""
         if self._process:
             end = f"read up to here by {self._process.pid}"
             Path("/dev/kmsg").write_text(end)
@@ -133,7 +134,7 @@ class KernelLog:
 
 
 def priority(uid: str) -> int | None:
-    """What the kernel's map has for the cgroup of a pod; None where there is no such entry."""
+    """Return the priority in the kernel's map for the cgroup of a pod, or None without an entry."""
     (cgroup,) = CGROUPS.glob(f"kubepods/**/pod{uid}")
     with closing(PriorityMap(BPFFS / "maps/cgroup_priority")) as entries:
         found = entries.entries().get(cgroup.stat().st_ino)
@@ -141,13 +142,13 @@ def priority(uid: str) -> int | None:
 
 
 def serves(port: int) -> bool:
-    """Whether something listens there."""
+    """Return True if a program listens on the port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def main() -> int:
-    """Return 0 when the host has hung up."""
+    """Return 0 when the host has closed the connection."""
     host, port = sys.argv[1:]
     pin_this_process()
     daemons, log = Daemons(), KernelLog()

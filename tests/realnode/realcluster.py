@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cluster as users have it: its control plane on this machine, and one node in a guest."""
+"""A cluster as users run it: the control plane on this machine, and one node in a guest."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "oompolicy-system"
 AGENTS: Final = "app.kubernetes.io/component=agent"
-"""The label of their pods."""
+"""The label of the agents' pods."""
 MEMORY_MIB: Final = 1536
 SLOW_SECONDS: Final = 600.0
-"""What an emulated node may take for anything: it compiles a module, starts Python programs."""
+"""The time limit for each step of an emulated node, which compiles a module and starts Python programs."""
 
 
 class RealCluster:
-    """`kubectl`, `helm` and `guest` are for whoever uses it; `helm` is an admin of it."""
+    """A running cluster. Callers use `kubectl`, `helm` and `guest`. `helm` has the rights of an admin."""
 
     def __init__(self, cluster: Cluster, guest: Guest, helm: Helm) -> None:
         self.cluster, self.guest = cluster, guest
@@ -46,9 +46,9 @@ class RealCluster:
         self._helm = helm
 
     def start(self) -> None:
-        """Make a node of the guest, and return when the scheduler may use it."""
+        """Turn the guest into a node, and return when the scheduler may use it."""
         users = {"kubelet": (f"system:node:{NODE_NAME}", "system:nodes"), "kube-proxy": ("system:kube-proxy", None)}
-        # To the guest this machine has another address.
+        # The guest has another address for this machine.
         texts = {
             name: self.cluster.certified(user, group).read_text().replace("127.0.0.1", HOST)
             for name, (user, group) in users.items()
@@ -71,12 +71,12 @@ class RealCluster:
         self.await_agent()
 
     def await_agent(self) -> None:
-        """Wait until the DaemonSet is rolled out, and its node says that it enforces."""
+        """Wait until the DaemonSet is rolled out, and its OOMNode reports that the node enforces."""
         eventually(self.rolled_out, bool, deadline=SLOW_SECONDS)
         eventually(self.enforcing, bool, deadline=SLOW_SECONDS)
 
     def rolled_out(self) -> bool:
-        """Whether the DaemonSet's controller has seen its last change, and its pod is a new one and ready."""
+        """Return True if the DaemonSet's controller has processed the last change, and the new pod is ready."""
         daemonset = self.api.get("DaemonSet", "oompolicy-agent", NAMESPACE)
         status = daemonset.get("status", {})
         seen = status.get("observedGeneration") == daemonset["metadata"]["generation"]
@@ -84,14 +84,14 @@ class RealCluster:
         return seen and {1} == {status.get(each) for each in counts}
 
     def enforcing(self) -> bool:
-        """What the node's OOMNode says, where the operator has made one."""
+        """Return True if the node's OOMNode reports that it enforces."""
         nodes = self.api.list("OOMNode")
         conditions = [each for node in nodes for each in node.get("status", {}).get("conditions", [])]
         return any(each["type"] == "Enforcing" and each["status"] == "True" for each in conditions)
 
     def logs(self) -> dict[str, str]:
-        """What everybody said, for whoever looks into a failure."""
-        texts = {"the API server": self.cluster.apiserver.tail(), "the guest's program": self.guest.said()}
+        """Return the logs of all programs for the report of a failure."""
+        texts = {"the API server": self.cluster.apiserver.tail(), "the guest's program": self.guest.output_tail()}
         with contextlib.suppress(HarnessError):
             texts |= self.guest.order("tails")
             texts["the guest's kernel"] = self.guest.order("shell", script="dmesg | tail -n 100")
@@ -103,7 +103,7 @@ class RealCluster:
 def real_cluster(
     binaries: Binaries, folder: Path, deadline: float | None, memory: int = MEMORY_MIB
 ) -> Iterator[RealCluster]:
-    """Run one whose node is ready and has `memory` MiB; after `deadline` seconds its guest counts as lost."""
+    """Run a cluster with a ready node of `memory` MiB. After `deadline` seconds the guest counts as lost."""
     helm = Helm(ensure_helm(), folder / "helm")
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(reserved_port())
@@ -121,5 +121,5 @@ def real_cluster(
 
 
 def node_disk(image: Image) -> dict[str, Path]:
-    """What the guest is given."""
+    """Return the guest's disks."""
     return {"node": ensure_disk(image)}

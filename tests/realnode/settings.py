@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the programs of a node are told, as the files that they read. Pure."""
+"""The configuration of a node's programs, as the files that they read. The functions are pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 NODE_NAME: Final = "node-a"
 ADDRESS: Final = "10.0.2.15"
-"""The guest's, in QEMU's user networking."""
+"""The guest's address in QEMU's user networking."""
 
 POD_RANGE: Final = "10.244.0.0/24"
 ETC: Final = "/etc/kubernetes"
@@ -16,7 +16,10 @@ SOCKET: Final = "/run/containerd/containerd.sock"
 
 
 def files(kubeconfigs: dict[str, str], ca: str, pause: str) -> dict[str, str]:
-    """Path -> content. `kubeconfigs`: of kubelet and kube-proxy; `ca`: who signs clients of the kubelet."""
+    """Return the content of each file by its path.
+
+    `kubeconfigs` has the kubeconfig of kubelet and kube-proxy. `ca` signs the certificates of the kubelet's clients.
+    """
     return {
         **{f"{ETC}/{name}.kubeconfig": text for name, text in kubeconfigs.items()},
         f"{ETC}/ca.crt": ca,
@@ -28,7 +31,7 @@ def files(kubeconfigs: dict[str, str], ca: str, pause: str) -> dict[str, str]:
 
 
 def kubelet() -> dict[str, Any]:
-    """As kubeadm has it, but for what the comments say. JSON is YAML."""
+    """Return the configuration that kubeadm writes, except for the commented fields. JSON is YAML."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -36,30 +39,30 @@ def kubelet() -> dict[str, Any]:
         # The guest has no systemd.
         "cgroupDriver": "cgroupfs",
         "authentication": {"x509": {"clientCAFile": f"{ETC}/ca.crt"}},
-        # Or the kubelet would now and then evict a pod before the kernel has to kill, and the test see no OOM.
+        # Otherwise the kubelet could evict a pod before the kernel has to kill, and the test would have no OOM.
         "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},
         "maxPods": 250,
-        # Nobody answers there, and without it the kubelet warns of each pod.
+        # No server has this address, but without it the kubelet warns of each pod.
         "clusterDNS": ["10.96.0.10"],
         "resolvConf": "",
     }
 
 
 def kube_proxy() -> dict[str, Any]:
-    """So that pods find the API server by its Service."""
+    """Return the configuration with which pods reach the API server by its Service."""
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
         "clusterCIDR": POD_RANGE,
         "clientConnection": {"kubeconfig": f"{ETC}/kube-proxy.kubeconfig"},
-        # The guest's own limits do.
+        # The guest's own limits are enough.
         "conntrack": {"maxPerCore": 0},
     }
 
 
 def network() -> dict[str, Any]:
-    """A bridge. Pods leave the guest under its address, since QEMU knows no other."""
+    """Return a bridge. Pods leave the guest with its address, because QEMU knows no other."""
     ipam = {"type": "host-local", "ranges": [[{"subnet": POD_RANGE}]], "routes": [{"dst": "0.0.0.0/0"}]}
     bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": True, "hairpinMode": True, "ipam": ipam}
     return {"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pods of the tests, on the real node, and what has become of them."""
+"""The pods of the tests on the real node, and their state."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ PRIORITIES: Final = {POSTGRES: 900, WEB: 500, REPORT: 100}
 
 
 class Stage:
-    """Pods by namespace and name."""
+    """The pods by namespace and name."""
 
     def __init__(self, cluster: RealCluster, events: EventLog) -> None:
         self.cluster, self.events, self.api = cluster, events, cluster.api
 
     def set_up(self) -> None:
-        """Apply the demo, and return when the kernel knows the priority of each pod."""
+        """Apply the demo, and return when the kernel's map has the priority of each pod."""
         self.cluster.kubectl("apply", *(f"--filename={file}" for file in DEMO))
-        # Of these the kernel alone would take the database: it is the biggest, and of the class that dies first.
+        # The kernel alone would kill the database: it is the biggest, and has the class that dies first.
         self.api.create(holder(*POSTGRES, "BestEffort", 100, {"app": "postgres"}))
         self.api.create(holder(*WEB, "Burstable", 60, {"app": "web"}))
         self.api.create(holder(*REPORT, "Guaranteed", 60, {}))
@@ -46,7 +46,7 @@ class Stage:
         return self.api.get("Pod", name[1], name[0])
 
     def container(self, name: Name) -> dict[str, Any]:
-        """The status of its only one; empty while it has none."""
+        """Return the status of the pod's only container, or nothing while it has no status."""
         found: list[dict[str, Any]] = self.pod(name).get("status", {}).get("containerStatuses", [{}])
         return found[0]
 
@@ -54,59 +54,61 @@ class Stage:
         eventually(lambda: self.container(name), lambda seen: "running" in seen.get("state", {}), deadline=SLOW_SECONDS)
 
     def await_priority(self, name: Name, wanted: int) -> None:
-        """Of the pod's cgroup, in the kernel's map."""
+        """Wait until the kernel's map has the priority for the pod's cgroup."""
         uid = self.pod(name)["metadata"]["uid"]
         eventually(lambda: self.cluster.guest.order("priority", uid=uid), lambda seen: seen == wanted, deadline=60)
 
-    def starve(self) -> None:
-        """Let a pod take all memory of the node until somebody has died."""
-        # Emulated, reclaim takes minutes to get through what nobody needs any more.
+    def run_out_of_memory(self) -> None:
+        """Let a pod take all memory of the node until the kernel has killed a process."""
+        # Under emulation it takes minutes to reclaim memory that no process needs any more.
         self.cluster.guest.order("shell", script="sync; echo 3 >/proc/sys/vm/drop_caches")
         before = self.cluster.guest.order("oom_kills")
         self.api.create(hungry(*HUNGRY))
         eventually(lambda: self.cluster.guest.order("oom_kills"), lambda seen: seen > before, deadline=SLOW_SECONDS)
         self.api.delete("Pod", HUNGRY[1], HUNGRY[0])
-        # The next one has its name.
+        # The next hungry pod has the same name.
         eventually(
-            lambda: self.api.list("Pod", HUNGRY[0]), lambda pods: HUNGRY[1] not in named(pods), deadline=SLOW_SECONDS
+            lambda: self.api.list("Pod", HUNGRY[0]),
+            lambda pods: HUNGRY[1] not in pod_names(pods),
+            deadline=SLOW_SECONDS,
         )
 
     def killed_event(self, name: Name) -> Seen:
-        """The first Event about a killed process of this pod that now runs."""
+        """Return the first Event about a killed process of the pod that now has this name."""
         uid = self.pod(name)["metadata"]["uid"]
         return self.events.wait(f"{KILLED} on {name[1]}", about_kills_in(uid), seconds=120)
 
-    def told(self, name: Name) -> int:
-        """How many killed processes of this pod there are Events for."""
+    def reported_kills(self, name: Name) -> int:
+        """Return the number of killed processes of this pod in Events."""
         uid = self.pod(name)["metadata"]["uid"]
         found = self.events.wait_for_sum(about_kills_in(uid), 0, seconds=0)
         return sum(each.count for each in found)
 
-    def send_agent_away(self) -> None:
-        """Until it is called back: the DaemonSet is for nodes that nobody has."""
-        self._keep_agents_to({"nobody": "has"})
+    def remove_agent(self) -> None:
+        """Remove the agent's pod: the DaemonSet gets a node selector that matches no node."""
+        self._set_node_selector({"no-such-label": "true"})
         eventually(lambda: self.api.list("Pod", NAMESPACE, labelSelector=AGENTS), lambda pods: not pods, deadline=120)
 
-    def call_agent_back(self) -> None:
-        """Return when it is there."""
-        self._keep_agents_to({"nobody": None})
+    def restore_agent(self) -> None:
+        """Remove the node selector, and return when the agent is ready."""
+        self._set_node_selector({"no-such-label": None})
         self.cluster.await_agent()
 
-    def _keep_agents_to(self, nodes: dict[str, str | None]) -> None:
+    def _set_node_selector(self, nodes: dict[str, str | None]) -> None:
         change = {"spec": {"template": {"spec": {"nodeSelector": nodes}}}}
         self.api.patch("DaemonSet", "oompolicy-agent", change, namespace=NAMESPACE)
 
-    def kill_one_at_a_time(self, name: Name) -> None:
-        """Undo what the kubelet asks of the kernel: that all of a container goes with one of its processes."""
+    def disable_group_kills(self, name: Name) -> None:
+        """Disable memory.oom.group, which the kubelet sets so that all processes of a container die together."""
         uid = self.pod(name)["metadata"]["uid"]
         self.cluster.guest.order("shell", script=f"echo 0 | tee /sys/fs/cgroup/kubepods/*/pod{uid}/*/memory.oom.group")
 
 
 def about_kills_in(uid: str) -> Callable[[Seen], bool]:
-    """Whether an Event is about a killed process of that pod."""
+    """Return a function that is true for an Event about a killed process of that pod."""
     return lambda seen: (seen.pod, seen.reason) == (uid, KILLED)
 
 
-def named(pods: Iterable[dict[str, Any]]) -> set[str]:
-    """Their names."""
+def pod_names(pods: Iterable[dict[str, Any]]) -> set[str]:
+    """Return the names of the pods."""
     return {each["metadata"]["name"] for each in pods}

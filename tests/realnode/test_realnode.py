@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The product on a node that a kubelet runs: who dies, who says so, and that nothing of it needs the agent.
+"""oompolicy on a node with a kubelet: the victims, their Events, and enforcement without an agent.
 
-In this order, because the last test takes oompolicy away.
+The order of the tests matters, because the last one uninstalls oompolicy.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 STORM = ("batch", "storm")
 
 
-def test_helms_own_test_is_content(installed: RealCluster) -> None:
-    """It runs as a pod, in the cluster's own eyes."""
+def test_helm_test_succeeds(installed: RealCluster) -> None:
+    """The test of the chart runs as a pod of the cluster."""
     assert "Phase:          Succeeded" in installed.helm("test", "oompolicy")
 
 
-def test_the_lowest_priority_dies_and_its_pod_says_so(stage: Stage) -> None:
-    """Against class and size; it is started again, and everybody else goes on."""
+def test_the_lowest_priority_dies_and_its_pod_has_an_event(stage: Stage) -> None:
+    """The priority decides against QoS class and size. The kubelet restarts the victim, and the others go on."""
     before = {name: stage.container(name)["containerID"] for name in PRIORITIES}
-    stage.starve()
+    stage.run_out_of_memory()
     event = stage.killed_event(REPORT)
     back = eventually(
         lambda: stage.container(REPORT),
@@ -46,21 +46,21 @@ def test_the_lowest_priority_dies_and_its_pod_says_so(stage: Stage) -> None:
 
 
 def test_a_node_enforces_without_an_agent(stage: Stage) -> None:
-    """The kernel has what it needs; the next agent tells what happened meanwhile."""
-    stage.send_agent_away()
-    told = stage.told(REPORT)
-    stage.starve()
-    stage.call_agent_back()
-    eventually(lambda: stage.told(REPORT), lambda seen: seen > told, deadline=120)
+    """The kernel enforces the map, and the next agent reports the kills of the time without an agent."""
+    stage.remove_agent()
+    reported = stage.reported_kills(REPORT)
+    stage.run_out_of_memory()
+    stage.restore_agent()
+    eventually(lambda: stage.reported_kills(REPORT), lambda seen: seen > reported, deadline=120)
     assert [0, 0] == [stage.container(name)["restartCount"] for name in (POSTGRES, WEB)]
 
 
-def test_no_oom_is_without_policy_in_a_rolling_update(stage: Stage) -> None:
-    """A pod runs out of its limit all the time, while the DaemonSet gets another pod; each kill is in an Event."""
+def test_the_policy_chooses_every_victim_in_a_rolling_update(stage: Stage) -> None:
+    """A pod exceeds its limit all the time while the DaemonSet replaces its pod. Each kill is in an Event."""
     stage.api.create(stormy(*STORM))
     stage.await_running(STORM)
     stage.await_priority(STORM, 100)
-    stage.kill_one_at_a_time(STORM)
+    stage.disable_group_kills(STORM)
     stage.cluster.guest.order("follow_kernel_log")
     stage.cluster.helm("upgrade", "oompolicy", "charts/oompolicy", "--reuse-values", "--set=agent.podAnnotations.a=b")
     stage.cluster.await_agent()
@@ -77,8 +77,8 @@ def test_no_oom_is_without_policy_in_a_rolling_update(stage: Stage) -> None:
     assert kills <= sum(each.count for each in seen)
 
 
-def test_an_uninstall_gives_the_kernel_its_choice_back(stage: Stage) -> None:
-    """Nothing is pinned, the module is gone, and the next victim is whom the kernel alone takes: the hungry pod."""
+def test_the_kernel_chooses_alone_after_an_uninstall(stage: Stage) -> None:
+    """Nothing is pinned, the module is removed, and the next victim is the kernel's own choice: the hungry pod."""
     before = {name: stage.container(name)["restartCount"] for name in PRIORITIES}
     stage.cluster.helm("uninstall", "oompolicy")
     pinned, modules = (
@@ -86,7 +86,7 @@ def test_an_uninstall_gives_the_kernel_its_choice_back(stage: Stage) -> None:
         for script in ("ls /sys/fs/bpf/oompolicy 2>&1 || true", "cut -d' ' -f1 /proc/modules")
     )
     stage.cluster.guest.order("follow_kernel_log")
-    stage.starve()
+    stage.run_out_of_memory()
     said = "\n".join(stage.cluster.guest.order("followed_kernel_log"))
 
     assert "No such file or directory" in pinned

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The README's way onto a cluster, run as it stands there, after the other tests have taken oompolicy away."""
+"""The commands of the README for a cluster. The other tests have uninstalled oompolicy before."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SECTION = "## Try it on a cluster of one node"
 
 
-def test_the_readmes_way_ends_with_an_event(node: RealCluster, events: EventLog, tmp_path: Path) -> None:
-    """From the first command of the second shell to the Event on the report."""
+def test_the_commands_of_the_readme_end_with_an_event(node: RealCluster, events: EventLog, tmp_path: Path) -> None:
+    """The commands work from the first one of the second shell to the Event on the report."""
     clear(node)
     admin = reader(node, tmp_path)
     section = (CHECKOUT / "README.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
@@ -33,7 +33,7 @@ def test_the_readmes_way_ends_with_an_event(node: RealCluster, events: EventLog,
     for block in commands[:hungry]:
         admin(block)
     uid = node.api.get("Pod", "report", "batch")["metadata"]["uid"]
-    # The agent may be a moment behind the pods that the last block has started.
+    # The agent may need a moment to process the pods that the last block has started.
     eventually(lambda: node.guest.order("priority", uid=uid), lambda seen: seen == PRIORITIES[REPORT], deadline=120)
     admin(commands[hungry])
     events.wait("the report's Event", lambda seen: (seen.pod, seen.reason) == (uid, KILLED), seconds=120)
@@ -44,7 +44,7 @@ def test_the_readmes_way_ends_with_an_event(node: RealCluster, events: EventLog,
 
 
 def clear(node: RealCluster) -> None:
-    """No pods of the other tests; to apply their policies again changes nothing."""
+    """Delete the pods of the other tests. To apply their policies again changes nothing."""
     node.kubectl("delete", "--ignore-not-found", "--wait=false", f"--filename={DEMO[0]}")
     eventually(
         lambda: {each["metadata"]["name"] for each in node.api.list("Namespace")},
@@ -54,7 +54,7 @@ def clear(node: RealCluster) -> None:
 
 
 def reader(node: RealCluster, folder: Path) -> Admin:
-    """Somebody in the checkout, in which `make realnode` has left its file."""
+    """Return an admin in a folder with the file that `make realnode` writes."""
     (folder / "build").mkdir()
     (folder / "build/realnode.env").write_text(environment(node))
     return Admin(Helm(ensure_helm(), folder / "helm"), node.cluster, folder)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API server's way to kubelets and pods, which stand in a guest that nobody can call but on forwarded ports.
+"""The API server's connection to kubelets and pods in a guest, which only its forwarded ports can reach.
 
-The API server asks a proxy on a Unix socket (an egress selector, with HTTP's CONNECT); what it says there is relayed to
-the guest, where a proxy connects. Both ends use this.
+The API server asks a proxy on a Unix socket (an egress selector, with HTTP's CONNECT). This proxy relays all bytes to
+the guest, where another proxy connects. Both ends use this module.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 65536
 PORT: Final = 8132
-"""Where the guest's end listens."""
+"""The port on which the guest's end listens."""
 
 
 def egress(path: Path) -> dict[str, Any]:
-    """An API server's egress selector configuration."""
+    """Return an API server's egress selector configuration."""
     connection = {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": str(path)}}}
     return {
         "apiVersion": "apiserver.k8s.io/v1beta1",
@@ -32,7 +32,7 @@ def egress(path: Path) -> dict[str, Any]:
 
 
 def listen_for_api(path: Path, port: int) -> socket.socket:
-    """Relay what the API server says on a Unix socket to the guest's forwarded port, until the socket is closed."""
+    """Relay the API server's bytes on a Unix socket to the guest's forwarded port, until the socket is closed."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()
@@ -41,9 +41,9 @@ def listen_for_api(path: Path, port: int) -> socket.socket:
 
 
 def listen_in_guest(address: str, port: int = PORT) -> socket.socket:
-    """Connect whoever asks to what it asks for."""
+    """Connect each caller to the address that it requests."""
     listener = socket.create_server((address, port))
-    serve(listener, connect_as_told)
+    serve(listener, connect_as_requested)
     return listener
 
 
@@ -53,7 +53,7 @@ def serve(listener: socket.socket, dial: Callable[[socket.socket], socket.socket
 
 
 def accept(listener: socket.socket, dial: Callable[[socket.socket], socket.socket]) -> None:
-    """Until the listener is closed."""
+    """Accept connections until the listener is closed."""
     with contextlib.suppress(OSError):
         while True:
             caller, _ = listener.accept()
@@ -61,7 +61,7 @@ def accept(listener: socket.socket, dial: Callable[[socket.socket], socket.socke
 
 
 def join(caller: socket.socket, dial: Callable[[socket.socket], socket.socket]) -> None:
-    """Both directions, each until its end; a caller whom nobody answers is hung up on."""
+    """Relay both directions until each one ends. Close the caller's connection if no server answers."""
     with contextlib.suppress(OSError), caller, dial(caller) as called:
         back = threading.Thread(target=pump, args=(called, caller), daemon=True)
         back.start()
@@ -70,7 +70,7 @@ def join(caller: socket.socket, dial: Callable[[socket.socket], socket.socket]) 
 
 
 def pump(source: socket.socket, target: socket.socket) -> None:
-    """One direction."""
+    """Relay one direction."""
     with contextlib.suppress(OSError):
         while chunk := source.recv(CHUNK):
             target.sendall(chunk)
@@ -78,11 +78,11 @@ def pump(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-def connect_as_told(caller: socket.socket) -> socket.socket:
-    """Read a CONNECT request, and answer it once there is a connection. OSError where there is none."""
+def connect_as_requested(caller: socket.socket) -> socket.socket:
+    """Read a CONNECT request, connect, and answer the request. OSError if the connection fails."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        # By bytes: what follows the request is for the other side.
+        # Read single bytes, because the bytes after the request are for the other side.
         head += caller.recv(1) or b"\r\n\r\n"
     host, _, port = head.split(b" ", 2)[1].decode().rpartition(":")
     called = socket.create_connection((host, int(port)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pod's program takes of its node, and how fast that node is."""
+"""A program's use of its node's CPU and memory, and the speed of that node."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def usage(uid: str, program: str) -> dict[str, float]:
-    """Of the container that runs `program`: its CPU seconds as `cpu`, `at` a second of the node's clock.
+    """Return the CPU seconds of the container that runs `program` as `cpu`, and the node's clock as `at`.
 
-    And the memory of the program's process in KiB, by the kernel's names in smaps_rollup. LookupError without one.
+    The dictionary also has the memory of the program's process in KiB, by the kernel's names in smaps_rollup.
+    LookupError without such a process.
     """
     for cgroup in CGROUPS.glob(f"kubepods/**/pod{uid}/*/"):
         for pid in (cgroup / "cgroup.procs").read_text().split():
@@ -24,19 +25,19 @@ def usage(uid: str, program: str) -> dict[str, float]:
 
 
 def cpu_seconds(cgroup: Path) -> float:
-    """By the scheduler's own count, which is finer than a process's clock ticks."""
+    """Return the scheduler's own count, which is finer than a process's clock ticks."""
     counts = dict(line.split() for line in (cgroup / "cpu.stat").read_text().splitlines())
     return int(counts["usage_usec"]) / 1e6
 
 
 def memory(pid: str) -> dict[str, float]:
-    """KiB."""
+    """Return the memory of a process in KiB."""
     lines = Path("/proc", pid, "smaps_rollup").read_text().splitlines()[1:]
     return {line.split(":")[0]: int(line.split()[1]) for line in lines}
 
 
 def python_seconds(turns: int = 2000) -> float:
-    """CPU seconds that a piece of work in Python takes here: by it two machines can be compared."""
+    """Return the CPU seconds of a piece of work in Python. This value compares the speed of two machines."""
     pod = {"metadata": {"labels": {str(number): "x" * number for number in range(50)}}}
     begun = time.process_time()
     for _ in range(turns):

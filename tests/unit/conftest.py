@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much time a property takes says nothing about it: the machine may be busy with something else."""
+"""Properties have no time limit, because other work on the machine would make a slow example fail."""
 
 from hypothesis import settings
 

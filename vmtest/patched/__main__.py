@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build kernels with the hook: what `kernel/build` runs."""
+"""Build kernels with the hook: `kernel/build` runs this program."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Build or check one after the other."""
+    """Build or check the kernels one after the other."""
     arguments = parser().parse_args()
     try:
         image = ensure_image()

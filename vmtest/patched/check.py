@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reviewer of the series would run: the kernel's own style checker, and builds that must be silent."""
+"""The checks of a reviewer of the series: the kernel's own style checker, and builds that must be silent."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ CONFIGURATIONS = {
     "neither": (NO_BPF + NO_MEMCG, OBJECTS[:1]),
 }
 
-# clang has all targets; gcc for another architecture is another package.
+# clang has all targets. gcc for another architecture is another package.
 ARM64 = ("ARCH=arm64", "LLVM=1", "CC=clang")
 
 
 def check(image: Image, recipe: Recipe) -> None:
-    """Apply, and complain about anything.
+    """Apply the patches, and fail at any complaint.
 
     Raises:
-        BuildError: Shows what checkpatch or the compiler said.
+        BuildError: Shows the output of checkpatch or the compiler.
     """
     source = ensure_source(recipe.line)
     with tempfile.TemporaryDirectory(prefix="check-", dir=cache_dir() / "kernels") as name:
@@ -50,8 +50,8 @@ def check(image: Image, recipe: Recipe) -> None:
             tree.prepare(source)
         with step(f"{recipe.name}: checkpatch --strict"):
             checkpatch(tree)
-        for what, (changes, objects) in CONFIGURATIONS.items():
-            with step(f"{recipe.name}: {what}"):
+        for title, (changes, objects) in CONFIGURATIONS.items():
+            with step(f"{recipe.name}: {title}"):
                 tree.configure("x86_64", changes)
                 tree.make(*SILENT, *objects)
         with step(f"{recipe.name}: arm64, with clang"):
@@ -62,7 +62,7 @@ def check(image: Image, recipe: Recipe) -> None:
 
 
 def checkpatch(tree: Tree) -> None:
-    """The kernel's own, which ends with status 1 at any error, warning or check."""
+    """Run the kernel's own checkpatch, which ends with status 1 at any error, warning or check."""
     patches = tree.folder / "patches"
     patches.mkdir()
     for patch in tree.recipe.patches:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kernels there are, and what each is made from. A line is a kernel version with a folder in kernel/patches."""
+"""The kernels, and the parts of each. A line is a kernel version with a folder in kernel/patches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Recipe:
 
 
 def recipes(patches: Path = PATCHES, as_posted: Path = AS_POSTED) -> dict[str, Recipe]:
-    """`patched-LINE`: our series. `as-posted-LINE`: the hook where the RFC had it, for the tests only."""
+    """Return our series as `patched-LINE`, and the hook as the RFC placed it as `as-posted-LINE`, for tests only."""
     found = {}
     for folder in sorted(patches.iterdir()):
         series = tuple(sorted(folder.glob("*.patch")))
@@ -39,12 +39,12 @@ def recipes(patches: Path = PATCHES, as_posted: Path = AS_POSTED) -> dict[str, R
 
 
 def fragments(line: str, arch: str, configs: Path = CONFIGS) -> list[Path]:
-    """The parts of a configuration; the kernel's name for the architecture."""
+    """Return the parts of a configuration. `arch` is the kernel's name for the architecture."""
     return [configs / f"{each}.config" for each in ("common", line, arch)]
 
 
 def options(text: str) -> dict[str, str]:
-    """CONFIG_X=value lines of a fragment or a whole configuration; `n` for one that is said to be not set."""
+    """Return the CONFIG_X=value lines of a configuration or a fragment, with `n` for an option that is not set."""
     found = {}
     for line in text.splitlines():
         if line.startswith("CONFIG_"):
@@ -56,10 +56,10 @@ def options(text: str) -> dict[str, str]:
 
 
 def check_options(wanted: str, got: str) -> None:
-    """Kconfig drops what it does not know or what lacks a dependency, and says nothing.
+    """Fail if Kconfig dropped an option, which it does silently for an unknown option or a missing dependency.
 
     Raises:
-        BuildError: Names what was dropped.
+        BuildError: Names the dropped options.
     """
     resolved = options(got)
     dropped = [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run the series' own selftest on its kernel: `python3 -m vmtest.patched.selftest NAME...`.
 
-The kernel's runner is built with this one test. All of them take an hour, and options of the kernel that ours lacks.
+The kernel's runner is built with this one test. All tests take an hour, and need kernel options that ours lacks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEADLINE = 300.0
 
 
 def main() -> int:
-    """Run it on each kernel asked for."""
+    """Run the selftest on each requested kernel."""
     words = argparse.ArgumentParser(prog="python3 -m vmtest.patched.selftest", description=__doc__)
     words.add_argument("name", nargs="+", choices=[name for name in recipes() if name.startswith("patched")])
     arguments = words.parse_args()
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def run(image: Image, name: str) -> int:
-    """Build the runner, and start it in a guest of the kernel it was built for."""
+    """Build the runner, and start it in a guest with the same kernel."""
     with tempfile.TemporaryDirectory(prefix="selftest-", dir=cache_dir() / "kernels") as folder:
         runner = build(Tree(image, Path(folder), recipes()[name]))
         # The guest starts its command with -1000, which the test's victims would inherit.
@@ -54,7 +54,7 @@ def run(image: Image, name: str) -> int:
 
 
 def build(tree: Tree) -> Path:
-    """The folder with the runner. It reads types from the kernel's own image, so that is made as well."""
+    """Return the folder with the runner. The runner needs the kernel's types, so this also builds the kernel."""
     name = tree.recipe.name
     with step(f"{name}: the kernel, for its types"):
         tree.prepare(ensure_source(tree.recipe.line))
@@ -75,7 +75,7 @@ def build(tree: Tree) -> Path:
 
 
 def leave_one_test(folder: Path) -> None:
-    """Take all other tests away: the runner's makefile takes what is there."""
+    """Delete all other tests, because the runner's makefile builds every test in the folder."""
     for each in (*folder.glob("prog_tests/*.c"), *folder.glob("progs/*.c")):
         if not each.name.startswith(TEST):
             each.unlink()

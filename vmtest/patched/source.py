@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's source of a kernel line, as the archive has it when it is first asked for."""
+"""Debian's source of a kernel line, in the version of the archive at the first use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Source:
 
     @property
     def version(self) -> str:
-        """Of the Debian package."""
+        """The version of the Debian package."""
         return (self.folder / "version").read_text().strip()
 
     @property
@@ -32,7 +32,7 @@ class Source:
 
 
 def ensure_source(line: str, *, refresh: bool = False) -> Source:
-    """Return the source of a line, fetched now if it is not there or a fresh one is asked for."""
+    """Return the source of a line. Fetch it now if it does not exist, or if `refresh` requests it."""
     source = Source(cache_dir() / "kernels" / "source" / line)
     with locked(source.folder.with_name(f"{line}.lock")):
         if refresh or not source.tar.exists():
@@ -42,7 +42,7 @@ def ensure_source(line: str, *, refresh: bool = False) -> Source:
 
 
 def fetch(package: str, work: Path) -> None:
-    """Download the newest version of the package that the suites have, and keep the tree's archive of it."""
+    """Download the newest version of the package in the suites, and keep its archive of the tree."""
     machine = mirror.find_mirror(mirror.read_sources(), mirror.machine_codename())
     with tempfile.TemporaryDirectory(prefix="oompolicy-apt-") as name:
         config = packages.write_apt_config(
@@ -59,7 +59,7 @@ def fetch(package: str, work: Path) -> None:
 
 
 def unpack(source: Source, target: Path, log: Path) -> None:
-    """Put the tree at `target`, which is made."""
+    """Create `target`, and unpack the tree there."""
     target.mkdir()
     command = ["tar", "--extract", "--file", str(source.tar), "--directory", str(target), "--strip-components=1"]
     run_logged(command, log, error=ImageError)

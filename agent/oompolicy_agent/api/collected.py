@@ -15,7 +15,7 @@ from oompolicy_agent.objects.trim import trim
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from oompolicy.labels import AskedLabels
+    from oompolicy.labels import LabelFilter
     from oompolicy_agent.api.wake import Wake
 
 
@@ -30,14 +30,14 @@ class TrimmedObject(NamedTuple):
     finished: bool = False
 
 
-def keep_as(api_version: str, kind: str, asked: AskedLabels) -> Callable[[dict[str, Any]], TrimmedObject]:
-    """Return the function that trims the objects of a collection. `asked` selects the labels of a pod that are kept.
+def keep_as(api_version: str, kind: str, label_filter: LabelFilter) -> Callable[[dict[str, Any]], TrimmedObject]:
+    """Return the function that trims the objects of a collection. `label_filter` selects the labels of a pod to keep.
 
     The function adds `apiVersion` and `kind`, which the items of a list and PartialObjectMetadata lack.
     """
 
     def keep(raw: dict[str, Any]) -> TrimmedObject:
-        short = trim({**raw, "apiVersion": api_version, "kind": kind}, asked.kept)
+        short = trim({**raw, "apiVersion": api_version, "kind": kind}, label_filter.kept)
         finished = kind == "Pod" and str(short["status"].get("phase")) in FINISHED_PHASES
         text = json.dumps(short, ensure_ascii=False, separators=(",", ":"))
         return TrimmedObject(short["metadata"]["name"], text, finished)

@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 class ApiEnvironment:
     """The `Environment` of a node with an API server. All threads share one connection, with a socket for each."""
 
-    def __init__(self, settings: Settings, problems: Problems, tally: Counters) -> None:
+    def __init__(self, settings: Settings, problems: Problems, counters: Counters) -> None:
         """Read the credentials and start the threads. Raise FileNotFoundError or ValueError if that fails."""
         connection = connect(settings.kubeconfig)
         self._wake = Wake()
-        self._poster = Poster(connection, tally, self._wake)
-        self._writer = StatusWriter(connection, settings, tally, self._wake, boot_id=boot_id())
-        self._refusals = Refusals(settings, self._poster, tally)
+        self._poster = Poster(connection, counters, self._wake)
+        self._writer = StatusWriter(connection, settings, counters, self._wake, boot_id=boot_id())
+        self._refusals = Refusals(settings, self._poster, counters)
         self._publish_at = time.monotonic() + settings.status_first
         self._api_source = ApiSource(connection, settings, problems)
         self.source: ObjectSource = self._api_source
-        self.target: EventSink = ApiSink(settings, self._poster, tally, self._wake)
+        self.target: EventSink = ApiSink(settings, self._poster, counters, self._wake)
 
     @property
     def problem(self) -> str | None:

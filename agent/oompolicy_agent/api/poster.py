@@ -79,9 +79,9 @@ def patch_series(namespace: str, name: str, count: int, last_observed: str, sett
 class Poster:
     """The thread that sends Events. `failing` is a sentence while the API server accepts nothing, or None."""
 
-    def __init__(self, connection: Connection, tally: Counters, wake: Wake, backoff: Backoff | None = None) -> None:
+    def __init__(self, connection: Connection, counters: Counters, wake: Wake, backoff: Backoff | None = None) -> None:
         """Start the thread. It sets `wake` when it has outcomes for `settle`, and when `failing` changes."""
-        self._connection, self._tally = connection, tally
+        self._connection, self._counters = connection, counters
         self._backoff = backoff or Backoff()
         self._jobs: SimpleQueue[tuple[int, Job] | None] = SimpleQueue()
         self._submitted = 0
@@ -165,7 +165,7 @@ class Poster:
         except (ApiError, UnreachableError) as error:
             outcome = judge(error)
             if outcome is not DONE:
-                self._tally.error(job.what, error.status if isinstance(error, ApiError) else None)
+                self._counters.error(job.what, error.status if isinstance(error, ApiError) else None)
             return outcome
         return DONE
 

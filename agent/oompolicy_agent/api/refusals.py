@@ -55,12 +55,12 @@ class Refusals:
         self,
         settings: Settings,
         poster: Poster,
-        tally: Counters,
+        counters: Counters,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Begin without posted Events. `uniform` draws how long to wait after the API server rejects an Event."""
         self._uniform = uniform
-        self._settings, self._poster, self._tally = settings, poster, tally
+        self._settings, self._poster, self._counters = settings, poster, counters
         limits = settings.event_limits
         self._node = Bucket(limits.refusal_burst, limits.refusal_rate, limits.refusal_burst, 0.0)
         self._pods = PodBuckets(limits.pod_burst, limits.pod_rate)
@@ -133,7 +133,7 @@ class Refusals:
             log.warning("Event %s is not posted yet and will be tried again: %s", name, why)
             self._rejected[name] = self._now + backoff.failed(), backoff
             return
-        self._tally.event(reason, "posted" if outcome.kind == "done" else "given_up")
+        self._counters.event(reason, "posted" if outcome.kind == "done" else "given_up")
         self._reported[name] = None
 
 

@@ -40,14 +40,14 @@ class ApiSink:
         self,
         settings: Settings,
         poster: Poster,
-        tally: Counters,
+        counters: Counters,
         wake: Wake,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """Take over the series of an earlier agent. `uniform` draws how long to wait after an Event is rejected."""
         self._wake, self.fd = wake, wake.fd
         self._limits = settings.event_limits
-        self._poster, self._tally = poster, tally
+        self._poster, self._counters = poster, counters
         self._store = SeriesStore(settings.series, self._limits)
         limits = self._limits
         self._node = Bucket(limits.node_burst, limits.node_rate, limits.node_burst, 0.0)
@@ -163,7 +163,7 @@ class ApiSink:
             self._end(series)
         if outcome.kind == "obsolete":
             log.warning("the Event of victim %s is given up: %s", name, outcome.sentence)
-            self._tally.event(report.reason, "given_up", report.victims)
+            self._counters.event(report.reason, "given_up", report.victims)
             self._finish(name)
             self._accept(report.namespace, name, None)
         elif outcome.kind == "rejected" or self._rejecting.is_tried(name):
@@ -176,8 +176,8 @@ class ApiSink:
             self._park(name, report)
 
     def _arrived(self, name: str, report: Report, series: Series | None) -> None:
-        self._tally.event(report.reason, "posted")
-        self._tally.event_lag.add(max(0.0, time.time() - report.killed_ns / 1e9))
+        self._counters.event(report.reason, "posted")
+        self._counters.event_lag.add(max(0.0, time.time() - report.killed_ns / 1e9))
         if series:
             series.posted = True
         if report.victims == 1:
@@ -229,7 +229,7 @@ class ApiSink:
     def _updated(self, series: Series, outcome: Outcome) -> None:
         if outcome.kind == "done":
             counted = self._store.sent(series, self._now)
-            self._tally.event(EventReason.VICTIM_KILLED, "counted", sum(counted.values()))
+            self._counters.event(EventReason.VICTIM_KILLED, "counted", sum(counted.values()))
             for name in counted:
                 self._finish(name)
             self._accept(series.namespace, "", series.key)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy.api import API_VERSION, NAMESPACES, PODS, POLICIES
 from oompolicy.kube.informer import Informer
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy_agent.api.collected import TrimmedObject, WatchedObjects, keep_as
 from oompolicy_agent.api.outage import FailingWatch, OutageNotice
 from oompolicy_agent.api.resolution import Resolution, readable
@@ -53,9 +53,9 @@ class ApiSource:
         self._deleted = DeletedPods()
         self._outage = OutageNotice(settings.outage_after)
         self._complete = False
-        self._asked = AskedLabels()
-        self.followed = follow(connection, settings, self._wake, self._asked)
-        self._asked.again = self.followed["pods"].informer.relist
+        self._label_filter = LabelFilter()
+        self.followed = follow(connection, settings, self._wake, self._label_filter)
+        self._label_filter.read_again = self.followed["pods"].informer.relist
         self.fd = self._wake.fd
         self.settle = settings.api_settle
         self.known: ResolvedPods | None = None
@@ -116,7 +116,7 @@ class ApiSource:
         before = self.known.pods if self.known else ()
         finished = [trimmed for each in self.followed.values() for trimmed in each.objects.take_finished()]
         self.known = self._resolution.decide(*(each.objects.take() for each in self.followed.values()))
-        self._asked.ask(self._resolution.policies)
+        self._label_filter.set_policies(self._resolution.policies)
         # The last state of a pod is the most complete. The id of a container that ended at once is only in that state.
         self._deleted.update((*before, *readable(finished)), self.known.pods)
         self._problems.set(Reason.NOT_SYNCED)
@@ -142,13 +142,14 @@ class ApiSource:
         return "; ".join([waiting, *reasons])
 
 
-def follow(connection: Connection, settings: Settings, wake: Wake, asked: AskedLabels) -> dict[str, Followed]:
-    """Return the informers of policies, namespaces and pods. `asked` selects the labels of pods that are kept."""
+def follow(connection: Connection, settings: Settings, wake: Wake, label_filter: LabelFilter) -> dict[str, Followed]:
+    """Return the informers of policies, namespaces and pods. `label_filter` selects the labels of pods to keep."""
 
     def followed(path: str, api_version: str, kind: str, **options: Any) -> Followed:  # noqa: ANN401 (Informer's)
         objects = WatchedObjects(wake)
         return Followed(
-            Informer(connection, path, keep=keep_as(api_version, kind, asked), handler=objects, **options), objects
+            Informer(connection, path, keep=keep_as(api_version, kind, label_filter), handler=objects, **options),
+            objects,
         )
 
     # Constrained impersonation (KEP-5284): the API server lets an agent act as its own node for these requests only.

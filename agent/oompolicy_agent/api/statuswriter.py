@@ -83,7 +83,7 @@ class StatusWriter:
         self,
         connection: Connection,
         settings: Settings,
-        tally: Counters,
+        counters: Counters,
         wake: Wake,
         *,
         boot_id: str,
@@ -94,7 +94,7 @@ class StatusWriter:
         `boot_id` becomes part of each status.
         """
         self._connection, self._node, self._every = connection, settings.node, settings.status_every
-        self._tally, self._wake, self._boot_id = tally, wake, boot_id
+        self._counters, self._wake, self._boot_id = counters, wake, boot_id
         self._backoff = backoff or Backoff()
         self._changed = Condition()
         self._latest: Mapping[str, Any] | None = None
@@ -165,7 +165,7 @@ class StatusWriter:
 
     def _failed(self, error: ApiError | UnreachableError) -> float:
         refused = error if isinstance(error, ApiError) else None
-        self._tally.error("status", refused.status if refused else None)
+        self._counters.error("status", refused.status if refused else None)
         if refused and refused.status == 404:
             self._set_problem(f"there is no OOMNode {self._node} yet: the operator creates it")
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy_agent.kernel.backend import Backend
+from oompolicy_agent.paths import LOADER_REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,19 +30,19 @@ _FTRACE: Final = "kernel.ftrace_enabled"
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """The state of the loader's programs. `problem` is a sentence, or empty while they are attached.
+    """The state of the loader's programs. `problem` is a sentence, or None while they are attached.
 
-    `disabled` is a sentence while the kernel calls no attached program in any OOM, else empty. `warnings` are about
+    `disabled` is a sentence while the kernel calls no attached program in any OOM, or None. `warnings` are about
     single OOMs in which the kernel calls none.
     """
 
     backend: str
     hook: str
     kernel_version: str
-    problem: str
+    problem: str | None
     message: str
     warnings: tuple[str, ...]
-    disabled: str = ""
+    disabled: str | None = None
 
     @property
     def enforcing(self) -> bool:
@@ -51,7 +52,7 @@ class Attachment:
 
 def read_attachment(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SYSCTLS) -> Attachment:
     """Return the current state. `sysctls` is the folder of all sysctls."""
-    report, problem = _report(run_dir / "loader.json", boot_id)
+    report, problem = _report(run_dir / LOADER_REPORT, boot_id)
     problem = problem or _links(bpffs / "links", report)
     return Attachment(
         backend=_text(report, "backend"),
@@ -75,9 +76,9 @@ def ftrace_disabled(sysctls: Path = SYSCTLS) -> bool:
     return _value(sysctls, _FTRACE) == "0"
 
 
-def _disabled(sysctls: Path) -> str:
+def _disabled(sysctls: Path) -> str | None:
     if not ftrace_disabled(sysctls):
-        return ""
+        return None
     return f"{_FTRACE}=0: the kernel asks no policy and chooses victims by its own rule; run sysctl {_FTRACE}=1"
 
 
@@ -96,7 +97,7 @@ def _loader_warnings(report: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(text for text in found if isinstance(text, str) and not text.startswith("vm."))
 
 
-def _report(path: Path, boot_id: str) -> tuple[Mapping[str, Any], str]:
+def _report(path: Path, boot_id: str) -> tuple[Mapping[str, Any], str | None]:
     try:
         report = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -109,21 +110,21 @@ def _report(path: Path, boot_id: str) -> tuple[Mapping[str, Any], str]:
         return {}, f"the loader has not run since the node booted: {path} is older"
     if report.get("attached") is not True:
         return report, f"the loader attached nothing: {_text(report, 'message') or 'it does not say why'}"
-    return report, ""
+    return report, None
 
 
-def _links(folder: Path, report: Mapping[str, Any]) -> str:
-    """Return a sentence about missing links, or nothing. If the folder cannot be listed, its existence suffices."""
+def _links(folder: Path, report: Mapping[str, Any]) -> str | None:
+    """Return a sentence about missing links, or None. If the folder cannot be listed, its existence suffices."""
     of_object = folder / _text(report, "object")
     try:
         if missing := [name for name in report.get("links", ()) if not (of_object / name).exists()]:
             return f"links are missing in {of_object}: {', '.join(missing)}"
         of_object.stat()
-        return "" if any(of_object.iterdir()) else f"no link is left in {of_object}"
+        return None if any(of_object.iterdir()) else f"no link is left in {of_object}"
     except FileNotFoundError:
         return f"links are missing: no {of_object}"
     except PermissionError:
-        return ""
+        return None
 
 
 def _text(report: Mapping[str, Any], key: str) -> str:

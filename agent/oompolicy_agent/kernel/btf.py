@@ -1,125 +1,135 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read struct layouts from BTF, so that loader and agent can check theirs without a tool on the node.
+"""Read BTF through libbpf, so that loader and agent can check struct layouts and find functions.
 
-Format: Documentation/bpf/btf.rst in the kernel's tree.
+Only the two records of a struct and its members are declared here. libbpf reads them in inline functions of bpf/btf.h,
+which the library itself does not export. Format: Documentation/bpf/btf.rst in the kernel's tree.
 """
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+import ctypes
+import errno
+import os
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.kernel.layout import StructLayout, check_against_btf
+from oompolicy_agent.kernel.layout import STRUCTS, StructLayout, check_against_btf
+from oompolicy_agent.kernel.libbpf import LIBBPF_ERRNO_START, libbpf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-ELF: Final = b"\x7fELF"
-"""The first bytes of an ELF file."""
+# BTF_KIND_STRUCT and BTF_KIND_FUNC in include/uapi/linux/btf.h.
+_STRUCT, _FUNC = 4, 12
 
-_MAGIC: Final = 0xEB9F
-_INT, _PTR, _ARRAY, _STRUCT, _UNION, _ENUM, _FWD, _TYPEDEF = range(1, 9)
-_VOLATILE, _CONST, _RESTRICT, _FUNC, _FUNC_PROTO, _VAR, _DATASEC = range(9, 16)
-_FLOAT, _DECL_TAG, _TYPE_TAG, _ENUM64 = range(16, 20)
+_NO_SECTION: Final = {errno.ENOENT, errno.ENODATA}  # the number depends on libbpf's version
 
-# Bytes that follow the 12 of every type, and how many more for each of its vlen members.
-_TAIL: Final = {_INT: 4, _ARRAY: 12, _VAR: 4, _DECL_TAG: 4}
-_PER_MEMBER: Final = {_STRUCT: 12, _UNION: 12, _ENUM: 8, _FUNC_PROTO: 8, _DATASEC: 12, _ENUM64: 12}
-_SIZED: Final = {_INT, _STRUCT, _UNION, _ENUM, _FLOAT, _ENUM64}
-_ALIASES: Final = {_TYPEDEF, _VOLATILE, _CONST, _RESTRICT, _TYPE_TAG}
+
+class _Type(ctypes.Structure):
+    """The first part of every type, struct btf_type in include/uapi/linux/btf.h."""
+
+    _fields_ = (("name_off", ctypes.c_uint32), ("info", ctypes.c_uint32), ("size", ctypes.c_uint32))
+
+
+class _Member(ctypes.Structure):
+    """A member of a struct, struct btf_member in include/uapi/linux/btf.h."""
+
+    _fields_ = (("name_off", ctypes.c_uint32), ("type", ctypes.c_uint32), ("offset", ctypes.c_uint32))
 
 
 class BTFError(ValueError):
-    """The bytes are no BTF, or an ELF file without it. The message says which."""
+    """The file's BTF cannot be read. The message says why."""
 
 
-class _Member(NamedTuple):
-    name: str
-    type_id: int
-    offset: int  # bytes
+class MissingBTFError(BTFError):
+    """The file is neither BTF nor an ELF file with a .BTF section."""
 
 
-class _Type(NamedTuple):
-    kind: int
-    name: str
-    size_or_type: int
-    members: tuple[_Member, ...]
-    tail: bytes
+class Types:
+    """The types of one file. Use it only inside `with opened(...)`."""
+
+    def __init__(self, handle: int) -> None:
+        """Read through `handle`, a struct btf pointer."""
+        self._handle = handle
+
+    @property
+    def raw(self) -> bytes:
+        """The file's own BTF, without that of the file it is based on."""
+        size = ctypes.c_uint32()
+        data = libbpf().btf__raw_data(self._handle, ctypes.byref(size))
+        return ctypes.string_at(data, size.value) if data else b""
+
+    def has_function(self, name: str) -> bool:
+        """Return whether there is a function of this name."""
+        return bool(libbpf().btf__find_by_name_kind(self._handle, name.encode(), _FUNC) > 0)
+
+    def struct(self, name: str) -> StructLayout | None:
+        """Return the layout of a struct, or None if there is none of this name. BTFError if a member has no size."""
+        number = libbpf().btf__find_by_name_kind(self._handle, name.encode(), _STRUCT)
+        if number <= 0:
+            return None
+        address = libbpf().btf__type_by_id(self._handle, number)
+        record = _Type.from_address(address)
+        members = (_Member * (record.info & 0xFFFF)).from_address(address + ctypes.sizeof(_Type))
+        # With the type's kind_flag set, the top 8 bits of the offset are a bit field's width.
+        mask = 0xFFFFFF if record.info >> 31 else 0xFFFFFFFF
+        return StructLayout(
+            record.size,
+            {self._name(each.name_off): ((each.offset & mask) // 8, self._size(each.type)) for each in members},
+        )
+
+    def _name(self, offset: int) -> str:
+        name: bytes | None = libbpf().btf__name_by_offset(self._handle, offset)
+        return (name or b"").decode(errors="replace")
+
+    def _size(self, number: int) -> int:
+        size = int(libbpf().btf__resolve_size(self._handle, number))
+        if size < 0:
+            raise BTFError(f"its BTF is damaged: type {number} has no size ({os.strerror(-size)})")
+        return size
+
+
+@contextmanager
+def opened(path: Path, base: Path | None = None) -> Iterator[Types]:
+    """Open the BTF in a file, which is raw BTF or an ELF file with a .BTF section.
+
+    The types of a kernel module refer to those of the kernel, so a module needs the kernel's BTF as `base`.
+
+    Raises:
+        BTFError: libbpf cannot read the BTF.
+        OSError: `path` or `base` cannot be read.
+    """
+    with ExitStack() as stack:
+        below = _parse(base, None, stack) if base else None
+        yield Types(_parse(path, below, stack))
 
 
 def check_object(path: Path) -> str | None:
     """Return None if the BPF object at `path` agrees with `layout`, else a sentence. OSError if unreadable."""
     try:
-        return check_against_btf(structs(path.read_bytes()))
+        with opened(path) as types:
+            found = {name: layout for name in STRUCTS if (layout := types.struct(name))}
     except BTFError as error:
         return f"{path.name}: {error}"
+    return check_against_btf(found)
 
 
-def structs(data: bytes) -> dict[str, StructLayout]:
-    """Return every named struct in an ELF object's `.BTF` section or in a raw blob, by name."""
-    types = _types(section(data, b".BTF") if data.startswith(ELF) else data)
-    return {t.name: _layout(types, t) for t in types if t.kind == _STRUCT and t.name}
+def _parse(path: Path, base: int | None, stack: ExitStack) -> int:
+    with path.open("rb"):
+        pass  # libbpf reports a missing file and a missing section with the same number
+    handle: int | None = libbpf().btf__parse_split(os.fsencode(path), base)
+    if not handle:
+        raise _error(ctypes.get_errno())
+    stack.callback(libbpf().btf__free, handle)
+    return handle
 
 
-def section(elf: bytes, wanted: bytes) -> bytes:
-    """Return one section of a 64-bit little-endian ELF file, such as a kernel module. BTFError without it."""
-    if elf[4:6] != b"\x02\x01":
-        raise BTFError("not a 64-bit little-endian ELF file")
-    (offset,) = struct.unpack_from("<Q", elf, 40)
-    size, count, names_index = struct.unpack_from("<HHH", elf, 58)
-    headers = [struct.unpack_from("<IIQQQQ", elf, offset + i * size) for i in range(count)]
-    names = headers[names_index][4]
-    for name, _, _, _, start, length in headers:
-        if elf.startswith(wanted + b"\0", names + name):
-            return elf[start : start + length]
-    raise BTFError(f"no {wanted.decode()} section")
-
-
-def _types(blob: bytes) -> list[_Type]:
-    """Return all types in order. Index 0 is void."""
-    if len(blob) < 24 or struct.unpack_from("<H", blob)[0] != _MAGIC:
-        raise BTFError("not little-endian BTF")
-    header, type_off, type_len, str_off, str_len = struct.unpack_from("<IIIII", blob, 4)
-    strings = blob[header + str_off : header + str_off + str_len]
-    at, end = header + type_off, header + type_off + type_len
-    types = [_Type(0, "", 0, (), b"")]
-    while at < end:
-        name, info, size_or_type = struct.unpack_from("<III", blob, at)
-        kind, vlen = (info >> 24) & 0x1F, info & 0xFFFF
-        if not _INT <= kind <= _ENUM64:
-            raise BTFError(f"unknown BTF kind {kind}")
-        tail = blob[at + 12 : at + 12 + _TAIL.get(kind, 0) + vlen * _PER_MEMBER.get(kind, 0)]
-        members = _members(strings, tail, bitfields=bool(info >> 31)) if kind == _STRUCT else ()
-        types.append(_Type(kind, _string(strings, name), size_or_type, members, tail))
-        at += 12 + len(tail)
-    return types
-
-
-def _members(strings: bytes, tail: bytes, *, bitfields: bool) -> tuple[_Member, ...]:
-    # With the type's kind_flag set, the top 8 bits of the offset are a bit field's width.
-    mask = 0xFFFFFF if bitfields else 0xFFFFFFFF
-    return tuple(
-        _Member(_string(strings, name), type_id, (bits & mask) // 8)
-        for name, type_id, bits in struct.iter_unpack("<III", tail)
-    )
-
-
-def _layout(types: list[_Type], record: _Type) -> StructLayout:
-    return StructLayout(record.size_or_type, {m.name: (m.offset, _size(types, m.type_id)) for m in record.members})
-
-
-def _size(types: list[_Type], type_id: int) -> int:
-    """Return the size of a type in bytes, and 0 for a type without one (void, functions)."""
-    this = types[type_id]
-    if this.kind in _SIZED:
-        return this.size_or_type
-    if this.kind == _PTR:
-        return 8
-    if this.kind == _ARRAY:
-        element, _, count = struct.unpack("<III", this.tail)
-        return int(count) * _size(types, element)
-    return _size(types, this.size_or_type) if this.kind in _ALIASES else 0
-
-
-def _string(strings: bytes, offset: int) -> str:
-    return strings[offset : strings.index(b"\0", offset)].decode()
+def _error(number: int) -> BTFError:
+    if number in _NO_SECTION:
+        return MissingBTFError("no .BTF section")
+    if number >= LIBBPF_ERRNO_START or number == errno.EIO:  # EIO: the file ends before its second byte
+        return MissingBTFError("neither BTF nor an ELF file that libbpf can read")
+    if number == errno.EINVAL:
+        return BTFError("its BTF is damaged, or of a newer kind than libbpf knows")
+    return BTFError(f"its BTF cannot be read: {os.strerror(number)}")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from oompolicy_agent.kernel.layout import KEY_SIZE, Entry
+from oompolicy_agent.kernel.libbpf import libbpf
+from oompolicy_agent.plumbing.libc import last_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,32 +52,6 @@ class MapInfo(NamedTuple):
     key_size: int
     value_size: int
     max_entries: int
-
-
-@cache
-def libbpf() -> ctypes.CDLL:
-    """Return the library with its prototypes. Raise OSError if it is not installed."""
-    lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    pointer, fd = ctypes.c_void_p, ctypes.c_int
-    for name, result, arguments in (
-        ("bpf_obj_get", fd, (ctypes.c_char_p,)),
-        ("bpf_obj_get_info_by_fd", fd, (fd, pointer, pointer)),
-        ("bpf_map_lookup_elem", fd, (fd, pointer, pointer)),
-        ("bpf_map_update_elem", fd, (fd, pointer, pointer, ctypes.c_uint64)),
-        ("bpf_map_delete_elem", fd, (fd, pointer)),
-        ("bpf_map_get_next_key", fd, (fd, pointer, pointer)),
-        ("libbpf_num_possible_cpus", fd, ()),
-        ("libbpf_set_print", pointer, (pointer,)),
-        ("ring_buffer__new", pointer, (fd, pointer, pointer, pointer)),
-        ("ring_buffer__consume", fd, (pointer,)),
-        ("ring_buffer__poll", fd, (pointer, fd)),
-        ("ring_buffer__epoll_fd", fd, (pointer,)),
-        ("ring_buffer__free", None, (pointer,)),
-    ):
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
-    lib.libbpf_set_print(None)  # its own messages would stand between the log's lines; errors come as OSError
-    return lib
 
 
 class Map:
@@ -208,9 +183,9 @@ class RingBuffer(Map):
         self._callback = _SAMPLE(self._sample)
         self._ring: int | None = libbpf().ring_buffer__new(self.fd, self._callback, None, None)
         if not self._ring:
-            number = ctypes.get_errno()
+            error = last_error(path)
             super().close()
-            raise OSError(number, os.strerror(number), str(path))
+            raise error
 
     @property
     def epoll_fd(self) -> int:

@@ -18,7 +18,7 @@ NAMES: Final = ("cgroup_priority", "events", "cgroups", "stats")
 Pinned = tuple[tuple[int, int], ...]
 
 
-class Pins:
+class OpenMaps:
     """The open maps of all pins. Raise OSError with the path of a pin that cannot be opened."""
 
     def __init__(self, folder: Path, on_victim: Callable[[bytes], None], on_cgroup: Callable[[bytes], None]) -> None:

@@ -19,13 +19,14 @@ from oompolicy_agent.loader import module
 from oompolicy_agent.loader.command import run
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
 from oompolicy_agent.loader.hook import MODULE
+from oompolicy_agent.paths import KERNEL_BTF, VMLINUX
 
 if TYPE_CHECKING:
     from oompolicy_agent.loader.settings import Settings
 
 _DEBIAN: Final = re.compile(r"^include /usr/src/([^/\s]+)/Makefile$", re.MULTILINE)
 
-TYPES: Final = Path("/sys/kernel/btf/vmlinux")
+TYPES: Final = KERNEL_BTF / VMLINUX
 """The BTF of the running kernel."""
 
 _ERROR: Final = re.compile(r"error:|ERROR:|[Ff]ailed to|No such file|not found|No rule to make target")
@@ -85,7 +86,7 @@ def _make(arguments: tuple[str, ...], headers: Path, folder: Path) -> None:
 
 def _check(made: Path, headers: Path) -> None:
     """Raise UnsupportedError if the module has no BTF. The kernel's makefiles only warn if they cannot make it."""
-    if module.lacks_btf(made.read_bytes()):
+    if module.lacks_btf(made):
         cause = "" if (headers / "vmlinux").is_file() else f": there is no {headers}/vmlinux with the kernel's types"
         raise UnsupportedError(f"it {module.NO_BTF}{cause}")
 

@@ -17,7 +17,8 @@ from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.layout import Entry, Settings
-from oompolicy_agent.kernel.maps import Map, PriorityMap, libbpf
+from oompolicy_agent.kernel.libbpf import libbpf
+from oompolicy_agent.kernel.maps import Map, PriorityMap
 from oompolicy_agent.loader import safefiles
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.mapping.cgroups import scan
@@ -25,6 +26,7 @@ from oompolicy_agent.mapping.claims import settle
 from oompolicy_agent.mapping.desired import desired, kept, unclaimed
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.objects import checkpoint
+from oompolicy_agent.plumbing.libc import last_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,7 +151,7 @@ class BCCBatch:
         )
         count = ctypes.c_uint32(len(entries))
         if self._lib.bpf_update_batch(priorities.fd, keys, values, ctypes.byref(count)) != 0:
-            raise _error(priorities)
+            raise last_error(priorities.path)
 
     def read(self, priorities: PriorityMap) -> Mapping[int, tuple[int, int]]:
         """See `EntryAccess`."""
@@ -159,7 +161,7 @@ class BCCBatch:
         # The buffer is large enough for a full map, so the first call reaches the end and reports that with ENOENT.
         result = self._lib.bpf_lookup_batch(priorities.fd, None, ctypes.byref(place), keys, values, ctypes.byref(count))
         if result != 0 and ctypes.get_errno() != errno.ENOENT:
-            raise _error(priorities)
+            raise last_error(priorities.path)
         return {keys[i]: (values[i].priority, values[i].memory_request) for i in range(count.value)}
 
 
@@ -171,8 +173,3 @@ def choose_access() -> EntryAccess:
     except (ImportError, OSError):
         return OneByOne()
     return BCCBatch(lib)
-
-
-def _error(priorities: PriorityMap) -> OSError:
-    number = ctypes.get_errno()
-    return OSError(number, os.strerror(number), str(priorities.path))

@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.kernel.maps import libbpf
+from oompolicy_agent.kernel.btf import BTFError, opened
+from oompolicy_agent.paths import VMLINUX
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FUNCTION: Final = "bpf_oom_evaluate_task"
 MODULE: Final = "oompolicy_hook"
-VMLINUX: Final = "vmlinux"
-
-_KIND_FUNC: Final = 12  # BTF_KIND_FUNC in include/uapi/linux/btf.h
 
 
 class Hook(StrEnum):
@@ -46,21 +42,7 @@ def _has_function(path: Path, base: Path | None) -> bool:
     try:
         if not named_in(path.read_bytes()):
             return False
-    except FileNotFoundError:
+        with opened(path, base) as types:
+            return types.has_function(FUNCTION)
+    except (FileNotFoundError, BTFError):
         return False
-    lib = _library()
-    below = lib.btf__parse(os.fsencode(base), None) if base else None
-    types = lib.btf__parse_split(os.fsencode(path), below)
-    found = bool(types) and lib.btf__find_by_name_kind(types, FUNCTION.encode(), _KIND_FUNC) > 0
-    for each in (types, below):
-        lib.btf__free(each)
-    return found
-
-
-def _library() -> ctypes.CDLL:
-    lib, pointer = libbpf(), ctypes.c_void_p
-    lib.btf__parse.restype, lib.btf__parse.argtypes = pointer, (ctypes.c_char_p, pointer)
-    lib.btf__parse_split.restype, lib.btf__parse_split.argtypes = pointer, (ctypes.c_char_p, pointer)
-    lib.btf__find_by_name_kind.argtypes = (pointer, ctypes.c_char_p, ctypes.c_uint32)
-    lib.btf__free.argtypes = (pointer,)
-    return lib

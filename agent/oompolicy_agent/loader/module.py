@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import ctypes
 import re
-import struct
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.kernel.btf import ELF, BTFError, section
+from oompolicy_agent.kernel.btf import BTFError, MissingBTFError, opened
 from oompolicy_agent.loader.command import run
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.hook import FUNCTION, MODULE, named_in
 from oompolicy_agent.loader.wait import until
+from oompolicy_agent.paths import KERNEL_BTF, VMLINUX
+from oompolicy_agent.plumbing.libc import libc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,8 @@ LOCKDOWN: Final = Path("/sys/kernel/security/lockdown")
 PATIENCE: Final = 60.0
 """Seconds to wait for the last references of the programs. The kernel frees them after a grace period of tasks."""
 
+_ELF: Final = b"\x7fELF"  # the first bytes of an ELF file
+
 _READ_ALL, _SIZE_BUFFER = 3, 10  # include/linux/syslog.h
 _LOG_HEAD: Final = re.compile(r"^<\d+>(?:\[[ \d.]+\](?:\[ *[TC]\d+\])? )?")
 """The level of a line in the kernel's log. Time and caller follow, if the kernel is configured to log them."""
@@ -39,7 +42,7 @@ def insert(file: Path) -> str | None:
     """Load the module. Return None if it is loaded, else one sentence with the reason."""
     if not file.is_file():
         return f"there is no module for this kernel: {_read(reason_file(file)) or f'{file} does not exist'}"
-    if unusable := _unusable(file.read_bytes()):
+    if unusable := _unusable(file):
         return f"{file} was not loaded: {unusable}"
     before = frozenset(_kernel_log())
     try:
@@ -52,27 +55,42 @@ def insert(file: Path) -> str | None:
     return refusal(file.name, done.stderr, logged, lockdown())
 
 
-def lacks_btf(content: bytes) -> bool:
+def lacks_btf(file: Path) -> bool:
     """Return whether this is a module without BTF. The kernel loads such a module, but its hook can never be used.
 
     That is check_btf_kconfigs() in kernel/bpf/btf.c. A compressed file, which insmod takes too, counts as complete.
     """
-    return content.startswith(ELF) and _btf(content) is None
-
-
-def _unusable(content: bytes) -> str | None:
-    if lacks_btf(content):
-        return f"it {NO_BTF}"
-    types = _btf(content)
-    return f"its BTF has no function {FUNCTION}, so it is another module" if types and not named_in(types) else None
-
-
-def _btf(content: bytes) -> bytes | None:
-    """Return the section with the module's types, or None if there is none."""
     try:
-        return section(content, b".BTF")
-    except (BTFError, struct.error, IndexError):
-        return None
+        with opened(file):
+            return False
+    except MissingBTFError:
+        return _is_elf(file)
+    except BTFError:
+        return False  # it has BTF, which cannot be read without the kernel's
+
+
+def _is_elf(file: Path) -> bool:
+    with file.open("rb") as content:
+        return content.read(len(_ELF)) == _ELF
+
+
+def _unusable(file: Path) -> str | None:
+    if lacks_btf(file):
+        return f"it {NO_BTF}"
+    return f"its BTF has no function {FUNCTION}, so it is another module" if _is_another(file) else None
+
+
+def _is_another(file: Path) -> bool:
+    """Return whether the module's BTF does not name the hook. False if libbpf cannot read it: the kernel decides then.
+
+    The name is searched in the raw BTF. Modules for newer kernels refer to the types in their section .BTF.base. libbpf
+    before 1.5 ignores that section, so it would look up the names of their functions in the wrong strings.
+    """
+    try:
+        with opened(file, KERNEL_BTF / VMLINUX) as types:
+            return not named_in(types.raw)
+    except BTFError:
+        return False
 
 
 def reason_file(file: Path) -> Path:
@@ -184,12 +202,11 @@ def _kernel_log() -> tuple[str, ...]:
 
     syslog(2) is used instead of /dev/kmsg, because only a privileged container can open that device.
     """
-    libc = ctypes.CDLL(None)
-    size = libc.klogctl(_SIZE_BUFFER, None, 0)
+    size = libc().klogctl(_SIZE_BUFFER, None, 0)
     if size <= 0:
         return ()
     buffer = ctypes.create_string_buffer(size)
-    length = libc.klogctl(_READ_ALL, buffer, size)
+    length = libc().klogctl(_READ_ALL, buffer, size)
     return tuple(buffer.raw[: max(length, 0)].decode(errors="replace").splitlines())
 
 

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,8 @@ from oompolicy_agent.loader import hook, module
 from oompolicy_agent.loader.bpftool import Tool, probe
 from oompolicy_agent.mapping.cgroups import CGROUP2_MAGIC
 from oompolicy_agent.objects.checkpoint import boot_id
+from oompolicy_agent.paths import KERNEL_BTF, VMLINUX
+from oompolicy_agent.plumbing.libc import filesystem_magic
 
 BPF_FS_MAGIC: Final = 0xCAFE4A11
 """The magic number of bpffs in include/uapi/linux/magic.h."""
@@ -52,18 +54,18 @@ class Node:
     capabilities: frozenset[str]
 
 
-def inspect_node(bpffs: Path, cgroup_root: Path, btf: Path = Path("/sys/kernel/btf")) -> Node:
+def inspect_node(bpffs: Path, cgroup_root: Path, btf: Path = KERNEL_BTF) -> Node:
     """Return the facts about the node. `bpffs` is the folder of pins, which need not exist yet."""
     return Node(
         kernel_version=os.uname().release,
         boot_id=boot_id(),
-        btf=(btf / hook.VMLINUX).exists(),
+        btf=(btf / VMLINUX).exists(),
         hook=hook.find(btf),
         ftrace=not ftrace_disabled(),
         lockdown=module.lockdown(),
         cgroup=cgroup_kind(cgroup_root),
         memory_controller=_has_memory(cgroup_root / "cgroup.controllers"),
-        bpffs=filesystem_magic(nearest_existing(bpffs)) == BPF_FS_MAGIC,
+        bpffs=filesystem_kind(nearest_existing(bpffs)) == BPF_FS_MAGIC,
         bpftool=probe(),
         uid=os.geteuid(),
         capabilities=capabilities(Path("/proc/self/status").read_text(encoding="utf-8")),
@@ -82,9 +84,9 @@ def cgroup_kind(root: Path) -> Cgroup:
 
     Hybrid is systemd's layout with v1 controllers beside a v2 tree without controllers.
     """
-    if filesystem_magic(root) == CGROUP2_MAGIC:
+    if filesystem_kind(root) == CGROUP2_MAGIC:
         return Cgroup.V2
-    return Cgroup.HYBRID if filesystem_magic(root / "unified") == CGROUP2_MAGIC else Cgroup.OTHER
+    return Cgroup.HYBRID if filesystem_kind(root / "unified") == CGROUP2_MAGIC else Cgroup.OTHER
 
 
 def nearest_existing(path: Path) -> Path:
@@ -92,11 +94,11 @@ def nearest_existing(path: Path) -> Path:
     return next(each for each in (path, *path.parents) if each.exists())
 
 
-def filesystem_magic(path: Path) -> int:
+def filesystem_kind(path: Path) -> int:
     """Return the magic number of the file system at `path`, or 0 if `path` does not exist."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    buffer = (ctypes.c_long * 32)()  # struct statfs starts with a long f_type and is below 256 bytes
-    return buffer[0] if libc.statfs(os.fsencode(path), buffer) == 0 else 0
+    with suppress(OSError):
+        return filesystem_magic(path)
+    return 0
 
 
 def _has_memory(controllers: Path) -> bool:

@@ -11,11 +11,11 @@ import hashlib
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.kernel.btf import check_object
-from oompolicy_agent.kernel.maps import MapInfo, libbpf
+from oompolicy_agent.kernel.libbpf import LIBBPF_ERRNO_START, libbpf
+from oompolicy_agent.kernel.maps import MapInfo
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
 from oompolicy_agent.loader.pinfolder import MAPS
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HASH_DIGITS: Final = 16
-_LIBBPF_ERRNO_START: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def read(path: Path) -> BPFObject:
     with _opened(path) as handle:
         if difference := check_object(path):
             raise LoaderError(f"{path.name} and this loader are of different versions: {difference}")
-        programs = frozenset(_lib().bpf_program__name(each).decode() for each in _programs(handle))
+        programs = frozenset(libbpf().bpf_program__name(each).decode() for each in _programs(handle))
         maps = {name: _shape(each) for name, each in _maps(handle).items() if name in MAPS}
     if missing := [name for name in MAPS if name not in maps]:
         raise LoaderError(f"{path.name} has no map {', '.join(missing)}")
@@ -55,7 +54,7 @@ def read(path: Path) -> BPFObject:
 
 def make_maps(obj: BPFObject, names: Iterable[str], folder: Path) -> None:
     """Make the maps `names` of the object and pin them in `folder`. LoaderError, UnsupportedError."""
-    lib = _lib()
+    lib = libbpf()
     with _opened(obj.path) as handle:
         for program in _programs(handle):
             lib.bpf_program__set_autoload(program, False)
@@ -67,36 +66,35 @@ def make_maps(obj: BPFObject, names: Iterable[str], folder: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    handle = _lib().bpf_object__open_file(os.fsencode(path), None)
+    handle = libbpf().bpf_object__open_file(os.fsencode(path), None)
     if not handle:
         number = ctypes.get_errno()
-        # libbpf's own errors, such as LIBBPF_ERRNO__FORMAT, are not in errno.h (bpf/libbpf_legacy.h).
-        reason = os.strerror(number) if number < _LIBBPF_ERRNO_START else "not a BPF object"
+        reason = os.strerror(number) if number < LIBBPF_ERRNO_START else "not a BPF object"
         raise LoaderError(f"libbpf cannot read {path}: {reason}")
     try:
         yield handle
     finally:
-        _lib().bpf_object__close(handle)
+        libbpf().bpf_object__close(handle)
 
 
 def _programs(handle: int) -> Iterator[int]:
-    program = _lib().bpf_object__next_program(handle, None)
+    program = libbpf().bpf_object__next_program(handle, None)
     while program:
         yield program
-        program = _lib().bpf_object__next_program(handle, program)
+        program = libbpf().bpf_object__next_program(handle, program)
 
 
 def _maps(handle: int) -> dict[str, int]:
     found = {}
-    each = _lib().bpf_object__next_map(handle, None)
+    each = libbpf().bpf_object__next_map(handle, None)
     while each:
-        found[_lib().bpf_map__name(each).decode()] = each
-        each = _lib().bpf_object__next_map(handle, each)
+        found[libbpf().bpf_map__name(each).decode()] = each
+        each = libbpf().bpf_object__next_map(handle, each)
     return found
 
 
 def _shape(each: int) -> MapInfo:
-    lib = _lib()
+    lib = libbpf()
     sizes = lib.bpf_map__key_size(each), lib.bpf_map__value_size(each), lib.bpf_map__max_entries(each)
     return MapInfo(lib.bpf_map__type(each), 0, *sizes)
 
@@ -105,26 +103,3 @@ def _check(result: int, failure: str) -> None:
     if result < 0:
         sentence = f"{failure}: {os.strerror(-result)}"
         raise UnsupportedError(sentence) if result == -1 else LoaderError(sentence)
-
-
-@cache
-def _lib() -> ctypes.CDLL:
-    lib, pointer, text = libbpf(), ctypes.c_void_p, ctypes.c_char_p
-    for name, result, arguments in (
-        ("bpf_object__open_file", pointer, (text, pointer)),
-        ("bpf_object__load", ctypes.c_int, (pointer,)),
-        ("bpf_object__close", None, (pointer,)),
-        ("bpf_object__next_program", pointer, (pointer, pointer)),
-        ("bpf_program__name", text, (pointer,)),
-        ("bpf_program__set_autoload", ctypes.c_int, (pointer, ctypes.c_bool)),
-        ("bpf_object__next_map", pointer, (pointer, pointer)),
-        ("bpf_map__name", text, (pointer,)),
-        ("bpf_map__type", ctypes.c_int, (pointer,)),
-        ("bpf_map__key_size", ctypes.c_uint32, (pointer,)),
-        ("bpf_map__value_size", ctypes.c_uint32, (pointer,)),
-        ("bpf_map__max_entries", ctypes.c_uint32, (pointer,)),
-        ("bpf_map__pin", ctypes.c_int, (pointer, text)),
-    ):
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
-    return lib

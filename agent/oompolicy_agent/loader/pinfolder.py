@@ -11,13 +11,13 @@ The names have no dot, because bpffs reserves names with a dot.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.kernel.maps import Map, MapInfo
+from oompolicy_agent.plumbing.libc import last_error, libc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -127,10 +127,8 @@ def put(source: Path, target: Path) -> None:
     if not target.exists():
         source.rename(target)
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(target))
+    if libc().renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE) != 0:
+        raise last_error(target)
     remove(source)
 
 

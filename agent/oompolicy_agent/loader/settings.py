@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.kernel.layout import HOST_PRIORITY, PRIORITY_MAX
-from oompolicy_agent.settings import AGENT_UID
+from oompolicy_agent.paths import AGENT_UID, BPFFS, CGROUP_ROOT, CHECKPOINT, LOADER_REPORT, RUN_DIR, STATE_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-STATE_DIR: Final = Path("/var/lib/oompolicy")
-RUN_DIR: Final = Path("/run/oompolicy")
 
 _VERBS: Final = {
     "build": "compile the hook's module for the running kernel. Needs no privilege",
@@ -43,8 +40,8 @@ class Settings:
     run_dir: Path = RUN_DIR
     checkpoint: Path
     report: Path
-    bpffs: Path = Path("/sys/fs/bpf/oompolicy")
-    cgroup_root: Path = Path("/sys/fs/cgroup")
+    bpffs: Path = BPFFS
+    cgroup_root: Path = CGROUP_ROOT
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
@@ -56,8 +53,8 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     for verb, text in _VERBS.items():
         _add_flags(verbs.add_parser(verb, help=text, description=text, argument_default=argparse.SUPPRESS), verb)
     given = vars(parser.parse_args(arguments))
-    given.setdefault("checkpoint", given.get("state_dir", STATE_DIR) / "checkpoint.json")
-    given.setdefault("report", given.get("run_dir", RUN_DIR) / "loader.json")
+    given.setdefault("checkpoint", given.get("state_dir", STATE_DIR) / CHECKPOINT)
+    given.setdefault("report", given.get("run_dir", RUN_DIR) / LOADER_REPORT)
     given.setdefault("headers", for_this_kernel("/lib/modules/%r/build"))
     return Settings(**given)
 
@@ -71,18 +68,18 @@ def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
     if verb == "build":
         _add_build_flags(parser)
         return
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="folder of the report; default /run/oompolicy")
+    parser.add_argument("--run-dir", type=Path, metavar="DIR", help=f"folder of the report; default {RUN_DIR}")
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="file of the loader's report; default RUN_DIR/loader.json"
+        "--report", type=Path, metavar="FILE", help=f"file of the loader's report; default RUN_DIR/{LOADER_REPORT}"
     )
-    parser.add_argument("--bpffs", type=Path, metavar="DIR", help="folder of pins; default /sys/fs/bpf/oompolicy")
+    parser.add_argument("--bpffs", type=Path, metavar="DIR", help=f"folder of pins; default {BPFFS}")
     if verb == "attach":
         _add_attach_flags(parser)
 
 
 def _add_attach_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--cgroup-root", type=Path, metavar="DIR", help="root of the cgroup v2 tree; default /sys/fs/cgroup"
+        "--cgroup-root", type=Path, metavar="DIR", help=f"root of the cgroup v2 tree; default {CGROUP_ROOT}"
     )
     parser.add_argument(
         "--module",
@@ -101,11 +98,9 @@ def _add_attach_flags(parser: argparse.ArgumentParser) -> None:
         metavar="0..1000",
         help=f"priority of processes outside pods; default {HOST_PRIORITY}",
     )
+    parser.add_argument("--state-dir", type=Path, metavar="DIR", help=f"state folder of the agent; default {STATE_DIR}")
     parser.add_argument(
-        "--state-dir", type=Path, metavar="DIR", help="state folder of the agent; default /var/lib/oompolicy"
-    )
-    parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="checkpoint of the agent; default STATE_DIR/checkpoint.json"
+        "--checkpoint", type=Path, metavar="FILE", help=f"checkpoint of the agent; default STATE_DIR/{CHECKPOINT}"
     )
 
 

@@ -35,7 +35,7 @@ class PendingCgroups:
         self._waiting: dict[int, _Waiting] = {}
         self._parents: dict[int, int] = {}
 
-    def heard(self, record: CgroupRecord) -> bool:
+    def receive(self, record: CgroupRecord) -> bool:
         """Take one announcement. Return True if it needs a scan.
 
         Most cgroups of a node have nothing to do with pods. Cgroups inside a container do not count either, because a

@@ -7,7 +7,6 @@ A cgroup that vanishes during the read is left out, and is no error.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import re
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import LEVELS
+from oompolicy_agent.plumbing.libc import filesystem_magic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 CGROUP2_MAGIC: Final = 0x63677270
 """The constant CGROUP2_SUPER_MAGIC in include/uapi/linux/magic.h."""
 
-# kubelet names them in pkg/kubelet/cm/cgroup_manager_linux.go. systemd repeats every parent in a slice's name
-# and has no "-" in a uid; a static pod's uid is an MD5 without dashes (pkg/kubelet/config/common.go), or any text
-# that its manifest sets, so that only the place of the cgroup tells that it is a pod's.
+# The kubelet names them in pkg/kubelet/cm/cgroup_manager_linux.go. systemd repeats every parent in a slice's name
+# and has no "-" in a uid. A static pod's uid is an MD5 without dashes (pkg/kubelet/config/common.go), or any text
+# that its manifest sets, so only the place of the cgroup shows that it belongs to a pod.
 _KUBEPODS: Final = re.compile(r"^(?:.*-)?kubepods(?:\.slice)?$")
 _QOS: Final = re.compile(r"^(?:(?:.*-)?kubepods-)?(burstable|besteffort)(?:\.slice)?$")
 _POD: Final = re.compile(r"(?:^|-)pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$")
@@ -113,7 +113,7 @@ def parse_path(segments: Iterable[str]) -> tuple[Name | None, ...]:
     above, kind = "", ""
     for segment in segments:
         name = _below(kind, above, segment)
-        # From kubepods on, nothing below what means nothing does.
+        # From kubepods on, a name without a meaning ends the meaning of all names below it.
         above, kind = segment, name.kind if name else "other" if kind else ""
         found.append(name)
     return tuple(found)
@@ -168,12 +168,7 @@ def parse_name(segment: str) -> Name | None:
 
 def is_cgroup2(root: Path) -> bool:
     """Return True if `root` is on a cgroup v2 file system. Raise OSError if that cannot be read."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    buffer = (ctypes.c_long * 32)()  # struct statfs starts with a long f_type and is below 256 bytes
-    if libc.statfs(os.fsencode(root), buffer) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(root))
-    return buffer[0] == CGROUP2_MAGIC
+    return filesystem_magic(root) == CGROUP2_MAGIC
 
 
 def scan(root: Path, roots: Iterable[str] = (), *, check: Callable[[Path], bool] = is_cgroup2) -> Tree:
@@ -221,7 +216,7 @@ def _scan_slice(parent: CgroupDir, qos: QOSClass, slices: list[SliceCgroup], pod
             _scan_slice(child, below, slices, pods)
         else:
             pod, before = PodCgroup(child.id, child.path, qos, _containers(child)), pods.get(name.value)
-            # Both drivers' trees can be there until the next boot; only one of them has the pod's containers.
+            # The trees of both drivers can exist until the next boot. Only one of them has the pod's containers.
             if before is None or (pod.containers and not before.containers):
                 pods[name.value] = pod
 

@@ -49,13 +49,14 @@ _UNTIL_PROVEN: Final = "the least for a static pod until the kubelet reports its
 class Settled:
     """The result for all pods. Each of `pods` has its cgroup alone, and `assignments` are the assignments of these.
 
-    `told` has the assignments of all pods, with a refusal for each refused claim. `refused` has the uids of these pods.
-    `waiting` has the mirror pods that wait for the kubelet to write their status.
+    `assignments_to_report` has the assignments of all pods, with a refusal for each refused claim. `refused` has the
+    uids of the pods with a refused claim. `waiting` has the mirror pods that wait for the kubelet to write their
+    status.
     """
 
     pods: tuple[Pod, ...] = ()
     assignments: tuple[Assignment, ...] = ()
-    told: tuple[Assignment, ...] = ()
+    assignments_to_report: tuple[Assignment, ...] = ()
     refused: frozenset[str] = frozenset()
     waiting: tuple[Pod, ...] = ()
 
@@ -93,8 +94,8 @@ def settle(
                 waiting.append(pod)
             else:
                 refusals[pod.uid] = Refusal(MIRROR, clip(uid, _SHOWN), _why(pod, verdict))
-    told = tuple(_refused(won.get(uid, each), refusals.get(uid)) for uid, each in assigned.items())
-    return Settled(tuple(winners), tuple(won.values()), told, frozenset(refusals), tuple(waiting))
+    to_report = tuple(_refused(won.get(uid, each), refusals.get(uid)) for uid, each in assigned.items())
+    return Settled(tuple(winners), tuple(won.values()), to_report, frozenset(refusals), tuple(waiting))
 
 
 def by_cgroup(pods: Iterable[Pod], tree: Tree | None = None) -> dict[str, Pod]:

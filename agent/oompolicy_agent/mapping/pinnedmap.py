@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from oompolicy_agent.kernel.pins import Pins
+from oompolicy_agent.kernel.pins import OpenMaps
 from oompolicy_agent.mapping.mapsync import MapSync
 from oompolicy_agent.status.reasons import Reason
 
@@ -38,7 +38,7 @@ class PinnedMap:
         """`on_change` is called when missing pins appear, or when other pins replace them."""
         self._settings, self._loop, self._problems = settings, loop, problems
         self._on_victim, self._on_cgroup, self._on_change = on_victim, on_cgroup, on_change
-        self._pins: Pins | None = None
+        self._pins: OpenMaps | None = None
         self._map = MapSync()
         self.missing = 0
 
@@ -80,7 +80,7 @@ class PinnedMap:
             return
         self._problems.set(Reason.MAP_NOT_WRITTEN)
         self._problems.set(
-            Reason.MAP_FULL, f"the map is full: {self.missing} entries are missing" if self.missing else ""
+            Reason.MAP_FULL, f"the map is full: {self.missing} entries are missing" if self.missing else None
         )
 
     def counters(self) -> dict[Stat, int]:
@@ -107,7 +107,7 @@ class PinnedMap:
             self._pins, self._map, self.missing = None, MapSync(), 0
 
     def _open(self) -> None:
-        self._pins = Pins(self._settings.bpffs / "maps", self._on_victim, self._on_cgroup)
+        self._pins = OpenMaps(self._settings.bpffs / "maps", self._on_victim, self._on_cgroup)
         for ring in (self._pins.events, self._pins.cgroups):
             self._loop.watch(ring.epoll_fd, self.drain)
 

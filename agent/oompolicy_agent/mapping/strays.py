@@ -31,8 +31,8 @@ class Strays:
         self._grace = grace
         self._since: dict[str, float] = {}
 
-    def look(self, pods: Iterable[Pod], tree: Tree, now: float) -> Found:
-        """Check all pods at `now`, in seconds of a monotonic clock."""
+    def find(self, pods: Iterable[Pod], tree: Tree, now: float) -> Found:
+        """Find the strays among `pods` at `now`, in seconds of a monotonic clock."""
         empty = [pod for pod in pods if _runs_elsewhere(pod, tree)]
         self._since = {pod.uid: self._since.get(pod.uid, now) for pod in empty}
         waits = {pod.uid: self._since[pod.uid] + self._grace - now for pod in empty}
@@ -40,10 +40,10 @@ class Strays:
         return Found(sure, min((wait for wait in waits.values() if wait > 0), default=None))
 
 
-def sentence(pods: tuple[Pod, ...]) -> str:
-    """Return a sentence for the owner of the node, or nothing if there are no strays."""
+def sentence(pods: tuple[Pod, ...]) -> str | None:
+    """Return a sentence for the owner of the node, or None if there are no strays."""
     if not pods:
-        return ""
+        return None
     first = min(pods, key=lambda pod: (pod.namespace, pod.name))
     return (
         f"kubelet and container runtime use different cgroup drivers: {len(pods)} pods, such as "

@@ -24,7 +24,7 @@ class TreeWatch:
     def __init__(self, settings: Settings, loop: Loop, problems: Problems, on_scan: Callable[[], None]) -> None:
         """`on_scan` is called after each scan that an announcement required."""
         self._settings, self._loop, self._problems, self._on_scan = settings, loop, problems, on_scan
-        self._announced = PendingCgroups()
+        self._pending = PendingCgroups()
         self._scanned_at = 0.0
         self.tree: Tree | None = None
 
@@ -38,14 +38,14 @@ class TreeWatch:
             return False
         self._problems.set(Reason.CGROUPS_UNREADABLE)
         self._scanned_at = self._loop.clock()
-        again = self._announced.scanned(self.tree, self._settings.scan_gap)
+        again = self._pending.scanned(self.tree, self._settings.scan_gap)
         if again is not None:
             self._loop.after(again, "scan", self._rescan)
         return True
 
     def announced(self, raw: bytes) -> None:
         """Take an announcement of the kernel about a new or removed cgroup."""
-        if self._announced.heard(CgroupRecord.from_buffer_copy(raw)):
+        if self._pending.receive(CgroupRecord.from_buffer_copy(raw)):
             since = self._loop.clock() - self._scanned_at
             self._loop.after(max(0.0, self._settings.scan_gap - since), "scan", self._rescan)
 

@@ -46,7 +46,7 @@ class FolderSource:
     @property
     def unwatched(self) -> str | None:
         """A sentence while changes are found at the next full check only, or None."""
-        return self._watch.problem or None
+        return self._watch.problem
 
     @property
     def pods_for_naming(self) -> tuple[Pod, ...]:

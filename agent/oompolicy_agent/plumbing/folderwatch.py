@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# No IN_MODIFY: a file counts when its writer has closed it. IN_CREATE is for links, which nobody writes.
+# No IN_MODIFY: a file counts when its writer has closed it. IN_CREATE is for links, which no program opens for writing.
 _CONTENT: Final = (
     inotify.CLOSE_WRITE | inotify.MOVED_TO | inotify.MOVED_FROM | inotify.CREATE | inotify.DELETE
     | inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.ONLYDIR
@@ -34,18 +34,18 @@ _USED_UP: Final = {errno.EMFILE: "fs.inotify.max_user_instances", errno.ENOSPC: 
 class FolderWatch:
     """The watch of one folder and, for its replacement, of its parent. Wait for `fd`, then call `changed`.
 
-    `problem` is a sentence while no change is reported, or empty.
+    `problem` is a sentence while no change is reported, or None.
     """
 
     def __init__(self, folder: Path, only: str | None = None) -> None:
-        """Begin to watch; the folder may be absent. With `only`, other names in it do not count."""
+        """Begin to watch the folder, which may be absent. With `only`, other names in it do not count."""
         self._folder, self._only = folder, only
         # Of an epoll instance, which stays the same when inotify's comes later.
         self._epoll = select.epoll()
         self.fd = self._epoll.fileno()
         self._inotify: Inotify | None = None
         self._content = self._parent = -1
-        self.problem = ""
+        self.problem: str | None = None
         self.renew()
 
     @property
@@ -55,7 +55,7 @@ class FolderWatch:
 
     def renew(self) -> None:
         """Watch the folder that is at the path now."""
-        self.problem = ""
+        self.problem = None
         if self._inotify is None and not self._open():
             return
         old, self._content = self._content, self._add(self._folder, _CONTENT)

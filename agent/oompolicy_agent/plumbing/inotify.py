@@ -8,6 +8,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from oompolicy_agent.plumbing.libc import last_error, libc
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,16 +42,15 @@ class Inotify:
 
     def __init__(self) -> None:
         """Raise OSError (EMFILE) if the user has no instance left."""
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
+        self.fd = self._checked(libc().inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
 
     def add(self, path: Path, mask: int) -> int:
         """Watch a folder. Return the number of the watch, which is the same for the same folder."""
-        return self._checked(self._libc.inotify_add_watch(self.fd, os.fsencode(path), ctypes.c_uint32(mask)), str(path))
+        return self._checked(libc().inotify_add_watch(self.fd, os.fsencode(path), ctypes.c_uint32(mask)), str(path))
 
     def remove(self, wd: int) -> None:
         """End a watch. A watch that already ended is no error."""
-        self._libc.inotify_rm_watch(self.fd, wd)
+        libc().inotify_rm_watch(self.fd, wd)
 
     def read(self) -> list[Change]:
         """Return all queued changes."""
@@ -72,6 +73,5 @@ class Inotify:
     @staticmethod
     def _checked(result: int, what: str) -> int:
         if result < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), what)
+            raise last_error(what)
         return result

@@ -15,7 +15,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.status.counters import EventOutcome
+from oompolicy_agent.status.counters import EventOutcome, namespace_and_policy, with_zeros
 from oompolicy_agent.status.reasons import EventReason, Scope
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ class Metrics:
     """A collector that the server's thread calls. The objects that `view` and `followed` return never change."""
 
     def __init__(
-        self, tally: Counters, view: Callable[[], View], followed: Callable[[], Mapping[str, CollectionState]]
+        self, counters: Counters, view: Callable[[], View], followed: Callable[[], Mapping[str, CollectionState]]
     ) -> None:
         """Take the counters, and functions that return the view and the state of each followed collection."""
-        self._tally, self._view, self._followed = tally, view, followed
+        self._counters, self._view, self._followed = counters, view, followed
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -56,7 +56,8 @@ class Metrics:
         view = self._view()
         yield from _state(view)
         yield from _kernel(view)
-        yield from _counted(self._tally)
+        yield from _counted(self._counters)
+        yield _by_namespace(self._counters, view)
         yield from _following(self._followed())
 
 
@@ -102,18 +103,31 @@ def _kernel(view: View) -> Iterable[Metric]:
         yield CounterMetricFamily(f"oompolicy_agent_{name}", text, float(view.counters.get(stat, 0)))
 
 
-def _counted(tally: Counters) -> Iterable[Metric]:
+def _counted(counters: Counters) -> Iterable[Metric]:
     for name, text, labels, zeros, counter in (
-        ("victims", "Killed processes that this agent named", ["scope", "qos_class"], _VICTIMS, tally.victims),
-        ("events", "Events by outcome", ["reason", "outcome"], _EVENTS, tally.events),
-        ("api_errors", "Requests to the API server that failed", ["request", "status"], {}, tally.errors),
+        ("victims", "Killed processes that this agent named", ["scope", "qos_class"], _VICTIMS, counters.victims),
+        ("events", "Events by outcome", ["reason", "outcome"], _EVENTS, counters.events),
+        ("api_errors", "Requests to the API server that failed", ["request", "status"], {}, counters.errors),
     ):
         family = CounterMetricFamily(f"oompolicy_agent_{name}", text, labels=labels)
         for values, count in {**zeros, **counter}.items():
             family.add_metric(list(values), float(count))
         yield family
-    yield _histogram("change_seconds", "Time from the arrival of a change to the write of the map", tally.change_lag)
-    yield _histogram("kill_to_event_seconds", "Time from a kill to its Event at the API server", tally.event_lag)
+    yield _histogram("change_seconds", "Time from the arrival of a change to the write of the map", counters.change_lag)
+    yield _histogram("kill_to_event_seconds", "Time from a kill to its Event at the API server", counters.event_lag)
+
+
+def _by_namespace(counters: Counters, view: View) -> Metric:
+    """Return the victims by namespace and policy. Every pair on this node exists before the first kill."""
+    present = (namespace_and_policy(each.namespace, each.policy) for each in view.assignments)
+    family = CounterMetricFamily(
+        "oompolicy_agent_namespace_victims",
+        "Killed processes that this agent named, by namespace",
+        labels=["namespace", "policy"],
+    )
+    for pair, number in with_zeros(counters.namespaces, present).items():
+        family.add_metric(pair, float(number))
+    return family
 
 
 def _histogram(name: str, text: str, lags: Histogram) -> Metric:

@@ -26,9 +26,9 @@ class Problems:
         self.current: Mapping[Reason, tuple[str, ...]] = {}
 
     def set(self, reason: Reason, *sentences: str | None) -> bool:
-        """Replace all sentences of a reason, and return True if they changed. None and "" stand for no problem."""
+        """Replace all sentences of a reason, and return True if they changed. None stands for no problem."""
         # The name of a file may not be valid UTF-8, and status.json has to be.
-        found = _clipped([utf8(sentence).decode() for sentence in sentences if sentence])
+        found = _clipped([utf8(sentence).decode() for sentence in sentences if sentence is not None])
         before = self.current.get(reason, ())
         if found == before:
             return False

@@ -24,12 +24,12 @@ class Losses:
         self._path = path
         self.dropped = sum(_read(path))
         self.held = 0
-        self.problem = ""
+        self.problem: str | None = None
         self._saved: tuple[int, int] | None = None
         self.save()
 
     def save(self) -> None:
-        """Write both numbers if they changed. `problem` is the error while the disk does not accept them, or empty."""
+        """Write both numbers if they changed. `problem` is the error while the disk does not accept them, or None."""
         numbers = self.dropped, self.held
         if numbers == self._saved and not self.problem:
             return
@@ -38,7 +38,7 @@ class Losses:
         except OSError as error:
             self.problem = str(error)
             return
-        self._saved, self.problem = numbers, ""
+        self._saved, self.problem = numbers, None
 
 
 def _read(path: Path) -> tuple[int, ...]:

@@ -46,6 +46,11 @@ class NamedVictim:
     spared_owner: Owner | None
 
     @property
+    def policy(self) -> str:
+        """The name of the policy that gave the victim its priority. Empty if no policy did."""
+        return self.decided_by.policy if self.decided_by else ""
+
+    @property
     def complete(self) -> bool:
         """False while a pod object that arrives later could still complete the name."""
         owner = self.owner

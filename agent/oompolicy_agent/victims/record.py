@@ -86,7 +86,7 @@ def _from_old(old: OldVictimRecord) -> VictimRecord:
     return record
 
 
-def says_more(one: VictimRecord, other: VictimRecord) -> bool:
+def is_better(one: VictimRecord, other: VictimRecord) -> bool:
     """Return True if `one` is the better record of the same victim: its program had more influence on the choice.
 
     If two versions of the program are attached, the kernel calls the newer one first, and the older one only for tasks

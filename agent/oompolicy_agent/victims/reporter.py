@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Report spooled victims: name them, hand them to the sink, and remove a victim only after its report arrived."""
+"""Report victims: spool them, name them, hand them to the sink, and remove each only after its report arrived."""
 
 from __future__ import annotations
 
@@ -39,26 +39,43 @@ class _Found(NamedTuple):
 
 
 class Reporter:
-    """The way from the spool to the sink."""
+    """The way from the kernel's records, through the spool, to the sink."""
 
     def __init__(
-        self, settings: Settings, boot_id: str, spool: Spool, index: CgroupOwners, sink: EventSink, *, tally: Counters
+        self,
+        settings: Settings,
+        boot_id: str,
+        spool: Spool,
+        index: CgroupOwners,
+        sink: EventSink,
+        *,
+        counters: Counters,
     ) -> None:
         self._settings, self._boot_id = settings, boot_id
-        self._spool, self._index, self._sink, self._counters = spool, index, sink, tally
+        self._spool, self._index, self._sink, self._counters = spool, index, sink, counters
         self._arrived: dict[str, float] = {}
         self._incomplete: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._kept: set[str] = set()
         self._under_way: set[str] = set()
         self._dropped = 0
         self._pods_missing = False
         self.last: deque[Mapping[str, Any]] = deque(maxlen=LAST_VICTIMS)
 
-    def arrived(self, name: str, now: float) -> None:
-        """Note that a victim was spooled at `now`. The object of its pod may arrive a little later."""
-        self._arrived[name] = now
+    def receive(self, raw: bytes, now: float) -> bool:
+        """Spool the record of a victim. Return True if it is a new victim. A record that cannot be read is logged.
+
+        The object of its pod may arrive a little later than `now`.
+        """
+        try:
+            name = self._spool.add(raw)
+        except (ValueError, OverflowError) as error:
+            log.error("a record cannot be used: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
+            return False
+        if name:
+            self._arrived[name] = now
+        return bool(name)
 
     def run(self, pods: tuple[Pod, ...], now: float, *, incomplete: bool = False) -> float | None:
         """Report all victims that can be reported. Return the seconds until the next try, or None.
@@ -134,7 +151,7 @@ class Reporter:
             self._not_before[name] = now + delay
 
     def _forget(self, name: str) -> None:
-        for names in (self._told, self._kept, self._under_way):
+        for names in (self._logged, self._kept, self._under_way):
             names.discard(name)
         for times in (self._arrived, self._incomplete, self._not_before):
             times.pop(name, None)
@@ -143,7 +160,7 @@ class Reporter:
         """Forget victims that the spool dropped, because they never become done."""
         if self._spool.dropped != self._dropped:
             self._dropped = self._spool.dropped
-            dropped = self._told.union(self._arrived).difference(self._spool.pending)
+            dropped = self._logged.union(self._arrived).difference(self._spool.pending)
             for name in dropped:
                 self._forget(name)
             self._sink.forget(dropped)
@@ -159,7 +176,7 @@ class Reporter:
         if spooled is None:
             return None
         if spooled.report:
-            self._tell(name, spooled.report)
+            self._log_once(name, spooled.report)
             return _Found(spooled, spooled.report)
         if spooled.victim is None:
             raise ValueError("the file has neither a record nor a report")
@@ -169,16 +186,16 @@ class Reporter:
             self._incomplete[name] = deadline
             return None
         self._incomplete.pop(name, None)
-        if name in self._arrived and name not in self._told:
-            self._counters.victim(named.scope, qos_class(named.victim))
+        if name in self._arrived and name not in self._logged:
+            self._counters.victim(named.scope, qos_class(named.victim), named.owner.namespace, named.policy)
         made = report_of(named, self._settings.node, spooled.realtime_offset_ns, disclose=self._settings.discloses)
-        self._tell(name, made)
+        self._log_once(name, made)
         return _Found(spooled, made)
 
-    def _tell(self, name: str, report: Report) -> None:
+    def _log_once(self, name: str, report: Report) -> None:
         """Log the victim and add it to the last victims, once, even if the report itself takes long."""
-        if name not in self._told:
-            self._told.add(name)
+        if name not in self._logged:
+            self._logged.add(name)
             self.last.append(report.summary)
             log.warning("%s", report.log["message"], extra={FIELDS: report.log})
 

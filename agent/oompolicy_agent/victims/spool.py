@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.plumbing.files import sync_folder, write_synced
 from oompolicy_agent.victims.losses import Losses
-from oompolicy_agent.victims.record import record_of, says_more
+from oompolicy_agent.victims.record import is_better, record_of
 from oompolicy_agent.victims.shares import UNKNOWN, Shares
 from oompolicy_agent.victims.spooled import Spooled, decode, encode, spooled_now
 
@@ -67,7 +67,7 @@ class Spool:
         self._reported: OrderedDict[str, None] = OrderedDict()
         self._unsynced = False
         self.bytes = 0
-        self._unusable = ""
+        self._unusable: str | None = None
         self._repeats: dict[str, int] = {}
         self._take_over()
         self._losses = Losses(folder.with_name("losses"))
@@ -84,12 +84,12 @@ class Spool:
         return self._losses.dropped
 
     @property
-    def problem(self) -> str:
-        """A sentence while the disk does not accept victims, or empty."""
+    def problem(self) -> str | None:
+        """A sentence while the disk does not accept victims, or None."""
         if self._held:
             return f"{self._waiting_in_memory} victims cannot be written to {self._folder}"
         reason = self._unusable or self._losses.problem
-        return f"{self._folder.parent} cannot be used, and victims will wait in memory: {reason}" if reason else ""
+        return f"{self._folder.parent} cannot be used, and victims will wait in memory: {reason}" if reason else None
 
     @property
     def _waiting_in_memory(self) -> int:
@@ -115,7 +115,7 @@ class Spool:
             return None
         if (name in self._sizes or name in self._held) and (known := self.read(name)):
             # Two versions of the program report the victim while they change places, and one was asked about less.
-            if known.raw and says_more(record_of(raw), record_of(known.raw)):
+            if known.raw and is_better(record_of(raw), record_of(known.raw)):
                 self._store(name, replace(known, raw=raw, victim=spooled.victim))
             return None
         if self._is_crowded(spooled.group) and self._count(spooled):
@@ -140,7 +140,7 @@ class Spool:
         self._losses.held = self._waiting_in_memory
         self._losses.save()
         if not self._losses.problem:
-            self._unusable = ""
+            self._unusable = None
 
     def read(self, name: str) -> Spooled | None:
         """Return one pending victim. If its file cannot be used, log the reason, drop it and return None."""
@@ -209,7 +209,7 @@ class Spool:
         self.bytes += size - self._sizes.get(name, 0)
         self._sizes[name] = size
 
-    # More than a container's share.
+    # The methods below count the victims beyond a container's share.
 
     def _is_crowded(self, group: str) -> bool:
         held = self._held_shares.count(group)
@@ -238,7 +238,7 @@ class Spool:
         self._repeats[name] = more.repeats
         return True
 
-    # What there is room for.
+    # The methods below keep the victims within the limits.
 
     def _store(self, name: str, spooled: Spooled) -> None:
         self._held.pop(name, None)
@@ -251,7 +251,7 @@ class Spool:
                 self._temporary(name).unlink(missing_ok=True)
             self._hold(name, spooled)
         else:
-            self._unusable = ""
+            self._unusable = None
             self._shares.add(name, spooled.group)
         self._shrink()
 

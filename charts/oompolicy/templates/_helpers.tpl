@@ -48,13 +48,17 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{- /* Renders true if agents read pods in the name of their node (KEP-5284, on by default since 1.36). */}}
+{{- /* Renders true if agents read pods in the name of their node (KEP-5284, on by default since 1.36).
+       Without a cluster, as in `helm template`, KubeVersion is the version that helm was built with or the one of
+       --kube-version. The manifests may then go to an older cluster, so auto needs a cluster that answers. */}}
 {{- define "oompolicy.ownNode" -}}
 {{- $new := semverCompare ">=1.36.0-0" .Capabilities.KubeVersion.Version }}
 {{- if and (eq .Values.agent.podAccess "ownNode") (not $new) }}
 {{- fail (printf "agent.podAccess is ownNode, which needs Kubernetes 1.36, but this cluster is %s: set agent.podAccess to auto or allPods" .Capabilities.KubeVersion.Version) }}
 {{- end }}
-{{- if or (eq .Values.agent.podAccess "ownNode") (and (eq .Values.agent.podAccess "auto") $new) }}true{{ end }}
+{{- if eq .Values.agent.podAccess "ownNode" }}true
+{{- else if and (eq .Values.agent.podAccess "auto") $new (lookup "v1" "Namespace" "" "kube-system") }}true
+{{- end }}
 {{- end }}
 
 {{- /* Root with the listed capabilities. AppArmor's default profile and SELinux's default type both forbid to write

@@ -11,7 +11,7 @@ from oompolicy.controller.modetable import ModeTable
 from oompolicy.controller.nodetable import NodeTable
 from oompolicy.controller.policystatus import PolicyCounts
 from oompolicy.controller.policytable import PolicyTable
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ class State:
         self.nodes = NodeTable()
         self.heartbeats = Heartbeats(silent_after)
         self.modes = ModeTable()
-        self.asked = AskedLabels()
+        self.label_filter = LabelFilter()
         self.missing: dict[str, str] = {}  # the uids of Nodes without an OOMNode, by name
         self.unmarked: dict[str, SilentReason] = {}  # the OOMNodes by uid that have to be marked as silent, and why
         self.silent = 0  # the number of nodes whose agents are silent
@@ -178,7 +178,7 @@ class State:
             self.modes.evaluate(self.nodes.reports_of_nodes(), self.nodes.silent_nodes())
         if self._policies_changed:
             self.census.put_policies(self.policies.valid)
-            self.asked.ask(self.policies.valid)
+            self.label_filter.set_policies(self.policies.valid)
         # Nodes may have applied a set of policies before the operator knew it.
         if self._policies_changed or self.hashes != before:
             touched |= set(self.policies.records)

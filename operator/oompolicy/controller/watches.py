@@ -62,14 +62,14 @@ def informers(connection: Connection, state: State, post: Post) -> dict[str, Inf
     nodes = _Feed(post, state.nodes_listed, state.node, state.node_deleted)
     reports = _Feed(post, state.oomnodes_listed, state.oomnode, state.oomnode_deleted)
     core = partial(Informer, connection)
-    shape = partial(shape_of, kept=state.asked.kept)
+    shape = partial(shape_of, kept=state.label_filter.kept)
     found: dict[str, Informer[Any]] = {
         "pods": core(PODS, keep=shape, handler=pods),
         "namespaces": core(NAMESPACES, keep=labels_of, handler=spaces, metadata_only=True),
         "nodes": core(NODES, keep=node_of, handler=nodes),
         "oomnodes": core(OOMNODES, keep=node_report, handler=reports),
     }
-    state.asked.again = found["pods"].relist
+    state.label_filter.read_again = found["pods"].relist
     return found
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node with its OOMNode, as the operator makes it, and the agent that may run there."""
+"""A node with its OOMNode, as the operator makes it, and the agent of this node."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NODE = "node-1"
 
 @pytest.fixture
 def agent(deployment: Deployment, cluster: Cluster, tmp_path: Path) -> Iterator[RunningAgent]:
-    """Not started yet; attached, with the identity of its node's own pod."""
+    """Return the agent before its start, with attached programs and the token of its own pod."""
     cluster.api.node(NODE)
     cluster.api.create({"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": NODE}})
     with ExitStack() as stack:
@@ -34,7 +34,7 @@ def agent(deployment: Deployment, cluster: Cluster, tmp_path: Path) -> Iterator[
 
 @pytest.fixture
 def new_token(agent: RunningAgent, deployment: Deployment, api: Api) -> Callable[[], None]:
-    """Ends the token that the agent has, and puts another one in its place."""
+    """Return a function that ends the agent's token and mounts another one."""
 
     def renew() -> None:
         (pod,) = api.list("Pod", "oompolicy-system")
@@ -46,7 +46,7 @@ def new_token(agent: RunningAgent, deployment: Deployment, api: Api) -> Callable
 
 @pytest.fixture
 def team(api: Api) -> str:
-    """A namespace."""
+    """Create a namespace, and return its name."""
     api.namespace("team-a", {"tier": "prod"})
     return "team-a"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects that the agent's tests write."""
+"""Objects of the agent's tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def policy(name: str, value: int, **spec: Any) -> dict[str, Any]:  # noqa: ANN401
-    """For pods with the label app=web, unless `spec` says otherwise."""
+    """Return a policy for pods with the label app=web, unless `spec` has another match."""
     match = {"podSelector": {"matchLabels": {"app": "web"}}}
     return {
         "apiVersion": "oompolicy.dev/v1alpha1",

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's command, on a node made of files: `python3 -m tests.cluster.agent.program KERNEL SETTINGS ARGUMENT...`.
 
-KERNEL is a folder: `victims` is a pipe for records, `written` gets a line per map entry written, with its time.
-While there is no `victims`, there are no pins. SETTINGS are those without a flag, as JSON. With `--in-cluster`, the
-service account is in the folder `serviceaccount` beside KERNEL.
+KERNEL is a folder. Its `victims` is a pipe for records, and `written` gets a line with the time for each written map
+entry. There are no pins while `victims` does not exist. SETTINGS are the settings without a flag, as JSON. With
+`--in-cluster`, the service account is in the folder `serviceaccount` beside KERNEL.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FOLDER = Path(sys.argv[1])
 
 
 class Pipe:
-    """A ring buffer of victims. Opened for writing too, so that a writer that ends ends nothing."""
+    """A ring buffer of victims. The pipe is also open for writing here, so that it has no end if a writer ends."""
 
     def __init__(self, path: Path, on_record: Callable[[bytes], None]) -> None:
         self.epoll_fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
@@ -52,8 +52,8 @@ class Pipe:
         os.close(self.epoll_fd)
 
 
-class Silent(Pipe):
-    """A ring buffer that nobody writes to: the tree is scanned at the full check."""
+class EmptyPipe(Pipe):
+    """A ring buffer without records. The agent scans the tree only at the full check."""
 
     def __init__(self) -> None:
         self.epoll_fd = os.eventfd(0)
@@ -62,13 +62,13 @@ class Silent(Pipe):
         pass
 
 
-class Pins:
-    """What `pins.Pins` is."""
+class OpenMaps:
+    """A stand-in for `openmaps.OpenMaps`."""
 
     replaced = False
 
     def __init__(self, _: Path, on_victim: Callable[[bytes], None], __: Callable[[bytes], None]) -> None:
-        self.events, self.cgroups = Pipe(FOLDER / "victims", on_victim), Silent()
+        self.events, self.cgroups = Pipe(FOLDER / "victims", on_victim), EmptyPipe()
         self.priorities = self
         self._entries: dict[int, tuple[int, int]] = {}
         self._written = (FOLDER / "written").open("a", buffering=1)
@@ -93,7 +93,7 @@ class Pins:
 
 
 def run() -> int:
-    """Put the node in the place of the kernel, and run."""
+    """Replace the kernel by the folder, and run the agent."""
     parse = settings.parse
     given: dict[str, Any] = json.loads(sys.argv[2])
     limits = given.pop("event_limits", {})
@@ -107,7 +107,7 @@ def run() -> int:
     for name, file in (("SERVICE_TOKEN_FILENAME", "token"), ("SERVICE_CERT_FILENAME", "ca.crt")):
         of_pod[name] = str(FOLDER.parent / "serviceaccount" / file)
     for module, name, stand_in in (
-        (pinnedmap, "Pins", Pins),
+        (pinnedmap, "OpenMaps", OpenMaps),
         (treewatch, "scan", partial(cgroups.scan, check=lambda _: True)),
     ):
         setattr(module, name, stand_in)

@@ -30,12 +30,12 @@ SLICE = "kubepods.slice/kubepods-burstable.slice"
 
 
 def pod_cgroup(uid: str) -> str:
-    """As kubelet names it with systemd."""
+    """Return the path of a pod's cgroup, as kubelet names it with systemd."""
     return f"{SLICE}/kubepods-burstable-pod{uid.replace('-', '_')}.slice"
 
 
 class RunningAgent:
-    """One node's agent. `start` and `end` it as often as a test likes; its folders stay."""
+    """The agent of one node. A test can start and end it several times, and its folders stay."""
 
     def __init__(self, cluster: Cluster, folder: Path, node: str, kubeconfig: Path, stack: ExitStack) -> None:
         self.cluster, self.folder, self.node = cluster, folder, node
@@ -50,21 +50,21 @@ class RunningAgent:
         stack.callback(self.kill)
 
     def mount_token(self, kubeconfig: Path) -> None:
-        """Put this user's token where a pod finds its own, as the kubelet does now and then."""
+        """Replace the mounted token by the one in a kubeconfig, as the kubelet does from time to time."""
         (user,) = json.loads(kubeconfig.read_text())["users"]
         new = self.folder / "serviceaccount/..new"
         new.write_text(user["user"]["token"])
         new.replace(self.folder / "serviceaccount/token")
 
     def attach(self) -> None:
-        """What the loader leaves behind."""
+        """Make the pins and the report of a loader."""
         (self.folder / "bpffs/links/abc/evaluate_task").touch()
         os.mkfifo(self.folder / "kernel/victims")
         report = {"backend": "EvaluateTask", "hook": "Kernel", "object": "abc", "bootId": boot_id(), "attached": True}
         (self.folder / "run/loader.json").write_text(json.dumps(report))
 
     def start(self, *flags: str, **settings: Any) -> None:  # noqa: ANN401
-        """Start; `settings` are those that have no flag."""
+        """Start the agent. `settings` are settings without a flag."""
         source = flags or ("--in-cluster", "--impersonate-node")
         command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "tests.cluster.agent.program"]
         command += [str(self.folder / "kernel"), json.dumps(settings), *source, "--node", self.node]
@@ -81,20 +81,20 @@ class RunningAgent:
         return {**os.environ, **pod, "PYTHONPATH": paths}
 
     def detach(self) -> None:
-        """A node on which no loader ran."""
+        """Remove the pins and the report, as on a node where no loader ran."""
         (self.folder / "kernel/victims").unlink()
         (self.folder / "run/loader.json").unlink()
 
     def forget_map(self) -> None:
-        """What was written to the map before does not count."""
+        """Forget all entries that were written to the map."""
         (self.folder / "kernel/written").unlink()
 
     def end(self) -> None:
-        """In order, as the kubelet ends it."""
+        """Send SIGTERM, as the kubelet does, and wait for the end."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """From one instruction to the next."""
+        """Send SIGKILL, and wait for the end."""
         self._end(signal.SIGKILL)
 
     def _end(self, number: int) -> None:
@@ -103,10 +103,10 @@ class RunningAgent:
             self.process.wait()
             self.process = None
 
-    # What it says.
+    # The agent's reports.
 
     def page(self, path: str) -> tuple[int, str]:
-        """Status and text of one of its pages; 0 while it does not listen."""
+        """Return status and text of a path, or (0, "") while the agent does not listen."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
@@ -120,7 +120,7 @@ class RunningAgent:
         eventually(lambda: self.page("/readyz"), lambda page: page == (200, "ok\n"), deadline=60)
 
     def metric(self, name: str) -> float | None:
-        """A sample by its name and labels, as they are written."""
+        """Return a sample by its name and labels, as the page has them, or None if there is no such sample."""
         for line in self.page("/metrics")[1].splitlines():
             sample, _, value = line.rpartition(" ")
             if sample == f"oompolicy_agent_{name}":
@@ -128,24 +128,24 @@ class RunningAgent:
         return None
 
     def status(self) -> dict[str, Any]:
-        """What OOMNode says; empty before it says anything."""
+        """Return the status of the OOMNode, which is empty before the first report."""
         return dict(self.cluster.api.get("OOMNode", self.node).get("status") or {})
 
     def condition(self, kind: str) -> dict[str, Any]:
-        """One of OOMNode."""
+        """Return one condition of the OOMNode."""
         return next((dict(each) for each in self.status().get("conditions", ()) if each["type"] == kind), {})
 
-    def said(self, kind: str) -> dict[str, Any]:
-        """One of status.json: the same conditions, with or without an API server."""
+    def local_condition(self, kind: str) -> dict[str, Any]:
+        """Return one condition of status.json, which has the same conditions even without an API server."""
         conditions = self._local_status().get("conditions", ())
         return next((dict(each) for each in conditions if each["type"] == kind), {"status": "Unknown"})
 
     def last_victims(self) -> list[dict[str, Any]]:
-        """As status.json has them."""
+        """Return the last victims in status.json."""
         return list(self._local_status().get("lastVictims", ()))
 
     def problems(self) -> list[str]:
-        """All that is wrong."""
+        """Return the problems in status.json."""
         return list(self._local_status().get("problems", ()))
 
     def _local_status(self) -> dict[str, Any]:
@@ -153,17 +153,17 @@ class RunningAgent:
         return dict(json.loads(path.read_text())) if path.exists() else {}
 
     def private_kib(self) -> int:
-        """Memory that is the process's alone."""
+        """Return the memory that the process does not share."""
         assert self.process
         lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
 
     def priority(self, path: str) -> int | None:
-        """That of the last entry written for a cgroup."""
+        """Return the priority of the last entry that was written for a cgroup."""
         return next(reversed(self.priorities(path)), None)
 
     def priorities(self, path: str) -> list[int]:
-        """Those of all entries written for a cgroup, in this order."""
+        """Return the priorities of all entries that were written for a cgroup, in the order of the writes."""
         wanted = str(id_of(self.root, path))
         entries = [line.split() for line in self.written()]
         return [int(priority) for cgroup_id, priority, _ in entries if cgroup_id == wanted]
@@ -172,40 +172,40 @@ class RunningAgent:
         path = self.folder / "kernel/written"
         return path.read_text().splitlines() if path.exists() else []
 
-    # What happens to its node.
+    # Changes to the node.
 
     def run(self, pod: dict[str, Any], *container_ids: str) -> str:
-        """Give a pod its cgroup, and its containers theirs; the path of the last one."""
+        """Make the cgroups of a pod and its containers, and return the path of the last one."""
         path = pod_cgroup(pod["metadata"]["uid"])
         paths = [path, *(f"{path}/cri-containerd-{each}.scope" for each in container_ids)]
         make(self.root, *paths)
         return paths[-1]
 
     def make(self, path: str) -> None:
-        """A cgroup that is no pod's."""
+        """Make a cgroup that does not belong to a pod."""
         make(self.root, path)
 
     def cgroup_of(self, pod: dict[str, Any]) -> str:
-        """The path that `run` gave it."""
+        """Return the path of a pod's cgroup."""
         return pod_cgroup(pod["metadata"]["uid"])
 
     def oom_kill(self, path: str, tgid: int, **fields: Any) -> None:  # noqa: ANN401
-        """The kernel kills a process of this cgroup, whose priority is that of the entry there."""
+        """Report a kill in this cgroup, as the kernel does, with the priority of the written entry."""
         with (self.folder / "kernel/victims").open("ab", buffering=0) as pipe:
             pipe.write(self._record(path, tgid, **fields))
 
     def cgroup_ids(self, path: str) -> list[int]:
-        """The ids of all cgroups from the root down to this one."""
+        """Return the ids of all cgroups from the root down to this one."""
         return ids_along(self.root, path)
 
     def spool(self, path: str, *tgids: int) -> None:
-        """What an agent that died left of such kills."""
+        """Spool kills in this cgroup, as an agent does that then dies."""
         spool = Spool(self.state / "spool", boot_id())
         for tgid in tgids:
             spool.add(self._record(path, tgid))
 
     def spooled(self) -> list[Path]:
-        """The files of victims that are not reported."""
+        """Return the files of victims that are not reported yet."""
         return sorted((self.state / "spool").glob("*.victim"))
 
     def _record(self, path: str, tgid: int, **fields: Any) -> bytes:  # noqa: ANN401

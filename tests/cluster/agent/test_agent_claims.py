@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nobody takes over the cgroup of another pod: not by naming its uid, and not while its object is gone."""
+"""No pod takes over the cgroup of another pod by naming its uid, even while the other pod's object is gone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ HASHES: Final = ("d41d8cd98f00b204e9800998ecf8427e", "9e107d9d372bb6826bd81d3542
 
 @pytest.fixture
 def claims(agent: RunningAgent, api: Api, team: str) -> Claims:
-    """Pods of `app: web` have 900 and those of a tenant 10, also those of the class that a policy has to name."""
+    """Create policies that give 900 to pods of `app: web` and 10 to those of a tenant, and start the agent.
+
+    A policy has to name the PriorityClass of mirror pods, so there are two more policies for these.
+    """
     for namespace in (FIRST, LAST):
         api.namespace(namespace)
     api.create(policy("web", 900))
@@ -38,14 +41,14 @@ def claims(agent: RunningAgent, api: Api, team: str) -> Claims:
 
 
 class Claims:
-    """What the owner of a pod sees of it, and what a tenant tries."""
+    """Mirror pods of kubelets and of tenants, and the pods that Events name."""
 
     def __init__(self, agent: RunningAgent, api: Api, team: str) -> None:
         self.agent, self.api, self.team = agent, api, team
         self._tgid = 100
 
     def mirror(self, namespace: str, name: str, uid: str, label: str, *, owner: bool = True) -> dict[str, Any]:
-        """A mirror pod; with the `owner` as the kubelet makes it, which everybody may write too."""
+        """Create a mirror pod. With `owner` it is like the kubelet's, which a tenant may create too."""
         labels, annotations = {"app": label}, {MIRROR: uid}
         made = objects.pod(
             namespace, name, node=self.agent.node, labels=labels, annotations=annotations, requests=REQUESTS
@@ -57,7 +60,7 @@ class Claims:
         return self.api.create(made)
 
     def forge(self, namespace: str, name: str, uid: str, *, owner: bool) -> None:
-        """Claim a cgroup, and wait for the refusal."""
+        """Create a mirror pod that claims a cgroup of another pod, and wait for the refusal."""
         self.mirror(namespace, name, uid, "evil", owner=owner)
         eventually(
             lambda: [each for each in self.api.list("Event", namespace) if each["regarding"]["name"] == name],
@@ -65,7 +68,7 @@ class Claims:
         )
 
     def victim(self, path: str) -> tuple[str, str]:
-        """Namespace and name of the pod that an Event names when a process of this cgroup is killed."""
+        """Kill a process of this cgroup, and return namespace and name of the pod in its Event."""
         self._tgid += 1
         self.agent.oom_kill(path, self._tgid)
         (event,) = eventually(
@@ -74,16 +77,16 @@ class Claims:
         return event["regarding"]["namespace"], event["regarding"]["name"]
 
 
-def reaches(agent: RunningAgent, path: str, priority: int) -> None:
+def wait_for_priority(agent: RunningAgent, path: str, priority: int) -> None:
     eventually(lambda: agent.priority(path), lambda found: found == priority, deadline=60)
 
 
-def test_a_pod_keeps_its_cgroup_whoever_names_its_uid(agent: RunningAgent, api: Api, claims: Claims) -> None:
-    """In namespaces that sort before and after; each forged pod gets an Event, and victims keep their pod's name."""
+def test_a_pod_keeps_its_cgroup_if_other_pods_name_its_uid(agent: RunningAgent, api: Api, claims: Claims) -> None:
+    """Forged pods in namespaces that sort before and after get an Event each. Victims keep their pod's name."""
     pod = api.pod(claims.team, "web-0", node=agent.node, labels={"app": "web"}, requests=REQUESTS)
     container = agent.run(pod, APP)
     api.run(pod, {"app": APP})
-    reaches(agent, container, 900)
+    wait_for_priority(agent, container, 900)
     for namespace in (FIRST, LAST):
         for owner in (False, True):
             claims.forge(namespace, f"x-{owner}".lower(), pod["metadata"]["uid"], owner=owner)
@@ -93,17 +96,19 @@ def test_a_pod_keeps_its_cgroup_whoever_names_its_uid(agent: RunningAgent, api: 
     assert 4 == agent.metric("claims_refused")
 
 
-def test_a_static_pod_keeps_its_cgroup_whoever_names_its_hash(agent: RunningAgent, api: Api, claims: Claims) -> None:
-    """Its mirror pod comes before the forged ones, or after; the forged one that is first lowers nothing."""
+def test_a_static_pod_keeps_its_cgroup_if_other_pods_name_its_hash(
+    agent: RunningAgent, api: Api, claims: Claims
+) -> None:
+    """The cgroup stays that of its mirror pod, even if a forged mirror pod was created first."""
     before, after = (agent.run({"metadata": {"uid": uid}}, APP) for uid in HASHES)
     api.run(claims.mirror(claims.team, "before-node-1", HASHES[0], "web"), {"app": APP})
-    reaches(agent, before, 900)
+    wait_for_priority(agent, before, 900)
     claims.forge(FIRST, "bare", HASHES[0], owner=False)
     claims.forge(LAST, "owned", HASHES[0], owner=True)
     claims.mirror(FIRST, "early", HASHES[1], "evil")
-    reaches(agent, after.rpartition("/")[0], 1000)
+    wait_for_priority(agent, after.rpartition("/")[0], 1000)
     api.run(claims.mirror(claims.team, "after-node-1", HASHES[1], "web"), {"app": APP})
-    reaches(agent, after, 900)
+    wait_for_priority(agent, after, 900)
 
     assert {900} == set(agent.priorities(before))
     assert 900 == min(agent.priorities(after.rpartition("/")[0]))
@@ -111,19 +116,19 @@ def test_a_static_pod_keeps_its_cgroup_whoever_names_its_hash(agent: RunningAgen
 
 
 def test_a_pod_that_is_deleted_by_force_keeps_its_priority(agent: RunningAgent, api: Api, claims: Claims) -> None:
-    """Its processes run on, as the kubelet waits out the grace period; a tenant that names its uid gets nothing."""
+    """The pod's processes run until the end of the grace period. A tenant that names the uid changes nothing."""
     pod = api.pod(FIRST, "evil", node=agent.node, labels={"app": "evil"}, requests=REQUESTS)
     container = agent.run(pod, APP)
     api.run(pod, {"app": APP})
-    reaches(agent, container, 10)
+    wait_for_priority(agent, container, 10)
     api.delete("Pod", "evil", FIRST)
-    # The agent's own pod is the other one.
+    # The other pod is the agent's own.
     eventually(lambda: agent.metric("pods"), lambda pods: pods == 1)
     agent.end()
     assert {10} == set(agent.priorities(container))
     agent.forget_map()
     agent.start()
-    reaches(agent, container, 10)
+    wait_for_priority(agent, container, 10)
     claims.mirror(LAST, "evil", pod["metadata"]["uid"], "web")
     eventually(lambda: agent.metric("claims_refused"), lambda refused: refused == 1)
 

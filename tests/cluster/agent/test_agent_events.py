@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Victims come back as Events on their pods: all of them, whatever is away, and none twice."""
+"""Each victim is reported once by an Event on its pod, even if the API server or the agent stops meanwhile."""
 
 from __future__ import annotations
 
@@ -27,21 +27,23 @@ def killed(api: Api, team: str) -> list[dict[str, Any]]:
 
 
 def counted(events: list[dict[str, Any]]) -> int:
-    """How many victims Events stand for."""
+    """Return the number of victims that the Events report."""
     return sum(each.get("series", {}).get("count", 1) for each in events)
 
 
 @pytest.fixture
 def path(agent: RunningAgent, api: Api, team: str) -> str:
-    """The cgroup of the container `app` of pod web-0, which a policy matches."""
+    """Run the pod web-0, which a policy matches, and return the cgroup of its container `app`."""
     api.create(policy("web", 300))
     pod = api.pod(team, "web-0", node=agent.node, labels={"app": "web"}, requests={"memory": "1Mi"})
     api.run(pod, {"app": "ab" * 32})
     return agent.run(pod, "ab" * 32)
 
 
-def test_a_kill_is_an_event_on_its_pod(agent: RunningAgent, api: Api, team: str, path: str, kubectl: Kubectl) -> None:
-    """With the container, the policy that its priority came from, and the time of the kill."""
+def test_a_kill_becomes_an_event_on_its_pod(
+    agent: RunningAgent, api: Api, team: str, path: str, kubectl: Kubectl
+) -> None:
+    """The Event has the container, the policy of the priority, and the time of the kill."""
     agent.start()
     agent.wait_ready()
     before = time.time_ns()
@@ -67,7 +69,7 @@ def test_a_kill_is_an_event_on_its_pod(agent: RunningAgent, api: Api, team: str,
 def test_an_event_names_a_pod_of_another_namespace_only_if_the_admin_allows_it(
     agent: RunningAgent, api: Api, team: str, path: str, discloses: bool
 ) -> None:
-    """The log always names it, as one JSON object with the documented keys."""
+    """The log always names the pod, in a JSON object with the documented keys."""
     api.namespace("team-b", {})
     pod = api.pod("team-b", "db-0", node=agent.node)
     api.run(pod, {"app": "cd" * 32})
@@ -94,8 +96,8 @@ def test_an_event_names_a_pod_of_another_namespace_only_if_the_admin_allows_it(
     ].items()
 
 
-def test_a_victim_of_the_host_is_an_event_on_the_node(agent: RunningAgent, api: Api) -> None:
-    """Nodes have no namespace; their Events are in `default`."""
+def test_a_victim_of_the_host_becomes_an_event_on_the_node(agent: RunningAgent, api: Api) -> None:
+    """Nodes have no namespace, so the Event is in `default`."""
     agent.make("system.slice/ssh.service")
     agent.start()
     agent.wait_ready()
@@ -105,8 +107,8 @@ def test_a_victim_of_the_host_is_an_event_on_the_node(agent: RunningAgent, api: 
     assert ("Node", agent.node) == (event["regarding"]["kind"], event["regarding"]["name"])
 
 
-def test_what_was_spooled_is_reported(agent: RunningAgent, api: Api, team: str, path: str) -> None:
-    """By the next agent, once there is an API server; the names are those of the checkpoint."""
+def test_spooled_victims_are_reported(agent: RunningAgent, api: Api, team: str, path: str) -> None:
+    """The next agent reports them once there is an API server, with the names from the checkpoint."""
     agent.start()
     agent.wait_ready()
     eventually((agent.state / "checkpoint.json").exists, bool)
@@ -124,8 +126,10 @@ def test_what_was_spooled_is_reported(agent: RunningAgent, api: Api, team: str, 
     eventually(agent.spooled, lambda files: files == [])
 
 
-def test_what_waits_is_named_before_it_is_forgotten(agent: RunningAgent, api: Api, team: str, path: str) -> None:
-    """The API server is away for so long that an agent without any memory of the pod has to report it."""
+def test_a_spooled_victim_has_its_names_before_the_pod_is_forgotten(
+    agent: RunningAgent, api: Api, team: str, path: str
+) -> None:
+    """An agent that does not know the pod any more reports the victim with the name of the pod."""
     agent.start()
     agent.wait_ready()
     agent.cluster.stop_api()
@@ -143,8 +147,8 @@ def test_what_waits_is_named_before_it_is_forgotten(agent: RunningAgent, api: Ap
     assert {"web-0"} == {each["regarding"]["name"] for each in events}
 
 
-def test_a_flood_loses_nothing(agent: RunningAgent, api: Api, team: str, path: str) -> None:
-    """200 kills of one container, the API server away for some of them and the agent killed among them."""
+def test_a_flood_loses_no_victim(agent: RunningAgent, api: Api, team: str, path: str) -> None:
+    """200 kills of one container are counted, although the API server stops for a while and the agent is killed."""
     agent.start(event_limits={"series_every": 1.0})
     agent.wait_ready()
     for tgid in range(1, MANY + 1):
@@ -152,7 +156,7 @@ def test_a_flood_loses_nothing(agent: RunningAgent, api: Api, team: str, path: s
             eventually(lambda: killed(api, team), bool)
             agent.cluster.stop_api()
         if tgid == 120:
-            # A ring buffer keeps what nobody took in; a pipe does not.
+            # A ring buffer keeps records until they are read, but the pipe is emptied at a kill of the agent.
             eventually(agent.log.read_text, lambda text: "(pid 119, " in text)
             agent.kill()
             agent.start(event_limits={"series_every": 1.0})
@@ -168,8 +172,8 @@ def test_a_flood_loses_nothing(agent: RunningAgent, api: Api, team: str, path: s
     assert "oompolicy_agent_spool_dropped_total 0.0" in agent.page("/metrics")[1]
 
 
-def test_a_flood_of_many_pods_loses_nothing(agent: RunningAgent, api: Api, team: str) -> None:
-    """Each has an Event of its own, as fast as the node's limit allows."""
+def test_a_flood_of_many_pods_loses_no_victim(agent: RunningAgent, api: Api, team: str) -> None:
+    """Each pod gets its own Event, as fast as the limit of the node allows."""
     api.create(policy("web", 300))
     for number in range(MANY):
         pod = api.pod(team, f"web-{number}", node=agent.node, labels={"app": "web"}, requests={"memory": "1Mi"})
@@ -188,10 +192,10 @@ def test_a_flood_of_many_pods_loses_nothing(agent: RunningAgent, api: Api, team:
 
 
 @pytest.mark.parametrize("gone", ["terminating", "absent"])
-def test_an_event_without_a_namespace_is_given_up(
+def test_an_event_is_given_up_if_its_namespace_is_gone(
     agent: RunningAgent, api: Api, team: str, path: str, gone: str
 ) -> None:
-    """There is no place for it any more; the next one is not held up."""
+    """The API server cannot store the Event any more. The next Event does not wait for it."""
     agent.make("system.slice")
     agent.start()
     agent.wait_ready()
@@ -211,8 +215,8 @@ def finalized(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {}}
 
 
-def test_another_nodes_events_are_refused_and_kept(agent: RunningAgent, api: Api) -> None:
-    """The admission policy holds an agent to its own node; what it would say stays on its disk, and is no secret."""
+def test_events_of_another_node_are_refused_and_stay_spooled(agent: RunningAgent, api: Api) -> None:
+    """The admission policy limits an agent to its own node. The Event stays spooled, and the agent reports that."""
     api.node("node-2")
     agent.node = "node-2"
     agent.make("system.slice")
@@ -234,8 +238,8 @@ def refusals(api: Api, team: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("path")
-def test_a_refused_annotation_is_told_once_per_change(agent: RunningAgent, api: Api, team: str) -> None:
-    """On the pod; a restart repeats nothing, with a checkpoint or without one."""
+def test_a_refused_annotation_is_reported_once_per_change(agent: RunningAgent, api: Api, team: str) -> None:
+    """The Event is on the pod, and a restart does not repeat it, with or without a checkpoint."""
     annotate(api, team, "650")
     agent.start()
     (event,) = eventually(lambda: refusals(api, team), bool)

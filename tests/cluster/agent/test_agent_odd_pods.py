@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever stands in the pods of a node, its agent stays small and does its work."""
+"""Pods with odd content neither make the agent of their node big nor stop its work."""
 
 from __future__ import annotations
 
@@ -19,30 +19,26 @@ if TYPE_CHECKING:
 PEAK_MIB = 64
 """Half of the chart's limit. An agent of a few pods peaks at about 45 MiB."""
 
-
 PRIVATE_MIB = 40
-"""As for a whole node of ordinary pods."""
-
-PRIVATE_MIB = 40
-"""What a whole node of ordinary pods may take."""
+"""The limit for the agent of a full node of ordinary pods."""
 
 
 def peak_mib(agent: RunningAgent) -> int:
-    """The most memory that the agent ever had."""
+    """Return the largest memory of the agent so far."""
     assert agent.process
     lines = Path(f"/proc/{agent.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) // 1024
 
 
 def fail(api: Api, pod: dict[str, Any], **status: Any) -> None:  # noqa: ANN401
-    """The pod's processes are gone, and its kubelet says so."""
+    """Report a pod as failed, as its kubelet does when its processes are gone."""
     metadata = pod["metadata"]
     body = {"status": {"phase": "Failed", **status}}
     api.patch("Pod", metadata["name"], body, namespace=metadata["namespace"], subresource="/status")
 
 
-def test_big_pods_cost_a_start_nothing(agent: RunningAgent, api: Api, team: str) -> None:
-    """40 of them with 1.3 MB each, in one list: more than the agent's memory limit, if it were read at once."""
+def test_big_pods_cost_little_memory_at_the_start(agent: RunningAgent, api: Api, team: str) -> None:
+    """A list of 40 pods with 1.3 MB each, which is more than the agent's memory limit, does not make it big."""
     for number in range(40):
         pod = objects.pod(team, f"job-{number}", node=agent.node)
         pod["spec"]["containers"][0]["env"] = [{"name": "BIG", "value": "x" * 1_300_000}]
@@ -55,8 +51,8 @@ def test_big_pods_cost_a_start_nothing(agent: RunningAgent, api: Api, team: str)
     assert peak_mib(agent) < PEAK_MIB
 
 
-def test_finished_pods_are_not_even_listed(agent: RunningAgent, api: Api, team: str) -> None:
-    """A node may have thousands, for weeks. In the checkpoint is what the agent keeps."""
+def test_finished_pods_are_not_listed(agent: RunningAgent, api: Api, team: str) -> None:
+    """A node may have thousands of finished pods for weeks. The checkpoint, with all pods of the agent, has none."""
     fail(api, api.pod(team, "job", node=agent.node))
     there = api.pod(team, "web", node=agent.node)
     agent.start()
@@ -69,8 +65,8 @@ def test_finished_pods_are_not_even_listed(agent: RunningAgent, api: Api, team: 
     assert '"job"' not in checkpoint
 
 
-def test_a_victim_is_named_although_its_pod_failed_at_once(agent: RunningAgent, api: Api, team: str) -> None:
-    """No status before the last one had the container's id: the kubelet reports every second or so."""
+def test_a_victim_of_a_pod_that_failed_at_once_has_its_names(agent: RunningAgent, api: Api, team: str) -> None:
+    """Only the last status of the pod has the container's id, because the kubelet reports about once a second."""
     pod = api.pod(team, "job", node=agent.node)
     path = agent.run(pod, "ab" * 32)
     agent.start()
@@ -85,7 +81,7 @@ def test_a_victim_is_named_although_its_pod_failed_at_once(agent: RunningAgent, 
 
 
 def test_thousands_of_refused_annotations_cost_little(agent: RunningAgent, api: Api, team: str) -> None:
-    """Five pods with 13,000 each, as many as the API server takes; what is asked beside them is obeyed."""
+    """Five pods have 13,000 each, the most that the API server accepts. The valid annotation beside them is obeyed."""
     api.create(policy("web", 300, override={"min": 300, "max": 700}))
     odd = {f"oompolicy.dev/a{number:x}": "" for number in range(13_000)}
     asked = {**odd, "oompolicy.dev/priority": "650"}
@@ -104,7 +100,7 @@ def test_thousands_of_refused_annotations_cost_little(agent: RunningAgent, api: 
 def test_a_pod_with_thousands_of_labels_costs_little_and_has_its_policy(
     agent: RunningAgent, api: Api, team: str
 ) -> None:
-    """Of its 9,000 labels only those are kept that a policy asks for, also where the policy comes later."""
+    """The agent keeps only the labels that a policy matches, and a policy that is created later matches too."""
     odd = {f"example.com/{'l' * 40}-{number}": "x" * 60 for number in range(9_000)}
     labels = {**odd, "app": "web", "tier": "prod"}
     pods = [api.pod(team, f"web-{number}", node=agent.node, labels=labels) for number in range(5)]
@@ -122,13 +118,13 @@ def test_a_pod_with_thousands_of_labels_costs_little_and_has_its_policy(
 
 
 def test_a_newer_definition_drops_no_policy(agent: RunningAgent, api: Api, team: str, newer_definition: Newer) -> None:
-    """Its default is in all stored policies at once. The node goes on, says so, and the checkpoint can be read too."""
+    """The default is in all stored policies at once. The agent enforces them, reports the field, and can restart."""
     api.create(policy("web", 300))
     path = agent.run(api.pod(team, "web-0", node=agent.node, labels={"app": "web"}))
     agent.start(status_every=1.0)
     eventually(lambda: agent.priority(path), lambda found: found == 300)
     newer_definition()
-    synced = eventually(lambda: agent.said("Synced"), lambda said: said["reason"] == "UnknownFields")
+    synced = eventually(lambda: agent.local_condition("Synced"), lambda said: said["reason"] == "UnknownFields")
 
     assert "OOMPolicy/web: spec.newField: unknown field" in synced["message"]
     assert "True" == synced["status"]

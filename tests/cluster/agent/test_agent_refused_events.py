@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A namespace that refuses Events costs no other namespace anything, and loses none of its own."""
+"""A namespace that refuses Events delays no other namespace, and loses none of its own Events."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def only_in(namespace: str) -> dict[str, Any]:
 
 @contextmanager
 def configured(api: Api, *objects: tuple[str, dict[str, Any]]) -> Iterator[None]:
-    """Objects of admission by their collection, gone after the block."""
+    """Create objects of admission in their collections, and delete them after the block."""
     with ExitStack() as stack:
         for plural, body in objects:
             api.connection.request("POST", f"{ADMISSION}/{plural}", body=body)
@@ -46,7 +46,7 @@ def configured(api: Api, *objects: tuple[str, dict[str, Any]]) -> Iterator[None]
 
 @contextmanager
 def policy_without_reason(api: Api, namespace: str) -> Iterator[None]:
-    """A ValidatingAdmissionPolicy: it denies with 422 and Invalid, although the Event is valid."""
+    """Deny Events by a ValidatingAdmissionPolicy, with 422 and Invalid although the Event is valid."""
     match, name = {"resourceRules": [RULES]}, {"name": "no-events"}
     spec = {"failurePolicy": "Fail", "matchConstraints": match, "validations": [{"expression": "false"}]}
     binding = {
@@ -66,7 +66,7 @@ def policy_without_reason(api: Api, namespace: str) -> Iterator[None]:
 
 
 class Denial(BaseHTTPRequestHandler):
-    """Denies as if the API server itself were too busy for anything."""
+    """Denies with the status of an API server that is too busy for any request."""
 
     def do_POST(self) -> None:
         review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -80,12 +80,12 @@ class Denial(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """The test says what went wrong."""
+        """Print nothing, because the test shows its failures."""
 
 
 @contextmanager
 def webhook(api: Api, namespace: str) -> Iterator[None]:
-    """A webhook that chooses the status of an API server in trouble."""
+    """Deny Events by a webhook that answers with the status of an API server in trouble."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -110,8 +110,8 @@ def webhook(api: Api, namespace: str) -> Iterator[None]:
         yield
 
 
-def a_pod(agent: RunningAgent, api: Api, namespace: str, container: str) -> str:
-    """The cgroup of the container of a new pod in a new namespace."""
+def run_pod(agent: RunningAgent, api: Api, namespace: str, container: str) -> str:
+    """Run a pod in a new namespace, and return the cgroup of its container."""
     api.namespace(namespace)
     pod = api.pod(namespace, "web-0", node=agent.node)
     api.run(pod, {"app": container})
@@ -119,11 +119,11 @@ def a_pod(agent: RunningAgent, api: Api, namespace: str, container: str) -> str:
 
 
 @pytest.mark.parametrize(("kills", "rule"), [(300, policy_without_reason), (20, webhook)])
-def test_a_namespace_that_refuses_events_holds_up_no_other(
+def test_a_namespace_that_refuses_events_delays_no_other(
     agent: RunningAgent, api: Api, kills: int, rule: Callable[[Api, str], AbstractContextManager[None]]
 ) -> None:
-    """However many it refuses, and with any status; when it takes them, they come, and each is counted once."""
-    evil, other = a_pod(agent, api, "evil", "ab" * 32), a_pod(agent, api, "other", "cd" * 32)
+    """Many refusals with any status delay no Event of another namespace. Later, each refused victim is counted once."""
+    evil, other = run_pod(agent, api, "evil", "ab" * 32), run_pod(agent, api, "other", "cd" * 32)
     agent.start(event_limits={"series_every": 1.0})
     agent.wait_ready()
     with rule(api, "evil"):
@@ -144,7 +144,7 @@ def test_a_namespace_that_refuses_events_holds_up_no_other(
 
 
 def refuses(api: Api, namespace: str) -> bool:
-    """Whether the rule is in force: the API server learns of it in its own time."""
+    """Return whether the rule is in force, which the API server does not report."""
     probe = {
         "metadata": {"name": "probe", "namespace": namespace},
         "eventTime": "2026-11-25T12:00:00.000000Z",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node whose agent is silent is never shown as enforcing, and an agent that comes back is shown at once."""
+"""A node with a silent agent is never shown as enforcing, and an agent that comes back is shown at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SILENT_AFTER = 8
 HURRIED = {"status_every": 2.0, "full_check": 0.5}
-"""Settings of the agent, in the proportion to SILENT_AFTER that the defaults have, and better."""
+"""Settings of the agent. Their proportion to SILENT_AFTER is at least that of the defaults."""
 
 Statuses = set[tuple[str, str]]
 
@@ -49,7 +49,7 @@ def start(agent: RunningAgent, api: Api) -> None:
     """Start the agent, and wait for its report."""
     api.patch("Node", NODE, {"status": {"nodeInfo": {"bootID": boot_id()}}}, subresource="/status")
     agent.start(**HURRIED)
-    until(agent, GOOD)
+    wait_for_statuses(agent, GOOD)
 
 
 def statuses(agent: RunningAgent) -> Statuses:
@@ -57,7 +57,7 @@ def statuses(agent: RunningAgent) -> Statuses:
     return {(each["status"], each["reason"]) for each in agent.status().get("conditions", ())}
 
 
-def until(agent: RunningAgent, wanted: Statuses) -> None:
+def wait_for_statuses(agent: RunningAgent, wanted: Statuses) -> None:
     eventually(lambda: statuses(agent), lambda found: found == wanted, deadline=60)
 
 
@@ -73,7 +73,7 @@ def applied(api: Api) -> int | None:
 
 
 def enforcing_column(kubectl: Kubectl) -> str:
-    """Return what a user sees."""
+    """Return the column ENFORCING of `kubectl get oomnodes`."""
     header, row = (line.split() for line in kubectl("get", "oomnodes").splitlines())
     return row[header.index("ENFORCING")]
 
@@ -89,7 +89,7 @@ def test_an_agent_that_is_killed_is_silent(
     heartbeat = agent.status()["lastHeartbeatTime"]
     agent.kill()
     killed = time.monotonic()
-    until(agent, {("Unknown", "AgentSilent")})
+    wait_for_statuses(agent, {("Unknown", "AgentSilent")})
     took = time.monotonic() - killed
     print(kubectl("get", "oomnodes"), agent.condition("Enforcing")["message"], sep="\n")
 
@@ -116,7 +116,7 @@ def test_a_silent_node_applies_no_policy(agent: RunningAgent, api: Api) -> None:
     eventually(lambda: applied(api), lambda found: found == 1)
     agent.kill()
     boot(api, "another")
-    until(agent, {("Unknown", "NodeRebooted")})
+    wait_for_statuses(agent, {("Unknown", "NodeRebooted")})
 
     eventually(lambda: applied(api), lambda found: found == 0, deadline=90)
 
@@ -127,12 +127,14 @@ def boot(api: Api, boot: str) -> None:
 
 
 @pytest.mark.usefixtures("patient_operator")
-def test_a_node_that_reboots_without_its_agent_has_no_claims(agent: RunningAgent, api: Api, kubectl: Kubectl) -> None:
-    """Nobody waits for the time of silence. The message says what a reboot removes."""
+def test_conditions_become_unknown_if_a_node_reboots_without_its_agent(
+    agent: RunningAgent, api: Api, kubectl: Kubectl
+) -> None:
+    """The operator does not wait for the time of silence. The message says that a reboot removes the programs."""
     start(agent, api)
     agent.kill()
     boot(api, "another")
-    until(agent, {("Unknown", "NodeRebooted")})
+    wait_for_statuses(agent, {("Unknown", "NodeRebooted")})
     assert "A reboot removes programs and priorities from the kernel" in agent.condition("Ready")["message"]
     assert "Unknown" == enforcing_column(kubectl)
 
@@ -144,7 +146,7 @@ def test_a_kubelet_that_reports_a_boot_after_the_agent_changes_nothing(agent: Ru
     """The agent reports for the newer boot."""
     boot(api, "before")
     agent.start(**HURRIED)
-    until(agent, GOOD)
+    wait_for_statuses(agent, GOOD)
     first = agent.status()["lastHeartbeatTime"]
     boot(api, boot_id())
     eventually(lambda: agent.status()["lastHeartbeatTime"], lambda found: found > first)
@@ -153,7 +155,7 @@ def test_a_kubelet_that_reports_a_boot_after_the_agent_changes_nothing(agent: Ru
 
 
 def test_a_living_agent_is_never_silent(agent: RunningAgent, hurried_operator: Operator, api: Api) -> None:
-    """Nothing of its node changes for longer than the time of silence."""
+    """The node has no change for longer than the time of silence, and still counts as enforcing."""
     start(agent, api)
     end = time.monotonic() + 1.5 * SILENT_AFTER
     while time.monotonic() < end:
@@ -164,8 +166,8 @@ def test_a_living_agent_is_never_silent(agent: RunningAgent, hurried_operator: O
 
 
 @pytest.mark.parametrize("times", [("2400-01-01T00:00:{:02}Z", 1), ("1970-01-01T00:00:{:02}Z", -1)])
-def test_the_clock_of_a_node_does_not_matter(api: Api, hurried_operator: Operator, times: tuple[str, int]) -> None:
-    """Neither does a wrong clock turn a living agent silent, nor does it hide a dead agent."""
+def test_a_wrong_clock_of_a_node_has_no_effect(api: Api, hurried_operator: Operator, times: tuple[str, int]) -> None:
+    """A wrong clock neither turns a living agent silent, nor hides a dead agent."""
     api.node("n1")
     eventually(lambda: api.list("OOMNode"), bool)
     claim = {"type": "Enforcing", "status": "True", "reason": "Attached", "message": "m"}
@@ -188,8 +190,8 @@ def condition_of(api: Api, node: str) -> str:
     return str(condition["status"])
 
 
-def test_a_report_of_an_earlier_version_is_not_judged(api: Api, hurried_operator: Operator) -> None:
-    """It has no heartbeat, and its agent writes nothing while nothing changes."""
+def test_a_report_of_an_earlier_version_stays(api: Api, hurried_operator: Operator) -> None:
+    """The report has no heartbeat, because an earlier agent writes nothing while nothing changes."""
     api.node("n1")
     eventually(lambda: api.list("OOMNode"), bool)
     claim = {"type": "Enforcing", "status": "True", "reason": "Attached", "message": "m"}
@@ -204,10 +206,10 @@ def test_a_report_of_an_earlier_version_is_not_judged(api: Api, hurried_operator
 def test_a_silent_agent_stays_silent_for_the_next_operator(
     agent: RunningAgent, hurried_operator: Operator, start_operator: Callable[..., Operator], api: Api
 ) -> None:
-    """It knows the mark in the OOMNode, and has nothing to write."""
+    """The next operator reads the conditions in the OOMNode, and does not write them again."""
     start(agent, api)
     agent.kill()
-    until(agent, {("Unknown", "AgentSilent")})
+    wait_for_statuses(agent, {("Unknown", "AgentSilent")})
     before = api.get("OOMNode", NODE)["metadata"]["resourceVersion"]
     hurried_operator.terminate()
     following = start_operator("following", "--silent-after", str(SILENT_AFTER))
@@ -228,6 +230,6 @@ def test_an_agent_that_died_between_two_operators_becomes_silent(
     agent.kill()
     started = time.monotonic()
     start_operator("following", "--silent-after", str(SILENT_AFTER)).until_leading()
-    until(agent, {("Unknown", "AgentSilent")})
+    wait_for_statuses(agent, {("Unknown", "AgentSilent")})
 
     assert time.monotonic() - started > SILENT_AFTER - 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever the owner of a namespace writes on a pod, its priority stays in the range that the admin's policy gives."""
+"""No annotation on a pod moves its priority out of the range that the admin's policy allows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONTAINER_ID = "ab" * 32
 
 @pytest.fixture
 def paths(agent: RunningAgent, api: Api, team: str) -> tuple[str, str]:
-    """The cgroups of a pod and its container, which a policy gives 500 and allows 400 to 600."""
+    """Run a pod with a policy that gives 500 and allows 400 to 600, and return the cgroups of pod and container."""
     api.create(policy("web", 500, override={"min": 400, "max": 600}))
     pod = api.pod(team, "web-0", node=agent.node, labels={"app": "web"}, requests={"memory": "1Mi"})
     api.run(pod, {"app": CONTAINER_ID})
@@ -36,7 +36,7 @@ def annotate(api: Api, team: str, annotations: dict[str, str]) -> None:
 
 
 def wait_refused(api: Api, team: str, sentence: str) -> None:
-    """Until an Event on a pod there says so."""
+    """Wait for an Event with this sentence in the namespace."""
     eventually(
         lambda: [each["note"] for each in api.list("Event", team)],
         lambda notes: any(sentence in note for note in notes),
@@ -47,7 +47,7 @@ def wait_refused(api: Api, team: str, sentence: str) -> None:
 def test_an_annotation_does_not_leave_the_policys_range(
     agent: RunningAgent, api: Api, team: str, paths: tuple[str, str], annotation: str
 ) -> None:
-    """Each is refused with an Event, and none ever reached the map, not even for a moment."""
+    """Each annotation outside of the range is refused with an Event, and never reaches the map."""
     for asked in BEYOND:
         annotate(api, team, {annotation: asked})
         wait_refused(api, team, f"{annotation}: {asked!r} is refused")
@@ -57,10 +57,10 @@ def test_an_annotation_does_not_leave_the_policys_range(
     assert {500, 600} == set(agent.priorities(paths[1]))
 
 
-def test_without_an_override_no_annotation_counts(
+def test_no_annotation_has_an_effect_without_an_override(
     agent: RunningAgent, api: Api, team: str, paths: tuple[str, str]
 ) -> None:
-    """The policy's silence is a no."""
+    """A policy without the field `override` allows no annotation."""
     api.patch("OOMPolicy", "web", {"spec": {"override": None}})
     annotate(api, team, {POD: "500", CONTAINER: "501"})
     wait_refused(api, team, f"{POD}: '500' is refused")

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of docs/install.md and docs/upgrade.md, run as they stand there, in their order."""
+"""The commands of docs/install.md, docs/upgrade.md and README.md, run unchanged and in their order."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from tests.cluster.chart.pages import blocks
+import pytest
+
+from tests.cluster.chart.pages import BLOCK, blocks
 from tests.cluster.chart.release import WELL, agent_says
+from tests.cluster.cleanup import finish
+from tests.unit.docs.page import DOCS, section
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,11 +20,15 @@ if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
 
 
-def test_the_pages_can_be_followed(
+RESOLVED = re.compile(r"^```\n(NAMESPACE .*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_commands_of_install_and_upgrade_work(
     admin: Admin, nodes: tuple[str, ...], chart_cluster: Cluster, tmp_path: Path
 ) -> None:
-    """From the first command to the last."""
+    """Every command succeeds. The first policy changes the priority of a pod to the one on the page."""
     commands = blocks("install.md", "upgrade.md")
+    resolved = []
     for block in commands:
         if "helm test" in block:
             for node in nodes:
@@ -27,7 +36,28 @@ def test_the_pages_can_be_followed(
         printed = admin(block)
         if "helm test" in block:
             assert "Phase:          Succeeded" in printed
+        if "oompolicy resolve" in block:
+            resolved.append(printed[printed.index("NAMESPACE") :])
+    finish(chart_cluster.api, "batch")
 
-    assert len(commands) == 9
+    assert len(commands) == 12
+    assert RESOLVED.findall((DOCS / "install.md").read_text()) == resolved
     assert "oompolicy-detach" not in (tmp_path / "oompolicy.yaml").read_text()
     assert "oompolicies.oompolicy.dev" not in chart_cluster.kubectl("get", "crd", "-o", "name")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_the_first_commands_of_the_readme_work(admin: Admin) -> None:
+    """The commands of the installation and of the first policies succeed, and create three policies."""
+    commands = [
+        block
+        for heading in ("Install", "The first policy")
+        for block in BLOCK.findall(section("../README.md", heading))
+    ]
+    printed = "".join(map(admin, commands))
+    admin("helm uninstall oompolicy --namespace oompolicy-system && kubectl delete oompolicies --all")
+
+    assert 2 == len(commands)
+    assert ["batch", "databases", "oompolicy"] == re.findall(
+        r"^(batch|databases|oompolicy) +\d+ ", printed, re.MULTILINE
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `deploy/` lets operator and agent do, asked of a real kube-apiserver with real tokens.
+"""The rights of operator and agent with `deploy/`, tested with a real kube-apiserver and real tokens.
 
-Each test of a refusal names the sentence that whoever is refused reads; beside it stands a test of what is allowed.
+Each test of a refusal has the message that the user gets. Beside it is a test of a request that is allowed.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two nodes, with a pod of `guarded-team` and an agent's pod on each, and who speaks to the API server here."""
+"""Two nodes with a pod of `guarded-team` and an agent's pod each, and the users of the API server."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 from tests.cluster.deployment import Deployment
 
 NODES: Final = {"guarded-a": "on-a", "guarded-b": "on-b"}
-"""And the pod of guarded-team that is there."""
+"""The pod of guarded-team on each node."""
 
 
 @dataclass(frozen=True)
 class Guarded:
-    """The cluster with the objects that the tests of this folder ask for."""
+    """The cluster with the objects that the tests of this folder use."""
 
     cluster: Cluster
     deployment: Deployment
 
-    def by(self, kubeconfig: Path) -> Connection:
-        """Whoever that is."""
+    def connection(self, kubeconfig: Path) -> Connection:
+        """Return a connection with the user of a kubeconfig."""
         return self.cluster.api_as(kubeconfig).connection
 
 
 @pytest.fixture(scope="module")
 def guarded(session_cluster: Cluster, session_deployment: Deployment) -> Iterator[Guarded]:
-    """Made once per module: each test writes objects of its own."""
+    """Make the objects once per module. Each test writes its own objects in addition."""
     cluster = session_cluster
     cluster.api.namespace("guarded-team")
     cluster.api.namespace("guarded-other")
-    # Applied, not created: a service account outlives its namespace here, where nobody empties that.
+    # The account may exist already, because no controller empties a deleted namespace here.
     nobody = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody"}}
     apply(cluster.api.connection, location("ServiceAccount", "nobody", "guarded-team"), nobody, manager="test")
     for node, pod in NODES.items():
@@ -59,43 +59,43 @@ def guarded(session_cluster: Cluster, session_deployment: Deployment) -> Iterato
 
 @pytest.fixture(scope="module")
 def admin(guarded: Guarded) -> Connection:
-    """Who may do everything."""
+    """Return a connection of a user that may do everything."""
     return guarded.cluster.api.connection
 
 
 @pytest.fixture(scope="module")
 def agent(guarded: Guarded) -> Connection:
-    """The agent of guarded-a."""
-    return guarded.by(guarded.deployment.agent_kubeconfig("guarded-a"))
+    """Return a connection of the agent of guarded-a."""
+    return guarded.connection(guarded.deployment.agent_kubeconfig("guarded-a"))
 
 
 @pytest.fixture(scope="module")
 def other_agent(guarded: Guarded) -> Connection:
-    """The agent of guarded-b."""
-    return guarded.by(guarded.deployment.agent_kubeconfig("guarded-b"))
+    """Return a connection of the agent of guarded-b."""
+    return guarded.connection(guarded.deployment.agent_kubeconfig("guarded-b"))
 
 
 @pytest.fixture(scope="module")
 def unbound_agent(guarded: Guarded) -> Connection:
-    """The agents' service account by a token that is bound to no pod."""
-    return guarded.by(guarded.cluster.kubeconfig(NAMESPACE, "oompolicy-agent"))
+    """Return a connection of the agents' service account, with a token that is bound to no pod."""
+    return guarded.connection(guarded.cluster.kubeconfig(NAMESPACE, "oompolicy-agent"))
 
 
 @pytest.fixture(scope="module")
 def operator(guarded: Guarded) -> Connection:
-    """The operator."""
-    return guarded.by(guarded.deployment.operator_kubeconfig())
+    """Return a connection of the operator."""
+    return guarded.connection(guarded.deployment.operator_kubeconfig())
 
 
 @pytest.fixture(scope="module")
 def anybody(guarded: Guarded) -> Connection:
-    """A service account that nobody gave anything."""
-    return guarded.by(guarded.cluster.kubeconfig("guarded-team", "nobody"))
+    """Return a connection of a service account without any roles."""
+    return guarded.connection(guarded.cluster.kubeconfig("guarded-team", "nobody"))
 
 
 @pytest.fixture
 def policy(guarded: Guarded, name: str) -> str:
-    """One that matches nothing that others count."""
+    """Create a policy that matches no pods of other tests, and return its name."""
     match = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "guarded-team"}}}
     spec = {"match": match, "priority": {"value": 500}}
     guarded.cluster.api.create(
@@ -106,20 +106,20 @@ def policy(guarded: Guarded, name: str) -> str:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """For an object that this test alone writes."""
+    """Return a name for an object that only this test writes."""
     return re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
 
 
 @pytest.fixture(scope="class")
 def all_pods(guarded: Guarded, agent: Connection) -> Iterator[None]:
-    """The rules for clusters before 1.36, in place of those that all other tests have."""
+    """Use the rules for clusters before 1.36, in place of those of all other tests."""
     swap_rules(guarded.cluster, agent, "agent-pods-impersonated.yaml", "agent-pods.yaml")
     yield
     swap_rules(guarded.cluster, agent, "agent-pods.yaml", "agent-pods-impersonated.yaml")
 
 
 def swap_rules(cluster: Cluster, agent: Connection, old: str, new: str) -> None:
-    """Return when the API server goes by the new ones: it remembers for 10 s whom it has let impersonate."""
+    """Replace the rules, and wait until they are in force. The API server caches an allowed impersonation for 10 s."""
     cluster.kubectl("delete", "-f", str(DEPLOY / old))
     cluster.kubectl("apply", "--server-side", "-f", str(DEPLOY / new))
     impersonated = new == "agent-pods-impersonated.yaml"
@@ -127,7 +127,7 @@ def swap_rules(cluster: Cluster, agent: Connection, old: str, new: str) -> None:
 
 
 def reads_pods(agent: Connection) -> tuple[bool, bool]:
-    """Whether in its own name, and whether in its node's."""
+    """Return whether the agent may list pods in its own name, and whether in its node's."""
 
     def listing(in_name: dict[str, str]) -> bool:
         return is_allowed(lambda: agent.request("GET", PODS, query=ON_GUARDED_A, headers=in_name))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The requests that these tests make, and how a refusal reads."""
+"""The requests of these tests, and the messages of refusals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ APPLY: Final = "application/apply-patch+yaml"
 
 
 def refusal(attempt: Callable[[], object]) -> str:
-    """What the API server says to whoever may not do that."""
+    """Return the message with which the API server refuses the request."""
     with pytest.raises(ApiError) as caught:
         attempt()
     assert 403 == caught.value.status, caught.value.message
@@ -34,7 +34,7 @@ def refusal(attempt: Callable[[], object]) -> str:
 
 
 def is_allowed(attempt: Callable[[], object]) -> bool:
-    """Whether the API server does that; ApiError where it is no matter of rights."""
+    """Return whether the user has the right to a request. ApiError: it fails for another reason."""
     try:
         attempt()
     except ApiError as error:
@@ -52,7 +52,7 @@ def apply_status(
     headers: Mapping[str, str] | None = None,
     manager: str = "oompolicy-agent",
 ) -> None:
-    """As an agent writes what its node says of itself."""
+    """Write the status of an OOMNode by server-side apply, as an agent does."""
     body = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": name}, "status": status}
     query = {"fieldManager": manager, "force": "true"}
     connection.request(
@@ -61,5 +61,5 @@ def apply_status(
 
 
 def merge_patch(connection: Connection, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Change some fields."""
+    """Change some fields by a merge patch."""
     return connection.request("PATCH", path, body=body, content_type=MERGE_PATCH)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent's Events are about its own node's victims, in its own node's name, and stay as they were written."""
+"""An agent writes Events only for its own node and in its own name, and cannot change them later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SERIES = {"series": {"count": 2, "lastObservedTime": NOW}}
 
 
 def event(name: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
-    """A good one of guarded-a; `fields` replace, and None takes away."""
+    """Return a valid Event of guarded-a. `fields` replace its fields, and None removes one."""
     base = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -65,10 +65,10 @@ def path_of(body: dict[str, Any]) -> str:
     ],
     ids=["victim", "annotation", "field", "host process", "policy"],
 )
-def test_an_agent_writes_the_events_that_it_has_to(
+def test_an_agent_writes_each_kind_of_its_events(
     agent: Connection, admin: Connection, name: str, fields: dict[str, Any]
 ) -> None:
-    """Each kind of them, and the series when it happens again."""
+    """The agent can create each kind, and change its series when it happens again."""
     body = event(name, **fields)
     body["metadata"] |= {"name": name}
     post(agent, body)
@@ -78,10 +78,10 @@ def test_an_agent_writes_the_events_that_it_has_to(
 
 
 def test_the_agent_of_a_node_with_a_long_name_writes_events(guarded: Guarded, admin: Connection) -> None:
-    """A node's name may have 253 characters and the field 128, so the agent cuts it."""
+    """The agent cuts the name, because a node's name may have 253 characters and the field 128."""
     name = ".".join(["n" * 49] * 4)
     guarded.cluster.api.node(name)
-    long = guarded.by(guarded.deployment.agent_kubeconfig(name))
+    long = guarded.connection(guarded.deployment.agent_kubeconfig(name))
     body = event("long", reportingInstance=name[:128])
     post(long, body)
 
@@ -104,10 +104,10 @@ def test_the_agent_of_a_node_with_a_long_name_writes_events(guarded: Guarded, ad
         ),
     ],
 )
-def test_an_agent_speaks_in_nobody_elses_name(
+def test_an_agent_writes_no_event_in_another_name(
     agent: Connection, name: str, fields: dict[str, Any], sentence: str
 ) -> None:
-    """Neither in another node's nor in another component's."""
+    """The name of another node is refused, and so is the name of another component."""
     assert refusal(lambda: post(agent, event(name, **fields))).endswith(sentence)
 
 
@@ -122,8 +122,8 @@ def test_an_agent_speaks_in_nobody_elses_name(
     ],
     ids=str,
 )
-def test_an_agent_has_three_things_to_say(agent: Connection, name: str, fields: dict[str, Any]) -> None:
-    """Each a Warning with its own action."""
+def test_an_agent_writes_only_events_of_its_three_reasons(agent: Connection, name: str, fields: dict[str, Any]) -> None:
+    """Each reason has its own action, and the type is Warning."""
     assert refusal(lambda: post(agent, event(name, **fields))).endswith(
         "an agent's Event must be a Warning with reason OOMVictimKilled and action Kill,"
         " or with reason OOMAnnotationRefused or OOMPodFieldUnreadable and action Resolve"
@@ -141,10 +141,10 @@ def test_an_agent_has_three_things_to_say(agent: Connection, name: str, fields: 
     ],
     ids=["nothing", "pod elsewhere", "no Pod", "Service", "another node"],
 )
-def test_an_agents_event_is_about_a_pod_beside_it_or_its_own_node(
+def test_an_agents_event_is_about_a_pod_of_its_namespace_or_its_own_node(
     agent: Connection, name: str, regarding: dict[str, str] | None, namespace: str
 ) -> None:
-    """The API server itself lets an Event stand in another namespace than the pod that it names."""
+    """The API server itself would accept an Event in another namespace than the pod that it names."""
     body = event(name, regarding=regarding, metadata={"name": name, "namespace": namespace})
 
     assert refusal(lambda: post(agent, body)).endswith(
@@ -160,8 +160,10 @@ def test_an_agents_event_is_about_a_pod_beside_it_or_its_own_node(
     ],
     ids=lambda metadata: next(iter(metadata)),
 )
-def test_an_agents_event_holds_nothing_up(agent: Connection, name: str, metadata: dict[str, Any]) -> None:
-    """With a finalizer it would keep the namespace from being deleted."""
+def test_an_agents_event_has_neither_finalizers_nor_owners(
+    agent: Connection, name: str, metadata: dict[str, Any]
+) -> None:
+    """An Event with a finalizer would prevent the deletion of its namespace."""
     body = event(name)
     body["metadata"] |= metadata
 
@@ -179,8 +181,10 @@ def test_an_agents_event_holds_nothing_up(agent: Connection, name: str, metadata
     ],
     ids=["labels", "annotations", "series"],
 )
-def test_an_agents_event_begins_as_one(agent: Connection, name: str, fields: dict[str, Any]) -> None:
-    """Without what others select by, and with nobody counted yet."""
+def test_an_agent_creates_an_event_without_labels_annotations_and_series(
+    agent: Connection, name: str, fields: dict[str, Any]
+) -> None:
+    """Other clients select by labels, and a new Event has not happened again yet."""
     body = event(name, **{key: value for key, value in fields.items() if key != "metadata"})
     body["metadata"] |= fields.get("metadata", {})
 
@@ -191,7 +195,7 @@ def test_an_agents_event_begins_as_one(agent: Connection, name: str, fields: dic
 
 @pytest.mark.parametrize("where", [{}, {"namespace": "guarded-team"}], ids=["no namespace", "a namespace"])
 def test_an_agents_event_about_its_node_is_in_default(agent: Connection, name: str, where: dict[str, str]) -> None:
-    """In no tenant's namespace, whatever it says of the node's."""
+    """An Event about the node is refused in the namespace of a tenant."""
     body = event(name, regarding=node("guarded-a") | where)
     with pytest.raises(ApiError) as caught:
         post(agent, body)
@@ -202,8 +206,8 @@ def test_an_agents_event_about_its_node_is_in_default(agent: Connection, name: s
     )
 
 
-def test_an_agent_adds_no_finalizer_later(agent: Connection, name: str) -> None:
-    """Nor with a change."""
+def test_an_agent_adds_no_finalizer_to_its_event(agent: Connection, name: str) -> None:
+    """A finalizer is also refused in a change of an Event."""
     body = post(agent, event(name))
     change = {"metadata": {"finalizers": ["example.com/stay"]}}
 
@@ -214,7 +218,7 @@ def test_an_agent_adds_no_finalizer_later(agent: Connection, name: str) -> None:
 
 @pytest.mark.parametrize("where", ["labels", "annotations"])
 def test_an_agent_changes_no_metadata_of_its_event(agent: Connection, name: str, where: str) -> None:
-    """Only the series may change."""
+    """The agent may change only the series."""
     body = post(agent, event(name))
     change = {"metadata": {where: {"mine": "yes"}}}
 
@@ -239,7 +243,7 @@ def test_an_agent_changes_no_metadata_of_its_event(agent: Connection, name: str,
 def test_an_event_stays_as_it_was_written(
     agent: Connection, admin: Connection, name: str, change: dict[str, Any]
 ) -> None:
-    """What our policy leaves to the API server it refuses itself."""
+    """Each change is refused, by the policy or by the API server's own rules."""
     body = post(agent, event(name))
     with pytest.raises(ApiError) as caught:
         merge_patch(agent, path_of(body), change)
@@ -250,7 +254,7 @@ def test_an_event_stays_as_it_was_written(
 
 
 def test_an_agent_does_not_touch_another_nodes_event(agent: Connection, other_agent: Connection, name: str) -> None:
-    """Not even its series."""
+    """A change of the series of another node's Event is refused."""
     body = post(other_agent, event(name, reportingInstance="guarded-b"))
 
     assert refusal(lambda: merge_patch(agent, path_of(body), SERIES)).endswith(
@@ -259,7 +263,7 @@ def test_an_agent_does_not_touch_another_nodes_event(agent: Connection, other_ag
 
 
 def test_an_agent_does_not_take_over_another_components_event(agent: Connection, admin: Connection, name: str) -> None:
-    """That of the kubelet stays the kubelet's."""
+    """A change of the series of a kubelet's Event is refused."""
     body = post(admin, event(name, reportingController="kubelet"))
 
     assert refusal(lambda: merge_patch(agent, path_of(body), SERIES)).endswith(
@@ -268,7 +272,7 @@ def test_an_agent_does_not_take_over_another_components_event(agent: Connection,
 
 
 def test_an_agent_does_not_use_the_old_event_group(agent: Connection, name: str) -> None:
-    """Its rules are weaker, so RBAC leaves it out."""
+    """RBAC does not have the group of core/v1, because the rules for its Events are weaker."""
     body = {
         "apiVersion": "v1",
         "kind": "Event",
@@ -283,7 +287,7 @@ def test_an_agent_does_not_use_the_old_event_group(agent: Connection, name: str)
 
 @pytest.mark.parametrize("verb", ["GET", "PUT", "DELETE"])
 def test_an_agent_neither_reads_nor_replaces_nor_deletes_its_event(agent: Connection, name: str, verb: str) -> None:
-    """Its RBAC has create and patch."""
+    """RBAC of the agent has only the verbs create and patch."""
     body = post(agent, event(name))
     sent = body if verb == "PUT" else None
 
@@ -293,19 +297,19 @@ def test_an_agent_neither_reads_nor_replaces_nor_deletes_its_event(agent: Connec
 
 
 def test_a_token_that_is_bound_to_no_pod_writes_no_event(unbound_agent: Connection, name: str) -> None:
-    """Whatever node it says that it is of."""
+    """The name of the node is in the token, so a token without one is refused."""
     assert refusal(lambda: post(unbound_agent, event(name))).endswith(NO_CLAIM)
 
 
-def test_an_admin_who_impersonates_the_agent_writes_no_event(admin: Connection, name: str) -> None:
-    """Such a request has no claims at all."""
+def test_an_admin_that_impersonates_the_agent_writes_no_event(admin: Connection, name: str) -> None:
+    """A request by impersonation has no claims."""
     header = {"Impersonate-User": "system:serviceaccount:oompolicy-system:oompolicy-agent"}
 
     assert refusal(lambda: post(admin, event(name), headers=header)).endswith(NO_CLAIM)
 
 
-def test_the_rules_for_agents_are_for_agents_alone(admin: Connection, name: str) -> None:
-    """Any other component writes its Events as before."""
+def test_the_rules_for_agents_are_only_for_agents(admin: Connection, name: str) -> None:
+    """Other components write their Events without these rules."""
     body = post(admin, event(name, reportingController="example.com/other", reason="Whatever", action="Look"))
 
     assert "Whatever" == body["reason"]

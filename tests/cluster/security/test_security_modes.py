@@ -33,7 +33,7 @@ def writer(guarded: Guarded) -> Iterator[Connection]:
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
     apply(api.connection, location("ServiceAccount", name, "guarded-team"), account, manager="test")
     grant(api.connection, name, ["oomnodes"], ["get", "create", "update", "patch"])
-    made = guarded.by(guarded.cluster.kubeconfig("guarded-team", name))
+    made = guarded.connection(guarded.cluster.kubeconfig("guarded-team", name))
     eventually(lambda: allowed(made, "patch", "oomnodes"), bool)
     yield made
     revoke(api.connection, name)
@@ -113,7 +113,7 @@ def test_an_admin_changes_the_mode_of_a_node(admin: Connection) -> None:
 
 
 def test_the_right_to_write_oomnodes_does_not_include_the_mode(writer: Connection, admin: Connection) -> None:
-    """Neither in a new OOMNode, nor in an existing one, and other fields may be written."""
+    """This holds for a new OOMNode and for an existing one. Other fields may be written."""
     new: dict[str, Any] = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": "guarded-d"}}
     assert refusal(lambda: merge_patch(writer, NODE, {"spec": {"mode": "Off"}})).endswith(ADMINS_ONLY)
     assert refusal(lambda: writer.request("POST", OOMNODES, body={**new, "spec": {"mode": "Off"}})).endswith(

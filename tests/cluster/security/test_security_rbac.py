@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operator and agent may do what `deploy/` says they need, and nothing else."""
+"""Operator and agent have the rights that they need, and no others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 NAMESPACES: Final = ("oompolicy-system", "guarded-team", "default", "kube-system")
 
 Rule = tuple[str, str, str]
-"""Verb, resource with its group, and the only name it is good for."""
+"""The verb, the resource with its group, and the only object name that it is for, if there is one."""
 
 OPERATOR: Final = {
     *((verb, "oompolicies.oompolicy.dev", "") for verb in ("get", "list", "watch")),
@@ -54,7 +54,7 @@ IN_ITS_NODES_NAME: Final = {
 
 
 def rules(connection: Connection, namespace: str) -> set[Rule]:
-    """Everything that whoever this is may do in a namespace, and cluster-wide."""
+    """Return all rights of the user of a connection in a namespace, and cluster-wide."""
     body = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectRulesReview",
@@ -72,7 +72,7 @@ def rules(connection: Connection, namespace: str) -> set[Rule]:
 
 
 def own_rules(connection: Connection, anybody: Connection) -> dict[str, set[Rule]]:
-    """What it may do and every other service account may not, by namespace."""
+    """Return the rights that other service accounts do not have, by namespace."""
     return {namespace: rules(connection, namespace) - rules(anybody, namespace) for namespace in NAMESPACES}
 
 
@@ -80,15 +80,15 @@ def everywhere(expected: set[Rule], **more: set[Rule]) -> dict[str, set[Rule]]:
     return {namespace: expected | more.get(namespace.replace("-", "_"), set()) for namespace in NAMESPACES}
 
 
-def test_the_operator_may_do_what_it_needs(operator: Connection, anybody: Connection) -> None:
-    """No more, in any namespace; the Lease is in its own."""
+def test_the_operator_has_only_the_rights_that_it_needs(operator: Connection, anybody: Connection) -> None:
+    """The rights are the same in each namespace, but the rights to the Lease are only in the operator's own."""
     expected = everywhere(OPERATOR, oompolicy_system=OPERATOR_LEASE)
 
     assert expected == own_rules(operator, anybody)
 
 
-def test_an_agent_may_do_what_it_needs(agent: Connection, anybody: Connection) -> None:
-    """The verbs on pods are good for nothing but impersonation."""
+def test_an_agent_has_only_the_rights_that_it_needs(agent: Connection, anybody: Connection) -> None:
+    """The verbs on pods are only for impersonation."""
     assert everywhere(AGENT | IN_ITS_NODES_NAME) == own_rules(agent, anybody)
 
 
@@ -97,13 +97,13 @@ def test_an_agent_may_do_what_it_needs(agent: Connection, anybody: Connection) -
     [OOMPOLICIES, OOMNODES, OOMSETTINGS, "/api/v1/pods", "/api/v1/namespaces", "/api/v1/nodes"],
     ids=lambda path: path.rpartition("/")[2],
 )
-def test_the_operator_lists_what_it_watches(operator: Connection, path: str) -> None:
-    """Its informers begin so."""
+def test_the_operator_lists_the_collections_that_it_watches(operator: Connection, path: str) -> None:
+    """Each informer begins with a list."""
     assert operator.request("GET", path)["kind"].endswith("List")
 
 
 def test_the_operator_writes_policy_status(operator: Connection, policy: str) -> None:
-    """By server-side apply."""
+    """The operator writes the status by server-side apply."""
     body = {
         "apiVersion": "oompolicy.dev/v1alpha1",
         "kind": "OOMPolicy",
@@ -118,14 +118,14 @@ def test_the_operator_writes_policy_status(operator: Connection, policy: str) ->
 
 
 def test_the_operator_creates_oomnodes(operator: Connection, name: str) -> None:
-    """The garbage collector deletes them with their Node."""
+    """The operator does not need to delete OOMNodes, because the garbage collector deletes them with their Node."""
     body = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": name}}
 
     assert name == operator.request("POST", OOMNODES, body=body)["metadata"]["name"]
 
 
 def test_the_operator_holds_its_lease(operator: Connection) -> None:
-    """Creates, reads and renews it."""
+    """The operator can create, read and renew its Lease."""
     made = operator.request("POST", LEASES.format("oompolicy-system"), body=lease("oompolicy-operator"))
     path = f"{LEASES.format('oompolicy-system')}/oompolicy-operator"
     made["spec"]["holderIdentity"] = "the other"
@@ -169,8 +169,10 @@ def lease(name: str) -> dict[str, Any]:
         ("POST", "/api/v1/namespaces/oompolicy-system/serviceaccounts/oompolicy-agent/token", "serviceaccounts/token"),
     ],
 )
-def test_the_operator_is_refused(operator: Connection, method: str, path: str, resource: str) -> None:
-    """Whatever stands in the request."""
+def test_other_requests_of_the_operator_are_refused(
+    operator: Connection, method: str, path: str, resource: str
+) -> None:
+    """The request is refused before its body is read."""
     said = refusal(lambda: send(operator, method, path))
 
     assert 'User "system:serviceaccount:oompolicy-system:oompolicy-operator" cannot' in said
@@ -200,8 +202,8 @@ def test_the_operator_is_refused(operator: Connection, method: str, path: str, r
         ("POST", "/api/v1/namespaces/oompolicy-system/serviceaccounts/oompolicy-agent/token", "serviceaccounts/token"),
     ],
 )
-def test_an_agent_is_refused(agent: Connection, method: str, path: str, resource: str) -> None:
-    """Whatever stands in the request."""
+def test_other_requests_of_an_agent_are_refused(agent: Connection, method: str, path: str, resource: str) -> None:
+    """The request is refused before its body is read."""
     said = refusal(lambda: send(agent, method, path))
 
     assert 'User "system:serviceaccount:oompolicy-system:oompolicy-agent" cannot' in said
@@ -209,12 +211,12 @@ def test_an_agent_is_refused(agent: Connection, method: str, path: str, resource
 
 
 @pytest.mark.parametrize("path", [OOMPOLICIES, OOMSETTINGS, "/api/v1/namespaces"])
-def test_an_agent_lists_what_it_watches(agent: Connection, path: str) -> None:
-    """Its informers begin so."""
+def test_an_agent_lists_the_collections_that_it_watches(agent: Connection, path: str) -> None:
+    """Each informer begins with a list."""
     assert agent.request("GET", path)["kind"].endswith("List")
 
 
 def send(connection: Connection, method: str, path: str) -> dict[str, Any]:
-    """RBAC answers before anybody looks at the body."""
+    """Send a request with an empty body, because RBAC refuses a request before its body is read."""
     kind = MERGE_PATCH if method == "PATCH" else "application/json"
     return connection.request(method, path, body=None if method == "GET" else {}, content_type=kind)

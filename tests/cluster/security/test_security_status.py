@@ -16,21 +16,21 @@ NO_CLAIM = "the agent's token has no node name: use the token that the kubelet m
 
 
 def test_an_agent_writes_the_status_of_its_own_node(agent: Connection, admin: Connection) -> None:
-    """By server-side apply, as it does."""
+    """The agent writes the status by server-side apply."""
     apply_status(agent, "guarded-a", {"mode": "Enforce"})
 
     assert "Enforce" == admin.request("GET", f"{OOMNODES}/guarded-a")["status"]["mode"]
 
 
-def test_an_agent_does_not_make_its_oomnode_grow_by_managers(agent: Connection, admin: Connection) -> None:
-    """Each name that it writes under is kept, with its fields, for as long as the OOMNode is there."""
+def test_an_agent_does_not_make_its_oomnode_grow_by_field_managers(agent: Connection, admin: Connection) -> None:
+    """The API server keeps each field manager with its fields for as long as the OOMNode exists."""
 
-    def many() -> None:
-        # Who says the same as another one owns it together with that one.
+    def write_as_many() -> None:
+        # Managers that write the same value own the field together.
         for number in range(20):
             apply_status(agent, "guarded-a", {"mode": "Enforce"}, manager=f"manager-{number}")
 
-    assert refusal(many).endswith(
+    assert refusal(write_as_many).endswith(
         "an OOMNode can have at most 10 field managers: use the field manager oompolicy-agent"
     )
     assert len(admin.request("GET", f"{OOMNODES}/guarded-a")["metadata"]["managedFields"]) <= 10
@@ -38,14 +38,14 @@ def test_an_agent_does_not_make_its_oomnode_grow_by_managers(agent: Connection, 
 
 
 def test_an_agent_reads_the_status_that_it_wrote(agent: Connection) -> None:
-    """With a plain GET."""
+    """The agent reads the OOMNode with a plain GET."""
     apply_status(agent, "guarded-a", {"kernelVersion": "6.12.107"})
 
     assert "6.12.107" == agent.request("GET", f"{OOMNODES}/guarded-a")["status"]["kernelVersion"]
 
 
 def test_an_agent_does_not_write_the_status_of_another_node(agent: Connection, admin: Connection) -> None:
-    """The sentence names both nodes."""
+    """The message names both nodes."""
     said = refusal(lambda: apply_status(agent, "guarded-b", {"mode": "Enforce"}))
 
     assert said.endswith("the agent of node guarded-a may not write the status of OOMNode guarded-b")
@@ -53,7 +53,7 @@ def test_an_agent_does_not_write_the_status_of_another_node(agent: Connection, a
 
 
 def test_an_agent_does_not_change_metadata_and_spec_through_the_status(agent: Connection, admin: Connection) -> None:
-    """The API server keeps what it has."""
+    """The API server ignores these fields in a write of the status."""
     before = admin.request("GET", f"{OOMNODES}/guarded-a")["metadata"]
     body = {"metadata": {"labels": {"mine": "yes"}, "finalizers": ["x.example/y"]}, "spec": {}, "status": {}}
     merge_patch(agent, f"{OOMNODES}/guarded-a/status", body)
@@ -80,19 +80,19 @@ def test_an_agent_does_not_change_metadata_and_spec_through_the_status(agent: Co
 def test_an_agent_writes_nothing_of_an_oomnode_but_its_status(
     agent: Connection, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
-    """Not even of its own node's."""
+    """The agent may neither create, change nor delete an OOMNode, not even that of its own node."""
     said = refusal(lambda: agent.request(method, path, body=body, content_type=content_type(method)))
 
     assert 'resource "oomnodes" in API group "oompolicy.dev"' in said
 
 
 def test_a_token_that_is_bound_to_no_pod_writes_no_status(unbound_agent: Connection) -> None:
-    """Whoever may ask for tokens of the service account still is no node."""
+    """A user with the right to request tokens of the service account cannot write the status of a node."""
     assert refusal(lambda: apply_status(unbound_agent, "guarded-a", {"mode": "Enforce"})).endswith(NO_CLAIM)
 
 
-def test_an_admin_who_impersonates_the_agent_writes_no_status(admin: Connection) -> None:
-    """Such a request has no claims at all."""
+def test_an_admin_that_impersonates_the_agent_writes_no_status(admin: Connection) -> None:
+    """A request by impersonation has no claims."""
     header = {"Impersonate-User": "system:serviceaccount:oompolicy-system:oompolicy-agent"}
 
     assert refusal(lambda: apply_status(admin, "guarded-a", {"mode": "Enforce"}, headers=header)).endswith(NO_CLAIM)
@@ -110,7 +110,7 @@ def operator_writes(operator: Connection, status: dict[str, Any]) -> None:
 
 @pytest.fixture
 def reported(agent: Connection) -> dict[str, Any]:
-    """Return what the agent has reported."""
+    """Write a report of the agent, and return it."""
     status = {"mode": "Enforce", "counts": {"pods": 3}, **conditions(Ready="True", Enforcing="True")}
     apply_status(agent, "guarded-a", status)
     return status
@@ -118,7 +118,7 @@ def reported(agent: Connection) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("reported")
 def test_the_operator_sets_conditions_to_unknown(operator: Connection, agent: Connection, admin: Connection) -> None:
-    """The agent takes them back with its next report."""
+    """The agent sets the conditions again with its next report."""
     operator_writes(operator, conditions(Enforcing="Unknown"))
     found = admin.request("GET", f"{OOMNODES}/guarded-a")["status"]
     assert {"Ready": "True", "Enforcing": "Unknown"} == {each["type"]: each["status"] for each in found["conditions"]}
@@ -134,7 +134,7 @@ def test_the_operator_sets_conditions_to_unknown(operator: Connection, agent: Co
     "claim", [{"Enforcing": "False"}, {"OfTomorrow": "True"}, {"Ready": "True", "Synced": "False"}]
 )
 def test_the_operator_makes_no_claim_about_a_node(operator: Connection, claim: dict[str, str]) -> None:
-    """Only the agent knows the node. This holds for a condition that the agent has reported, and for a new one."""
+    """The operator sets neither a condition that the agent has reported nor a new one to True or False."""
     said = refusal(lambda: operator_writes(operator, conditions(**claim)))
 
     assert said.endswith("the operator may set the conditions of an OOMNode to Unknown only")
@@ -151,7 +151,7 @@ def test_the_operator_makes_no_claim_about_a_node(operator: Connection, claim: d
     ],
 )
 def test_the_operator_writes_no_other_field_of_the_status(operator: Connection, status: dict[str, Any]) -> None:
-    """Neither a field that the agent has reported, nor one that it has not."""
+    """The operator may neither change a field that the agent has reported, nor add one."""
     said = refusal(lambda: operator_writes(operator, status))
 
     assert said.endswith("the operator may change no field of the status of an OOMNode but the conditions")
@@ -159,7 +159,7 @@ def test_the_operator_writes_no_other_field_of_the_status(operator: Connection, 
 
 @pytest.mark.usefixtures("reported")
 def test_the_operator_removes_no_field_of_the_status(operator: Connection) -> None:
-    """A merge patch could."""
+    """A merge patch with null is refused."""
     said = refusal(lambda: merge_patch(operator, f"{OOMNODES}/guarded-a/status", {"status": {"mode": None}}))
 
     assert said.endswith("the operator may change no field of the status of an OOMNode but the conditions")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A policy without an opinion: answers for each task what a test has put down,
- * and counts how often it was asked.
+ * A policy that gives the answers of a test. For each task it counts how often
+ * the kernel asked.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -15,7 +15,7 @@ struct answer {
 	u32 reserved;
 };
 
-/* By tgid; 0 is for all that are not there. */
+/* By tgid. The answer for 0 is for all tasks without an answer of their own. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64);
@@ -24,7 +24,7 @@ struct {
 } answers SEC(".maps");
 
 SEC("fmod_ret/bpf_oom_evaluate_task")
-int BPF_PROG(answer_as_told, struct task_struct *task, struct oom_control *oc)
+int BPF_PROG(answer_from_map, struct task_struct *task, struct oom_control *oc)
 {
 	u32 tgid = task->tgid, others = 0;
 	struct answer *found = bpf_map_lookup_elem(&answers, &tgid);

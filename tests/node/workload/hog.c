@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A known workload: holds so many MiB of touched memory and does as told.
+ * A known workload: it holds MIB MiB of touched memory, and obeys lines of stdin.
  *
  * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--vfork DIR] [--name COMM] [--crowd N] [--churn] MIB
  * hog --spin CPU			runs on that CPU at the highest real-time priority
  *
- * Says "ready" when it holds its memory, then reads lines:
- *   grow MIB	touches more, says "grown"
- *   rush N MIB	N threads touch MIB more at once, each in turn page by page; no word
- *   end	exits 0 (so does end of file)
+ * It prints "ready" when it holds its memory, and then reads lines:
+ *   grow MIB	touches more memory, and prints "grown"
+ *   rush N MIB	N threads touch MIB more at the same time, page by page, and print nothing
+ *   end	exits with status 0, as at the end of file
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -62,7 +62,7 @@ static void hold(size_t mib)
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		err(3, "mmap");
-	/* Not the zero page, and not a huge page: every page is charged on its own. */
+	/* Without huge pages the kernel charges each page separately. */
 	madvise(memory, size, MADV_NOHUGEPAGE);
 	for (size_t at = 0; at < size; at += page)
 		memory[at] = 1;
@@ -111,7 +111,7 @@ static void *obey(void *unused)
 	_exit(0);
 }
 
-/* Processes of next to no memory, which stay until their cgroup is killed. */
+/* Start processes with almost no memory, which live until their cgroup is killed. */
 static void gather(int crowd)
 {
 	while (crowd--) {
@@ -127,7 +127,7 @@ static void gather(int crowd)
 	}
 }
 
-/* Processes that come and go all the time. */
+/* Start and end one process after the other. */
 static void *churn_for_ever(void *unused)
 {
 	(void)unused;
@@ -148,7 +148,7 @@ static void churn(void)
 		errx(3, "pthread_create");
 }
 
-/* The process lives on without its first thread. */
+/* End the first thread. The process goes on without it. */
 static void obey_without_leader(void)
 {
 	pthread_t thread;
@@ -158,7 +158,7 @@ static void obey_without_leader(void)
 	pthread_exit(NULL);
 }
 
-/* A child in the cgroup DIR obeys; it shares all memory, and the parent waits for its end. */
+/* Let a child in the cgroup DIR obey. It shares all memory, and the parent waits for its end. */
 static void obey_in_vfork(const char *dir)
 {
 	if (!vfork()) {
@@ -233,9 +233,9 @@ int main(int argc, char **argv)
 	}
 	if (optind + 1 != argc)
 		errx(2, "usage: hog [options] MIB");
-	/* The test runner itself is at -1000. */
+	/* The test runner itself has -1000. */
 	write_file("/proc/self/oom_score_adj", adj);
-	/* Dies with the test that started it. */
+	/* The process dies with the test that started it. */
 	prctl(PR_SET_PDEATHSIG, 9);
 	gather(crowd);
 	hold(atoi(argv[optind]));

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`node`: a Node whose agent has not started yet. `api`: an Api without Events."""
+"""Fixtures of the agent's tests: `node` is a Node with an agent that has not started, `api` an Api without Events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from oompolicy_agent.mapping import pinnedmap as kernel_module
 from oompolicy_agent.mapping import treewatch
 from oompolicy_agent.mapping.cgroups import scan
 from tests.unit.agent.fakeevents import Api
-from tests.unit.agent.fakenode import FakePins, Node
+from tests.unit.agent.fakenode import FakeOpenMaps, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     monkeypatch.setattr(treewatch, "scan", partial(scan, check=lambda _: True))
-    monkeypatch.setattr(kernel_module, "Pins", FakePins)
+    monkeypatch.setattr(kernel_module, "OpenMaps", FakeOpenMaps)
     made = Node(tmp_path)
-    FakePins.state = made.state
+    FakeOpenMaps.state = made.state
     yield made
     made.agent.stop()
     made.loop.close()

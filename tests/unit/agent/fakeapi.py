@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An API server's answers, told in advance, and a poster that sends nothing."""
+"""Fakes that give an API server's answers in a fixed order, and a poster that sends nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REJECTED = Outcome("rejected", "403 Forbidden: not you")
 
 
 class FakeConnection:
-    """Raises what `answers` has, one each, then takes everything."""
+    """A connection that raises the exceptions in `answers`, one for each request, and then accepts everything."""
 
     def __init__(self, *answers: Exception | None) -> None:
         self.answers = list(answers)
@@ -36,7 +36,7 @@ class FakeConnection:
 
 
 class FakeWake:
-    """Wakes nobody."""
+    """A wake that wakes no loop."""
 
     fd = -1
 
@@ -45,7 +45,7 @@ class FakeWake:
 
 
 class FakePoster:
-    """Keeps its jobs until the test says what becomes of them."""
+    """A poster that keeps its jobs until the test gives their outcome."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -55,22 +55,22 @@ class FakePoster:
         self.jobs.append(job)
 
     def settle(self) -> None:
-        """The test did."""
+        """Do nothing, because `answer` has settled the jobs already."""
 
     def answer(self, outcome: Outcome = DONE, count: int = 1_000) -> None:
-        """The first ones meet this."""
+        """Settle the first `count` jobs with this outcome."""
         answered, self.jobs = self.jobs[:count], self.jobs[count:]
         for job in answered:
             job.settled(outcome)
 
 
 def at_once() -> Backoff:
-    """Waits for nothing."""
+    """Return a backoff without pauses."""
     return Backoff(lambda low, _: low)
 
 
 def longest(_: float, high: float) -> float:
-    """Waits as long as it can be."""
+    """Return the largest value of the range instead of a random one."""
     return high
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the Events' way stand on."""
+"""Helpers of the tests of Events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def event(
 
 
 class Api:
-    """The Events that the API server has, by name: how many victims each stands for."""
+    """The API server's Events: the number of victims of each, by name."""
 
     def __init__(self, folder: Path, limits: EventLimits = LIMITS) -> None:
         self.settings = Settings(in_cluster=True, node="node-1", state_dir=folder, event_limits=limits)
@@ -44,14 +44,14 @@ class Api:
         self.boot()
 
     def boot(self) -> None:
-        self.poster, self.tally = FakePoster(), Counters()
-        self.target = ApiSink(self.settings, self.poster, self.tally, FakeWake(), longest)  # type: ignore[arg-type]
+        self.poster, self.counters = FakePoster(), Counters()
+        self.target = ApiSink(self.settings, self.poster, self.counters, FakeWake(), longest)  # type: ignore[arg-type]
 
     def offer(self, *events: Report, now: float = 0.0) -> list[bool]:
         return [self.target.offer(each.name, each, now) for each in events]
 
     def answer(self, outcome: Outcome = DONE, count: int = 1_000) -> None:
-        """Take what was sent; a real API server's answer to what it does not have is 404."""
+        """Take the requests that were sent. A real API server answers 404 to an update of an unknown Event."""
         for job in self.poster.jobs[:count]:
             name = job.body["metadata"]["name"] if job.method == "POST" else job.path.rpartition("/")[2]
             if outcome is DONE and job.method == "POST":

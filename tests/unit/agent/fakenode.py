@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node whose tree and pins are made up, with a real agent on it."""
+"""A node with a fake cgroup tree and fake pins, and a real agent on it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"
 
 
 class FakeRing:
-    """Records wait in it until they are consumed; its descriptor is readable meanwhile."""
+    """A ring buffer whose records wait until they are consumed. Until then its descriptor is readable."""
 
     def __init__(self, on_record: Callable[[bytes], None]) -> None:
         self.on_record, self.waiting = on_record, list[bytes]()
@@ -44,8 +44,8 @@ class FakeRing:
         os.close(self._writer)
 
 
-class FakePins:
-    """What `pins.Pins` is, with the map as a dict. `state` is what the loader has done."""
+class FakeOpenMaps:
+    """A fake of `pins.OpenMaps` with a dict as its map. `state` has the state that the loader left."""
 
     state: dict[str, Any]
 
@@ -82,7 +82,7 @@ class FakePins:
 
 
 class Node:
-    """A node's folders, and an agent on it."""
+    """The folders of a node, and an agent on it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.root = folder, folder / "cgroup"
@@ -112,9 +112,9 @@ class Node:
 
     def boot(self) -> None:
         self.loop = Loop()
-        problems, tally = Problems(), Counters()
+        problems, counters = Problems(), Counters()
         outside = FolderEnvironment(self.folder / "manifests", self.settings, problems)
-        self.agent = Agent(self.settings, self.loop, BOOT, outside, problems=problems, tally=tally)
+        self.agent = Agent(self.settings, self.loop, BOOT, outside, problems=problems, counters=counters)
 
     def restart(self) -> None:
         self.agent.stop()
@@ -130,7 +130,7 @@ class Node:
         (self.folder / "manifests" / name).write_text(json.dumps(raw))
 
     def make(self, path: str) -> int:
-        """A cgroup, announced as the kernel does it."""
+        """Make a cgroup, and announce it as the kernel does."""
         (cgroup_id,) = make(self.root, path)
         self.announce(cgroup_id, path.rpartition("/")[0])
         return cgroup_id
@@ -143,7 +143,7 @@ class Node:
         self.state["open"].events.put(bytes(record(path, ids_along(self.root, path), **fields)))
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Turn the loop until it is so; what never becomes so is stopped by the count."""
+        """Turn the loop until the condition holds, at most 500 times."""
         for _ in range(500):
             if condition():
                 return

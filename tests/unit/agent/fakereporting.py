@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the reporter stand on."""
+"""Helpers of the tests of the reporter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"
 
 
 class Node:
-    """A reporter over a fake tree, with an output that can be made to fail."""
+    """A reporter with a fake tree, and an output that can be made to fail."""
 
     def __init__(self, folder: Path, boot_id: str = BOOT) -> None:
         self.root, self.boot_id = folder / "cgroup", boot_id
@@ -43,8 +43,10 @@ class Node:
 
     def boot(self) -> None:
         self.target = FileSink(self, self.settings.retry_max, lambda _, longest: longest)
-        self.tally = Counters()
-        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.target, tally=self.tally)
+        self.counters = Counters()
+        self.reporter = Reporter(
+            self.settings, self.boot_id, self.spool, self.index, self.target, counters=self.counters
+        )
 
     def last(self) -> bytes:
         return self.before
@@ -57,9 +59,8 @@ class Node:
         self.index.update(OwnerFinder().of(self.tree, pods, resolve((), (), pods), Defaults()), now=0)
 
     def kill(self, path: str = CONTAINER, tgid: int = 1, now: float = 0.0, **fields: Any) -> None:  # noqa: ANN401
-        name = self.spool.add(bytes(record(path, ids_along(self.root, path), victim_tgid=tgid, **fields)))
-        assert name is not None
-        self.reporter.arrived(name, now)
+        raw = bytes(record(path, ids_along(self.root, path), victim_tgid=tgid, **fields))
+        assert self.reporter.receive(raw, now)
 
     def write(self, manifest: Mapping[str, Any]) -> None:
         if self.error:

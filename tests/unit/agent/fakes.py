@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cgroup tree in a folder, pods and kernel records, with only what a test cares about spelt out."""
+"""A cgroup tree in a folder, pods and kernel records, which name only the fields that a test needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BOOT: Final = "b0071d00-0000-4000-8000-000000000000"
 
 
 def make(root: Path, *paths: str) -> list[int]:
-    """Make cgroups; their ids."""
+    """Make cgroups and return their ids."""
     for path in paths:
         (root / path).mkdir(parents=True, exist_ok=True)
     return [id_of(root, path) for path in paths]
@@ -93,7 +93,7 @@ def raw_policy(name: str = "web", value: int = 300) -> dict[str, Any]:
 
 
 def record(path: str = "/", ids: Sequence[int] = (1,), **fields: Any) -> VictimRecord:  # noqa: ANN401
-    """A victim in the cgroup `path`; `ids` from the root down, as are `trigger_cgroup_ids` and `spared_cgroup_ids`."""
+    """Return the record of a victim in the cgroup `path`. All lists of ids begin at the root."""
     made = VictimRecord(
         boottime_ns=1_000_000_000,
         start_boottime_ns=5,
@@ -123,13 +123,13 @@ def record(path: str = "/", ids: Sequence[int] = (1,), **fields: Any) -> VictimR
 
 
 def old_record(made: VictimRecord) -> bytes:
-    """The same victim in the 1,456 bytes of the version before, by the offsets that its header had."""
+    """Return the same victim in the 1,456 bytes of the previous version, by the offsets of its header."""
     raw = bytes(made)
     # Without trigger_cgroup_ids and spared_cgroup_ids (2 x 96 bytes), trigger_level and spared_level (2 x 4 bytes).
     return raw[:192] + raw[384:448] + raw[456:]
 
 
 def ids_along(root: Path, path: str) -> list[int]:
-    """Of every cgroup from `root` down to `path`."""
+    """Return the id of every cgroup from `root` down to `path`."""
     parts = path.split("/")
     return [id_of(root, "/".join(parts[:depth])) for depth in range(len(parts) + 1)]

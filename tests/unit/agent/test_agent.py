@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent as a whole, over a fake tree and fake pins: what is in the map, and what it says of that."""
+"""The whole agent runs with a fake tree and fake pins, and the tests check its map and its status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def test_the_map_is_right_after_the_start(node: Node) -> None:
-    """Slices, pods and containers; what does not belong there is gone; the node is ready."""
+    """Slices, pods and containers have their entries, other entries are gone, and the node is ready."""
     make(node.root, CONTAINER)
     node.put("pod.json", raw_pod())
     node.put("policy.json", raw_policy(value=300))
@@ -32,7 +32,7 @@ def test_the_map_is_right_after_the_start(node: Node) -> None:
 
 
 def test_a_new_pod_is_mapped_as_soon_as_its_cgroup_appears(node: Node) -> None:
-    """Until then it is reported as not mapped."""
+    """The status lists the pod as not mapped until then."""
     node.put("pod.json", raw_pod())
     node.agent.start()
     assert ["web-0"] == [each["name"] for each in node.status["notMapped"]]
@@ -45,8 +45,8 @@ def test_a_new_pod_is_mapped_as_soon_as_its_cgroup_appears(node: Node) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["a-tenant", "z-tenant"])
-def test_a_forged_mirror_pod_takes_nothing_over(node: Node, namespace: str) -> None:
-    """Neither the entries of the pod whose uid it names, nor its victims; it is told that it is refused."""
+def test_a_forged_mirror_pod_takes_over_nothing(node: Node, namespace: str) -> None:
+    """It names another pod's uid and gets neither its entries nor its victims. The status lists its refusal."""
     forged = raw_pod("x", uid="11111111-1111-4111-8111-111111111111", app="ef" * 32)
     forged["metadata"] |= {"namespace": namespace, "annotations": {MIRROR: UID}, "labels": {}}
     make(node.root, CONTAINER)
@@ -65,7 +65,7 @@ def test_a_forged_mirror_pod_takes_nothing_over(node: Node, namespace: str) -> N
 
 
 def test_a_static_pod_is_mapped_by_the_uid_of_its_manifest(node: Node) -> None:
-    """The mirror pod says which one that is; systemd allows no dash in it."""
+    """The mirror pod has this uid in an annotation, and systemd allows no dash in it."""
     path = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podstatic_web_1.slice"
     raw = raw_pod()
     raw["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "static-web-1"}
@@ -79,7 +79,7 @@ def test_a_static_pod_is_mapped_by_the_uid_of_its_manifest(node: Node) -> None:
 
 
 def test_a_changed_policy_reaches_the_map(node: Node) -> None:
-    """Without a restart; and it goes when the policy goes."""
+    """No restart is needed, and a deleted policy has no effect any more."""
     make(node.root, SYSTEMD)
     node.put("pod.json", raw_pod())
     node.agent.start()
@@ -89,8 +89,8 @@ def test_a_changed_policy_reaches_the_map(node: Node) -> None:
     node.until(lambda: node.priority(SYSTEMD) == 500)
 
 
-def test_bad_manifests_leave_the_map_alone(node: Node) -> None:
-    """The node is not ready until they are right."""
+def test_invalid_manifests_do_not_change_the_map(node: Node) -> None:
+    """The node is not ready until the manifests are valid."""
     make(node.root, SYSTEMD)
     node.put("pod.json", raw_pod())
     node.put("policy.json", raw_policy(value=300))
@@ -104,8 +104,8 @@ def test_bad_manifests_leave_the_map_alone(node: Node) -> None:
     assert 400 == node.priority(SYSTEMD)
 
 
-def test_half_of_a_surrogate_pair_in_a_manifest_ends_nothing(node: Node) -> None:
-    """Neither the status nor the checkpoint could be written. A restart finds the same file."""
+def test_half_of_a_surrogate_pair_in_a_manifest_does_not_end_the_agent(node: Node) -> None:
+    """It could be written neither to the status nor to the checkpoint, and a restart would find the same file."""
     make(node.root, SYSTEMD)
     raw = raw_pod()
     raw["metadata"]["annotations"] = {"oompolicy.dev/priority": "\ud800"}
@@ -118,8 +118,8 @@ def test_half_of_a_surrogate_pair_in_a_manifest_ends_nothing(node: Node) -> None
     assert "\ufffd" in (node.folder / "state/checkpoint.json").read_text(encoding="utf-8")
 
 
-def test_before_any_good_manifests_nothing_is_deleted(node: Node) -> None:
-    """The loader's entries are better than none; the slices get theirs."""
+def test_before_any_valid_manifests_nothing_is_deleted(node: Node) -> None:
+    """The loader's entries are better than none. The slices get theirs."""
     node.put("policy.json", raw_policy(value=3000))
     node.state["map"][77] = 1, 1
     node.agent.start()
@@ -129,7 +129,7 @@ def test_before_any_good_manifests_nothing_is_deleted(node: Node) -> None:
 
 
 def test_missing_pins_are_waited_for(node: Node, caplog: pytest.LogCaptureFixture) -> None:
-    """Said once, not ready meanwhile; filled as soon as they are there."""
+    """The agent logs that once and is not ready meanwhile. As soon as the pins exist, it fills the map."""
     node.state["pinned"] = 0
     node.agent.start()
     for _ in range(5):
@@ -141,8 +141,8 @@ def test_missing_pins_are_waited_for(node: Node, caplog: pytest.LogCaptureFixtur
     assert 800 == node.priority("kubepods.slice")
 
 
-def test_replaced_pins_are_opened_anew(node: Node) -> None:
-    """The loader's report tells; what the old ring still held is not lost."""
+def test_replaced_pins_are_opened_again(node: Node) -> None:
+    """The loader's report shows the replacement, and the records in the old ring buffer are not lost."""
     node.agent.start()
     node.kill("kubepods.slice")
     node.state.update(pinned=2, map={})
@@ -154,7 +154,7 @@ def test_replaced_pins_are_opened_anew(node: Node) -> None:
 
 
 def test_a_detached_node_is_not_ready(node: Node) -> None:
-    """The loader's report goes, and the pins with it."""
+    """The loader removed its report and the pins."""
     node.agent.start()
     node.state["pinned"] = 0
     (node.folder / "run/loader.json").unlink()
@@ -163,8 +163,8 @@ def test_a_detached_node_is_not_ready(node: Node) -> None:
     assert {"NotAttached", "PinsMissing"} == {each["reason"] for each in node.status["conditions"]}
 
 
-def test_a_map_that_cannot_be_written_is_not_ready(node: Node) -> None:
-    """And is tried again at the next occasion."""
+def test_a_node_whose_map_cannot_be_written_is_not_ready(node: Node) -> None:
+    """The next full check writes the map again."""
     node.state["error"] = PermissionError(1, "Operation not permitted")
     node.agent.start()
     assert "the map cannot be written: [Errno 1] Operation not permitted" in node.status["problems"]
@@ -174,8 +174,8 @@ def test_a_map_that_cannot_be_written_is_not_ready(node: Node) -> None:
     assert node.ready
 
 
-def test_a_full_map_is_said(node: Node) -> None:
-    """The agent goes on with what there is room for."""
+def test_a_full_map_is_reported(node: Node) -> None:
+    """The agent continues with the entries that fit."""
     node.state["error"] = OSError(7, "Argument list too long")
     node.agent.start()
 
@@ -183,8 +183,8 @@ def test_a_full_map_is_said(node: Node) -> None:
     assert "MapFull" == node.status["conditions"][2]["reason"]
 
 
-def test_the_full_check_repairs_what_no_event_told(node: Node) -> None:
-    """An entry deleted by somebody, a pod whose announcement was dropped, a manifest changed unseen."""
+def test_the_full_check_repairs_changes_without_an_event(node: Node) -> None:
+    """Examples are a deleted entry, a pod whose announcement was dropped, and an unnoticed change of a manifest."""
     node.put("pod.json", raw_pod())
     node.agent.start()
     node.state["map"].clear()
@@ -195,7 +195,7 @@ def test_the_full_check_repairs_what_no_event_told(node: Node) -> None:
 
 
 def test_an_unreadable_tree_deletes_nothing(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No tree is not an empty tree."""
+    """An unreadable tree is not an empty tree."""
     node.agent.start()
     before = dict(node.state["map"])
     monkeypatch.setattr(treewatch, "scan", scan)
@@ -206,8 +206,8 @@ def test_an_unreadable_tree_deletes_nothing(node: Node, monkeypatch: pytest.Monk
     assert not node.ready
 
 
-def test_a_state_that_cannot_be_saved_is_said(node: Node) -> None:
-    """Enforcement goes on."""
+def test_a_checkpoint_that_cannot_be_saved_is_reported(node: Node) -> None:
+    """The agent continues to enforce, and the node stays ready."""
     node.agent.start()
     (node.folder / "state/checkpoint.json").unlink()
     (node.folder / "state/checkpoint.json").mkdir()
@@ -216,8 +216,8 @@ def test_a_state_that_cannot_be_saved_is_said(node: Node) -> None:
     assert node.ready
 
 
-def test_the_checkpoint_is_enforced_where_manifests_are_not_there(node: Node) -> None:
-    """A node that boots without them has what it last knew."""
+def test_the_checkpoint_is_enforced_if_there_are_no_manifests(node: Node) -> None:
+    """A node that boots without them enforces its last known state."""
     make(node.root, SYSTEMD)
     node.put("pod.json", raw_pod())
     node.put("policy.json", raw_policy(value=300))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod keeps its entries for as long as it has a cgroup, whatever becomes of its object."""
+"""A pod keeps its entries for as long as it has a cgroup, even if its object is deleted."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SANDBOX = f"{SYSTEMD}/cri-containerd-{PAUSE}.scope"
 
 
 @pytest.fixture
-def orphan(node: Node) -> Node:
-    """A node with a pod of priority 100 whose object is gone, and whose processes are not."""
+def deleted_pod(node: Node) -> Node:
+    """Return a node with a pod of priority 100. Its object is gone, and its processes run."""
     make(node.root, CONTAINER, SANDBOX)
     node.put("pod.json", raw_pod())
     node.put("policy.json", raw_policy(value=100))
@@ -34,52 +34,52 @@ def entries(node: Node) -> list[int | None]:
     return [node.priority(path) for path in (SYSTEMD, CONTAINER, SANDBOX)]
 
 
-def test_a_deleted_object_leaves_the_entries(orphan: Node) -> None:
-    """Two `kubectl delete` are enough for that, and the kubelet waits out the grace period."""
-    assert [100, 100, None] == entries(orphan)
+def test_a_deleted_object_leaves_the_entries(deleted_pod: Node) -> None:
+    """Two `kubectl delete` delete the object while the kubelet waits for the grace period."""
+    assert [100, 100, None] == entries(deleted_pod)
 
 
-def test_the_entries_go_with_the_cgroup(orphan: Node) -> None:
-    """So the map holds no more than there are cgroups."""
-    gone = id_of(orphan.root, SYSTEMD), id_of(orphan.root, CONTAINER)
-    shutil.rmtree(orphan.root / SYSTEMD)
-    orphan.agent.full_check()
+def test_the_entries_are_deleted_with_the_cgroup(deleted_pod: Node) -> None:
+    """The map therefore never has more entries than there are cgroups."""
+    gone = id_of(deleted_pod.root, SYSTEMD), id_of(deleted_pod.root, CONTAINER)
+    shutil.rmtree(deleted_pod.root / SYSTEMD)
+    deleted_pod.agent.full_check()
 
-    assert not set(gone) & set(orphan.state["map"])
-
-
-def test_a_restart_leaves_the_entries(orphan: Node) -> None:
-    """An agent that starts knows of no object either."""
-    orphan.restart()
-
-    assert [100, 100, None] == entries(orphan)
+    assert not set(gone) & set(deleted_pod.state["map"])
 
 
-def test_without_a_checkpoint_the_map_remembers(orphan: Node) -> None:
-    """Its pins outlive the agent."""
-    orphan.agent.stop()
-    (orphan.folder / "state/checkpoint.json").unlink()
-    orphan.loop.close()
-    orphan.boot()
-    orphan.agent.start()
+def test_a_restart_leaves_the_entries(deleted_pod: Node) -> None:
+    """An agent that starts does not know the object either."""
+    deleted_pod.restart()
 
-    assert [100, 100, None] == entries(orphan)
+    assert [100, 100, None] == entries(deleted_pod)
 
 
-def test_without_the_map_the_checkpoint_remembers(orphan: Node) -> None:
-    """The loader makes new maps when their layout changes."""
-    orphan.agent.stop()
-    orphan.state["map"].clear()
-    orphan.loop.close()
-    orphan.boot()
-    orphan.agent.start()
+def test_without_a_checkpoint_the_map_has_the_entries(deleted_pod: Node) -> None:
+    """The map's pins outlive the agent."""
+    deleted_pod.agent.stop()
+    (deleted_pod.folder / "state/checkpoint.json").unlink()
+    deleted_pod.loop.close()
+    deleted_pod.boot()
+    deleted_pod.agent.start()
 
-    assert [100, 100, None] == entries(orphan)
+    assert [100, 100, None] == entries(deleted_pod)
+
+
+def test_without_the_map_the_checkpoint_has_the_entries(deleted_pod: Node) -> None:
+    """The loader makes new maps if their layout changes."""
+    deleted_pod.agent.stop()
+    deleted_pod.state["map"].clear()
+    deleted_pod.loop.close()
+    deleted_pod.boot()
+    deleted_pod.agent.start()
+
+    assert [100, 100, None] == entries(deleted_pod)
 
 
 @pytest.mark.parametrize("name", ["web-0", "other"])
-def test_a_mirror_pod_does_not_take_over_the_cgroup(orphan: Node, name: str) -> None:
-    """Not even one of the deleted pod's name, with the node as its owner."""
+def test_a_mirror_pod_does_not_take_over_the_cgroup(deleted_pod: Node, name: str) -> None:
+    """This holds even for one with the deleted pod's name and with the node as its owner."""
     forged = raw_pod(name, uid="11111111-1111-4111-8111-111111111111", app="ef" * 32)
     forged["metadata"] |= {
         "annotations": {"kubernetes.io/config.mirror": UID},
@@ -87,11 +87,11 @@ def test_a_mirror_pod_does_not_take_over_the_cgroup(orphan: Node, name: str) -> 
         "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "n", "controller": True}],
         "labels": {"app": "dear"},
     }
-    orphan.put("forged.json", forged)
-    orphan.until(lambda: orphan.status["refusals"])
-    orphan.kill(CONTAINER)
-    orphan.until(lambda: orphan.events)
+    deleted_pod.put("forged.json", forged)
+    deleted_pod.until(lambda: deleted_pod.status["refusals"])
+    deleted_pod.kill(CONTAINER)
+    deleted_pod.until(lambda: deleted_pod.events)
 
-    assert [100, 100, None] == entries(orphan)
-    assert ("web-0", UID) == (orphan.events[0]["regarding"]["name"], orphan.events[0]["regarding"]["uid"])
-    assert 0 == orphan.status["counts"]["pods"]
+    assert [100, 100, None] == entries(deleted_pod)
+    assert ("web-0", UID) == (deleted_pod.events[0]["regarding"]["name"], deleted_pod.events[0]["regarding"]["uid"])
+    assert 0 == deleted_pod.status["counts"]["pods"]

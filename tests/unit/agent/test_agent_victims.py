@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent as a whole, over a fake tree and fake pins: what becomes of a victim."""
+"""The whole agent reports victims, with a fake tree and fake pins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_a_victim_is_reported(node: Node) -> None:
-    """From the ring buffer to the output, with nothing left in the spool."""
+    """The victim goes from the ring buffer to the output, and the spool is empty afterwards."""
     make(node.root, CONTAINER)
     node.put("pod.json", raw_pod())
     node.agent.start()
@@ -29,7 +29,7 @@ def test_a_victim_is_reported(node: Node) -> None:
 
 
 def test_a_victim_is_named_after_pod_and_cgroup_are_gone(node: Node) -> None:
-    """Also by an agent that was restarted in between."""
+    """This includes an agent that was restarted in between."""
     make(node.root, CONTAINER)
     node.put("pod.json", raw_pod())
     node.agent.start()
@@ -44,8 +44,11 @@ def test_a_victim_is_named_after_pod_and_cgroup_are_gone(node: Node) -> None:
     assert [("web-0", UID)] == [(each["regarding"]["name"], each["regarding"]["uid"]) for each in node.events]
 
 
-def test_a_crash_forgets_no_names(node: Node) -> None:
-    """What is in the map is in the checkpoint, without an orderly end; pod and cgroup go while nobody looks."""
+def test_a_crash_loses_no_names(node: Node) -> None:
+    """The owners of all entries are in the checkpoint before an orderly end.
+
+    Pod and cgroup are removed after the crash.
+    """
     make(node.root, CONTAINER)
     node.put("pod.json", raw_pod())
     node.agent.start()
@@ -65,8 +68,8 @@ def test_a_crash_forgets_no_names(node: Node) -> None:
     assert ["web-0"] == [each["regarding"]["name"] for each in node.events]
 
 
-def test_a_pod_that_came_and_went_is_named(node: Node) -> None:
-    """No scan ever saw its cgroup; its object is gone when the victim is."""
+def test_a_pod_of_short_life_is_named(node: Node) -> None:
+    """No scan found its cgroup, and its object is deleted before the victim is read."""
     make(node.root, CONTAINER)
     killed = bytes(record(CONTAINER, ids_along(node.root, CONTAINER)))
     for path in (CONTAINER, SYSTEMD):
@@ -83,7 +86,7 @@ def test_a_pod_that_came_and_went_is_named(node: Node) -> None:
 
 
 def test_a_victim_delivered_again_after_a_restart_is_reported_once(node: Node) -> None:
-    """The checkpoint knows what was reported."""
+    """The checkpoint has the identities of the reported victims."""
     node.agent.start()
     for _ in range(2):
         node.kill("kubepods.slice")
@@ -94,8 +97,8 @@ def test_a_victim_delivered_again_after_a_restart_is_reported_once(node: Node) -
     assert 1 == len(node.events)
 
 
-def test_the_metrics_tell_of_it_all(node: Node) -> None:
-    """Without an API server too: what the map holds, who was killed, how long a change took."""
+def test_the_metrics_have_map_victims_and_lag(node: Node) -> None:
+    """They need no API server."""
     make(node.root, CONTAINER)
     node.put("pod.json", raw_pod())
     node.agent.start()
@@ -103,7 +106,7 @@ def test_the_metrics_tell_of_it_all(node: Node) -> None:
     node.until(lambda: node.priority(SYSTEMD) == 300)
     node.kill(CONTAINER)
     node.until(lambda: node.status["lastVictims"])
-    text = Metrics(node.agent.tally, lambda: node.agent.view, node.agent.followed).text().decode()
+    text = Metrics(node.agent.counters, lambda: node.agent.view, node.agent.followed).text().decode()
 
     for line in (
         "oompolicy_agent_map_entries 5.0",
@@ -114,8 +117,8 @@ def test_the_metrics_tell_of_it_all(node: Node) -> None:
         assert f"{line}\n" in text
 
 
-def test_an_unusable_record_stops_nothing(node: Node, caplog: pytest.LogCaptureFixture) -> None:
-    """It is said, and the next one is reported."""
+def test_an_unusable_record_stops_no_other(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and the next one is reported."""
     node.agent.start()
     node.state["open"].events.put(b"short")
     node.kill("kubepods.slice")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `benchmarks.realnode` makes of its figures, before it has run for half an hour to get them."""
+"""The report of `benchmarks.realnode` is rendered from made-up figures, because a run takes half an hour."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def result(private: float, cpu: float) -> Result:
     )
 
 
-def test_goals_are_held_against_what_was_found() -> None:
-    """Memory in MiB; CPU in proportion to the time."""
+def test_figures_are_compared_with_the_goals() -> None:
+    """Memory is in MiB, and CPU is in proportion to the time."""
     good, bad = (render(each, HOST, "6.12") for each in (result(40.0, 0.6), result(40.1, 0.63)))
 
     assert "| private memory, MiB | 40.0 | 40: reached |" in good
@@ -34,7 +34,7 @@ def test_goals_are_held_against_what_was_found() -> None:
 
 
 def test_a_crowd_is_selected_by_its_own_label() -> None:
-    """Else the API server refuses it."""
+    """The API server refuses other selectors."""
     spec = crowd(3)["spec"]
 
     assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `benchmarks.cluster` makes of its figures, before it has run for half an hour to get them."""
+"""The report of `benchmarks.cluster` is rendered from made-up figures, because a run takes half an hour."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def run(size: int, lag: float) -> Run:
     )
 
 
-def test_goals_are_those_of_the_largest_size() -> None:
-    """Each says what was found."""
+def test_goals_are_compared_with_the_largest_size() -> None:
+    """Each line has the measured value."""
     said = render([run(10, lag=5.0), run(30, lag=0.4)], "2026-11-25, a machine.")
 
     assert "Goal of at most 120 s (first sync): missed (130 s)." in said
@@ -36,8 +36,8 @@ def test_goals_are_those_of_the_largest_size() -> None:
     assert "Goal of at most 1 s (lag, p99): reached (0.4 s)." in said
 
 
-def test_a_busy_machine_is_not_passed_over() -> None:
-    """Fewer changes than wanted cost less, too."""
+def test_a_busy_machine_is_reported() -> None:
+    """If fewer changes than planned were made, they also cost less."""
     good = run(10, lag=0.1)
     slow = replace(good, size=Size(30), steady=replace(good.steady, changes=3000))
 
@@ -46,7 +46,7 @@ def test_a_busy_machine_is_not_passed_over() -> None:
 
 
 def test_every_size_has_a_row_in_every_table() -> None:
-    """And every row as many cells as its table has titles."""
+    """Every row has as many cells as its table has titles."""
     tables = [
         [line.count("|") for line in part.splitlines()]
         for part in render([run(10, 0.1), run(30, 0.1)], "2026-11-25, a machine.").split("\n\n")
@@ -58,7 +58,7 @@ def test_every_size_has_a_row_in_every_table() -> None:
 
 
 def test_watches_are_extrapolated_to_all_nodes() -> None:
-    """In proportion: a hundred agents to five thousand."""
+    """The figures of a hundred agents are multiplied for five thousand."""
     assert (
         "5,000 agents cost the API server 200 CPU seconds to connect, 1.5 GiB of memory, and 25 CPU seconds"
         in render([run(10, 0.1)], "2026-11-25, a machine.")
@@ -67,19 +67,19 @@ def test_watches_are_extrapolated_to_all_nodes() -> None:
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 2), (0.75, 3), (0.99, 4), (1.0, 4)])
 def test_a_percentile_is_one_of_the_values(share: float, expected: int) -> None:
-    """The smallest that so many do not exceed."""
+    """It is the smallest value that the given share of the values does not exceed."""
     assert expected == percentile([4, 1, 3, 2], share)
 
 
-def test_a_go_server_says_what_it_holds() -> None:
-    """Heap and stacks, of all that the profile ends with."""
+def test_the_memory_of_a_go_server_is_read_from_its_profile() -> None:
+    """It is heap and stacks, from the end of the profile."""
     profile = "heap profile: 1: 2\n# runtime.MemStats\n# HeapAlloc = 3145728\n# Stack = 1048576 / 2097152\n"
 
     assert 4.0 == held_by_go(profile)
 
 
-def test_the_benchmarks_pods_are_pods() -> None:
-    """Of all three classes, on nodes of thirty, and as big as they are in practice."""
+def test_the_benchmarks_pods_are_valid() -> None:
+    """They have all three QoS classes, and each node has thirty."""
     made = [parse_pod(each) for each in pods(range(60))]
 
     assert {"Guaranteed", "Burstable", "BestEffort"} == {str(each.qos_class) for each in made}

@@ -133,7 +133,7 @@ def test_many_lines_are_cut_and_counted() -> None:
 def test_the_default_namespace_is_that_of_the_pod(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without $POD_NAMESPACE the flag is required."""
+    """If $POD_NAMESPACE is not set, the flag is required."""
     monkeypatch.setenv("POD_NAMESPACE", "here")
     assert "here" == settings.parse(["await", "--daemonset=agents"]).namespace
     monkeypatch.delenv("POD_NAMESPACE")

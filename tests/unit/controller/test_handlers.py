@@ -91,7 +91,7 @@ class Recorder:
 
 
 class Clock:
-    """A clock that only the test advances, so that no slow machine exhausts kopf's time."""
+    """A clock that only the test advances, so that a slow machine does not exhaust kopf's time."""
 
     def __init__(self) -> None:
         self.now = 0.0

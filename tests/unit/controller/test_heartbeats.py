@@ -46,8 +46,8 @@ def test_any_change_is_a_sign_of_life(heartbeats: Heartbeats, time: str) -> None
     assert SILENT == heartbeats.silent
 
 
-def test_a_heartbeat_in_the_future_hides_no_dead_agent() -> None:
-    """A clock that is ahead gives an agent no time beyond its death."""
+def test_a_heartbeat_in_the_future_does_not_delay_the_silence() -> None:
+    """If the clock of the node is ahead, its agent is silent as early as any other."""
     heartbeats = Heartbeats(AFTER)
     heartbeats.oomnode("n1", Heartbeat("2400-01-01T00:00:00Z", "b1"))
     heartbeats.listen(AFTER)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The conditions of a silent agent claim nothing, and say what to run."""
+"""The conditions of a silent agent are Unknown, and their message has the command to run."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ REPORT = NodeReport(
 
 
 def test_each_condition_is_unknown() -> None:
-    """Also `False`, and a condition that this operator does not know: nobody has confirmed them."""
+    """This includes a condition with the status False, and one that this operator does not know."""
     made = unknown(REPORT, SilentReason.AGENT_SILENT, "oompolicy-system", NOW)
 
     assert ["Ready", "Enforcing", "OfTomorrow"] == [each["type"] for each in made]
     assert {("Unknown", "AgentSilent")} == {(each["status"], each["reason"]) for each in made}
 
 
-def test_the_time_of_transition_changes_with_the_status_only() -> None:
+def test_the_time_of_transition_changes_only_with_the_status() -> None:
     """A new reason is no transition."""
     made = unknown(REPORT, SilentReason.NODE_REBOOTED, "oompolicy-system", NOW)
 
@@ -40,7 +40,7 @@ def test_the_time_of_transition_changes_with_the_status_only() -> None:
     ]
 
 
-def test_the_message_says_since_when_and_what_to_run() -> None:
+def test_the_message_has_the_time_and_the_command() -> None:
     """The command has the namespace of this installation and the name of the node."""
     run = "Run: kubectl --namespace my-system get pods --output wide --field-selector spec.nodeName=n1"
     silent, rebooted = (unknown(REPORT, each, "my-system", NOW)[0]["message"] for each in SilentReason)

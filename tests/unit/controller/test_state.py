@@ -118,7 +118,7 @@ def test_a_list_deletes_the_policies_that_it_lacks() -> None:
 
 
 def test_an_evaluation_returns_a_deleted_policy_once() -> None:
-    """So its metrics and its schedule can be removed."""
+    """The loop then removes its metrics and its schedule."""
     state = listed("a")
     state.policy_deleted("a", "uid-a")
 
@@ -202,8 +202,8 @@ def test_a_new_list_keeps_the_time_of_silence() -> None:
     assert 1 == state.silent
 
 
-def test_a_mark_that_met_a_newer_version_is_tried_again() -> None:
-    """Somebody may label an OOMNode at that moment, which is no sign of life."""
+def test_a_mark_refused_because_of_a_newer_version_is_tried_again() -> None:
+    """A user may label the OOMNode at that moment, which is no sign of life."""
     state = enforcing()
     state.heartbeats.listen(600)
     state.evaluate()

@@ -20,7 +20,7 @@ def traced(clock: Clock) -> Traced:
     return Traced(PATH, clock, lambda _, longest: longest)
 
 
-def test_watches_that_do_not_last_are_delayed_longer_and_longer() -> None:
+def test_the_delay_grows_while_watches_do_not_last() -> None:
     """kopf itself starts the next watch at once, whether the API server cut the last one or answered 410."""
     clock = Clock()
     made = traced(clock)

@@ -38,7 +38,7 @@ def test_pods_of_one_shape_share_one_object() -> None:
 
 
 def test_a_shape_without_pods_is_freed() -> None:
-    """A pod that changes its labels again and again does not fill the memory. A shape in use stays shared."""
+    """Otherwise a pod that changes its labels again and again would fill the memory. A shape in use stays shared."""
     held = shape_of(raw_pod(qosClass="Burstable"))
     before = len(watches._shared)
     for number in range(100):
@@ -51,12 +51,12 @@ def test_a_shape_without_pods_is_freed() -> None:
 
 
 def test_the_shape_of_a_pod_with_many_labels_has_only_the_selected_ones() -> None:
-    """The state of the operator knows the labels that policies select by."""
+    """The state of the operator has the labels that policies select by."""
     raw, state = raw_pod(qosClass="Burstable"), State()
     raw["metadata"]["labels"] = {"a": "1", **{f"l{number}": "x" for number in range(9_000)}}
     state.policies_listed([raw_policy(match={"podSelector": {"matchLabels": {"a": "1"}}})], [])
     state.evaluate()
-    shape = shape_of(raw, state.asked.kept)
+    shape = shape_of(raw, state.label_filter.kept)
 
     assert shape is not None
     assert (("a", "1"),) == shape.labels
@@ -65,8 +65,8 @@ def test_the_shape_of_a_pod_with_many_labels_has_only_the_selected_ones() -> Non
 def test_pods_are_listed_again_if_a_policy_selects_by_a_dropped_label() -> None:
     """Labels are dropped only for a pod with many labels."""
     state, times = State(), []
-    state.asked.again = lambda: times.append(1)
-    state.asked.kept({f"l{number}": "x" for number in range(9_000)})
+    state.label_filter.read_again = lambda: times.append(1)
+    state.label_filter.kept({f"l{number}": "x" for number in range(9_000)})
     state.policies_listed([raw_policy(match={"podSelector": {"matchLabels": {"a": "1"}}})], [])
     state.evaluate()
 
@@ -156,8 +156,8 @@ def test_an_oomnode_without_a_mode_has_no_managers() -> None:
     assert NodeSpec() == node_report(raw).spec
 
 
-def test_an_oomnode_is_reduced_to_what_is_judged() -> None:
-    """The messages of conditions are not among it, because a message may be a kilobyte."""
+def test_an_oomnode_is_reduced_to_its_heartbeat_and_conditions() -> None:
+    """The messages of conditions are left out, because a message may be a kilobyte."""
     condition = {"type": "Ready", "status": "True", "reason": "Ready", "message": "m", "lastTransitionTime": "t"}
     status = {"lastHeartbeatTime": "t2", "bootID": "b1", "conditions": [condition]}
     expected = NodeReport("n1", "", "", (NodeCondition("Ready", "True", "Ready", "t"),), Heartbeat("t2", "b1"), "7")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A page's sections, tables and blocks, as far as tests compare them with the code."""
+"""Tests compare a page's sections, tables and code with the program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CODE = re.compile(r"`([^`]*)`")
 
 
 def section(page: str, heading: str) -> str:
-    """What stands below a heading, up to the next one of its rank or above."""
+    """Return the text below a heading, up to the next heading."""
     text = (DOCS / page).read_text()
     found = re.search(rf"^(#+) {re.escape(heading)}$\n(.*?)(?=^#{{1,6}} |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"{page} has no heading {heading}"
@@ -21,7 +21,7 @@ def section(page: str, heading: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of all tables in a text, without their heads."""
+    """Return the cells of all tables in a text, without their heads."""
     table = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
     ]
@@ -30,5 +30,5 @@ def rows(text: str) -> list[list[str]]:
 
 
 def codes(cell: str) -> list[str]:
-    """What a cell has between backticks."""
+    """Return the parts of a cell between backticks."""
     return CODE.findall(cell)

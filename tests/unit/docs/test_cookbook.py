@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/cookbook.md shows the examples as they are, and what they resolve to; other pages' commands work too."""
+"""docs/cookbook.md shows the examples and their output, and the commands on other pages succeed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ OUTPUTS = [
 
 
 @pytest.mark.parametrize(("name", "shown"), FILES, ids=[name for name, _ in FILES])
-def test_a_file_is_shown_as_it_is(name: str, shown: str) -> None:
-    """All of it but the licence."""
+def test_a_file_is_shown_unchanged(name: str, shown: str) -> None:
+    """Only the line with the licence is left out."""
     _, _, text = (CHECKOUT / name).read_text().partition("\n")
 
     assert text == shown
@@ -32,10 +32,10 @@ def test_a_file_is_shown_as_it_is(name: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("page", "command", "shown"), OUTPUTS, ids=[f"{page} {command}" for page, command, _ in OUTPUTS]
 )
-def test_an_output_is_what_the_command_prints(
+def test_an_output_is_that_of_the_command(
     page: str, command: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the checkout."""
+    """The command runs in the checkout."""
     monkeypatch.chdir(CHECKOUT)
     status = main(shlex.split(command))
 
@@ -44,14 +44,14 @@ def test_an_output_is_what_the_command_prints(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_without_its_output_can_be_run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of docs/policies.md, in the checkout."""
+    """These are the commands of docs/policies.md, run in the checkout."""
     monkeypatch.chdir(CHECKOUT)
 
     assert 0 == main(shlex.split(command))
 
 
 def test_every_policy_and_every_pod_is_in_the_cookbook() -> None:
-    """A new example has a recipe."""
+    """A new example needs a recipe."""
     text = (DOCS / "cookbook.md").read_text()
     examples = [*CHECKOUT.glob("examples/policies/*"), *CHECKOUT.glob("examples/pods/*")]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Links lead somewhere on GitHub too, which makes anchors in its own way and shows pages that the site has not."""
+"""Links have a target on GitHub too, which makes its own anchors and shows pages that the site does not have."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADING = re.compile(r"^#{1,6} (.*)$", re.MULTILINE)
 
 
 def anchor(heading: str) -> str:
-    """GitHub's: lower case, no punctuation, a hyphen for each space."""
+    """Return GitHub's anchor, in lower case, without punctuation, and with a hyphen for each space."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -37,7 +37,7 @@ def is_dead(page: Path, link: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
-def test_every_link_within_the_checkout_leads_somewhere(page: Path) -> None:
+def test_every_link_within_the_checkout_has_a_target(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text()) if "://" not in link]
 
     assert [] == [link for link in links if is_dead(page, link)]
@@ -45,7 +45,7 @@ def test_every_link_within_the_checkout_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_no_two_headings_of_a_page_have_one_anchor(page: Path) -> None:
-    """GitHub and the site number the second one differently."""
+    """GitHub and the site would number the second anchor differently."""
     found = anchors(page)
 
     assert sorted(set(found)) == sorted(found)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/reference.md has every word by which the code says how it is, and no other."""
+"""docs/reference.md has exactly the conditions, reasons, fields, metrics and messages of the programs."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ from oompolicy_agent.victims.event import note
 from oompolicy_agent.victims.naming import HOST
 from tests.unit.agent.fakes import pod
 from tests.unit.agent.kernel.test_btf import elf
+from tests.unit.agent.loader.test_module import KERNEL, with_function
 from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
 from tests.unit.agent.loader.test_plan import obstacle
 from tests.unit.agent.status.test_document import ATTACHED, GOOD
@@ -58,8 +59,8 @@ ATTACHMENTS: Final = (
     replace(ATTACHED, warnings=("vm.panic_on_oom=1",)),
     replace(ATTACHED, disabled="kernel.ftrace_enabled=0"),
     replace(ATTACHED, problem="the loader has not run"),
-    Attachment("ObserveOnly", "None", "6.12.107", "", "no hook", ()),
-    Attachment("OfTomorrow", "Kernel", "6.12.107", "", "", ()),
+    Attachment("ObserveOnly", "None", "6.12.107", None, "no hook", ()),
+    Attachment("OfTomorrow", "Kernel", "6.12.107", None, "", ()),
 )
 BAD_NODES: Final[tuple[dict[str, Any], ...]] = (
     {"btf": False},
@@ -76,7 +77,7 @@ BAD_NODES: Final[tuple[dict[str, Any], ...]] = (
 
 
 def conditions_on_page(headings: dict[str, str]) -> set[tuple[str, str, str]]:
-    """Type, status, reason; `headings`: of a type's section, and the type."""
+    """Return type, status and reason of each row. `headings` gives the type for a section's heading."""
     return {
         (kind, cells[0], codes(cells[1])[0])
         for heading, kind in headings.items()
@@ -97,7 +98,7 @@ def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_page_has_every_condition_of_a_node() -> None:
-    """With each status and reason that an agent can give, and no reason is left that it never gives."""
+    """The page has each status and reason that an agent can give. The reasons below belong to no condition."""
     made = set(conditions_of_nodes())
 
     assert made == conditions_on_page({"Ready": "Ready", "Enforcing": "Enforcing", "Synced": "Synced"})
@@ -124,7 +125,7 @@ def test_the_page_has_every_condition_of_a_silent_agent() -> None:
 
 
 def test_the_page_has_every_condition_of_a_policy() -> None:
-    """The same for what the operator says."""
+    """The operator can give each of these statuses and reasons."""
     left_out = replace(record(), policy=None, problem="spec.priority: is required")
     policies = (record(), left_out, replace(record(), unknown_fields=("spec.newField",)))
     counts = [PolicyCounts(1, 1, others) for others in ([], ["b"])]
@@ -190,7 +191,7 @@ def test_the_page_has_every_event() -> None:
 
 
 def notes() -> list[str]:
-    """One of each kind that there is."""
+    """Return a note of each kind."""
     spared: dict[str, Any] = {"spared_tgid": 1, "spared_comm": b"postgres", "spared_priority": 900, "spared_badness": 5}
     scopes = [named(scope=scope) for scope in get_args(Scope)]
     made = [
@@ -208,7 +209,7 @@ def notes() -> list[str]:
 
 
 def test_the_page_explains_every_part_of_a_note() -> None:
-    """And has no part that no note has."""
+    """The page has no part that is in no note."""
     said = [part for each in notes() for part in each.partition(": scope")[2].split("; ")]
     places = [each.partition(": scope")[0].partition(" in ")[2] for each in notes()]
     phrases = [cells[0].replace(", and no more", "") for cells in rows(section(PAGE, "The note of a victim"))]
@@ -218,14 +219,14 @@ def test_the_page_explains_every_part_of_a_note() -> None:
     assert [] == [phrase for phrase in phrases if not any(map(patterns[phrase].match, [*said, *places]))]
 
 
-def test_the_page_has_every_problem_and_tells_which_of_them_make_a_node_not_ready() -> None:
+def test_the_page_has_every_problem_and_its_effect_on_readiness() -> None:
     found = {code: cells[1] for cells in rows(section(PAGE, "Problems")) for code in codes(cells[0])}
 
     assert {problem: "yes" if problem in document.READINESS else "no" for problem in PROBLEMS} == found
 
 
 def test_the_page_has_every_field_of_the_status() -> None:
-    """And every count."""
+    """This includes every count."""
     built = document.build(GOOD, {}, NOW)
     found = [code for cells in rows(section(PAGE, "status.json")) for code in codes(cells[0])]
 
@@ -237,12 +238,12 @@ def metrics_on_page(heading: str) -> dict[str, list[str]]:
 
 
 def exposed(name: str, kind: str) -> str:
-    """As Prometheus sees it."""
+    """Return the metric's name in Prometheus."""
     return f"{name}_total" if kind == "counter" else name
 
 
 def test_the_page_has_every_metric_of_the_agent() -> None:
-    """With its labels."""
+    """Each has its labels."""
     families = AgentMetrics(Counters(), lambda: GOOD, dict).collect()
 
     assert {
@@ -251,7 +252,7 @@ def test_the_page_has_every_metric_of_the_agent() -> None:
 
 
 def test_the_page_has_every_metric_of_the_operator() -> None:
-    """With its labels; a registry names those of a metric only once they have values."""
+    """The labels are read from the metrics, because a registry has them only once there are values."""
     metrics = OperatorMetrics()
     labels = {each._name: list(each._labelnames) for each in vars(metrics).values() if hasattr(each, "_labelnames")}
     families = list(metrics.registry.collect())
@@ -262,7 +263,7 @@ def test_the_page_has_every_metric_of_the_operator() -> None:
 
 
 def messages() -> dict[str, re.Pattern[str]]:
-    """The page's; what differs from node to node is `...` there."""
+    """Return the page's messages. Each has `...` for the parts that depend on the node."""
     found = [codes(cells[0])[0] for cells in rows(section(PAGE, "What the loader says"))]
     return {message: re.compile(pattern_of(message)) for message in found}
 
@@ -277,7 +278,7 @@ def sentences(tmp_path: Path) -> Iterator[str]:
     bare: Node = replace(GOOD_NODE, hook=Hook.NONE)
     yield plan.decide(bare, None).message or ""
     yield module.insert(tmp_path / "gone.ko") or ""
-    for content in (elf(b"", ".text"), elf(b"\0another_function\0")):
+    for content in (elf(b"", ".text"), with_function("another_function")):
         (tmp_path / "hook.ko").write_bytes(content)
         yield module.insert(tmp_path / "hook.ko") or ""
     (tmp_path / "hook.ko").write_bytes(elf(b"", ".text"))
@@ -290,8 +291,11 @@ def sentences(tmp_path: Path) -> Iterator[str]:
     yield str(refused.value)
 
 
-def test_the_page_has_what_the_loader_says(tmp_path: Path) -> None:
-    """Of each sentence that is made without a node; and what else the page has stands in the loader."""
+def test_the_page_has_the_messages_of_the_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages that need a node are compared with the loader's source."""
+    (tmp_path / "btf").mkdir()
+    (tmp_path / "btf/vmlinux").write_bytes(KERNEL.raw())
+    monkeypatch.setattr(module, "KERNEL_BTF", tmp_path / "btf")
     said, patterns = list(sentences(tmp_path)), messages()
     source = "".join(file.read_text() for file in Path(build.__file__).parent.glob("*.py")).replace("{MODULE}", MODULE)
     unsaid = [message for message, pattern in patterns.items() if not any(map(pattern.match, said))]

@@ -51,7 +51,7 @@ def get(server: Server, path: str = "/livez", *, source: str = "", timeout: floa
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Let this process open enough files for client and server."""
+    """Allow this process enough open files for client and server."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2 * ATTACKERS + 500), hard))
     yield

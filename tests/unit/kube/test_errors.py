@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every answer becomes an error, even a proxy's, because a thread that dies of an answer would be missed."""
+"""Every answer becomes an error, even a proxy's, so no answer ends a thread."""
 
 from __future__ import annotations
 

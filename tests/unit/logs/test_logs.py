@@ -27,7 +27,7 @@ logging.getLogger("a").warning("no answer")
 
 
 def lines(code: str) -> list[dict[str, object]]:
-    """The JSON objects that a program writes which logs with the format json."""
+    """Return the JSON objects that a program writes if its log format is json."""
     program = f"import logging\nfrom oompolicy.logs import FIELDS, start_logging\nstart_logging('json')\n{code}"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environment)

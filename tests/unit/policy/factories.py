@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Raw objects and records for the tests, with only what a test cares about spelt out."""
+"""Raw objects and records for the tests, in which a test sets only the fields that it needs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OOMPolicies that are refused: what the parser says, and what the API server says to the same object.
+"""Invalid OOMPolicies, each with the message of the parser and that of the API server.
 
-Tests of both read these tables, so that whoever adds a refusal to one has to say what the other does.
+Tests of both read these tables, so a new rule in one of them needs the answer of the other.
 """
 
 from collections.abc import Mapping

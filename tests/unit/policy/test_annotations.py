@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pod's annotations can ask for, and what they are refused with."""
+"""A pod's annotations set its priority within the bounds of a policy, and others are refused with a reason."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def priorities(assignment: Assignment) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("asked", ["300", "650", "700"])
-def test_a_pod_gets_what_it_asks_for_within_the_override(asked: str) -> None:
+def test_a_pod_gets_the_requested_priority_within_the_override(asked: str) -> None:
     """The bounds are included, and the reason names the annotation and the policy that allows it."""
     assignment = assign({PRIORITY: asked}, tenants())
 
@@ -36,7 +36,7 @@ def test_a_pod_gets_what_it_asks_for_within_the_override(asked: str) -> None:
 
 
 @pytest.mark.parametrize("asked", ["299", "701", "0", "1000"])
-def test_what_is_outside_the_override_is_refused(asked: str) -> None:
+def test_a_value_outside_of_the_override_is_refused(asked: str) -> None:
     """The pod keeps the policy's value."""
     assignment = assign({PRIORITY: asked}, tenants())
 
@@ -47,8 +47,8 @@ def test_what_is_outside_the_override_is_refused(asked: str) -> None:
 @pytest.mark.parametrize(
     "asked", ["", "abc", "0400", "+400", "-1", "4e2", "400.0", " 400", "400\n", "1_0", "1001", "9" * 5000, "\u0664"]
 )
-def test_what_is_no_plain_integer_is_refused(asked: str) -> None:
-    """Each number has one spelling, and the message shortens a long value."""
+def test_a_value_that_is_no_plain_integer_is_refused(asked: str) -> None:
+    """Each number has only one valid spelling, and the message shortens a long value."""
     (refusal,) = assign({PRIORITY: asked}, tenants()).refusals
 
     assert refusal.message.endswith("is not a plain integer from 0 to 1000")
@@ -64,15 +64,15 @@ def test_without_an_override_annotations_are_refused() -> None:
 
 
 def test_without_a_policy_annotations_are_refused() -> None:
-    """Nobody gets out of the built-in default by himself."""
+    """A pod cannot leave the built-in default without a policy."""
     assignment = assign({PRIORITY: "900"})
 
     expected = Refusal(PRIORITY, "900", "no OOMPolicy matches this pod, so none allows annotations")
     assert (500, "default", (expected,)) == (assignment.priority, assignment.source, assignment.refusals)
 
 
-def test_only_the_winner_can_allow() -> None:
-    """An override of a policy that lost does not count."""
+def test_only_the_override_of_the_winner_counts() -> None:
+    """An override of a policy with lower precedence has no effect."""
     assignment = assign({PRIORITY: "400"}, tenants(), policy("strict", precedence=101))
 
     assert ("strict", 900, 1) == (assignment.policy, assignment.priority, len(assignment.refusals))
@@ -87,12 +87,12 @@ def test_only_the_winner_can_allow() -> None:
         ("oompolicy.dev/container", f"unknown annotation; known are {PRIORITY} and {CONTAINER}<name>"),
     ],
 )
-def test_an_annotation_for_nothing_is_refused(annotation: str, message: str) -> None:
+def test_an_annotation_without_a_meaning_is_refused(annotation: str, message: str) -> None:
     """A typing error is reported."""
     assert (Refusal(annotation, "400", message),) == assign({annotation: "400"}, tenants()).refusals
 
 
-def test_of_many_refusals_the_most_important_are_described() -> None:
+def test_the_most_important_of_many_refusals_are_described() -> None:
     """Known annotations come before unknown ones. All others are only counted."""
     odd = {f"oompolicy.dev/a{number:x}": "" for number in range(13_000)}
     mistyped = {f"{CONTAINER}prxy": "400", PRIORITY: "9999"}
@@ -106,8 +106,8 @@ def test_of_many_refusals_the_most_important_are_described() -> None:
 
 
 @pytest.mark.parametrize("policies", [(), (tenants(override=None),)])
-def test_of_many_containers_annotations_some_refusals_are_described(policies: tuple[OOMPolicy, ...]) -> None:
-    """The pod's own annotation is among them. Each is well-formed, and no policy allows any of them."""
+def test_of_many_containers_annotations_only_some_refusals_are_described(policies: tuple[OOMPolicy, ...]) -> None:
+    """The pod's own annotation is among them. Each has a valid form, and no policy allows any of them."""
     names = tuple(f"c{number}" for number in range(200))
     asked = {PRIORITY: "400", **{f"{CONTAINER}{name}": "400" for name in names}}
     assignment = assign(asked, *policies, containers=names)
@@ -116,13 +116,13 @@ def test_of_many_containers_annotations_some_refusals_are_described(policies: tu
     assert (MAX_REFUSALS, 201 - MAX_REFUSALS) == (len(assignment.refusals), assignment.more_refusals)
 
 
-def test_annotations_of_others_are_left_alone() -> None:
+def test_annotations_of_other_programs_are_ignored() -> None:
     """Only annotations with the prefix oompolicy.dev/ are read."""
     assert () == assign({"example.com/priority": "x", "oompolicy.development/a": "b"}, tenants()).refusals
 
 
 def test_a_containers_annotation_wins_over_the_offset() -> None:
-    """The others have the pod's priority and their offsets."""
+    """The other containers have the pod's priority and their offsets."""
     assignment = assign(
         {PRIORITY: "600", f"{CONTAINER}proxy": "650"},
         tenants(proxy=30, logs=-30),
@@ -149,7 +149,7 @@ def test_an_annotation_that_takes_a_container_out_of_the_range_is_refused() -> N
     assert {"app": 500, "proxy": 550} == priorities(assignment)
 
 
-def test_an_offset_does_not_count_where_the_container_has_an_annotation() -> None:
+def test_an_offset_has_no_effect_on_a_container_with_an_annotation() -> None:
     """The offset would not be applied, so it cannot leave the range."""
     asked = {PRIORITY: "980", f"{CONTAINER}proxy": "990"}
     assignment = assign(asked, tenants((0, 1000), proxy=50), containers=("app", "proxy"))
@@ -157,7 +157,7 @@ def test_an_offset_does_not_count_where_the_container_has_an_annotation() -> Non
     assert ((), {"app": 980, "proxy": 990}) == (assignment.refusals, priorities(assignment))
 
 
-def test_one_refusal_does_not_take_the_others_along() -> None:
+def test_a_refused_annotation_does_not_affect_the_others() -> None:
     """Each annotation is judged by itself, and refusals are sorted."""
     asked = {f"{CONTAINER}proxy": "9", PRIORITY: "400", f"{CONTAINER}app": "x"}
     assignment = assign(asked, tenants(), containers=("app", "proxy"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line, as people and scripts use it."""
+"""The command line prints tables for people and JSON or YAML for scripts, and its exit status shows problems."""
 
 import io
 import json
@@ -87,10 +87,10 @@ def test_resolve_can_be_limited_to_a_node(manifests: Path, capsys: pytest.Captur
     assert ["POD", "other"] == [line.split()[1] for line in capsys.readouterr().out.splitlines()]
 
 
-def test_resolve_prints_what_it_could_resolve(
+def test_resolve_prints_all_that_it_can_resolve(
     manifests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Problems go to standard error and into the exit status."""
+    """Problems are written to standard error, and the exit status shows them."""
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(yaml.safe_dump(raw_policy({"priority": {"value": 2000}}, "wrong")))
 
@@ -109,7 +109,7 @@ def test_resolve_reads_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 @pytest.mark.parametrize("command", [["resolve", "-f"], ["lint"]])
-def test_a_reader_may_leave_early(command: list[str], tmp_path: Path) -> None:
+def test_a_reader_may_close_the_pipe_early(command: list[str], tmp_path: Path) -> None:
     """`resolve | head` shows no traceback, and its status is that of the manifests."""
     file = tmp_path / "many.yaml"
     file.write_text(json.dumps({"kind": "List", "items": [raw_pod(metadata={"name": f"p{n}"}) for n in range(5000)]}))
@@ -125,8 +125,8 @@ def test_a_reader_may_leave_early(command: list[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output", ["table", "json", "yaml"])
-def test_half_a_surrogate_pair_is_no_traceback(output: str, tmp_path: Path) -> None:
-    """JSON may hold one, in an annotation and in a file's name; what is printed can be read again."""
+def test_half_a_surrogate_pair_causes_no_traceback(output: str, tmp_path: Path) -> None:
+    """JSON may have one, in an annotation and in a file's name. The printed text can be read again."""
     file = tmp_path / "\udcff.json"
     file.write_text(json.dumps(raw_pod(metadata={"annotations": {"oompolicy.dev/priority": "\ud800"}})))
     run = subprocess.run(
@@ -151,8 +151,8 @@ def resolved(tmp_path: Path, *objects: dict[str, Any], node: str | None = None) 
     return main(["resolve", "-f", str(tmp_path / "a.yaml"), *(["--node", node] if node else [])])
 
 
-def test_resolve_says_which_namespace_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A policy asks for labels of the namespace. Its name is known without the object."""
+def test_resolve_names_a_missing_namespace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A policy selects by labels of the namespace. Its name is known without the object."""
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"tier": "prod"}}}
 
     assert 1 == resolved(tmp_path, raw_policy(LABELLED, "b"), raw_policy(LABELLED, "a"), raw_pod())
@@ -166,8 +166,8 @@ def test_resolve_says_which_namespace_is_missing(tmp_path: Path, capsys: pytest.
     assert "" == capsys.readouterr().err
 
 
-def test_resolve_says_that_a_node_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A misspelt name would look like a node without pods."""
+def test_resolve_reports_a_missing_node(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt name would otherwise look like a node without pods."""
     assert 1 == resolved(tmp_path, raw_pod(nodeName="node-1"), node="node1")
     assert (
         "node node1: no pod of the input is on this node; the nodes named there are node-1\n" == capsys.readouterr().err
@@ -203,14 +203,14 @@ def test_lint_names_file_object_and_field(tmp_path: Path, capsys: pytest.Capture
 def test_an_empty_directory_is_a_problem(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A user who lints the wrong directory gets a problem."""
+    """If you lint the wrong directory, you get a problem."""
     assert 1 == main([*command, str(tmp_path)])
     assert f"{tmp_path}: no OOMPolicy, OOMSettings, Namespace or Pod is in this input\n" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("arguments", [[], ["resolve"], ["lint"], ["resolve", "-f", "a", "-o", "xml"], ["guess"]])
-def test_wrong_usage_has_a_status_of_its_own(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """A script can tell it from bad manifests."""
+def test_wrong_usage_has_its_own_exit_status(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A script can distinguish it from invalid manifests."""
     with pytest.raises(SystemExit) as caught:
         main(arguments)
 

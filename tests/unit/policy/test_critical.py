@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""No policy makes a node-critical pod a victim by accident."""
+"""A node-critical pod becomes a victim only if a policy names its class."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def assign(subject: Pod, *policies: OOMPolicy, defaults: Defaults | None = None)
         (pod(priority_class_name="critical"), 500, "built-in default for QoS class Burstable"),
     ],
 )
-def test_critical_pods_have_defaults_of_their_own(subject: Pod, priority: int, reason: str) -> None:
+def test_critical_pods_have_their_own_defaults(subject: Pod, priority: int, reason: str) -> None:
     """The reason names the policy field that would change the default. A forged annotation does not change it."""
     assignment = assign(subject)
 
@@ -69,8 +69,8 @@ def test_critical_pods_have_defaults_of_their_own(subject: Pod, priority: int, r
 
 
 @pytest.mark.parametrize("subject", [PROXY, ETCD])
-def test_a_policy_for_every_pod_leaves_node_critical_ones_alone(subject: Pod) -> None:
-    """A policy by QoS class leaves them too, and their annotations are refused with the same reason."""
+def test_a_policy_for_every_pod_does_not_apply_to_node_critical_ones(subject: Pod) -> None:
+    """A policy by QoS class does not apply either, and their annotations are refused with the same reason."""
     by_class = policy("classes", priority=ByQOSClass(900, 200, 100), match=Match(qos_classes=frozenset(QOSClass)))
     asking = replace(subject, annotations={"oompolicy.dev/priority": "5"})
     assignment = assign(asking, EVERY_POD, by_class)
@@ -102,11 +102,11 @@ def test_a_policy_that_names_the_class_without_a_value_leaves_the_default() -> N
 
 
 def test_a_cluster_critical_pod_follows_every_policy() -> None:
-    """Only its default is another one."""
+    """Only its default differs."""
     assert 100 == assign(pod(priority_class_name=CLUSTER_CRITICAL), EVERY_POD).priority
 
 
-def test_the_defaults_can_be_others() -> None:
+def test_the_defaults_can_be_changed() -> None:
     """Each default is within the range."""
     defaults = Defaults(node_critical=990, cluster_critical=940)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML and JSON mean to us what they mean to kubectl; `tests/cluster/test_reading.py` asks kubectl's own code."""
+"""YAML and JSON have the same meaning as in kubectl. `tests/cluster/test_reading.py` compares with kubectl's code."""
 
 import json
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_documents_are_those_of_kubectl(text: str, expected: list[object]) -> No
         ("a: ! 5\n", "line 1: could not determine a constructor for the tag '!'"),
     ],
 )
-def test_what_kubectl_refuses_or_drops_is_refused(text: str, message: str) -> None:
+def test_text_that_kubectl_refuses_or_drops_is_refused(text: str, message: str) -> None:
     """The message has the line, counted from the beginning of the file."""
     with pytest.raises((yaml.YAMLError, ValueError)) as caught:
         parse_documents(text)
@@ -107,7 +107,7 @@ def test_a_few_lines_of_aliases_do_not_fill_the_memory() -> None:
         parse_documents("\n".join(lines))
 
 
-def test_lint_refuses_what_the_cluster_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lint_and_the_cluster_refuse_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """10:50 is a string, never 650."""
     file = tmp_path / "a.yaml"
     file.write_text(json.dumps(raw_policy({"priority": {"value": "X"}})).replace('"X"', "10:50").replace('"', ""))
@@ -116,7 +116,7 @@ def test_lint_refuses_what_the_cluster_refuses(tmp_path: Path, capsys: pytest.Ca
     assert "spec.priority.value: must be an integer from 0 to 1000, not a string" in capsys.readouterr().out
 
 
-def test_annotations_are_strings_where_kubectl_says_so(tmp_path: Path) -> None:
+def test_annotations_are_strings_if_they_are_for_kubectl(tmp_path: Path) -> None:
     """A MAC address or a time of day needs no quotes."""
     pod = raw_pod(metadata={"annotations": {"example.com/mac": "MAC", "example.com/at": "TIME"}})
     file = tmp_path / "a.yaml"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every example is valid and does what its comment says."""
+"""Every example is valid and has the effect that its comment describes."""
 
 import re
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_all_policies_can_be_applied_together() -> None:
 
 
 def test_the_demo_ranks_the_report_first_and_the_database_last(demo: Manifests) -> None:
-    """The lowest priority dies first."""
+    """The pod of the lowest priority is killed first."""
     assignments = resolve(demo.policies, demo.namespaces, demo.pods)
 
     expected = {
@@ -64,8 +64,8 @@ def test_the_demo_ranks_the_report_first_and_the_database_last(demo: Manifests) 
     assert expected == {each.pod_name: (each.priority, each.policy) for each in assignments}
 
 
-def test_the_kernel_could_not_tell_the_demo_pods_apart(demo: Manifests) -> None:
-    """Same class and same request make the same oom_score_adj, so that size alone would decide."""
+def test_the_kernel_could_not_distinguish_the_demo_pods(demo: Manifests) -> None:
+    """The same class and request give the same oom_score_adj, so only the size would decide."""
     assert {(QOSClass.BURSTABLE, 64 * 1024 * 1024)} == {(each.qos_class, each.memory_request) for each in demo.pods}
 
 
@@ -83,7 +83,7 @@ ISTIO = {"istio-injection": "enabled"}
 
 
 def test_sidecars_are_ranked_within_their_pod() -> None:
-    """The proxy outlives the application, the log shipper goes first."""
+    """The proxy has a higher priority than the application, and the log shipper a lower one."""
     subject = pod(labels={"app": "web"}, containers=("migrate-schema", "web", "istio-proxy", "fluent-bit"))
 
     priorities = {each.name: each.priority for each in assign("sidecars.yaml", subject, **ISTIO).containers}
@@ -109,13 +109,13 @@ def test_tenants_rank_their_pods_within_bounds(asked: str, qos_class: QOSClass, 
 @pytest.mark.parametrize(
     ("name", "expected"), [("system-node-critical", 1000), ("batch", 100), ("unheard-of", 400), (None, 400)]
 )
-def test_priority_classes_carry_over(name: str | None, expected: int) -> None:
-    """A class the policy does not name has its default."""
+def test_priority_classes_become_priorities(name: str | None, expected: int) -> None:
+    """A class that the policy does not name has the policy's default."""
     assert expected == assign("priority-classes.yaml", pod(priority_class_name=name)).priority
 
 
-def test_qos_classes_can_be_ranked_anew() -> None:
-    """For the whole cluster, in place of the built-in defaults."""
+def test_qos_classes_can_be_ranked_again() -> None:
+    """The policy replaces the built-in defaults in the whole cluster."""
     priorities = [assign("qos-classes.yaml", pod(qos_class=each)).priority for each in QOSClass]
 
     assert [700, 400, 100] == priorities

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Of a pod with many labels those are kept that a policy asks for."""
+"""Policies select by some labels of a pod with many, and these labels are kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy.labels import FEW, AskedLabels
+from oompolicy.labels import FEW, LabelFilter
 from oompolicy.model import LabelSelector, Match, OOMPolicy, Operator, Requirement
 from oompolicy.resolve.matching import matches_pod
 from tests.unit.policy.factories import pod, policy
@@ -25,10 +25,10 @@ class Reader:
     """A counter of the times that everything has to be read again."""
 
     def __init__(self, *asked: str) -> None:
-        self.asked = AskedLabels()
+        self.label_filter = LabelFilter()
         self.times = 0
-        self.asked.again = self.read
-        self.asked.ask([asking(*asked)])
+        self.label_filter.read_again = self.read
+        self.label_filter.set_policies([asking(*asked)])
 
     def read(self) -> None:
         self.times += 1
@@ -36,20 +36,20 @@ class Reader:
 
 @pytest.mark.parametrize("labels", [{}, {"app": "web"}, {f"l{number}": "" for number in range(FEW)}])
 def test_few_labels_are_all_kept(labels: dict[str, str]) -> None:
-    """The policies do not matter: the usual pod is never read again."""
+    """The policies do not matter, so usual pods are never read again."""
     reader = Reader()
-    kept = reader.asked.kept(labels)
-    reader.asked.ask([asking("app")])
+    kept = reader.label_filter.kept(labels)
+    reader.label_filter.set_policies([asking("app")])
 
     assert (labels, 0) == (kept, reader.times)
 
 
 @pytest.mark.parametrize("labels", [MANY, {f"example.com/{'l' * 60}{number}": "x" * 63 for number in range(FEW)}])
-def test_of_many_or_long_labels_those_are_kept_that_are_asked_for(labels: dict[str, str]) -> None:
+def test_of_many_or_long_labels_the_selected_ones_are_kept(labels: dict[str, str]) -> None:
     """More labels do not take a pod out of its policy."""
     reader = Reader("app", "tier")
 
-    assert {"app": "web"} == reader.asked.kept({**labels, "app": "web"})
+    assert {"app": "web"} == reader.label_filter.kept({**labels, "app": "web"})
 
 
 KEYS = st.sampled_from(["app", "tier", "team"])
@@ -65,26 +65,26 @@ REQUIREMENTS = st.builds(
 
 
 @given(st.lists(st.lists(REQUIREMENTS, max_size=3), max_size=3), st.dictionaries(KEYS, TEXTS))
-def test_what_is_kept_is_matched_as_the_whole(asked: list[list[Requirement]], labels: dict[str, str]) -> None:
+def test_the_kept_labels_match_as_all_labels_do(asked: list[list[Requirement]], labels: dict[str, str]) -> None:
     """More labels never change a pod's priority, for any selectors."""
     policies = [policy("p", match=Match(pod_selector=LabelSelector(tuple(each)))) for each in asked]
-    reader = AskedLabels()
-    reader.ask(policies)
+    reader = LabelFilter()
+    reader.set_policies(policies)
     whole, kept = (pod(labels=each) for each in ({**MANY, **labels}, reader.kept({**MANY, **labels})))
 
     assert [matches_pod(each.match, whole) for each in policies] == [matches_pod(each.match, kept) for each in policies]
 
 
-def test_another_key_makes_everything_be_read_again() -> None:
+def test_a_new_key_makes_all_pods_be_read_again() -> None:
     """This happens only if labels were left out, and not if policies use fewer keys."""
     reader = Reader("app", "tier")
-    reader.asked.ask([asking("app", "other")])
+    reader.label_filter.set_policies([asking("app", "other")])
     assert 0 == reader.times
-    reader.asked.kept(MANY)
-    reader.asked.ask([asking("app")])
-    reader.asked.ask([policy("everything")])
+    reader.label_filter.kept(MANY)
+    reader.label_filter.set_policies([asking("app")])
+    reader.label_filter.set_policies([policy("everything")])
     assert 0 == reader.times
-    reader.asked.ask([asking("app")])
+    reader.label_filter.set_policies([asking("app")])
 
     assert 1 == reader.times
-    assert {"app": "web"} == reader.asked.kept({**MANY, "app": "web"})
+    assert {"app": "web"} == reader.label_filter.kept({**MANY, "app": "web"})

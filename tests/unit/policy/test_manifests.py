@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is read from files and directories, and what is said about what cannot be."""
+"""Objects are read from files and directories, and each unreadable one is a problem."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def names(manifests: Manifests) -> list[str]:
 
 
 def test_a_file_may_have_many_documents(file: Path) -> None:
-    """Empty documents are skipped."""
+    """Documents without content are skipped."""
     file.write_text("---\n---\n" + yaml.safe_dump_all([POLICY, NAMESPACE, POD]) + "---\n# nothing\n")
 
     manifests = load_manifests([file])
@@ -49,7 +49,7 @@ def test_a_file_may_have_many_documents(file: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("dump", [yaml.safe_dump, json.dumps])
-def test_lists_are_taken_apart(file: Path, document: object, dump: object) -> None:
+def test_the_items_of_lists_are_read(file: Path, document: object, dump: object) -> None:
     """kubectl prints the kind of each item, and the API server leaves it out. Both forms are read."""
     assert callable(dump)
     file.write_text(dump(document))
@@ -117,7 +117,7 @@ def test_a_directory_is_read_without_hidden_and_nested_files(tmp_path: Path) -> 
         (b"hello\n", "must hold objects, not a string"),
     ],
 )
-def test_what_cannot_be_read_is_a_problem(file: Path, content: bytes, expected: str) -> None:
+def test_an_unreadable_file_is_a_problem(file: Path, content: bytes, expected: str) -> None:
     """The problem has the file, and the line if there is one."""
     file.write_bytes(content)
 
@@ -160,7 +160,7 @@ def test_a_wrong_object_is_a_problem(file: Path, document: object, expected: str
     assert problem.startswith(f"{file}: {expected}")
 
 
-def test_a_wrong_object_does_not_take_the_others_along(file: Path) -> None:
+def test_a_wrong_object_does_not_affect_the_others(file: Path) -> None:
     """The valid objects of a file are used."""
     file.write_text(yaml.safe_dump_all([{**POLICY, "spec": {}}, NAMESPACE]))
 
@@ -196,7 +196,7 @@ def test_two_pods_cannot_have_one_uid() -> None:
     assert f"Pod/shop/postgres-1: uid {UID} is defined twice" == str(problem)
 
 
-def test_pods_of_one_name_live_in_different_namespaces() -> None:
+def test_pods_of_one_name_are_in_different_namespaces() -> None:
     """Names are unique within a namespace only."""
     other = raw_pod(metadata={"namespace": "other", "uid": "another"})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mirror pod is known by the owner that the kubelet gives it, and nothing odd in an object is an error."""
+"""A mirror pod is recognized by the owner that the kubelet gives it, and no content of an object is an error."""
 
 from typing import Any
 
@@ -61,6 +61,6 @@ def test_a_mirror_pod_written_by_hand_is_static() -> None:
     "raw",
     [raw_pod(), {}, {"metadata": None}, {"metadata": {"annotations": [MIRROR]}}, raw_mirror(annotations={MIRROR: 7})],
 )
-def test_other_pods_are_no_mirrors(raw: dict[str, Any]) -> None:
+def test_other_pods_are_no_mirror_pods(raw: dict[str, Any]) -> None:
     """An annotation of the wrong form makes no mirror pod."""
     assert read_mirror(raw) is None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a record refuses to hold, and how a set of policies is named."""
+"""A record refuses values out of range, and a set of policies has a hash."""
 
 import dataclasses
 import subprocess
@@ -33,14 +33,14 @@ def test_no_record_holds_a_value_outside_its_range(build: Callable[[], object]) 
         build()
 
 
-def test_records_cannot_be_changed_but_hashed() -> None:
+def test_records_can_be_hashed_but_not_changed() -> None:
     """They may be keys and members of sets."""
     assert 2 == len({pod(), pod(), policy()})
     with pytest.raises(dataclasses.FrozenInstanceError):
         policy().name = "other"  # type: ignore[misc]
 
 
-def test_the_hash_goes_by_name_uid_and_generation() -> None:
+def test_the_hash_depends_on_name_uid_and_generation() -> None:
     """The order and the other fields of the object do not matter."""
     first, second = policy("a"), policy("b")
 
@@ -51,7 +51,7 @@ def test_the_hash_goes_by_name_uid_and_generation() -> None:
     assert 16 == len(policy_hash([]))
 
 
-def test_a_hand_written_policy_is_named_by_its_content() -> None:
+def test_a_hand_written_policy_is_identified_by_its_content() -> None:
     """A hand-written policy has no generation that changes with its content."""
     first = dataclasses.replace(policy(override=(1, 2)), generation=0)
 
@@ -60,7 +60,7 @@ def test_a_hand_written_policy_is_named_by_its_content() -> None:
 
 
 def test_importing_the_policy_model_imports_no_client() -> None:
-    """Neither kopf nor kubernetes is imported, because the agent has no memory for them."""
+    """The agent has no memory for kopf and kubernetes, so the model imports neither."""
     code = "import sys, oompolicy.cli; print([n for n in ('kopf', 'kubernetes', 'aiohttp') if n in sys.modules])"
     root = Path(__file__).parents[3]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How pods and namespaces of the API server are read."""
+"""Pods and namespaces of the API server are read, and a wrong one is a problem with the field's name."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def problems_of(raw: dict[str, Any]) -> list[tuple[str, str]]:
     return [(problem.field, problem.message) for problem in caught.value.problems]
 
 
-def test_what_the_agent_needs_is_read() -> None:
+def test_the_necessary_fields_are_read() -> None:
     """Other fields of the object are ignored."""
     raw = raw_pod(
         metadata={"labels": {"app": "postgres"}, "annotations": {"a": "b"}, "managedFields": [1]},
@@ -46,7 +46,7 @@ def test_what_the_agent_needs_is_read() -> None:
     assert expected == parse_pod(raw)
 
 
-def test_containers_come_in_the_order_of_starting_with_their_kind() -> None:
+def test_containers_are_in_the_order_of_their_start_and_have_a_kind() -> None:
     """An init container that is always restarted is a sidecar."""
     raw = raw_pod(
         initContainers=[{"name": "migrate"}, {"name": "proxy", "restartPolicy": "Always"}],
@@ -80,7 +80,7 @@ def test_container_ids_are_the_current_and_the_last_one() -> None:
     ("state", "running"),
     [({"running": {}}, True), ({"terminated": {}}, False), ({"running": None}, False), ("x", False)],
 )
-def test_a_container_runs_when_the_kubelet_says_so(state: object, *, running: bool) -> None:
+def test_a_container_runs_if_the_kubelet_has_reported_it(state: object, *, running: bool) -> None:
     """A container that ended keeps its id in the status."""
     status = {"containerStatuses": [{"name": "postgres", "containerID": "containerd://1", "state": state}]}
 
@@ -88,7 +88,7 @@ def test_a_container_runs_when_the_kubelet_says_so(state: object, *, running: bo
 
 
 def test_a_static_pod_has_the_cgroup_of_its_manifest() -> None:
-    """The kubelet names the cgroup after the uid it gave the manifest, not after the mirror object's."""
+    """The kubelet names the cgroup by the uid of the manifest, and the mirror pod has another uid."""
     pod = parse_pod(raw_pod(metadata={"annotations": {"kubernetes.io/config.mirror": "77bb42"}}))
 
     assert (UID, "77bb42") == (pod.uid, pod.cgroup_uid)
@@ -103,7 +103,7 @@ def test_a_pod_without_a_uid_is_refused() -> None:
 
 
 def test_a_hand_written_pod_gets_the_same_uid_every_time() -> None:
-    """The stand-in depends on namespace and name alone."""
+    """The stand-in depends only on namespace and name."""
     raw = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}]}}
     other = {"metadata": {"name": "a", "namespace": "b"}}
 
@@ -143,13 +143,13 @@ def test_stand_ins_do_not_replace_a_uid() -> None:
         ),
     ],
 )
-def test_what_is_needed_must_be_of_its_type(raw: dict[str, Any], expected: tuple[str, str]) -> None:
+def test_a_necessary_field_of_the_wrong_type_is_a_problem(raw: dict[str, Any], expected: tuple[str, str]) -> None:
     """There is one problem, with field and message."""
     assert [expected] == problems_of(raw)
 
 
-def test_what_cannot_be_read_of_the_api_servers_pod_is_left_out() -> None:
-    """The rest of the pod holds, and each such field is named."""
+def test_an_unreadable_field_of_the_api_servers_pod_is_left_out() -> None:
+    """The rest of the pod is used, and each such field is named."""
     raw = raw_pod(
         metadata={"labels": {"app": "postgres"}},
         status={"qosClass": "Guaranteed", "containerStatuses": "none"},
@@ -179,8 +179,8 @@ def test_what_cannot_be_read_of_the_api_servers_pod_is_left_out() -> None:
         (raw_pod(priorityClassName=5), "spec.priorityClassName"),
     ],
 )
-def test_a_pod_without_what_its_priority_follows_from_is_refused(raw: dict[str, Any], field: str) -> None:
-    """The API server lets none of these through."""
+def test_a_pod_without_the_fields_that_decide_its_priority_is_refused(raw: dict[str, Any], field: str) -> None:
+    """The API server accepts none of these pods."""
     with pytest.raises(InvalidObject) as caught:
         read_pod(raw)
 

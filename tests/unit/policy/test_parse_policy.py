@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which OOMPolicies are read, and what is said about the others."""
+"""Valid OOMPolicies are read, and each mistake in another one is reported with its field."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -94,14 +94,14 @@ def test_classes_may_be_named_in_part(priority: dict[str, Any], expected: object
 
 @pytest.mark.parametrize("invalid", INVALID, ids=lambda invalid: invalid.parser)
 def test_a_wrong_policy_is_refused(invalid: Invalid) -> None:
-    """The problem names the field and what it must be, and nothing is clamped later."""
+    """The problem has the field and its valid values, and nothing is clamped later."""
     problems = problems_of(invalid.spec)
 
     assert [invalid.parser] == [problem[: len(invalid.parser)] for problem in problems]
 
 
-def test_all_problems_are_told_at_once() -> None:
-    """All problems of a policy are reported at once."""
+def test_all_problems_are_reported_at_once() -> None:
+    """A policy with several mistakes has one message for each."""
     problems = problems_of({"precedence": "high", "priority": {"value": 2000}, "override": {}, "extra": 1})
 
     fields = [problem.partition(":")[0] for problem in problems]
@@ -120,7 +120,7 @@ def test_an_object_without_its_halves_is_refused(part: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "field"), [("Databases", "metadata.name"), ("a..b", "metadata.name")])
-def test_a_name_must_be_one_the_api_server_takes(name: str, field: str) -> None:
+def test_a_name_must_be_valid_for_the_api_server(name: str, field: str) -> None:
     """A policy's name is a DNS subdomain, like that of any cluster-scoped object."""
     with pytest.raises(InvalidObject) as caught:
         parse_policy(raw_policy({"priority": VALUE}, name=name))

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "examples/demo/pods.yaml"
 LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# Pieces of YAML that meet each other in any order: most results are mistakes.
+# These are pieces of YAML in any order. Most results are mistakes.
 PIECES = (
     *("a: 1", "a: b", "b:", "- x", "-", "  c: d", "    - e", "  - f: g", "'q': \"r\"", "? k", ": v", "{h: i}"),
     *("&x m: n", "o: *x", "<<: *x", "p: !!str 5", "!!int q: 1", "1e3: 0x10", "~: y", "# s", "%YAML 1.1", "..."),
@@ -29,7 +29,7 @@ PIECES = (
 
 
 def by_nodes(text: str) -> object:
-    """Read with the other reader alone, or return the sentence of its error."""
+    """Read with the other reader only, or return the sentence of its error."""
     try:
         dialect._check_size(text)
         documents = list(yaml.load_all(text, dialect._Loader))
@@ -40,7 +40,7 @@ def by_nodes(text: str) -> object:
 
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("\n".join))
 def test_plain_yaml_has_the_value_that_the_other_reader_finds(text: str) -> None:
-    """A text with a mistake, or with more than plain YAML, is left to the other reader."""
+    """A text with a mistake or with other YAML is left to the other reader."""
     found, expected = read_plain(f"{text}\n", LOADER, 200), by_nodes(f"{text}\n")
 
     if found is not UNREAD:
@@ -55,7 +55,7 @@ def test_plain_yaml_has_the_value_that_the_other_reader_finds(text: str) -> None
         max_leaves=20,
     )
 )
-def test_what_a_program_writes_is_read_alike_by_both_readers(value: object) -> None:
+def test_the_output_of_a_program_is_read_alike_by_both_readers(value: object) -> None:
     """PyYAML's writer uses quotes, blocks and all kinds of scalars."""
     text = yaml.safe_dump(value, allow_unicode=True)
     found, expected = read_plain(text, LOADER, 200), by_nodes(text)
@@ -118,9 +118,9 @@ status = main(sys.argv[1:])
 sys.stderr.write(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 sys.exit(status)
 """
-"""The command, and behind it the KiB of memory that it had at most.
+"""A command, and a program around it that reports the most memory that it used, in KiB.
 
-ru_maxrss would count the memory of the process that started it: the kernel keeps that number over execve().
+ru_maxrss would count the memory of the process that started it, because the kernel keeps that number over execve().
 """
 
 

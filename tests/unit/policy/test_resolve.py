@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which policy wins, and which priority a pod and its containers get."""
+"""One policy wins, and gives a pod and its containers their priorities."""
 
 from collections.abc import Sequence
 
@@ -34,8 +34,8 @@ def selector(key: str, operator: Operator, *values: str) -> LabelSelector:
     return LabelSelector((Requirement(key, operator, frozenset(values)),))
 
 
-def test_an_assignment_says_everything() -> None:
-    """Pod, policy, reason, overlap and containers are all there."""
+def test_an_assignment_is_complete() -> None:
+    """It has pod, policy, reason, overlap and containers."""
     assignment = assign(pod(), policy("b"), policy("a"), policy("c", precedence=99))
 
     reason = "OOMPolicy a (precedence 100): value 900"
@@ -64,13 +64,13 @@ def test_a_pod_without_policy_has_the_default_of_its_class(qos_class: QOSClass, 
     assert f"built-in default for QoS class {qos_class}" == assignment.reason
 
 
-def test_the_defaults_can_be_others() -> None:
+def test_the_defaults_can_be_changed() -> None:
     """The defaults are a setting of the cluster."""
     assert 1 == assign(pod(qos_class=QOSClass.BEST_EFFORT), defaults=Defaults(3, 2, 1)).priority
 
 
 def test_the_highest_precedence_that_matches_wins() -> None:
-    """Whether its priority is higher or lower does not matter, nor do policies that do not match."""
+    """It does not matter whether its priority is higher or lower, or which other policies exist."""
     other = Match(pod_selector=selector("app", Operator.EXISTS))
     policies = [policy("low", precedence=1), policy("high", precedence=2), policy("other", precedence=3, match=other)]
 
@@ -110,13 +110,13 @@ def test_all_parts_of_a_match_must_hold(match: Match, expected: bool) -> None:
     assert expected is (assignment.policy is not None)
 
 
-def test_a_pod_without_priority_class_is_in_none() -> None:
+def test_a_pod_without_priority_class_matches_no_list_of_classes() -> None:
     """A policy for some classes does not select the pod."""
     assert assign(pod(), policy(match=Match(priority_class_names=frozenset({"critical"})))).policy is None
 
 
-def test_a_namespace_not_known_yet_has_its_name_for_a_label() -> None:
-    """Every namespace has that label, so it can be relied on before the namespace has been seen."""
+def test_an_unknown_namespace_has_its_name_as_a_label() -> None:
+    """Every namespace has that label, so it is known before the namespace is."""
     by_name = Match(selector("kubernetes.io/metadata.name", Operator.IN, "shop"))
     by_tier = Match(selector("tier", Operator.EXISTS))
 
@@ -131,8 +131,8 @@ def test_a_namespace_not_known_yet_has_its_name_for_a_label() -> None:
         (QOSClass.BURSTABLE, 500, "byQOSClass has no value for Burstable, so built-in default for QoS class Burstable"),
     ],
 )
-def test_a_policy_may_go_by_qos_class(qos_class: QOSClass, priority: int, reason: str) -> None:
-    """A class it has no value for falls back to the built-in default, and says so."""
+def test_a_policy_may_use_the_qos_class(qos_class: QOSClass, priority: int, reason: str) -> None:
+    """A class without a value has the built-in default, and the reason names it."""
     assignment = assign(pod(qos_class=qos_class), policy(priority=ByQOSClass(700, None, 0)))
 
     assert (priority, f"OOMPolicy databases (precedence 100): {reason}") == (assignment.priority, assignment.reason)
@@ -155,8 +155,8 @@ def test_a_policy_may_go_by_qos_class(qos_class: QOSClass, priority: int, reason
         ),
     ],
 )
-def test_a_policy_may_go_by_priority_class(name: str | None, default: int | None, priority: int, reason: str) -> None:
-    """`default` is for all classes it does not name; without it they have the built-in default."""
+def test_a_policy_may_use_the_priority_class(name: str | None, default: int | None, priority: int, reason: str) -> None:
+    """`default` is for all classes that it does not name. Without it they have the built-in default."""
     by_class = policy(priority=ByPriorityClass({"critical": 950}, default))
     assignment = assign(pod(priority_class_name=name), by_class)
 
@@ -164,7 +164,7 @@ def test_a_policy_may_go_by_priority_class(name: str | None, default: int | None
 
 
 def test_containers_are_shifted_by_their_offsets() -> None:
-    """An offset for a container the pod does not have does nothing."""
+    """An offset for a container that the pod does not have has no effect."""
     assignment = assign(
         pod(containers=("app", "proxy", "logs")), policy(containers={"proxy": 50, "logs": -200, "none": 1})
     )
@@ -174,8 +174,8 @@ def test_containers_are_shifted_by_their_offsets() -> None:
     assert expected == [(each.name, each.priority, each.reason) for each in assignment.containers]
 
 
-def test_an_offset_on_a_built_in_default_stops_at_the_bound_and_says_so() -> None:
-    """The policy could not be refused for it: the default is not its own."""
+def test_an_offset_on_a_built_in_default_stops_at_the_bound_with_a_reason() -> None:
+    """The policy cannot be refused for it, because the default is not part of the policy."""
     fallback = policy(priority=ByQOSClass(guaranteed=100), containers={"up": 600, "down": -600})
     assignment = assign(pod(containers=("up", "down")), fallback)
 
@@ -198,6 +198,6 @@ def test_assignments_are_sorted_by_namespace_and_name() -> None:
     ],
 )
 def test_names_must_be_unique(policies: list[OOMPolicy], namespaces: list[Namespace], message: str) -> None:
-    """The choice between the two would be random."""
+    """Otherwise the choice between two of them would be random."""
     with pytest.raises(ValueError, match=message):
         Resolver(policies, namespaces)

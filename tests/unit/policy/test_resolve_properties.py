@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every set of policies, namespaces and pods."""
+"""The properties of every resolution, for any policies, namespaces and pods."""
 
 from collections.abc import Sequence
 from random import Random
@@ -36,7 +36,7 @@ from oompolicy.resolve.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION
 from oompolicy.resolve.matching import matches_pod, selects
 from tests.unit.policy.factories import raw_policy
 
-# Few names and values, so that policies and pods often meet.
+# There are few names and values, so policies and pods often match.
 NAMES = st.sampled_from(["a", "b", "c"])
 PRIORITIES = st.integers(MIN_PRIORITY, MAX_PRIORITY)
 LABELS = st.dictionaries(NAMES, NAMES, max_size=2)
@@ -72,7 +72,7 @@ def offsets(draw: st.DrawFn) -> tuple[ContainerOffset, ...]:
 
 
 def written(policy: OOMPolicy) -> dict[str, Any]:
-    """The manifest of a policy."""
+    """Return the manifest of a policy."""
     match: dict[str, Any] = {
         "namespaceSelector": written_selector(policy.match.namespace_selector),
         "podSelector": written_selector(policy.match.pod_selector),
@@ -170,7 +170,7 @@ def pods(draw: st.DrawFn) -> list[Pod]:
 
 
 def matching(policies: Sequence[OOMPolicy], namespaces: Sequence[Namespace], pod: Pod) -> list[OOMPolicy]:
-    """The definition, without any of the resolver's order or indexes."""
+    """Return the matching policies by the definition, without the resolver's order and indexes."""
     labels = next((each.labels for each in namespaces if each.name == pod.namespace), {})
     labels = {**labels, "kubernetes.io/metadata.name": pod.namespace}
     return [
@@ -182,7 +182,7 @@ def matching(policies: Sequence[OOMPolicy], namespaces: Sequence[Namespace], pod
 def test_order_does_not_matter(
     policies: list[OOMPolicy], namespaces: list[Namespace], pods: list[Pod], random: Random
 ) -> None:
-    """However policies, namespaces and pods are shuffled, every pod gets the same, and so does the hash."""
+    """Every pod has the same assignment in each order of policies, namespaces and pods, and so has the hash."""
     first = resolve(policies, namespaces, pods)
     before = policy_hash(policies)
     for things in (policies, namespaces, pods):
@@ -193,10 +193,10 @@ def test_order_does_not_matter(
 
 
 @given(POLICIES, NAMESPACES, pods())
-def test_one_pod_is_resolved_as_among_all(
+def test_a_pod_alone_is_resolved_as_among_all(
     policies: list[OOMPolicy], namespaces: list[Namespace], pods: list[Pod]
 ) -> None:
-    """A resolver keeps nothing of one pod that another could see."""
+    """A resolver keeps nothing of one pod that affects another."""
     alone = [Resolver(policies, namespaces).assign(pod) for pod in pods]
 
     assert sorted(alone, key=lambda each: each.pod_uid) == sorted(
@@ -222,7 +222,7 @@ def test_every_priority_is_in_the_range(
 def test_the_winner_has_the_highest_precedence_and_the_first_name(
     policies: list[OOMPolicy], namespaces: list[Namespace], pods: list[Pod]
 ) -> None:
-    """Winner and overlapping ones together are all that match with that precedence."""
+    """Winner and overlapping policies together are all policies that match with that precedence."""
     resolver = Resolver(policies, namespaces)
     for pod in pods:
         candidates = matching(policies, namespaces, pod)
@@ -261,7 +261,7 @@ def test_an_annotation_is_obeyed_within_the_override_or_refused(
 
 
 @given(POLICIES)
-def test_a_written_policy_is_read_as_it_was(policies: list[OOMPolicy]) -> None:
-    """What is written from a record is read into the same record."""
+def test_a_written_policy_is_read_unchanged(policies: list[OOMPolicy]) -> None:
+    """The manifest of a record gives the same record."""
     for policy in policies:
         assert policy == parse_policy(written(policy))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QoS class and memory request, as kubelet and scheduler compute them."""
+"""QoS class and memory request are computed as kubelet and scheduler do it."""
 
 from fractions import Fraction
 from typing import Any
@@ -75,7 +75,7 @@ def test_init_containers_count_for_the_qos_class_and_ephemeral_ones_do_not() -> 
         (QOSClass.BEST_EFFORT, {"requests": {"memory": "0"}}),
     ],
 )
-def test_resources_of_the_pod_decide_alone(expected: QOSClass, resources: dict[str, Any]) -> None:
+def test_only_the_resources_of_the_pod_count_if_it_has_any(expected: QOSClass, resources: dict[str, Any]) -> None:
     """With pod-level resources, those of the containers do not count."""
     assert expected is pod_of(resources=resources, containers=[asking("a", 1)]).qos_class
 
@@ -87,7 +87,7 @@ def test_a_pod_level_limit_without_requests_anywhere_is_the_request() -> None:
     assert (QOSClass.GUARANTEED, 1024 * MIB) == (pod.qos_class, pod.memory_request)
 
 
-def test_limits_of_huge_pages_count_as_the_pods_where_only_containers_have_them() -> None:
+def test_limits_of_huge_pages_count_as_the_pods_if_only_containers_have_them() -> None:
     """The API server sets them as the pod's, and then the containers' requests are the pod's too."""
     container = raw_container("a", {"cpu": "1", "memory": "1Gi"}, {"hugepages-2Mi": "4Mi"})
 
@@ -95,7 +95,7 @@ def test_limits_of_huge_pages_count_as_the_pods_where_only_containers_have_them(
     assert QOSClass.BURSTABLE is pod_of(resources={"requests": {"memory": "0"}}, containers=[container]).qos_class
 
 
-def test_the_status_has_the_last_word_on_the_qos_class() -> None:
+def test_the_qos_class_in_the_status_counts() -> None:
     """The class in the status does not change while a pod lives, even if the spec does."""
     assert QOSClass.GUARANTEED is parse_pod(raw_pod(status={"qosClass": "Guaranteed"})).qos_class
 
@@ -111,7 +111,7 @@ def test_the_status_has_the_last_word_on_the_qos_class() -> None:
             {"containers": [asking("a", 10)], "initContainers": [asking("s", 5, restartPolicy="Always")]},
         ),
         (
-            # The second init container runs beside the sidecar, the first did not.
+            # The second init container runs beside the sidecar. The first one ended before.
             55,
             {
                 "containers": [asking("a", 10)],
@@ -132,13 +132,13 @@ def test_the_status_has_the_last_word_on_the_qos_class() -> None:
         ),
     ],
 )
-def test_the_memory_request_is_what_the_scheduler_counts(expected: int, spec: dict[str, Any]) -> None:
-    """Init containers, sidecars, overhead and pod-level resources all take part; the numbers are MiB."""
+def test_the_memory_request_is_that_of_the_scheduler(expected: int, spec: dict[str, Any]) -> None:
+    """Init containers, sidecars, overhead and pod-level resources are included. The numbers are MiB."""
     assert expected * MIB == pod_of(**spec).memory_request
 
 
-def test_a_memory_request_is_at_most_what_the_map_can_hold() -> None:
-    """Two containers that ask for more than anything has are no more than one of them."""
+def test_a_memory_request_is_at_most_the_largest_number_of_the_map() -> None:
+    """Two containers with a larger request have the same sum as one."""
     assert 2**63 - 1 == pod_of(containers=[raw_container(name, {"memory": "1e400"}) for name in "ab"]).memory_request
 
 
@@ -192,13 +192,13 @@ def test_quantities_are_read_exactly(text: str, expected: Fraction | int) -> Non
     "text",
     ["", "1 Mi", " 1", "1mi", "1K", "1Kib", "0x10", "1e", "1e+", "1e1.5", f"1e{2**63}", "1Mi\n", "\u0661", "1_0"],
 )
-def test_what_is_no_quantity_is_refused(text: str) -> None:
-    """No text is read partly."""
+def test_text_that_is_no_quantity_is_refused(text: str) -> None:
+    """No text is read only in part."""
     with pytest.raises(ValueError, match="is no quantity"):
         parse_quantity(text)
 
 
-def test_a_quantity_as_large_as_an_object_can_be_is_no_trouble() -> None:
+def test_a_quantity_as_long_as_an_object_can_be_is_read() -> None:
     """The API server accepts objects of 1.5 MB. A message shows only the beginning of a long text."""
     assert 2**63 - 1 == parse_quantity("9" * 1_500_000)
     assert Fraction(1, 10**9) == parse_quantity(f".{'0' * 1_500_000}1")

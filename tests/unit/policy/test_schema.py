@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schemas say the same as the records, and bound what their rules walk."""
+"""The schemas have the ranges and words of the records, and bound the lists that their rules read."""
 
 import copy
 from collections.abc import Iterator
@@ -163,13 +163,13 @@ def test_each_field_of_the_settings_is_described(settings: dict[str, Any]) -> No
     assert [] == bare
 
 
-def test_a_missing_precedence_means_the_same_to_both(spec: dict[str, Any]) -> None:
+def test_a_missing_precedence_has_the_same_meaning_in_both(spec: dict[str, Any]) -> None:
     """The API server fills in the same defaults that the parser uses."""
     assert DEFAULT_PRECEDENCE == field(spec, "precedence")["default"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_a_definition_stands_under_its_own_name(file: Path) -> None:
+def test_a_definition_has_its_own_name(file: Path) -> None:
     """Operator and agent use the same group and version."""
     crd = load(file)["spec"]
 

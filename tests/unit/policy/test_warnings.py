@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`oompolicy lint` warns of policies that are valid and probably not meant."""
+"""`oompolicy lint` warns of policies that are valid and probably a mistake."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ MATCHES = st.builds(
     qos_classes=st.none() | st.frozensets(st.sampled_from(list(QOSClass)), min_size=1),
     priority_class_names=st.none() | st.frozensets(st.sampled_from(CLASSES[:2]), min_size=1),
 )
-# A third value stands for every value that no requirement names.
+# A third value represents every value that no requirement names.
 LABELS = [
     {key: value for key, value in zip(KEYS, values, strict=True) if value}
     for values in ((first, second) for first in ("", *VALUES, "3") for second in ("", *VALUES, "3"))

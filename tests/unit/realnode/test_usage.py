@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looking at this process as if it were a pod's."""
+"""The usage of a pod's program is read, with this process as the pod's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.realnode import usage
 
 
 def test_a_pods_program_is_found_by_its_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the cgroup of the pod's container; the files are the kernel's."""
+    """The program is in the cgroup of the pod's container, and the figures are in the kernel's files."""
     container = tmp_path / "kubepods/burstable/pod1/app"
     container.mkdir(parents=True)
     (container / "cgroup.procs").write_text(f"{os.getpid()}\n")

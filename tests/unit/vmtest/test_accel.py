@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""KVM is used where the guest boots with it, and nowhere else."""
+"""KVM is used only if the guest boots with it."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from vmtest.errors import HarnessError, LostVMError
 
 
 class Probe:
-    """A boot with KVM that goes as told, and counts."""
+    """A boot with KVM that succeeds or fails as the test decides, and counts its tries."""
 
     def __init__(self, error: HarnessError | None = None) -> None:
         self.error = error
@@ -24,7 +24,7 @@ class Probe:
 
 @pytest.fixture(autouse=True)
 def kvm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host whose /dev/kvm opens."""
+    """Return the path of a /dev/kvm that can be opened."""
     monkeypatch.delenv("OOMPOLICY_ACCEL", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(accel, "BOOT_ID", tmp_path / "boot_id")
@@ -35,7 +35,7 @@ def kvm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("error", [None, LostVMError("hung", "")])
-def test_the_answer_is_kept_until_the_host_reboots(error: HarnessError | None, tmp_path: Path) -> None:
+def test_the_result_is_kept_until_the_host_reboots(error: HarnessError | None, tmp_path: Path) -> None:
     probe = Probe(error)
     expected = "tcg" if error else "kvm"
 
@@ -46,13 +46,13 @@ def test_the_answer_is_kept_until_the_host_reboots(error: HarnessError | None, t
     assert probe.tries == 2
 
 
-def test_each_kernel_of_the_guest_is_tried_for_itself() -> None:
+def test_each_kernel_of_the_guest_is_tried_separately() -> None:
     accel.choose("auto", "6.12", Probe())
 
     assert accel.choose("auto", "7.3", Probe(LostVMError("hung", ""))) == "tcg"
 
 
-def test_without_a_device_nothing_is_tried(kvm: Path) -> None:
+def test_without_a_device_kvm_is_not_tried(kvm: Path) -> None:
     kvm.unlink()
     probe = Probe()
 
@@ -75,7 +75,7 @@ def test_an_option_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert accel.choose("tcg", "6.12", Probe()) == "tcg"
 
 
-def test_an_unknown_override_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_override_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OOMPOLICY_ACCEL", "xen")
 
     with pytest.raises(HarnessError, match="xen"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the checkout the guest gets to see."""
+"""The guest gets the files of the checkout and the build."""
 
 import subprocess
 import tarfile
@@ -13,7 +13,7 @@ from vmtest.errors import HarnessError
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with a file of each kind."""
+    """Return a checkout with a file of each kind."""
     folder = tmp_path / "checkout"
     (folder / "sub").mkdir(parents=True)
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
@@ -36,7 +36,7 @@ def test_tracked_and_new_files_belong_to_the_checkout(checkout: Path) -> None:
     ]
 
 
-def test_the_tar_holds_checkout_and_what_was_built(checkout: Path, tmp_path: Path) -> None:
+def test_the_tar_has_the_checkout_and_the_built_files(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "artifacts/bpf").mkdir(parents=True)
     (tmp_path / "artifacts/bpf/x.bpf.o").write_text("object")
 

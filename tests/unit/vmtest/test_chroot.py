@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A build in the image's root leaves nothing behind."""
+"""A build in the image's root leaves no mounts and no processes."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ def test_mounts_and_processes_of_a_build_end_with_it() -> None:
     assert words[words.index("--propagation") + 1] == "private"
 
 
-def test_host_folders_are_named_before_the_command() -> None:
+def test_host_folders_precede_the_command() -> None:
     words = chroot_command(Path("/image/root"), ["make", "-C", "/mnt/a"], {"a": Path("/x"), "b": Path("/y")})
 
     assert ["/image/root", "/x", "a", "/y", "b", "--", "make", "-C", "/mnt/a"] == words[-9:]
 
 
-def test_nothing_of_the_hosts_environment_gets_in() -> None:
+def test_the_hosts_environment_is_not_passed_on() -> None:
     words = chroot_command(Path("/image/root"), ["make"], {})
 
     assert ["env", "-i"] == words[4:6]

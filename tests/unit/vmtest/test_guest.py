@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command's way into the guest, and how its end is told."""
+"""The command is passed to the guest, and the guest's end is reported."""
 
 import io
 import os
@@ -17,12 +17,12 @@ from vmtest.vm import script, unpack
 
 @pytest.fixture
 def boot(tmp_path: Path) -> Boot:
-    """A boot that has ended and left nothing yet."""
+    """Return a boot that has ended and left no files yet."""
     here = Path("/nowhere")
     return Boot(machine=Machine("tcg"), vmlinuz=here, initrd=here, root=here, work=here, folder=tmp_path)
 
 
-def test_words_reach_the_guest_as_they_were_given(tmp_path: Path) -> None:
+def test_words_reach_the_guest_unchanged(tmp_path: Path) -> None:
     words = ["printf", "%s|", "two words", "$HOME", "it's", "", "*"]
 
     text = script(words, "trixie", {"EXTRA": "a b"}).replace("cd /checkout", f"cd {tmp_path}")
@@ -30,7 +30,7 @@ def test_words_reach_the_guest_as_they_were_given(tmp_path: Path) -> None:
     assert subprocess.check_output(["sh", "-c", text], text=True) == "two words|$HOME|it's||*|"
 
 
-def test_the_command_knows_that_it_is_in_a_guest() -> None:
+def test_the_command_has_the_guests_environment() -> None:
     text = script(["true"], "trixie-backports", {"EXTRA": "a b"})
 
     assert "export OOMPOLICY_GUEST=1\n" in text
@@ -39,13 +39,13 @@ def test_the_command_knows_that_it_is_in_a_guest() -> None:
     assert "export EXTRA='a b'\n" in text
 
 
-def test_a_status_is_believed_whatever_qemu_says(boot: Boot) -> None:
+def test_a_status_counts_regardless_of_qemus_own(boot: Boot) -> None:
     boot.status.write_text("37\n")
 
     assert read_status(boot, 0, boot.folder / "qemu.log") == 37
 
 
-def test_no_status_is_a_lost_guest_with_the_end_of_its_console(boot: Boot) -> None:
+def test_a_missing_status_is_a_lost_guest_with_the_end_of_its_console(boot: Boot) -> None:
     boot.console.write_text("".join(f"line {number}\n" for number in range(500)))
 
     with pytest.raises(LostVMError) as lost:
@@ -55,14 +55,14 @@ def test_no_status_is_a_lost_guest_with_the_end_of_its_console(boot: Boot) -> No
     assert len(lost.value.console.splitlines()) == 150
 
 
-def test_qemus_own_refusal_is_not_a_lost_guest(boot: Boot) -> None:
+def test_an_error_of_qemu_is_not_a_lost_guest(boot: Boot) -> None:
     (boot.folder / "qemu.log").write_text("qemu-system-x86_64: -m x: invalid\n")
 
     with pytest.raises(QemuError, match="-m x: invalid"):
         read_status(boot, 1, boot.folder / "qemu.log")
 
 
-def test_a_qemu_killed_after_the_kernel_began_is_a_lost_guest(boot: Boot) -> None:
+def test_a_qemu_killed_after_the_kernel_started_is_a_lost_guest(boot: Boot) -> None:
     boot.console.write_text("booting\n")
 
     with pytest.raises(LostVMError, match="status -9"):
@@ -80,7 +80,7 @@ def test_output_is_passed_on_until_the_guest_ends() -> None:
     assert output.getvalue() == b"all of it"
 
 
-def test_a_guest_that_goes_on_past_its_deadline_is_noticed() -> None:
+def test_a_guest_that_exceeds_its_deadline_is_reported() -> None:
     read_end, write_end = os.pipe()
     os.write(write_end, b"so far")
     output = io.BytesIO()
@@ -101,7 +101,7 @@ def test_artifacts_are_unpacked_into_a_new_folder(tmp_path: Path) -> None:
     assert (tmp_path / "new/target/below/file").read_text() == "kept"
 
 
-def test_a_tar_that_would_leave_its_folder_is_refused(tmp_path: Path) -> None:
+def test_a_tar_with_a_path_outside_of_its_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("evil")
     with tarfile.open(tmp_path / "artifacts.tar", "w") as tar:
         tar.add(tmp_path / "file", "../escaped")

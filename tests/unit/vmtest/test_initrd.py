@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in the initrd, and in which order it is loaded."""
+"""The initrd has the modules in the order of their loading, and the scripts of this boot."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_what_a_module_needs_is_loaded_before_it(tmp_path: Path) -> None:
+def test_a_modules_dependencies_are_loaded_before_it(tmp_path: Path) -> None:
     (tmp_path / "modules.dep").write_text(
         "kernel/other.ko.xz:\n"
         "kernel/virtio_blk.ko.xz: kernel/virtio.ko.xz kernel/virtio_ring.ko.xz\n"
@@ -36,7 +36,7 @@ def test_a_kernel_without_the_disks_driver_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [4, 5, 7])
-def test_this_boots_scripts_follow_the_image_on_a_four_byte_boundary(tmp_path: Path, size: int) -> None:
+def test_the_scripts_of_this_boot_follow_the_image_on_a_four_byte_boundary(tmp_path: Path, size: int) -> None:
     (tmp_path / "base").write_bytes(b"x" * size)
 
     append_scripts(tmp_path / "base", {"command": "#!/bin/sh\necho mark-of-this-boot\n"}, tmp_path / "combined")
@@ -44,5 +44,5 @@ def test_this_boots_scripts_follow_the_image_on_a_four_byte_boundary(tmp_path: P
     combined = (tmp_path / "combined").read_bytes()
     assert combined.index(b"070701") in {4, 8}
     assert b"mark-of-this-boot" in combined
-    # init, start, command and the trailer
+    # These are init, start, command and the trailer.
     assert combined.count(b"070701") == 4

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kernel packages a meta package stands for."""
+"""A meta package gives the versioned kernel package."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_a_record_without_a_versioned_package_is_an_error() -> None:
         versioned_package("Package: linux-image-cloud-amd64\nDepends: linux-base\n")
 
 
-def test_apt_gets_a_state_of_its_own_and_the_machines_proxy(tmp_path: Path) -> None:
+def test_apt_has_its_own_state_and_the_machines_proxy(tmp_path: Path) -> None:
     config = write_apt_config(tmp_path, ["deb http://m.example trixie main"], ['Acquire::http::Proxy "http://p:1";'])
 
     text = config.read_text()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which packages the guest gets beside Debian's."""
+"""The guest gets Python packages in pinned versions."""
 
 import tomllib
 
@@ -15,19 +15,19 @@ def project(*dev: str) -> dict[str, object]:
     return {"project": {"optional-dependencies": {"agent": agent}}, "dependency-groups": {"dev": list(dev)}}
 
 
-def test_the_guest_has_what_the_agents_extra_names_in_the_version_tested_here() -> None:
+def test_the_guest_has_the_agents_packages_in_the_tested_versions() -> None:
     found = pins(project("pytest==9.2.0", "prometheus_client==0.26.0", "kubernetes==37.0.2"))
 
     assert ["kubernetes==37.0.2", "prometheus_client==0.26.0"] == found
 
 
-def test_a_package_without_a_pin_is_refused() -> None:
-    """Else the cache would keep whatever was the newest when it was filled."""
+def test_a_package_without_a_pin_is_an_error() -> None:
+    """Otherwise the cache would keep the version that was the newest when it was filled."""
     with pytest.raises(BuildError, match=r"does not pin kubernetes$"):
         pins(project("prometheus_client==0.26.0", "kubernetes>=37"))
 
 
-def test_our_own_pyproject_pins_all_of_them() -> None:
+def test_pyproject_pins_all_of_them() -> None:
     text = (CHECKOUT / "pyproject.toml").read_text()
 
     assert {"kubernetes", "prometheus_client"} <= {name(each) for each in pins(tomllib.loads(text))}

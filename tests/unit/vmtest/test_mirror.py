@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the guest's packages come from: what apt on this machine is configured to use."""
+"""The guest's packages come from the mirror that apt on this machine uses."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_one_line_sources_are_read_without_comments_and_other_components() -> No
 @pytest.mark.parametrize(
     "signed_by", ["", "Signed-By: 0123ABCD\n", "Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n"]
 )
-def test_only_a_key_file_is_handed_on(signed_by: str) -> None:
+def test_only_a_key_file_is_passed_on(signed_by: str) -> None:
     stanza = f"Types: deb\nURIs: http://m.example/debian\nSuites: trixie\nComponents: main\n{signed_by}"
 
     assert [Source("http://m.example/debian", "trixie", None)] == list(parse_deb822(stanza))
@@ -77,14 +77,14 @@ def test_both_formats_of_a_machine_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suite", ["trixie", "stable"])
-def test_the_mirror_is_the_one_of_the_machines_own_release(suite: str) -> None:
+def test_the_mirror_is_that_of_the_machines_own_release(suite: str) -> None:
     wanted = Source("http://m.example/debian", suite, None)
     sources = [Source("http://s.example/security", "trixie-security", None), wanted]
 
     assert wanted == find_mirror(sources, "trixie")
 
 
-def test_a_machine_without_a_debian_source_is_told_so() -> None:
+def test_a_machine_without_a_debian_source_is_an_error() -> None:
     with pytest.raises(ImageError, match="no source for bookworm"):
         find_mirror([Source("http://x.example", "stable-x", None)], "bookworm")
 
@@ -103,7 +103,7 @@ def test_the_code_name_is_read_from_os_release(tmp_path: Path, line: str) -> Non
     assert machine_codename(tmp_path / "os-release") == "trixie"
 
 
-def test_a_machine_without_a_code_name_is_told_what_is_needed(tmp_path: Path) -> None:
+def test_a_machine_without_a_code_name_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "os-release").write_text("ID=arch\n")
 
     with pytest.raises(ImageError, match="Debian 12 or 13"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kernels are built, with which options, and what is said of their tests."""
+"""Patched kernels are built with known options, and their tests are reported in a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vmtest.suite import PAGE, Result, counts, selection, show, table
 
 
 def test_each_folder_of_patches_is_a_kernel_in_the_order_of_their_names(tmp_path: Path) -> None:
-    """And with the RFC's placement on top where there is a patch for it."""
+    """If there is a patch for it, a kernel with the RFC's hook position on top is another one."""
     for name in (
         "patches/6.12/0002-b.patch",
         "patches/6.12/0001-a.patch",
@@ -37,15 +37,15 @@ def test_the_projects_own_series_have_five_patches() -> None:
 
 @pytest.mark.parametrize("arch", ["x86_64", "arm64"])
 @pytest.mark.parametrize("line", sorted({recipe.line for recipe in recipes().values()}))
-def test_no_option_is_said_twice(line: str, arch: str) -> None:
-    """Kconfig would take the last one in silence."""
+def test_no_option_is_set_twice(line: str, arch: str) -> None:
+    """Kconfig would use the last one without a warning."""
     text = "\n".join(path.read_text() for path in fragments(line, arch))
 
     assert len([line for line in text.splitlines() if line.startswith("CONFIG_")]) == len(options(text))
 
 
 def test_an_option_that_kconfig_dropped_is_an_error() -> None:
-    """It drops what it does not know, and what lacks a dependency."""
+    """Kconfig drops unknown options, and options that lack a dependency."""
     got = 'CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_NAME="x"\n'
     check_options('# why\nCONFIG_A=y\nCONFIG_B=n\nCONFIG_C=n\nCONFIG_NAME="x"\n', got)
 
@@ -53,30 +53,30 @@ def test_an_option_that_kconfig_dropped_is_an_error() -> None:
         check_options("CONFIG_A=y\nCONFIG_B=y\nCONFIG_D=y\n", got)
 
 
-def test_what_was_skipped_has_not_passed() -> None:
+def test_skipped_tests_do_not_count_as_passed() -> None:
     junit = '<testsuites><testsuite tests="10" failures="1" errors="2" skipped="3"/></testsuites>'
 
     assert (4, 6) == counts(junit)
 
 
-def test_the_page_for_a_node_is_followed_on_its_own_kernel_alone() -> None:
+def test_the_page_for_a_node_is_tested_only_on_its_own_kernel() -> None:
     assert ["tests/node"] == selection("trixie")
     assert ["tests/node", f"--ignore={PAGE}"] == selection("patched-6.12") == selection("trixie-backports")
     assert Path(PAGE).exists()
 
 
-def test_the_rules_alone_are_tried_where_the_hook_stands_elsewhere() -> None:
+def test_with_the_hook_in_another_position_only_the_rules_are_tested() -> None:
     assert "tests/node/test_order.py" in selection("as-posted-6.12")
     assert all(Path(each).exists() for each in selection("as-posted-6.12"))
 
 
 def test_a_guests_output_has_its_name_before_each_line(capfd: pytest.CaptureFixture[str]) -> None:
-    """Two of them write at the same time."""
+    """Two guests write at the same time."""
     assert 3 == show("6.12", ["sh", "-c", "echo one; echo two >&2; exit 3"])
     assert "6.12: one\n6.12: two\n" == capfd.readouterr().out
 
 
-def test_the_table_replaces_the_one_before_it() -> None:
+def test_the_table_replaces_the_previous_one() -> None:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     text = table([Result("patched-6.12", "6.12.117", 0, 73, 0, 9.6)])
     once = replace("a\n<!-- kernels: begin -->\nold\n<!-- kernels: end -->\nb\n", "kernels", text)

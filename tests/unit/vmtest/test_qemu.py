@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pieces of QEMU's command line."""
+"""QEMU gets the command line of the machine."""
 
 from pathlib import Path
 
@@ -18,19 +18,19 @@ FILES = qemu.Files(
 )
 
 
-def test_emulation_has_every_feature_but_those_that_slow_it_down_and_kvm_the_hosts() -> None:
+def test_emulation_leaves_out_slow_features_and_kvm_has_the_hosts() -> None:
     assert ["-accel", "tcg", "-cpu", qemu.EMULATED, "-smp", "2", "-m", "1024"] == qemu.processor(qemu.Machine("tcg"))
     assert ["-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", "512"] == qemu.processor(qemu.Machine("kvm", 512, 1))
 
 
-def test_memory_is_shared_out_among_numa_nodes() -> None:
+def test_memory_is_divided_among_numa_nodes() -> None:
     assert [] == qemu.numa(qemu.Machine("tcg"))
     words = qemu.numa(qemu.Machine("tcg", nodes=2))
     assert ["memory-backend-ram,id=node0,size=512M", "memory-backend-ram,id=node1,size=512M"] == words[1::4]
     assert ["node,nodeid=0,memdev=node0,cpus=0-1", "node,nodeid=1,memdev=node1"] == words[3::4]
 
 
-def test_words_for_the_kernel_come_after_our_own_so_that_they_win() -> None:
+def test_the_users_kernel_parameters_follow_our_own_and_override_them() -> None:
     words = qemu.direct_kernel(qemu.Machine("tcg", append=" loglevel=7  sysctl.vm.panic_on_oom=1 "), FILES)[-1].split()
 
     assert ["loglevel=7", "sysctl.vm.panic_on_oom=1"] == words[-2:]
@@ -52,7 +52,7 @@ def test_every_port_is_named() -> None:
     assert "file,id=output,path=/dev/fd/7" in words
 
 
-def test_a_network_is_there_only_when_it_is_asked_for() -> None:
+def test_a_network_exists_only_on_request() -> None:
     def devices(machine: qemu.Machine) -> list[str]:
         return [word for word in qemu.command_line(machine, FILES) if word.startswith(("user", "virtio-net"))]
 
@@ -66,12 +66,12 @@ def test_a_version_is_read_with_or_without_debians_addition() -> None:
     assert qemu.parse_version("QEMU emulator version 7.2.19\n") < qemu.OLDEST_QEMU
 
 
-def test_something_else_than_qemu_is_refused() -> None:
+def test_another_program_than_qemu_is_an_error() -> None:
     with pytest.raises(QemuError, match="says 'hello'"):
         qemu.parse_version("hello")
 
 
-def test_forwarded_ports_and_further_disks_are_the_machines() -> None:
+def test_forwarded_ports_and_additional_disks_are_those_of_the_machine() -> None:
     machine = qemu.Machine("tcg", network=True, forwards={21000: 8132}, disks={"node": Path("/n")})
     words = qemu.command_line(machine, FILES)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The shell scripts of guest and setup are clean."""
+"""The shell scripts of guest and setup have no warnings."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ SCRIPTS = ["scripts/setup", "vmtest/guest/init", "vmtest/guest/start"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_shellcheck_has_nothing_to_say(script: str) -> None:
+def test_shellcheck_has_no_warnings(script: str) -> None:
     if shutil.which("shellcheck") is None and os.environ.get("CI") != "true":
         pytest.skip("shellcheck is not installed: scripts/setup installs it")
     result = subprocess.run(
@@ -32,7 +32,7 @@ def test_scripts_are_executable_and_licensed(script: str) -> None:
     assert "SPDX-License-Identifier: Apache-2.0" in path.read_text().splitlines()[1]
 
 
-def test_setup_names_its_usage() -> None:
+def test_setup_prints_its_usage() -> None:
     result = subprocess.run(
         [CHECKOUT / "scripts/setup", "--unknown"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

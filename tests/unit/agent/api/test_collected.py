@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What informers tell is kept small, and wakes the loop only for what matters."""
+"""The agent keeps objects of the API server in little memory, and only changes that matter wake its loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy.parse import parse_namespace, parse_pod, parse_policy
 from oompolicy_agent.api.collected import TrimmedObject, WatchedObjects, keep_as
 from oompolicy_agent.api.wake import Wake
@@ -31,8 +31,8 @@ def readable(wake: Wake) -> bool:
     return bool(select.select([wake.fd], [], [], 0)[0])
 
 
-def test_a_wake_lasts_until_it_is_taken(wake: Wake) -> None:
-    """However often it was set; a descriptor that may be another's by now is left alone."""
+def test_a_wake_stays_set_until_it_is_taken(wake: Wake) -> None:
+    """Setting it twice is the same as once. Setting a closed one does nothing, because its descriptor may be reused."""
     seen = [wake.take(), readable(wake)]
     wake.set()
     wake.set()
@@ -45,80 +45,80 @@ def test_a_wake_lasts_until_it_is_taken(wake: Wake) -> None:
 
 
 def test_the_first_list_wakes_even_if_it_is_empty(wake: Wake) -> None:
-    """That there are no policies is news, too, to a node that waits for them."""
-    heard = WatchedObjects(wake)
-    assert not heard.synced
-    heard.replaced({})
+    """A node that waits for the policies has to learn that there are none."""
+    watched = WatchedObjects(wake)
+    assert not watched.synced
+    watched.replaced({})
 
-    assert (True, True, {}) == (heard.synced, wake.take(), heard.take())
+    assert (True, True, {}) == (watched.synced, wake.take(), watched.take())
 
 
 def test_only_changes_wake(wake: Wake) -> None:
-    """The same again, from an event or a new list, and a deletion of what was never there, are none."""
-    heard = WatchedObjects(wake)
+    """The same object again, and the deletion of an unknown object, are no changes."""
+    watched = WatchedObjects(wake)
     one, other = TrimmedObject("a", "1"), TrimmedObject("a", "2")
-    heard.replaced({"u": one})
+    watched.replaced({"u": one})
     wake.take()
-    heard.replaced({"u": one})
-    heard.changed("u", TrimmedObject("a", "1"))
-    heard.deleted("x")
+    watched.replaced({"u": one})
+    watched.changed("u", TrimmedObject("a", "1"))
+    watched.deleted("x")
     assert not wake.take()
-    heard.changed("u", other)
-    assert (True, {"u": other}) == (wake.take(), heard.take())
-    heard.deleted("u")
-    assert (True, {}) == (wake.take(), heard.take())
+    watched.changed("u", other)
+    assert (True, {"u": other}) == (wake.take(), watched.take())
+    watched.deleted("u")
+    assert (True, {}) == (wake.take(), watched.take())
 
 
-def test_what_is_looked_at_changes_no_more(wake: Wake) -> None:
-    """The loop may take its time."""
-    heard = WatchedObjects(wake)
-    heard.replaced({"u": TrimmedObject("a", "1")})
-    looked_at = heard.take()
-    heard.deleted("u")
+def test_a_taken_collection_stays_as_it_is(wake: Wake) -> None:
+    """A change that comes later is in the next collection, so the loop can read this one as slowly as it needs."""
+    watched = WatchedObjects(wake)
+    watched.replaced({"u": TrimmedObject("a", "1")})
+    taken = watched.take()
+    watched.deleted("u")
 
-    assert {"u": TrimmedObject("a", "1")} == looked_at
+    assert {"u": TrimmedObject("a", "1")} == taken
 
 
-def test_a_pod_that_finished_is_told_once_and_not_kept(wake: Wake) -> None:
-    """It wakes the loop, which takes its last state; a list that has it anyway does not bring it back."""
-    heard = WatchedObjects(wake)
-    heard.replaced({"u": TrimmedObject("a", "1"), "v": TrimmedObject("b", "1")})
+def test_a_finished_pod_is_given_once_and_not_kept(wake: Wake) -> None:
+    """Its last state wakes the loop, and a later list that still has the pod does not bring it back."""
+    watched = WatchedObjects(wake)
+    watched.replaced({"u": TrimmedObject("a", "1"), "v": TrimmedObject("b", "1")})
     wake.take()
-    heard.changed("u", TrimmedObject("a", "2", finished=True))
+    watched.changed("u", TrimmedObject("a", "2", finished=True))
 
     assert wake.take()
-    assert {"v": TrimmedObject("b", "1")} == heard.take()
-    assert (TrimmedObject("a", "2", finished=True),) == heard.take_finished()
-    assert () == heard.take_finished()
-    heard.replaced({"u": TrimmedObject("a", "2", finished=True), "v": TrimmedObject("b", "1")})
-    assert {"v": TrimmedObject("b", "1")} == heard.take()
+    assert {"v": TrimmedObject("b", "1")} == watched.take()
+    assert (TrimmedObject("a", "2", finished=True),) == watched.take_finished()
+    assert () == watched.take_finished()
+    watched.replaced({"u": TrimmedObject("a", "2", finished=True), "v": TrimmedObject("b", "1")})
+    assert {"v": TrimmedObject("b", "1")} == watched.take()
 
 
-def test_of_many_finished_pods_the_last_ones_are_remembered(wake: Wake) -> None:
-    """While nobody takes them, because another collection has no list yet, they do not pile up."""
-    heard = WatchedObjects(wake)
+def test_only_the_newest_finished_pods_are_remembered(wake: Wake) -> None:
+    """If the loop does not take them, for example before the first list of policies, their number stays bounded."""
+    watched = WatchedObjects(wake)
     for number in range(MAX_DELETED + 10):
-        heard.changed(str(number), TrimmedObject(str(number), "", finished=True))
-    names = [trimmed.name for trimmed in heard.take_finished()]
+        watched.changed(str(number), TrimmedObject(str(number), "", finished=True))
+    names = [trimmed.name for trimmed in watched.take_finished()]
 
     assert [str(number) for number in range(10, MAX_DELETED + 10)] == names
 
 
-def test_the_oldest_change_counts(wake: Wake) -> None:
-    """For the lag: until it is taken, newer ones do not make it younger."""
-    heard = WatchedObjects(wake)
-    assert heard.since is None
-    heard.changed("u", TrimmedObject("a", "1"))
-    first = heard.since
-    heard.changed("u", TrimmedObject("a", "2"))
+def test_the_lag_counts_from_the_oldest_change(wake: Wake) -> None:
+    """A newer change does not reset the time of the oldest one that is not taken yet."""
+    watched = WatchedObjects(wake)
+    assert watched.since is None
+    watched.changed("u", TrimmedObject("a", "1"))
+    first = watched.since
+    watched.changed("u", TrimmedObject("a", "2"))
 
-    assert first == heard.since
-    heard.take()
-    assert heard.since is None
+    assert first == watched.since
+    watched.take()
+    assert watched.since is None
 
 
-def test_an_object_is_kept_as_what_it_is() -> None:
-    """Items of a list, and metadata alone, do not say their kind; what is kept can be parsed."""
+def test_a_kept_object_has_its_kind() -> None:
+    """Items of a list and objects with metadata only have no kind of their own. The kept text can be parsed."""
     pod, policy = raw_pod(), raw_policy()
     metadata = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
     namespace = {**metadata, "metadata": {"name": "team-a", "labels": {"tier": "prod"}}}
@@ -126,9 +126,9 @@ def test_an_object_is_kept_as_what_it_is() -> None:
         del raw["kind"], raw["apiVersion"]
     policy["status"] = {"matchedPods": 4}
     kept = [
-        keep_as("v1", "Pod", AskedLabels())(pod),
-        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", AskedLabels())(policy),
-        keep_as("v1", "Namespace", AskedLabels())(namespace),
+        keep_as("v1", "Pod", LabelFilter())(pod),
+        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", LabelFilter())(policy),
+        keep_as("v1", "Namespace", LabelFilter())(namespace),
     ]
 
     assert ["web-0", "web", "team-a"] == [each.name for each in kept]
@@ -138,20 +138,20 @@ def test_an_object_is_kept_as_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Running", "Unknown", "Succeeded", "Failed"])
-def test_a_pod_is_kept_with_whether_it_has_finished(phase: str) -> None:
-    """By its phase."""
+def test_a_kept_pod_is_marked_as_finished_or_not(phase: str) -> None:
+    """A pod has finished if its phase is Succeeded or Failed."""
     pod = raw_pod()
     pod["status"]["phase"] = phase
 
-    assert keep_as("v1", "Pod", AskedLabels())(pod).finished is (phase in ("Succeeded", "Failed"))
+    assert keep_as("v1", "Pod", LabelFilter())(pod).finished is (phase in ("Succeeded", "Failed"))
 
 
-def test_a_status_changes_nothing_that_is_kept() -> None:
-    """The operator writes policies' statuses, and kubelets those of pods, all the time."""
+def test_a_new_status_does_not_change_the_kept_object() -> None:
+    """The operator writes the status of policies, and kubelets that of pods, all the time."""
     policy, pod = raw_policy(), raw_pod()
     keep_policy, keep_pod = (
-        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", AskedLabels()),
-        keep_as("v1", "Pod", AskedLabels()),
+        keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", LabelFilter()),
+        keep_as("v1", "Pod", LabelFilter()),
     )
     before = keep_policy(policy), keep_pod(pod)
     policy["status"] = {"matchedPods": 4}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread of the agent that ended by a defect is known: without it nobody would be told anything."""
+"""The agent knows which of its threads ended by a defect, because it would report nothing without them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KUBECONFIG = (
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_each_watch_that_has_ended_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that /livez fails, and the agent is started anew."""
+    """/livez fails then, and the kubelet restarts the agent."""
     (tmp_path / "config").write_text(KUBECONFIG)
     ended: Queue[Informer[object]] = Queue()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each answer of the API server has its consequence; what nobody answered is sent again."""
+"""Each answer of the API server has one consequence, and a request without an answer is sent again."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ EVENT = {"metadata": {"name": "web-0.1", "namespace": "team-a"}}
 EVENTS = "/apis/events.k8s.io/v1/namespaces/team-a/events"
 
 
-def denied(status: int, reason: str, *causes: str) -> ApiError:
-    """By a webhook, which may say what it likes."""
+def denied_by_webhook(status: int, reason: str, *causes: str) -> ApiError:
+    """Return the error for a request that a webhook denied. A webhook chooses status, reason and causes itself."""
     return ApiError(
         status, reason, 'events "x" is forbidden: admission webhook "w" denied the request: no', None, causes
     )
@@ -45,10 +45,10 @@ def denied(status: int, reason: str, *causes: str) -> ApiError:
         (refused(422, "Invalid", ""), "rejected"),
         (refused(422, "Unprocessable Entity"), "rejected"),
         (refused(404, "Not Found"), "rejected"),
-        (denied(422, "Invalid", "FieldValueInvalid"), "rejected"),
-        (denied(403, "Forbidden", "NamespaceTerminating"), "rejected"),
-        *((denied(status, "Whatever"), "rejected") for status in (401, 404, 413, 429, 500, 503)),
-        (denied(409, "AlreadyExists"), "rejected"),
+        (denied_by_webhook(422, "Invalid", "FieldValueInvalid"), "rejected"),
+        (denied_by_webhook(403, "Forbidden", "NamespaceTerminating"), "rejected"),
+        *((denied_by_webhook(status, "Whatever"), "rejected") for status in (401, 404, 413, 429, 500, 503)),
+        (denied_by_webhook(409, "AlreadyExists"), "rejected"),
         (refused(403, "Forbidden", "NamespaceTerminating"), "obsolete"),
         (refused(403, "Forbidden"), "rejected"),
         (refused(400, "BadRequest"), "rejected"),
@@ -60,15 +60,18 @@ def denied(status: int, reason: str, *causes: str) -> ApiError:
         (UnreachableError("no answer"), "unavailable"),
     ],
 )
-def test_an_answer_is_judged(error: ApiError | UnreachableError, kind: str) -> None:
-    """What is there, what never will be, what others forbid, and what a server in trouble says."""
+def test_each_answer_has_its_outcome(error: ApiError | UnreachableError, kind: str) -> None:
+    """Only an answer of the API server itself decides that an Event exists or can never exist.
+
+    A webhook's answer is "rejected".
+    """
     outcome = judge(error)
 
     assert (kind, getattr(error, "retry_after", None) or 0.0) == (outcome.kind, outcome.after)
 
 
 def test_a_backoff_grows_with_full_jitter() -> None:
-    """From a draw below half a second to one below half a minute; what the server asks for comes on top."""
+    """The draws are from below half a second to below half a minute, and the time that the server asks for is added."""
     drawn: list[tuple[float, float]] = []
 
     def uniform(low: float, high: float) -> float:
@@ -85,12 +88,12 @@ def test_a_backoff_grows_with_full_jitter() -> None:
 
 
 class Posted:
-    """A poster, and what it told."""
+    """A poster with a fake connection, and the outcomes that it reported."""
 
     def __init__(self, *answers: Exception | None, backoff: Backoff | None = None) -> None:
-        self.connection, self.tally = FakeConnection(*answers), Counters()
+        self.connection, self.counters = FakeConnection(*answers), Counters()
         self.wake = Wake()
-        self.poster = Poster(self.connection, self.tally, self.wake, backoff or at_once())  # type: ignore[arg-type]
+        self.poster = Poster(self.connection, self.counters, self.wake, backoff or at_once())  # type: ignore[arg-type]
         self.outcomes: list[Outcome] = []
 
     def close(self) -> None:
@@ -98,7 +101,7 @@ class Posted:
         self.wake.close()
 
     def wait(self, condition: Callable[[], object]) -> None:
-        """Until the poster says something that makes it so."""
+        """Settle the poster's jobs until the condition holds."""
         while not condition():
             assert select.select([self.wake.fd], [], [], 10)[0], "the poster never spoke"
             self.wake.take()
@@ -106,7 +109,7 @@ class Posted:
 
 
 def test_events_are_posted_in_their_order() -> None:
-    """And told of in the thread that asks."""
+    """Their outcomes are reported in the thread that calls `settle`."""
     posted = Posted()
     posted.poster.submit(post(EVENT, posted.outcomes.append))
     posted.poster.submit(patch_series("team-a", "web-0.1", 3, "2026-11-25T12:00:00.000001Z", posted.outcomes.append))
@@ -118,8 +121,8 @@ def test_events_are_posted_in_their_order() -> None:
     assert [DONE, DONE] == posted.outcomes
 
 
-def test_what_fails_is_sent_until_it_arrives() -> None:
-    """It is counted, and said meanwhile."""
+def test_a_failed_request_is_repeated_until_it_arrives() -> None:
+    """Each failure is counted by its reason."""
     posted = Posted(UnreachableError("no answer"), refused(503), refused(429, after=0.0), None)
     posted.poster.submit(post(EVENT, posted.outcomes.append))
     posted.wait(lambda: posted.outcomes)
@@ -128,7 +131,7 @@ def test_what_fails_is_sent_until_it_arrives() -> None:
     assert 4 == len(posted.connection.asked)
     assert [DONE] == posted.outcomes
     assert posted.poster.failing is None
-    assert {("event", "unreachable"): 1, ("event", "503"): 1, ("event", "429"): 1} == posted.tally.errors
+    assert {("event", "unreachable"): 1, ("event", "503"): 1, ("event", "429"): 1} == posted.counters.errors
 
 
 @pytest.mark.parametrize(
@@ -139,8 +142,8 @@ def test_what_fails_is_sent_until_it_arrives() -> None:
         Answer(body=b"[" * 100_000),
     ],
 )
-def test_no_answer_of_a_proxy_ends_it(odd: Answer) -> None:
-    """An Event is sent again after such an answer, until the API server takes it."""
+def test_an_odd_answer_of_a_proxy_does_not_end_the_poster(odd: Answer) -> None:
+    """The poster sends the Event again until the API server takes it."""
     outcomes: list[Outcome] = []
     with serving(odd, Answer(201, {})) as server:
         wake = Wake()
@@ -157,8 +160,8 @@ def test_no_answer_of_a_proxy_ends_it(odd: Answer) -> None:
     assert 2 == len(server.asked)
 
 
-def test_failing_is_said_at_once_and_taken_back() -> None:
-    """The loop is woken for it, and need not look."""
+def test_a_failure_is_reported_at_once_and_cleared_by_success() -> None:
+    """The failure wakes the loop, which therefore needs no polling."""
     posted = Posted(UnreachableError("no answer"), backoff=Backoff(lambda _, __: 0.05))
     posted.connection.may_answer = Semaphore(1)
     posted.poster.submit(post(EVENT, posted.outcomes.append))
@@ -171,8 +174,8 @@ def test_failing_is_said_at_once_and_taken_back() -> None:
     posted.close()
 
 
-def test_a_refused_one_holds_up_no_other() -> None:
-    """Its outcome says so, and the next is sent."""
+def test_a_refused_event_delays_no_other() -> None:
+    """The outcome of the first one is "rejected", and the poster sends the next one."""
     posted = Posted(refused(403, "Forbidden"), None)
     for _ in range(2):
         posted.poster.submit(post(EVENT, posted.outcomes.append))
@@ -183,7 +186,7 @@ def test_a_refused_one_holds_up_no_other() -> None:
 
 
 class Hanging:
-    """An API server whose webhook for the namespace `evil` does not answer, or only after some time of the clock."""
+    """An API server. Its webhook for the namespace `evil` never answers, or takes some time of the fake clock."""
 
     def __init__(self, takes: float | None = None) -> None:
         self.takes, self.now, self.asked = takes, 0.0, list[str]()
@@ -208,10 +211,10 @@ def in_namespace(name: str) -> dict[str, dict[str, str]]:
     [(None, 3, ["rejected", "unsent", "unsent", "done"]), (9.0, 1, ["done", "unsent", "unsent", "done"])],
     ids=["hangs", "is slow"],
 )
-def test_a_namespace_that_hangs_is_not_waited_for(
+def test_a_namespace_that_hangs_delays_no_other(
     monkeypatch: pytest.MonkeyPatch, takes: float | None, tries: int, expected: list[str]
 ) -> None:
-    """Where the API server answers otherwise, it is the namespace's webhook; it is asked again after a while."""
+    """If only one namespace gets no answer, its webhook is the cause. The poster tries it again later."""
     posted = Posted()
     server = Hanging(takes)
     monkeypatch.setattr(module, "time", server)
@@ -230,8 +233,8 @@ def test_a_namespace_that_hangs_is_not_waited_for(
     assert posted.poster.failing is None
 
 
-def test_a_closed_one_ends_although_nobody_answers() -> None:
-    """What was under way is still spooled."""
+def test_a_closed_poster_ends_without_an_answer() -> None:
+    """The request that was under way has no outcome, so its report stays in the spool."""
     posted = Posted(*[UnreachableError("no answer")] * 1_000_000, backoff=Backoff(lambda _, __: 60.0))
     posted.poster.submit(post(EVENT, posted.outcomes.append))
     posted.wait(lambda: posted.poster.failing)
@@ -243,7 +246,7 @@ def test_a_closed_one_ends_although_nobody_answers() -> None:
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
-    """It never holds more than the burst."""
+    """A bucket never holds more tokens than its burst."""
     bucket = Bucket(burst=2, rate=0.5, tokens=2, at=0.0)
     waits = []
     for now in (0.0, 0.0, 0.0, 1.0, 2.0, 100.0, 100.0, 100.0):
@@ -253,8 +256,8 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert [0.0, 0.0, 2.0, 1.0, 0.0, 0.0, 0.0, 2.0] == waits
 
 
-def test_a_pods_bucket_is_its_own() -> None:
-    """And the longest unused are forgotten, so that memory is bounded."""
+def test_each_pod_has_its_own_bucket() -> None:
+    """The buckets that were unused for longest are forgotten, so memory is bounded."""
     pods = PodBuckets(burst=1, rate=0.1)
     pods.of("a", 0.0).take(0.0)
     assert (10.0, 0.0) == (pods.of("a", 0.0).wait(0.0), pods.of("b", 0.0).wait(0.0))

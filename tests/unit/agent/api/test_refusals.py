@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod's owner is told once of each annotation that is not obeyed."""
+"""The agent posts one Event on a pod for each annotation that it does not obey."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ LIMITS = EventLimits(refusal_burst=3, refusal_rate=0.5)
 
 
 class Pods:
-    """What was posted on them."""
+    """The Events that were posted on the pods of a node."""
 
     def __init__(self) -> None:
-        self.poster, self.tally = FakePoster(), Counters()
+        self.poster, self.counters = FakePoster(), Counters()
         settings = Settings(in_cluster=True, node="node-1", event_limits=LIMITS)
-        self.refusals = Refusals(settings, self.poster, self.tally, longest)  # type: ignore[arg-type]
+        self.refusals = Refusals(settings, self.poster, self.counters, longest)  # type: ignore[arg-type]
 
     def report(self, *assignments: Assignment, now: float = 0.0) -> float | None:
         return self.refusals.report(assignments, now)
@@ -50,14 +50,14 @@ def pods() -> Pods:
     return Pods()
 
 
-def test_a_refusal_is_told_once(pods: Pods) -> None:
-    """However often pods are resolved; a checkpoint keeps it through restarts."""
+def test_a_refusal_is_reported_once(pods: Pods) -> None:
+    """Later resolutions do not report it again, and a checkpoint keeps that through restarts."""
     for _ in range(2):
         assert pods.report(refused()) is None
     pods.poster.answer()
     pods.report(refused())
 
-    assert ([], {("OOMAnnotationRefused", "posted"): 1}) == (pods.posted, pods.tally.events)
+    assert ([], {("OOMAnnotationRefused", "posted"): 1}) == (pods.posted, pods.counters.events)
     again = Pods()
     again.refusals.restore(pods.refusals.reported)
     again.report(refused())
@@ -65,8 +65,8 @@ def test_a_refusal_is_told_once(pods: Pods) -> None:
 
 
 @pytest.mark.parametrize("other", [refused("3000"), refused(pod="other"), refused(message="not allowed")])
-def test_a_change_is_told_again(pods: Pods, other: Assignment) -> None:
-    """Another value, another pod of the same name, another reason."""
+def test_a_changed_refusal_is_reported_again(pods: Pods, other: Assignment) -> None:
+    """A refusal is another one if the value, the pod's uid or the reason differs."""
     pods.report(refused())
     pods.poster.answer()
     pods.report(other)
@@ -74,8 +74,8 @@ def test_a_change_is_told_again(pods: Pods, other: Assignment) -> None:
     assert 1 == len(pods.posted)
 
 
-def test_what_was_put_right_may_be_told_again(pods: Pods) -> None:
-    """What is remembered is what holds: the checkpoint does not grow."""
+def test_a_refusal_that_returns_is_reported_again(pods: Pods) -> None:
+    """The agent remembers only refusals that still hold, so the checkpoint does not grow."""
     pods.report(refused())
     pods.poster.answer()
     pods.report()
@@ -85,17 +85,17 @@ def test_what_was_put_right_may_be_told_again(pods: Pods) -> None:
     assert 1 == len(pods.posted)
 
 
-def test_one_that_can_never_arrive_is_not_sent_again(pods: Pods) -> None:
-    """Its namespace is going."""
+def test_an_event_that_can_never_arrive_is_not_sent_again(pods: Pods) -> None:
+    """The namespace of this pod is being deleted."""
     pods.report(refused())
     pods.poster.answer(OBSOLETE)
     pods.report(refused())
 
-    assert ([], 1) == (pods.posted, pods.tally.events["OOMAnnotationRefused", "given_up"])
+    assert ([], 1) == (pods.posted, pods.counters.events["OOMAnnotationRefused", "given_up"])
 
 
-def test_one_that_is_refused_is_sent_again_later(pods: Pods) -> None:
-    """Somebody has to allow it first."""
+def test_an_event_that_is_rejected_is_sent_again_later(pods: Pods) -> None:
+    """An admin has to allow it first, so the pauses between the tries grow."""
     pods.report(refused())
     pods.poster.answer(REJECTED)
 
@@ -107,8 +107,8 @@ def test_one_that_is_refused_is_sent_again_later(pods: Pods) -> None:
     assert 1.0 == pods.report(refused(), now=0.5)
 
 
-def test_none_are_queued_while_the_api_server_is_away(pods: Pods) -> None:
-    """The poster tells when it is back; what does not hold any more by then is not told."""
+def test_no_event_is_queued_while_the_api_server_does_not_answer(pods: Pods) -> None:
+    """When it answers again, only the refusals that still hold are reported."""
     pods.poster.failing = "no answer"
 
     assert pods.report(refused()) is None
@@ -118,8 +118,8 @@ def test_none_are_queued_while_the_api_server_is_away(pods: Pods) -> None:
     assert 1 == len(pods.posted)
 
 
-def test_many_at_once_wait_for_their_turn(pods: Pods) -> None:
-    """A policy that forbids annotations has one Event for every pod that has them."""
+def test_many_refusals_at_once_are_sent_at_a_limited_rate(pods: Pods) -> None:
+    """A policy that forbids annotations causes one Event for every pod that has them."""
     many = [refused(pod=str(number)) for number in range(5)]
 
     assert 2.0 == pods.report(*many)
@@ -129,8 +129,8 @@ def test_many_at_once_wait_for_their_turn(pods: Pods) -> None:
     assert 5 == len(set(pods.posted))
 
 
-def test_a_namespace_with_many_holds_up_no_other(pods: Pods) -> None:
-    """300 pods that are named to be first, and one of somebody else: each namespace has its turn."""
+def test_a_namespace_with_many_refusals_delays_no_other(pods: Pods) -> None:
+    """The namespaces take turns, even if one has 300 refusals and its pods come first by name."""
     evil = [replace(refused(pod=f"a{number}"), namespace="aaa") for number in range(300)]
     pods.report(*evil)
     shop = [replace(refused(pod=f"z{number}"), namespace="zzz", pod_name="db") for number in range(2)]
@@ -141,7 +141,7 @@ def test_a_namespace_with_many_holds_up_no_other(pods: Pods) -> None:
 
 
 def test_many_refusals_cost_little_while_nothing_changes(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are looked at after each kill and each second; only what was resolved anew is named anew."""
+    """The agent reads them after each kill and each second, and makes names only for newly resolved pods."""
     named: list[str] = []
 
     def name(assignment: Assignment, _: Refusal) -> str:
@@ -156,8 +156,8 @@ def test_many_refusals_cost_little_while_nothing_changes(pods: Pods, monkeypatch
     assert ["0", "1", "2", "3", "4", "4"] == named
 
 
-def test_what_is_not_described_is_counted() -> None:
-    """In the note of each Event of the pod."""
+def test_refusals_beyond_the_described_ones_are_counted() -> None:
+    """Each Event of the pod has their number in its note."""
     assignment = replace(refused(), more_refusals=12_990)
 
     assert event_of("n", assignment, assignment.refusals[0], "node-1", 0)["note"].endswith(
@@ -165,15 +165,15 @@ def test_what_is_not_described_is_counted() -> None:
     )
 
 
-def test_a_field_that_cannot_be_read_is_told_once(pods: Pods) -> None:
-    """On the pod, with the priority that it has all the same; counted by a reason of its own."""
+def test_an_unreadable_field_is_reported_once(pods: Pods) -> None:
+    """The Event is on the pod, has the pod's priority, and is counted by a reason of its own."""
     odd = replace(refused(), refusals=(), unread=(Unread("spec.overhead", "must be an object, not a list"),))
     pods.report(odd)
     (event,) = [job.body for job in pods.poster.jobs]
     pods.poster.answer()
     pods.report(odd)
 
-    assert ([], {("OOMPodFieldUnreadable", "posted"): 1}) == (pods.posted, pods.tally.events)
+    assert ([], {("OOMPodFieldUnreadable", "posted"): 1}) == (pods.posted, pods.counters.events)
     assert ("OOMPodFieldUnreadable", "Resolve", UID) == (event["reason"], event["action"], event["regarding"]["uid"])
     expected = (
         "spec.overhead is ignored because it cannot be read: must be an object, not a list;"
@@ -182,8 +182,11 @@ def test_a_field_that_cannot_be_read_is_told_once(pods: Pods) -> None:
     assert expected == event["note"]
 
 
-def test_the_event_says_what_was_asked_and_what_holds() -> None:
-    """On the pod, with the policy that said no; the API server's and our admission policy's rules are kept."""
+def test_the_event_has_the_requested_value_and_the_valid_priority() -> None:
+    """The Event is on the pod and relates to the policy.
+
+    It follows the rules of the API server and of our admission policy.
+    """
     assignment = refused()
     event = event_of("n", assignment, assignment.refusals[0], "node-1", 1_764_072_000_000_001_000)
 
@@ -201,15 +204,15 @@ def test_the_event_says_what_was_asked_and_what_holds() -> None:
     assert expected == event["note"]
 
 
-def test_without_a_policy_there_is_none_to_blame() -> None:
-    """No policy matches, so none allows annotations."""
+def test_without_a_policy_the_event_relates_to_none() -> None:
+    """If no policy matches the pod, no policy allows annotations."""
     assignment = refused(policy=None)
 
     assert "related" not in event_of("n", assignment, assignment.refusals[0], "node-1", 0)
 
 
-def test_a_long_value_is_cut() -> None:
-    """Annotations may be 256 KiB, and hold anything."""
+def test_a_long_value_is_shortened() -> None:
+    """An annotation may have 256 KiB of any characters, and a note at most 1,024 bytes."""
     assignment = refused("9" * 10_000 + "\n")
     event = event_of("n", assignment, assignment.refusals[0], "node-1", 0)
 
@@ -218,8 +221,8 @@ def test_a_long_value_is_cut() -> None:
 
 
 @pytest.mark.parametrize("outcome", [OBSOLETE, REJECTED])
-def test_told_or_not_nothing_is_under_way_for_ever(pods: Pods, outcome: Outcome) -> None:
-    """An answer is an answer."""
+def test_a_report_with_an_answer_is_no_longer_under_way(pods: Pods, outcome: Outcome) -> None:
+    """This holds for an Event that can never arrive, and for one that is rejected."""
     pods.report(refused())
     pods.poster.answer(outcome)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A change costs what it touches, and gives what a whole resolution would."""
+"""A change costs only the objects that it touches, and the result is that of a whole resolution."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Defaults, Unread
 from oompolicy.parse import parse_pod
@@ -42,7 +42,7 @@ def pods(*names: str, **labels: str) -> dict[str, TrimmedObject]:
 
 
 def objects(kind: tuple[str, str], *raws: dict[str, Any]) -> dict[str, TrimmedObject]:
-    keep = keep_as(*kind, AskedLabels())
+    keep = keep_as(*kind, LabelFilter())
     return {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
 
 
@@ -50,16 +50,16 @@ def namespace(name: str, **labels: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels}}
 
 
-def whole(*collections: Mapping[str, TrimmedObject]) -> object:
-    """What the same objects give by the way of manifests."""
+def resolved_at_once(*collections: Mapping[str, TrimmedObject]) -> object:
+    """Return the resolution of the same objects as manifests."""
     raws = [json.loads(trimmed.text) for each in collections for trimmed in each.values()]
     known = decide(manifests_from_objects([(None, raw) for raw in raws]), "node-1", Defaults())
     return known.pods, known.assignments, known.policy_hash
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from("abc"), st.booleans()), max_size=12))
-def test_step_by_step_gives_the_same_as_at_once(steps: list[tuple[int, int, str, bool]]) -> None:
-    """Whatever comes, changes and goes, in whatever order."""
+def test_resolving_step_by_step_equals_resolving_at_once(steps: list[tuple[int, int, str, bool]]) -> None:
+    """This holds for all additions, changes and deletions in all orders."""
     resolution = Resolution(Defaults())
     policies: dict[str, TrimmedObject] = {}
     spaces: dict[str, TrimmedObject] = {}
@@ -77,8 +77,8 @@ def test_step_by_step_gives_the_same_as_at_once(steps: list[tuple[int, int, str,
         known = resolution.decide(policies, spaces, found)
         inhabited = {key: trimmed for key, trimmed in spaces.items() if found and trimmed.name == "team-a"}
 
-        assert whole(policies, spaces, found) == (known.pods, known.assignments, known.policy_hash)
-        assert whole(policies, inhabited, found) == whole(objects_of(known.objects_json))
+        assert resolved_at_once(policies, spaces, found) == (known.pods, known.assignments, known.policy_hash)
+        assert resolved_at_once(policies, inhabited, found) == resolved_at_once(objects_of(known.objects_json))
 
 
 def objects_of(objects_json: str) -> dict[str, TrimmedObject]:
@@ -97,7 +97,7 @@ def labelled(number: int, text: str) -> dict[str, Any]:
     return raw
 
 
-def test_a_changed_pod_is_the_only_one_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_changed_pod_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node has 110 pods, and their statuses change all the time."""
     parsed: list[str] = []
 
@@ -117,8 +117,8 @@ def test_a_changed_pod_is_the_only_one_parsed(monkeypatch: pytest.MonkeyPatch) -
     assert before.assignments[0] is after.assignments[0]
 
 
-def test_a_changed_policy_is_for_all_pods() -> None:
-    """No assignment survives the policies it was made from."""
+def test_a_changed_policy_resolves_all_pods_again() -> None:
+    """No assignment outlives the policies that it was made from."""
     resolution = Resolution(Defaults())
     first = resolution.decide(objects(POLICY, raw_policy(value=300)), {}, pods("a", "b"))
     second = resolution.decide(objects(POLICY, raw_policy(value=400)), {}, pods("a", "b"))
@@ -127,8 +127,8 @@ def test_a_changed_policy_is_for_all_pods() -> None:
     assert first.policy_hash != second.policy_hash
 
 
-def test_a_bad_policy_is_left_out() -> None:
-    """The others hold, it is no part of the hash, and what is wrong with it is said."""
+def test_an_invalid_policy_is_left_out() -> None:
+    """The other policies hold, the hash does not include it, and the problem is reported."""
     resolution, good = Resolution(Defaults()), raw_policy(value=300)
     bad = raw_policy("bad", 4000)
     known = resolution.decide(objects(POLICY, good, bad), {}, pods("a"))
@@ -141,8 +141,11 @@ def test_a_bad_policy_is_left_out() -> None:
     assert () == resolution.policy_problems
 
 
-def test_a_field_of_a_newer_definition_drops_no_policy() -> None:
-    """The API server puts its default into each stored policy at once, and has removed what it does not know itself."""
+def test_an_unknown_field_of_a_newer_definition_leaves_the_policy_valid() -> None:
+    """The API server puts the field's default into each stored policy.
+
+    It removes fields that are not in its definition.
+    """
     newer = raw_policy(value=300)
     newer["spec"] |= {"newField": "x", "match": {**newer["spec"]["match"], "newToo": {"a": 1}}}
     resolution = Resolution(Defaults())
@@ -159,8 +162,8 @@ def test_a_field_of_a_newer_definition_drops_no_policy() -> None:
     assert known.assignments == again.assignments
 
 
-def test_a_pod_with_an_odd_field_has_its_policy_all_the_same(tmp_path: Path) -> None:
-    """Nobody leaves a policy by writing something odd; an agent that starts from the checkpoint knows that too."""
+def test_a_pod_with_an_unreadable_field_still_has_its_policy(tmp_path: Path) -> None:
+    """An invalid field lets no pod escape its policy, also in an agent that starts from the checkpoint."""
     odd = raw_pod("odd", uid=uid(9))
     odd["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1Q"}}
     resolution = Resolution(Defaults())
@@ -178,8 +181,8 @@ def test_a_pod_with_an_odd_field_has_its_policy_all_the_same(tmp_path: Path) -> 
     assert known.assignments == again.assignments
 
 
-def test_of_one_object_some_problems_are_told() -> None:
-    """It may have as many as its 1.5 MB hold."""
+def test_only_the_first_problems_of_an_object_are_reported() -> None:
+    """An object of 1.5 MB can have very many problems."""
     bad = raw_pod("bad", uid=uid(9))
     bad["spec"]["containers"] = [
         {"name": f"c{n}", "resources": {"requests": {"memory": -n}}} for n in range(1, 50)
@@ -191,8 +194,8 @@ def test_of_one_object_some_problems_are_told() -> None:
     assert "Pod/team-a/bad: and 46 more" == resolution.pod_problems[-1]
 
 
-def test_a_bad_pod_is_left_out() -> None:
-    """It has its QoS class's entry, by its slice; the checkpoint does not have it either."""
+def test_an_unreadable_pod_is_left_out() -> None:
+    """The entry of its QoS class's slice applies to it, and the checkpoint does not have it either."""
     bad = raw_pod("bad", uid=uid(9))
     bad["status"]["qosClass"] = "Best"
     resolution = Resolution(Defaults())
@@ -203,8 +206,8 @@ def test_a_bad_pod_is_left_out() -> None:
     assert resolution.pod_problems[0].startswith("Pod/team-a/bad: status.qosClass: ")
 
 
-def test_namespaces_without_pods_here_do_not_count() -> None:
-    """A cluster may have thousands; the checkpoint has those that matter."""
+def test_namespaces_without_pods_on_the_node_are_left_out() -> None:
+    """A cluster may have thousands of namespaces, and the checkpoint has only those with pods here."""
     spaces = objects(NAMESPACE, namespace("team-a", tier="prod"), *(namespace(f"other-{n}") for n in range(50)))
     known = Resolution(Defaults()).decide({}, spaces, pods("a"))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every victim becomes an Event, or is counted in one: limits and outages lose none and count none twice."""
+"""Every victim becomes an Event or is counted in one, also under limits and outages, and none is counted twice."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from oompolicy_agent.victims.report import Report
 
 
-def test_an_event_is_posted_and_done_when_it_arrived(api: Api) -> None:
-    """Not before."""
+def test_a_report_is_done_only_when_its_event_arrived(api: Api) -> None:
+    """Before the API server has answered, the report is not settled."""
     assert [True] == api.offer(event(1))
     assert () == api.settled()
     api.answer()
 
     assert ("web-0.1",) == api.settled()
-    assert ({"web-0.1": 1}, {("OOMVictimKilled", "posted"): 1}) == (api.events, api.tally.events)
+    assert ({"web-0.1": 1}, {("OOMVictimKilled", "posted"): 1}) == (api.events, api.counters.events)
 
 
 def test_a_pods_repeats_are_counted_in_its_first_event(api: Api) -> None:
-    """Beyond its burst; the update says the number that there are, and when the last one was."""
+    """Victims beyond the pod's burst update the series of its first Event: their number, and the last one's time."""
     api.offer(event(1), event(2))
     api.answer()
     api.settled()
@@ -43,11 +43,11 @@ def test_a_pods_repeats_are_counted_in_its_first_event(api: Api) -> None:
     assert {"series": {"count": 3, "lastObservedTime": "2026-11-25T12:00:04.000001Z"}} == job.body
     api.answer()
     assert ("web-0.3", "web-0.4") == api.settled(now=10.0)
-    assert 2 == api.tally.events["OOMVictimKilled", "counted"]
+    assert 2 == api.counters.events["OOMVictimKilled", "counted"]
 
 
-def test_a_series_is_updated_now_and_then(api: Api) -> None:
-    """What comes meanwhile is in the next update, and none is counted twice."""
+def test_a_series_is_updated_at_intervals(api: Api) -> None:
+    """Victims between two updates are in the next one, and none is counted twice."""
     api.offer(event(1), event(2))
     api.answer()
     api.offer(event(3))
@@ -65,8 +65,8 @@ def test_a_series_is_updated_now_and_then(api: Api) -> None:
 
 
 @pytest.mark.parametrize("other", [{"pod": "web-1"}, {"container": "side"}, {"policy": "other"}])
-def test_what_is_not_alike_is_counted_apart(api: Api, other: dict[str, str]) -> None:
-    """Another pod, container or policy has an Event of its own, also where its pod has no token left."""
+def test_victims_that_differ_are_counted_apart(api: Api, other: dict[str, str]) -> None:
+    """Another pod, container or policy gets an Event of its own, even if the pod has no token left."""
     api.offer(event(1), event(2))
     api.answer()
     api.offer(event(3), event(4, **other))
@@ -74,8 +74,8 @@ def test_what_is_not_alike_is_counted_apart(api: Api, other: dict[str, str]) -> 
     assert [("POST", "events")] == api.sent
 
 
-def test_the_nodes_limit_delays_what_is_new(api: Api) -> None:
-    """It stays spooled until there is a token."""
+def test_the_nodes_limit_delays_new_events(api: Api) -> None:
+    """The report stays spooled until there is a token."""
     assert [True] * 3 == api.offer(*(event(number, f"pod-{number}") for number in range(3)))
     api.answer()
     assert [True, False] == api.offer(event(3, "pod-3"), event(4, "pod-4"))
@@ -87,8 +87,8 @@ def test_the_nodes_limit_delays_what_is_new(api: Api) -> None:
     assert not api.target.stalled
 
 
-def test_the_nodes_limit_counts_what_is_not(api: Api) -> None:
-    """Nothing is news in it."""
+def test_the_nodes_limit_does_not_delay_repeats(api: Api) -> None:
+    """A repeat is counted in an earlier Event, so it needs no token."""
     api.offer(*(event(number, f"pod-{number}") for number in range(3)))
     api.answer()
     api.offer(event(3, "pod-3"))
@@ -98,8 +98,8 @@ def test_the_nodes_limit_counts_what_is_not(api: Api) -> None:
     assert [] == api.sent
 
 
-def test_only_some_are_under_way_at_once(api: Api) -> None:
-    """The rest stays on disk, where a crash does not matter."""
+def test_the_number_under_way_is_bounded(api: Api) -> None:
+    """Other reports stay on disk, where a crash does not lose them."""
     assert [True, True, True, False] == api.offer(*(event(number, f"pod-{number}") for number in range(4)))
     assert (None, False) == (api.target.wait(0.0), api.target.stalled)
     api.answer(count=1)
@@ -107,8 +107,8 @@ def test_only_some_are_under_way_at_once(api: Api) -> None:
     assert [True] == api.offer(event(3, "pod-3"))
 
 
-def test_nothing_is_decided_while_the_api_server_is_away(api: Api) -> None:
-    """Limits are for what it gets, not for what happens meanwhile."""
+def test_nothing_is_offered_while_the_api_server_does_not_answer(api: Api) -> None:
+    """Limits apply to requests that the API server receives, so they do not count in an outage."""
     api.offer(event(1), event(2))
     api.answer()
     api.offer(event(3))
@@ -121,18 +121,18 @@ def test_nothing_is_decided_while_the_api_server_is_away(api: Api) -> None:
     assert [] == api.sent
 
 
-def test_what_can_never_arrive_is_given_up(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """Counted and said: its namespace is gone."""
+def test_an_event_that_can_never_arrive_is_given_up(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """It is counted and logged. In this case its namespace is gone."""
     api.offer(event(1))
     api.answer(OBSOLETE)
 
     assert ("web-0.1",) == api.settled()
-    assert {("OOMVictimKilled", "given_up"): 1} == api.tally.events
+    assert {("OOMVictimKilled", "given_up"): 1} == api.counters.events
     assert "the Event of victim web-0.1 is given up: 404" in caplog.text
 
 
-def test_what_is_refused_is_offered_again_later(api: Api) -> None:
-    """Somebody has to allow it first; until then it is a problem with a sentence."""
+def test_a_rejected_event_is_offered_again_later(api: Api) -> None:
+    """An admin has to allow it first, and until then the sink reports a problem."""
     api.offer(event(1))
     api.answer(REJECTED)
 
@@ -152,8 +152,8 @@ def test_what_is_refused_is_offered_again_later(api: Api) -> None:
     assert api.target.problem is None
 
 
-def test_a_namespace_that_refuses_holds_up_no_other(api: Api) -> None:
-    """Whatever it has waits for its turn, without a token of the node's and without a place among those under way."""
+def test_a_namespace_that_rejects_delays_no_other(api: Api) -> None:
+    """Its reports wait without a token of the node, and do not count as under way."""
     api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(2)))
     api.answer(REJECTED)
     api.settled()
@@ -166,8 +166,8 @@ def test_a_namespace_that_refuses_holds_up_no_other(api: Api) -> None:
     assert 2 == len(api.poster.jobs)
 
 
-def test_refused_ones_are_tried_one_at_a_time(api: Api) -> None:
-    """After what was not tried yet, while that is not refused too often; the namespaces take turns."""
+def test_rejected_events_are_tried_one_at_a_time(api: Api) -> None:
+    """Reports that were not tried yet come first, until too many are rejected, and the namespaces take turns."""
     api.offer(*(event(number, f"{ns}-{number}", namespace=ns) for ns, number in (("a", 1), ("b", 2))))
     api.answer(REJECTED)
     api.offer(event(3, "a-3", namespace="a"), event(4, "b-4", namespace="b"))
@@ -183,8 +183,8 @@ def test_refused_ones_are_tried_one_at_a_time(api: Api) -> None:
     assert ["a-3.3", "b-4.4", "", ""] == tried
 
 
-def test_what_is_refused_often_is_asked_for_now_and_then() -> None:
-    """What was not tried yet waits too, then."""
+def test_after_many_rejections_only_one_event_is_tried_at_intervals() -> None:
+    """Then the reports that were not tried yet wait too."""
     refused = RejectingNamespaces(Bucket(1000, 1, 1000, 0.0), 600.0, longest)
     for number in range(MAX_REJECTED + 3):
         refused.park("evil", str(number), ("pod", "", ""))
@@ -196,8 +196,8 @@ def test_what_is_refused_often_is_asked_for_now_and_then() -> None:
     assert "0" == refused.next(0.5)
 
 
-def test_what_is_refused_at_once_is_refused_once(api: Api) -> None:
-    """Several that were under way together do not make their namespace wait the longer."""
+def test_events_rejected_together_count_as_one_rejection(api: Api) -> None:
+    """Several Events that were under way together do not lengthen their namespace's pause."""
     api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(3)))
     api.answer(REJECTED)
     api.settled()
@@ -205,8 +205,8 @@ def test_what_is_refused_at_once_is_refused_once(api: Api) -> None:
     assert 0.5 == api.target.wait(0.0)
 
 
-def test_a_namespace_that_takes_what_it_refused_is_as_any_other(api: Api) -> None:
-    """All that waits is offered at once, and what is like it is counted."""
+def test_a_namespace_that_accepts_again_is_like_any_other(api: Api) -> None:
+    """All its waiting reports are offered at once, and repeats are counted."""
     api.offer(event(1, "evil-1", namespace="evil"))
     api.answer(REJECTED)
     api.offer(*(event(number, f"evil-{number}", namespace="evil") for number in range(2, 5)))
@@ -220,8 +220,8 @@ def test_a_namespace_that_takes_what_it_refused_is_as_any_other(api: Api) -> Non
     assert api.target.problem is None
 
 
-def test_what_the_spool_drops_is_refused_no_longer(api: Api) -> None:
-    """It is not offered again."""
+def test_a_report_that_the_spool_drops_is_forgotten(api: Api) -> None:
+    """The sink does not offer it again and reports no problem for it."""
     api.offer(event(1))
     api.answer(REJECTED)
     api.target.forget(["web-0.1"])
@@ -230,8 +230,8 @@ def test_what_the_spool_drops_is_refused_no_longer(api: Api) -> None:
     assert api.target.wait(0.0) is None
 
 
-def test_a_refused_update_makes_its_namespace_wait(api: Api) -> None:
-    """An update of every series every few seconds would be no less than an Event of each."""
+def test_a_rejected_update_makes_its_namespace_wait(api: Api) -> None:
+    """Otherwise an update of every series every few seconds would cost as much as an Event for each victim."""
     api.offer(event(1), event(2))
     api.answer()
     api.offer(event(3))
@@ -255,7 +255,7 @@ def several(number: int, count: int, **words: str) -> Report:
 
 
 def test_a_report_of_several_victims_is_posted_and_then_counted(api: Api) -> None:
-    """It is done when the last of them is counted; no Event begins with a series."""
+    """The report is done when its last victim is counted, because an Event cannot begin with a series."""
     api.offer(several(1, 5))
     (job,) = api.poster.jobs
     assert "series" not in job.body
@@ -266,11 +266,11 @@ def test_a_report_of_several_victims_is_posted_and_then_counted(api: Api) -> Non
 
     assert ("web-0.1",) == api.settled(now=10.0)
     assert {"web-0.1": 5} == api.events
-    assert {("OOMVictimKilled", "posted"): 1, ("OOMVictimKilled", "counted"): 4} == api.tally.events
+    assert {("OOMVictimKilled", "posted"): 1, ("OOMVictimKilled", "counted"): 4} == api.counters.events
 
 
-def test_a_report_of_several_victims_counts_as_many_in_a_series(api: Api) -> None:
-    """After a restart too, and not twice."""
+def test_a_report_of_several_victims_adds_its_number_to_a_series(api: Api) -> None:
+    """A restart does not add it twice."""
     api.offer(event(1))
     api.answer()
     api.offer(several(2, 5), event(3), event(4))
@@ -285,8 +285,8 @@ def test_a_report_of_several_victims_counts_as_many_in_a_series(api: Api) -> Non
 
 
 @pytest.mark.parametrize("outcome", [OBSOLETE, REJECTED])
-def test_repeats_of_an_event_that_never_came_are_offered_again(api: Api, outcome: Outcome) -> None:
-    """There is nothing to count them in."""
+def test_repeats_of_an_event_that_never_arrived_are_offered_again(api: Api, outcome: Outcome) -> None:
+    """There is no Event to count them in."""
     api.offer(event(1), event(2), event(3))
     api.answer(outcome, count=1)
 
@@ -294,7 +294,7 @@ def test_repeats_of_an_event_that_never_came_are_offered_again(api: Api, outcome
 
 
 def test_repeats_of_an_event_that_expired_are_offered_again(api: Api) -> None:
-    """The next one is news."""
+    """The first of them becomes a new Event."""
     api.offer(event(1), event(2))
     api.answer()
     api.offer(event(3), event(4))
@@ -310,8 +310,8 @@ def test_repeats_of_an_event_that_expired_are_offered_again(api: Api) -> None:
     assert {"web-0.1": 1, "web-0.2": 1, "web-0.3": 2} == api.events
 
 
-def test_a_refused_update_is_tried_again(api: Api) -> None:
-    """With all that came meanwhile."""
+def test_a_rejected_update_is_tried_again(api: Api) -> None:
+    """The next try includes the victims that came meanwhile."""
     api.offer(event(1), event(2))
     api.answer()
     api.offer(event(3))
@@ -327,8 +327,8 @@ def test_a_refused_update_is_tried_again(api: Api) -> None:
     assert 3 == api.events["web-0.1"]
 
 
-def test_a_long_time_after_it_is_news_again(api: Api) -> None:
-    """An Event of its own, although the pod has no token for a repeat."""
+def test_after_the_idle_time_a_repeat_becomes_a_new_event(api: Api) -> None:
+    """It gets an Event of its own, although the pod has no token for a repeat."""
     api.offer(event(1), event(2))
     api.answer()
     api.settled()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Restarts and full disks lose no victim, and count none twice."""
+"""Restarts and full disks lose no victim and count none twice."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from oompolicy_agent.victims.report import Report
 
 
-def test_a_restart_before_the_update_was_answered_says_the_same_number(api: Api) -> None:
-    """The API server may have it or not: the number is the same."""
+def test_a_restart_before_the_answer_sends_the_same_number(api: Api) -> None:
+    """It does not matter whether the API server has the update."""
     api.offer(event(1), event(2))
     api.answer()
     api.settled()
     api.offer(event(3), event(4))
     api.settled(now=10.0)
-    api.events["web-0.1"] = 3  # it arrived, and its answer did not
+    api.events["web-0.1"] = 3  # the update arrived, and its answer did not
     api.boot()
     assert [True, True] == api.offer(event(3), event(4))
     api.settled(now=11.0)
@@ -39,8 +39,8 @@ def test_a_restart_before_the_update_was_answered_says_the_same_number(api: Api)
     assert {"web-0.1": 3, "web-0.2": 1} == api.events
 
 
-def test_a_restart_goes_on_counting(api: Api) -> None:
-    """From the number that the API server has."""
+def test_a_restart_continues_the_count(api: Api) -> None:
+    """The count continues from the number that the API server has."""
     api.offer(event(1), event(2))
     api.answer()
     api.offer(event(3))
@@ -76,10 +76,10 @@ def test_a_restart_goes_on_counting(api: Api) -> None:
     ],
     ids=range(9),
 )
-def test_unusable_series_are_left_out_with_a_word(
+def test_unusable_series_are_left_out_with_a_warning(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A kill may be counted twice then; none is lost."""
+    """Then a kill may be counted twice, but none is lost."""
     (tmp_path / "series.json").write_bytes(content)
     Api(tmp_path)
 
@@ -87,7 +87,7 @@ def test_unusable_series_are_left_out_with_a_word(
 
 
 def test_a_full_disk_delays_no_update(api: Api) -> None:
-    """What it counts should be on disk first; to count one twice after a restart is better than to lose all."""
+    """The series should be on disk before the update, but a victim counted twice is better than all updates lost."""
     api.offer(event(1), event(2))
     api.answer()
     api.offer(event(3))
@@ -106,10 +106,10 @@ def test_a_full_disk_delays_no_update(api: Api) -> None:
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from(["kill", "kill", "answer", "wait", "restart"]), st.integers(0, 3))))
-def test_all_are_accounted_for_whatever_happens(
+def test_every_victim_is_counted_once_in_any_history(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
-    """Kills of three pods, answers that come or are lost, restarts, time: in the end each is counted exactly once."""
+    """Kills of three pods, answers that come or are lost, restarts and time can follow each other in any order."""
     api = Api(tmp_path_factory.mktemp("state"), replace(LIMITS, under_way=2))
     spool: dict[str, Report] = {}
     pinned: set[str] = set()
@@ -135,7 +135,7 @@ def test_all_are_accounted_for_whatever_happens(
         elif step == "wait":
             now += 10.0**number
         else:
-            # Whatever is under way arrives, and the agent dies before it hears of it.
+            # The reports under way arrive, and the agent dies before it reads the answers.
             api.answer(count=number)
             api.boot()
             pinned.clear()
@@ -145,7 +145,7 @@ def test_all_are_accounted_for_whatever_happens(
 
 
 class Spooler:
-    """What the reporter does, with victims of three pods, each in a namespace of its own."""
+    """The reporter's part, with victims of three pods, each in a namespace of its own."""
 
     def __init__(self, api: Api) -> None:
         self.api, self.now, self.killed = api, 0.0, 0
@@ -154,7 +154,7 @@ class Spooler:
         self.forbidden: set[str] = set()
 
     def kill(self, number: int) -> None:
-        """One victim, or a record of several."""
+        """Add one victim, or a record of several."""
         made = event(self.killed, f"pod-{number % 3}", namespace=f"team-{number % 3}")
         count = 4 if number == 3 else 1
         self.killed += count
@@ -164,13 +164,13 @@ class Spooler:
         self.not_before[made.name] = 0.0
 
     def answer(self) -> None:
-        """The API server takes what is sent, but for the namespaces that refuse."""
+        """Answer all requests. Namespaces that refuse get "rejected"."""
         for _ in range(len(self.api.poster.jobs)):
             forbidden = self.api.poster.jobs[0].namespace in self.forbidden
             self.api.answer(REJECTED if forbidden else DONE, count=1)
 
     def restart(self) -> None:
-        """All that was under way is offered again."""
+        """Restart the agent, which offers again all reports that were under way."""
         self.api.boot()
         self.not_before = dict.fromkeys(self.waiting, 0.0)
 
@@ -190,7 +190,7 @@ class Spooler:
 STEPS = st.sampled_from(["kill", "kill", "answer", "answer", "wait", "restart", "forbid", "allow"])
 
 
-# The Event of the last victim arrives, the agent does not learn of it, and then the namespace refuses.
+# The Event of the last victim arrives, the agent does not receive the answer, and then the namespace refuses.
 REFUSED_AFTER_RESTART = [
     *(("kill", 2), ("kill", 3), ("kill", 0), ("kill", 0), ("wait", 2), ("forbid", 2), ("answer", 0), ("restart", 0))
 ]
@@ -198,10 +198,10 @@ REFUSED_AFTER_RESTART = [
 
 @given(steps=st.lists(st.tuples(STEPS, st.integers(0, 3)), max_size=60))
 @example(steps=REFUSED_AFTER_RESTART)
-def test_all_are_accounted_for_whoever_refuses(
+def test_every_victim_is_counted_once_if_namespaces_refuse(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
-    """Namespaces refuse and take again, in any order: each victim is counted once, and the others do not wait."""
+    """Namespaces refuse and accept again in any order, and do not delay the others."""
     node = Spooler(Api(tmp_path_factory.mktemp("state"), replace(LIMITS, under_way=2)))
     for step, number in steps:
         if step == "kill":
@@ -227,7 +227,10 @@ def test_all_are_accounted_for_whoever_refuses(
 
 
 def finish(node: Spooler, forbidden: set[str]) -> None:
-    """Until all that is not forbidden has arrived: 15 minutes, in which no namespace waits for longer than ten."""
+    """Turn until all reports that are not forbidden have arrived, at most 15 minutes.
+
+    A namespace's pause is at most ten.
+    """
     node.forbidden = forbidden
     for _ in range(900):
         if not node.waiting and not node.api.target.problem:

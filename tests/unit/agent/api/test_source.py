@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Until the API server has told everything the checkpoint holds; afterwards the last state does."""
+"""The checkpoint's objects hold until the API server has sent everything. Then its last state holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy_agent.api.collected import keep_as
 from oompolicy_agent.api.outage import FailingWatch, OutageNotice
 from oompolicy_agent.api.source import ApiSource, follow
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Cluster:
-    """A source that nobody speaks to but the test."""
+    """A source that gets its objects from the test."""
 
     def __init__(self) -> None:
         self.problems = Problems()
@@ -32,7 +32,7 @@ class Cluster:
 
     def send(self, what: str, *raws: dict[str, Any]) -> None:
         kind = {"policies": "OOMPolicy", "namespaces": "Namespace", "pods": "Pod"}[what]
-        keep = keep_as("oompolicy.dev/v1alpha1" if kind == "OOMPolicy" else "v1", kind, AskedLabels())
+        keep = keep_as("oompolicy.dev/v1alpha1" if kind == "OOMPolicy" else "v1", kind, LabelFilter())
         objects = {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
         self.source.followed[what].objects.replaced(objects)
 
@@ -54,8 +54,8 @@ def cluster() -> Iterator[Cluster]:
     made.source.close()
 
 
-def test_nothing_is_taken_over_before_everything_was_told(cluster: Cluster) -> None:
-    """Pods without the policies for them would get other priorities for a moment."""
+def test_no_object_counts_before_all_lists_are_complete(cluster: Cluster) -> None:
+    """Pods without their policies would have other priorities for a moment."""
     cluster.send("policies", raw_policy(value=300))
     cluster.send("pods", raw_pod())
 
@@ -73,8 +73,8 @@ def test_nothing_is_taken_over_before_everything_was_told(cluster: Cluster) -> N
     assert {} == cluster.problems.current
 
 
-def test_the_checkpoint_holds_meanwhile(cluster: Cluster) -> None:
-    """It may have pods and policies that are gone, or lack new ones; it is better than nothing."""
+def test_the_checkpoint_holds_until_the_lists_are_complete(cluster: Cluster) -> None:
+    """Its pods and policies may be gone, and new ones are missing, but that is better than no entries."""
     cluster.source.restore(Checkpoint(BOOT, (raw_policy(value=100), raw_pod())))
     cluster.send("policies", raw_policy(value=300))
     cluster.source.reload()
@@ -87,8 +87,8 @@ def test_the_checkpoint_holds_meanwhile(cluster: Cluster) -> None:
     assert [300] == cluster.priorities
 
 
-def test_a_change_is_heard_and_taken_over(cluster: Cluster) -> None:
-    """With the time since it came in, for the lag."""
+def test_a_change_is_noticed_and_applied(cluster: Cluster) -> None:
+    """The source has the time of the change, from which the lag is measured."""
     cluster.send_all()
     assert cluster.source.changed()
     cluster.source.reload()
@@ -102,7 +102,7 @@ def test_a_change_is_heard_and_taken_over(cluster: Cluster) -> None:
     assert cluster.source.since is None
 
 
-def test_a_pod_that_went_can_still_be_named(cluster: Cluster) -> None:
+def test_a_deleted_pod_can_still_be_named(cluster: Cluster) -> None:
     """Its last victim may be reported after its object is gone."""
     cluster.send_all()
     cluster.source.reload()
@@ -114,7 +114,7 @@ def test_a_pod_that_went_can_still_be_named(cluster: Cluster) -> None:
 
 
 def test_a_pod_that_failed_can_still_be_named(cluster: Cluster) -> None:
-    """With the container ids of its last status: of a container that dies at once no earlier status has one."""
+    """The container ids come from its last status. No earlier one has the id of a container that ends at once."""
     pod = raw_pod()
     del pod["status"]["containerStatuses"]
     cluster.send("policies", raw_policy(value=300))
@@ -123,7 +123,7 @@ def test_a_pod_that_failed_can_still_be_named(cluster: Cluster) -> None:
     cluster.source.reload()
     failed = raw_pod()
     failed["status"]["phase"] = "Failed"
-    cluster.source.followed["pods"].objects.changed(UID, keep_as("v1", "Pod", AskedLabels())(failed))
+    cluster.source.followed["pods"].objects.changed(UID, keep_as("v1", "Pod", LabelFilter())(failed))
     cluster.source.reload()
 
     assert [] == cluster.priorities
@@ -133,13 +133,13 @@ def test_a_pod_that_failed_can_still_be_named(cluster: Cluster) -> None:
     assert UID not in cluster.source.known.objects_json
 
 
-def test_labels_that_nobody_asked_for_are_read_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a pod with thousands only those are kept that policies ask for."""
+def test_labels_of_a_new_policy_are_read_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source keeps only those of a pod's thousands of labels that policies match."""
     times: list[str] = []
-    monkeypatch.setattr(cluster.source._asked, "again", lambda: times.append(""))
+    monkeypatch.setattr(cluster.source._label_filter, "read_again", lambda: times.append(""))
     pod = raw_pod()
     pod["metadata"]["labels"] |= {f"l{number}": "x" for number in range(9_000)}
-    keep = keep_as("v1", "Pod", cluster.source._asked)
+    keep = keep_as("v1", "Pod", cluster.source._label_filter)
     cluster.send("namespaces", {"metadata": {"name": "team-a"}})
     cluster.send("policies", raw_policy(value=300))
     cluster.source.followed["pods"].objects.replaced({UID: keep(pod)})
@@ -152,8 +152,8 @@ def test_labels_that_nobody_asked_for_are_read_again(cluster: Cluster, monkeypat
     assert len(keep(pod).text) < 1_000
 
 
-def test_refused_objects_are_said_and_the_rest_holds(cluster: Cluster) -> None:
-    """The API server keeps objects apart; one bad policy must not stop all others on all nodes."""
+def test_an_invalid_object_is_reported_and_the_others_hold(cluster: Cluster) -> None:
+    """One invalid policy must not stop all other policies on all nodes."""
     cluster.send_all()
     bad = raw_pod("bad", uid="22222222-2222-2222-2222-222222222222")
     bad["status"]["qosClass"] = "Best"
@@ -169,8 +169,8 @@ def test_refused_objects_are_said_and_the_rest_holds(cluster: Cluster) -> None:
     assert {} == cluster.problems.current
 
 
-def test_the_checkpoint_gets_what_is_known(cluster: Cluster) -> None:
-    """Cut down, and readable as manifests are."""
+def test_the_checkpoint_gets_the_known_objects(cluster: Cluster) -> None:
+    """They are trimmed, and can be read as manifests."""
     cluster.send_all()
     cluster.source.reload()
     assert cluster.source.known
@@ -186,13 +186,13 @@ def test_the_checkpoint_gets_what_is_known(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(("impersonate", "headers"), [(False, {}), (True, {"Impersonate-User": "system:node:node-1"})])
 def test_only_pods_are_read_as_the_node(impersonate: bool, headers: dict[str, str]) -> None:
-    """Constrained impersonation is for these two verbs and nothing else; and only its own node's pods are asked for.
+    """Impersonation applies to pods only, and the agent reads only those of its node.
 
-    A list leaves out finished ones, of which a node may have thousands.
+    A list leaves out finished pods, of which a node may have thousands.
     """
     cluster = Cluster()
     settings = Settings(in_cluster=True, node="node-1", impersonate_node=impersonate)
-    followed = follow(None, settings, cluster.source._wake, AskedLabels())  # type: ignore[arg-type]
+    followed = follow(None, settings, cluster.source._wake, LabelFilter())  # type: ignore[arg-type]
     cluster.source.close()
 
     assert [{}, {}, headers] == [each.informer._headers for each in followed.values()]
@@ -205,29 +205,29 @@ def test_only_pods_are_read_as_the_node(impersonate: bool, headers: dict[str, st
 # Outages of the API server.
 
 
-def test_a_moment_of_failing_is_no_news() -> None:
-    """An API server that restarts is back in a few seconds."""
+def test_a_short_outage_is_not_reported() -> None:
+    """An API server that restarts answers again in a few seconds."""
     notice = OutageNotice(30.0)
-    said = [notice.update([FailingWatch("refused", 1.0)], 100.0, 1_000.0), notice.update([], 110.0, 1_010.0)]
+    notices = [notice.update([FailingWatch("refused", 1.0)], 100.0, 1_000.0), notice.update([], 110.0, 1_010.0)]
 
-    assert [None, None] == said
+    assert [None, None] == notices
 
 
-def test_what_lasts_is_said_with_its_beginning() -> None:
-    """That is the time of the last reply; the sentence stays the same as long as it lasts."""
+def test_a_long_outage_is_reported_with_its_beginning() -> None:
+    """The beginning is the time of the last reply, and the sentence stays the same until the outage ends."""
     notice, failing = OutageNotice(30.0), [FailingWatch("pods: refused", 45.0), FailingWatch("namespaces: reset", 3.0)]
-    said = [notice.update(failing, now, now + 1_000_000.0) for now in (100.0, 129.0)]
+    notices = [notice.update(failing, now, now + 1_000_000.0) for now in (100.0, 129.0)]
     quieter = [FailingWatch("pods: refused", 85.0), FailingWatch("namespaces: reset", 43.0)]
-    said += [notice.update(quieter, now, now + 1_000_000.0) for now in (140.0, 141.0)]
+    notices += [notice.update(quieter, now, now + 1_000_000.0) for now in (140.0, 141.0)]
     sentence = "no reply from the API server since 1970-01-12T13:47:35Z, the last state stays in force: "
     sentence += "pods: refused; namespaces: reset"
 
-    assert [None, None, sentence, sentence] == said
+    assert [None, None, sentence, sentence] == notices
     assert not notice.update([], 150.0, 1_000_150.0)
 
 
-def test_what_was_heard_in_between_begins_anew() -> None:
-    """Two short failures are no long one."""
+def test_a_reply_in_between_starts_the_outage_again() -> None:
+    """Two short outages are not one long outage."""
     notice = OutageNotice(30.0)
     notice.update([FailingWatch("refused", 5.0)], 100.0, 1_000.0)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OOMNode says what others wait for at once, and the rest now and then."""
+"""Changes that others wait for are written to the OOMNode at once, and other changes at intervals."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def status(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
     return {**made, **changes}
 
 
-def test_what_oomnode_has_is_applied() -> None:
-    """Nothing else: the schema knows no other field; one that has no value is taken away."""
+def test_only_the_fields_of_oomnode_are_applied() -> None:
+    """The schema knows no other field, and a field without a value is left out."""
     made = body("node-1", status(backend=None))
 
     assert ("OOMNode", "node-1") == (made["kind"], made["metadata"]["name"])
@@ -64,8 +64,8 @@ def test_what_oomnode_has_is_applied() -> None:
         {"conditions": [condition("Ready", message="new"), condition("Synced", reason="PodsNotMapped")]},
     ],
 )
-def test_what_changes_with_every_pod_can_wait(changes: dict[str, Any]) -> None:
-    """They come and go all the time, and 5,000 nodes would write for each."""
+def test_changes_that_come_with_every_pod_can_wait(changes: dict[str, Any]) -> None:
+    """Pods come and go all the time, and 5,000 nodes would write for each change."""
     assert urgent(status()) == urgent(status(**changes))
 
 
@@ -79,13 +79,13 @@ def test_what_changes_with_every_pod_can_wait(changes: dict[str, Any]) -> None:
         {"conditions": [condition("Ready", "False"), condition("Synced")]},
     ],
 )
-def test_what_others_wait_for_cannot(changes: dict[str, Any]) -> None:
-    """Whether a node enforces, and which policies."""
+def test_changes_that_others_wait_for_cannot_wait(changes: dict[str, Any]) -> None:
+    """Others wait for the mode, the backend, the policies in force, and the status of a condition."""
     assert urgent(status()) != urgent(status(**changes))
 
 
-def test_a_false_conditions_reason_cannot_wait() -> None:
-    """Whoever repairs a node looks at it."""
+def test_the_reason_of_a_false_condition_cannot_wait() -> None:
+    """You read it to repair the node."""
     one, other = (status(conditions=[condition("Ready", "False", reason)]) for reason in ("One", "Other"))
 
     assert urgent(one) != urgent(other)
@@ -101,19 +101,19 @@ def test_a_heartbeat_has_the_time_and_the_boot() -> None:
 
 
 class Written:
-    """A writer, and what it wrote."""
+    """A status writer, and the statuses that it wrote."""
 
     def __init__(self, *answers: Exception | None, every: float = 300.0) -> None:
-        self.connection, self.tally = FakeConnection(*answers), Counters()
+        self.connection, self.counters = FakeConnection(*answers), Counters()
         settings, self.wake = Settings(in_cluster=True, node="node-1", status_every=every), Wake()
         connection: Connection = self.connection  # type: ignore[assignment]
-        self.writer = StatusWriter(connection, settings, self.tally, self.wake, boot_id="boot-1", backoff=at_once())
+        self.writer = StatusWriter(connection, settings, self.counters, self.wake, boot_id="boot-1", backoff=at_once())
 
     def close(self) -> None:
         self.writer.close()
         self.wake.close()
 
-    def until(self, condition: Callable[[], object]) -> None:
+    def wait_for(self, condition: Callable[[], object]) -> None:
         end = time.monotonic() + 10
         while not condition():
             assert time.monotonic() < end, "it never became so"
@@ -125,47 +125,47 @@ class Written:
 
 
 def test_a_status_is_applied_by_the_agents_manager() -> None:
-    """To the subresource: that is all it may write."""
+    """The writer uses the subresource, which is all that the agent may write."""
     written = Written()
     written.writer.offer(status())
-    written.until(lambda: written.connection.asked)
+    written.wait_for(lambda: written.connection.asked)
     written.close()
 
     assert [("PATCH", f"{path_of('node-1')}/status")] == [asked[:2] for asked in written.connection.asked]
 
 
-def test_the_newest_is_written() -> None:
-    """What changed while a write was under way is written once, as it is now."""
+def test_only_the_newest_status_is_written() -> None:
+    """Several changes during one write become one further write."""
     written = Written()
     written.connection.may_answer = Semaphore(0)
     written.writer.offer(status(policyHash="one"))
-    written.until(lambda: written.connection.begun)
+    written.wait_for(lambda: written.connection.begun)
     for text in ("two", "three"):
         written.writer.offer(status(policyHash=text))
     for _ in range(3):
         written.connection.may_answer.release()
-    written.until(lambda: written.hashes == ["one", "three"])
+    written.wait_for(lambda: written.hashes == ["one", "three"])
     written.close()
 
 
-def test_what_can_wait_is_written_in_time() -> None:
-    """And again and again: the object may be another one by then, and empty."""
+def test_changes_that_can_wait_are_written_at_intervals() -> None:
+    """The writer repeats the status, because the object may have been replaced by an empty one."""
     written = Written(every=0.05)
     written.writer.offer(status())
-    written.until(lambda: written.connection.asked)
+    written.wait_for(lambda: written.connection.asked)
     written.writer.offer(status(counts={"pods": 2}))
-    written.until(lambda: len(written.connection.asked) == 3)
+    written.wait_for(lambda: len(written.connection.asked) == 3)
     written.close()
 
     assert [1, 2, 2] == [asked[2]["status"]["counts"]["pods"] for asked in written.connection.asked[:3]]
 
 
 def test_each_write_has_the_heartbeat_of_its_status() -> None:
-    """A thread that writes an old status again gives no sign of life for a loop that hangs."""
+    """A thread that writes an old status again must not look alive for a loop that hangs."""
     written = Written(every=0.05)
     before = datetime.now(UTC).replace(microsecond=0)
     written.writer.offer(status())
-    written.until(lambda: len(written.connection.asked) == 3)
+    written.wait_for(lambda: len(written.connection.asked) == 3)
     written.close()
     sent = [asked[2]["status"] for asked in written.connection.asked[:3]]
 
@@ -175,7 +175,7 @@ def test_each_write_has_the_heartbeat_of_its_status() -> None:
 
 
 def test_a_heartbeat_is_due_within_the_period_after_any_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write for another reason has the heartbeat too, so there are no more writes. Agents do not write together."""
+    """A write for another reason has the heartbeat too, which saves a write. Agents do not write at the same time."""
     drawn: list[tuple[float, float]] = []
 
     def uniform(low: float, high: float) -> float:
@@ -186,11 +186,11 @@ def test_a_heartbeat_is_due_within_the_period_after_any_write(monkeypatch: pytes
     written = Written(every=0.5)
     begun = time.monotonic()
     written.writer.offer(status())
-    written.until(lambda: written.connection.asked)
+    written.wait_for(lambda: written.connection.asked)
     time.sleep(0.3)
     written.writer.offer(status(policyHash="def"))
-    written.until(lambda: len(written.connection.asked) == 2)
-    written.until(lambda: len(written.connection.asked) == 3)
+    written.wait_for(lambda: len(written.connection.asked) == 2)
+    written.wait_for(lambda: len(written.connection.asked) == 3)
     took = time.monotonic() - begun
     written.close()
 
@@ -198,8 +198,8 @@ def test_a_heartbeat_is_due_within_the_period_after_any_write(monkeypatch: pytes
     assert {(0.7, 1.0)} == set(drawn)
 
 
-def test_a_failing_write_is_tried_again_and_said() -> None:
-    """Until the operator has made the OOMNode, the API server is back, and RBAC allows it."""
+def test_a_failed_write_is_tried_again_and_reported() -> None:
+    """The operator has to create the OOMNode first, the API server has to answer, and RBAC has to allow the write."""
     written = Written(refused(404), UnreachableError("no answer"), refused(403, "Forbidden"), None)
     written.connection.may_answer = Semaphore(0)
     written.writer.offer(status())
@@ -210,11 +210,11 @@ def test_a_failing_write_is_tried_again_and_said() -> None:
         None,
     ):
         written.connection.may_answer.release()
-        written.until(partial(has_problem, written, problem))
-        written.until(written.wake.take)
+        written.wait_for(partial(has_problem, written, problem))
+        written.wait_for(written.wake.take)
     written.close()
 
-    assert {("status", "404"): 1, ("status", "unreachable"): 1, ("status", "403"): 1} == written.tally.errors
+    assert {("status", "404"): 1, ("status", "unreachable"): 1, ("status", "403"): 1} == written.counters.errors
     assert 4 == len(written.connection.asked)
 
 
@@ -223,10 +223,10 @@ def has_problem(written: Written, problem: str | None) -> bool:
 
 
 def test_a_closed_writer_ends() -> None:
-    """Also one that waits for its next try."""
+    """This includes a writer that waits for its next try."""
     written = Written()
     written.writer.offer(status())
-    written.until(lambda: written.connection.asked)
+    written.wait_for(lambda: written.connection.asked)
     written.close()
     written.writer._thread.join(10)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a node enforces is what the loader reported, its links prove, and sysctls do not go round."""
+"""The loader's report, its links and the sysctls decide whether a node enforces priorities."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GOOD: dict[str, Any] = {
 
 @pytest.fixture
 def node(tmp_path: Path) -> Path:
-    """A node as the loader leaves it."""
+    """Return the folders of a node on which the loader has attached everything."""
     for name in GOOD["links"]:
         (tmp_path / "bpffs/links/3f2a").mkdir(parents=True, exist_ok=True)
         (tmp_path / "bpffs/links/3f2a" / name).touch()
@@ -39,22 +39,22 @@ def node(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def seen(node: Path, **changes: object) -> Attachment:
+def attachment_of(node: Path, **changes: object) -> Attachment:
     (node / "run/loader.json").write_text(json.dumps({**GOOD, **changes}))
     return read_attachment(node / "run", node / "bpffs", BOOT, node / "sys")
 
 
 def test_a_good_node_enforces(node: Path) -> None:
-    """Nothing to say about it."""
-    assert Attachment("EvaluateTask", "Module", "6.12.107", "", "", ()) == seen(node)
-    assert seen(node).enforcing
+    """There is no problem, no message and no warning."""
+    assert Attachment("EvaluateTask", "Module", "6.12.107", None, "", ()) == attachment_of(node)
+    assert attachment_of(node).enforcing
 
 
-def test_a_node_that_only_observes_is_no_problem(node: Path) -> None:
-    """But it does not enforce, and says why."""
-    found = seen(node, backend="ObserveOnly", hook="None", message="this kernel has no hook")
+def test_a_node_that_only_observes_has_no_problem(node: Path) -> None:
+    """The node does not enforce, and the loader's message has the reason."""
+    found = attachment_of(node, backend="ObserveOnly", hook="None", message="this kernel has no hook")
 
-    assert ("", "this kernel has no hook", False) == (found.problem, found.message, found.enforcing)
+    assert (None, "this kernel has no hook", False) == (found.problem, found.message, found.enforcing)
 
 
 @pytest.mark.parametrize(
@@ -68,49 +68,49 @@ def test_a_node_that_only_observes_is_no_problem(node: Path) -> None:
         ({"links": ["evaluate_task", "gone", "too"]}, "3f2a: gone, too"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(node: Path, changes: dict[str, object], problem: str) -> None:
-    """And the node does not enforce then."""
-    found = seen(node, **changes)
+def test_each_problem_is_one_sentence(node: Path, changes: dict[str, object], problem: str) -> None:
+    """A node with a problem does not enforce."""
+    found = attachment_of(node, **changes)
 
-    assert problem in found.problem
+    assert problem in (found.problem or "")
     assert not found.enforcing
 
 
 @pytest.mark.parametrize("content", [None, b"{", b"[]", b"\xff"])
-def test_a_report_that_cannot_be_read_is_a_problem(node: Path, content: bytes | None) -> None:
-    """As is none at all; the kernel's version is known all the same."""
+def test_an_unreadable_report_is_a_problem(node: Path, content: bytes | None) -> None:
+    """A missing report is one too. The kernel's version is known without it."""
     if content is not None:
         (node / "run/loader.json").write_bytes(content)
     found = read_attachment(node / "run", node / "bpffs", BOOT, node / "sys")
 
-    assert str(node / "run/loader.json") in found.problem
+    assert str(node / "run/loader.json") in (found.problem or "")
     assert found.kernel_version
 
 
 def test_an_empty_folder_of_links_is_a_problem(node: Path) -> None:
-    """Where the report does not name them."""
+    """This holds for a report that does not name the links."""
     for link in (node / "bpffs/links/3f2a").iterdir():
         link.unlink()
 
-    assert "no link is left in" in seen(node, links=[]).problem
+    assert "no link is left in" in (attachment_of(node, links=[]).problem or "")
 
 
-def test_links_may_be_closed_to_listing(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mode 0711: names can be looked up, and a report that has none is believed."""
+def test_links_in_a_folder_that_cannot_be_listed_are_believed(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder has mode 0711, so only names in the report can be checked."""
 
     def closed(_: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.iterdir", closed)
 
-    assert "" == seen(node, links=[]).problem
+    assert attachment_of(node, links=[]).problem is None
 
 
-def test_sysctls_that_go_round_the_hook_are_said(node: Path) -> None:
-    """As they are now, not as the loader found them; what else it warned of stays."""
+def test_sysctls_that_bypass_the_hook_are_warnings(node: Path) -> None:
+    """The agent reads their present values and replaces the loader's warnings about them. Other warnings stay."""
     (node / "sys/vm/panic_on_oom").write_text("0\n")
     (node / "sys/vm/oom_kill_allocating_task").write_text("1\n")
-    found = seen(node, warnings=["vm.panic_on_oom=1: old", "the module is of another version"])
+    found = attachment_of(node, warnings=["vm.panic_on_oom=1: old", "the module is of another version"])
 
     assert (
         "the module is of another version",
@@ -121,11 +121,11 @@ def test_sysctls_that_go_round_the_hook_are_said(node: Path) -> None:
 
 @pytest.mark.parametrize(("value", "disabled"), [("0\n", True), ("1\n", False), (None, False)])
 def test_without_ftrace_the_node_does_not_enforce(node: Path, value: str | None, *, disabled: bool) -> None:
-    """1 is the good value, unlike that of the other sysctls; a kernel without ftrace has no such sysctl."""
+    """Unlike the other sysctls, this one is good with the value 1. A kernel without ftrace does not have it."""
     if value is not None:
         (node / "sys/kernel/ftrace_enabled").write_text(value)
-    found = seen(node)
+    found = attachment_of(node)
 
     assert (disabled, not disabled) == (ftrace_disabled(node / "sys"), found.enforcing)
-    assert disabled == found.disabled.startswith("kernel.ftrace_enabled=0: ")
-    assert ("", ()) == (found.problem, found.warnings)
+    assert disabled == (found.disabled or "").startswith("kernel.ftrace_enabled=0: ")
+    assert (None, ()) == (found.problem, found.warnings)

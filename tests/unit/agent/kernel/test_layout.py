@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Python's view of the records is the header's."""
+"""The layouts of the records in Python are those of the C header."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADER: Final = Path(__file__).parents[4] / "bpf" / "oompolicy.h"
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What a C compiler makes of the header: a line for every struct, field and constant that Python knows."""
+    """Return the compiler's view of the header: a line for every struct, field and constant that Python knows."""
     compiler = shutil.which("cc")
     if not compiler:
         assert not os.environ.get("CI"), "CI has a C compiler"
@@ -53,8 +53,8 @@ def constants() -> dict[str, int]:
     return {**plain, **stats, **flags, **changes, "OOMPOLICY_STAT_COUNT": len(layout.Stat)}
 
 
-def test_every_struct_is_the_headers(printed: list[str]) -> None:
-    """Sizes, offsets and the width of every field."""
+def test_every_struct_equals_that_of_the_header(printed: list[str]) -> None:
+    """The comparison covers sizes, and the offset and width of every field."""
     expected = []
     for name, struct in describe().items():
         expected.append(f"{name} {struct.size}")
@@ -63,15 +63,15 @@ def test_every_struct_is_the_headers(printed: list[str]) -> None:
     assert expected == [line for line in printed if not line.startswith("OOMPOLICY_")]
 
 
-def test_every_constant_is_the_headers(printed: list[str]) -> None:
-    """Counters, flags and bounds."""
+def test_every_constant_equals_that_of_the_header(printed: list[str]) -> None:
+    """The comparison covers counters, flags and bounds."""
     expected = [f"{name} {value}" for name, value in constants().items()]
 
     assert expected == [line for line in printed if line.startswith("OOMPOLICY_")]
 
 
 def test_no_field_or_flag_of_the_header_is_left_out() -> None:
-    """What the header gained, Python has to gain: counted in its text."""
+    """The test reads the names from the header's text, so a new field or flag has to be added in Python too."""
     text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
     structs = dict(re.findall(r"struct (oompolicy_\w+) \{(.*?)\}", text, flags=re.DOTALL))
     fields = {name: set(re.findall(r"(\w+)(?:\[\w+\])*;", body)) for name, body in structs.items()}
@@ -81,8 +81,8 @@ def test_no_field_or_flag_of_the_header_is_left_out() -> None:
     assert named <= set(constants())
 
 
-def test_agreement_is_silence() -> None:
-    """Nothing to say about an object that has our own layout."""
+def test_the_own_layout_has_no_mismatch() -> None:
+    """The check returns nothing for an object that has exactly the layout of Python."""
     assert check_against_btf(describe()) is None
 
 
@@ -103,7 +103,7 @@ def test_agreement_is_silence() -> None:
     ],
 )
 def test_a_mismatch_is_one_sentence(changed: StructLayout | None, sentence: str) -> None:
-    """It names struct, field and both sides."""
+    """The sentence names struct and field, and has the values of both sides."""
     found = {name: struct for name, struct in describe().items() if name != "oompolicy_entry"}
     if changed:
         found["oompolicy_entry"] = changed
@@ -111,7 +111,7 @@ def test_a_mismatch_is_one_sentence(changed: StructLayout | None, sentence: str)
     assert sentence == check_against_btf(found)
 
 
-def test_pages_say_how_many_victims_the_ring_buffer_holds() -> None:
+def test_pages_have_the_number_of_victims_that_the_ring_buffer_holds() -> None:
     """A record has a header of 8 bytes (BPF_RINGBUF_HDR_SZ in include/uapi/linux/bpf.h)."""
     docs = HEADER.parents[1] / "docs"
     victims = layout.EVENTS_BYTES // (ctypes.sizeof(layout.VictimRecord) + 8)

@@ -98,7 +98,7 @@ def test_headers_with_vmlinux_are_used_directly(tmp_path: Path) -> None:
 def test_a_module_without_btf_is_rejected(
     tmp_path: Path, file: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without any types kbuild makes a module whose hook no program can find, and ends with status 0."""
+    """If all types are missing, kbuild makes a module with a hook that no program can find, and ends with status 0."""
     monkeypatch.setattr(build, "TYPES", tmp_path / "none")
     (source / "oompolicy_hook.c").write_bytes(elf(b"", ".text"))
     bare = headers(tmp_path / "headers", GOOD)

@@ -123,15 +123,15 @@ def test_the_lock_can_be_taken_again_and_after_it_was_removed(tmp_path: Path) ->
         pass
 
 
-def test_nobody_else_can_open_the_lock(tmp_path: Path) -> None:
-    """A user who can open the lock can hold it for ever, and a container runtime makes folders that all can open."""
+def test_no_other_user_can_open_the_lock(tmp_path: Path) -> None:
+    """A user with access to the lock can hold it for ever, and a container runtime makes folders that all can open."""
     (tmp_path / "lock").mkdir(mode=0o755)
     with exclusive(tmp_path / "lock"):
         assert 0o711 == (tmp_path / "lock").stat().st_mode & 0o777
 
 
 def test_a_loader_that_can_pin_nothing_runs_without_the_lock(tmp_path: Path) -> None:
-    """Without a BPF file system there is nothing to lock, and the loader has to report the reason."""
+    """If there is no BPF file system, there is nothing to lock, and the loader has to report the reason."""
     (tmp_path / "file").touch()
     with exclusive(tmp_path / "file" / "lock", patience=0):
         pass

@@ -7,9 +7,25 @@ import pytest
 
 from oompolicy_agent.loader import module
 from oompolicy_agent.loader.command import Result
-from tests.unit.agent.kernel.test_btf import elf
+from tests.unit.agent.kernel.test_btf import Blob, elf, split
 
 INTEGRITY = "integrity"
+
+KERNEL = Blob()
+KERNEL.function("oom_evaluate_task")
+
+
+@pytest.fixture(autouse=True)
+def kernel_btf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vmlinux").write_bytes(KERNEL.raw())
+    monkeypatch.setattr(module, "KERNEL_BTF", tmp_path)
+
+
+def with_function(name: str) -> bytes:
+    """Return a module for this kernel, whose BTF has one function."""
+    part = split(KERNEL)
+    part.function(name)
+    return elf(part.raw())
 
 
 def insmod(reason: str) -> str:
@@ -75,7 +91,7 @@ def test_a_missing_module_is_a_reason(tmp_path: Path) -> None:
     [
         (elf(b"", ".text"), "was built without BTF"),
         (b"\x7fELF", "was built without BTF"),
-        (elf(b"\0another_function\0"), "is another module"),
+        (with_function("another_function"), "is another module"),
     ],
 )
 def test_an_unusable_module_is_not_loaded(
@@ -88,11 +104,11 @@ def test_an_unusable_module_is_not_loaded(
     assert reason in (module.insert(tmp_path / "hook.ko") or "")
 
 
-@pytest.mark.parametrize("content", [elf(b"\0bpf_oom_evaluate_task\0"), b"\xfd7zXZ\0"])
+@pytest.mark.parametrize("content", [with_function("bpf_oom_evaluate_task"), elf(b"damaged"), b"\xfd7zXZ\0"])
 def test_the_kernel_decides_about_any_other_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    """A module with the hook is loaded, and so is a compressed one, which the loader cannot read."""
+    """A module with the hook is loaded, and so is one that the loader cannot read: a damaged or compressed one."""
     (tmp_path / "hook.ko").write_bytes(content)
     monkeypatch.setattr(module, "run", lambda *_: Result(0, "", ""))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pods and containers are found in every tree that kubelet and the runtimes make."""
+"""Pods and containers are found in every cgroup tree that kubelet and container runtimes make."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ DASHED = UID.replace("-", "_")
         ("", None),
     ],
 )
-def test_names_say_what_they_are(segment: str, name: Name | None) -> None:
-    """One segment alone, as the kernel gives it with a victim."""
+def test_a_name_has_its_kind(segment: str, name: Name | None) -> None:
+    """Each name is one segment of a path, as the kernel gives it with a victim."""
     assert name == parse_name(segment)
 
 
@@ -84,7 +84,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize(("pod", "app", "other"), LAYOUTS.values(), ids=LAYOUTS)
 def test_a_pod_and_its_containers_are_found(tmp_path: Path, pod: str, app: str, other: str) -> None:
-    """Whatever the driver, the runtime and the depth; each by the id of its directory."""
+    """This holds for each driver, runtime and depth. Each has the id of its directory."""
     make(tmp_path, f"{pod}/{app}", f"{pod}/{other}", "system.slice/sshd.service", "user.slice")
     found = tree_of(tmp_path).pods[UID]
 
@@ -106,7 +106,7 @@ def test_a_pod_and_its_containers_are_found(tmp_path: Path, pod: str, app: str, 
     ],
 )
 def test_all_qos_classes_are_found(tmp_path: Path, pod: str, qos: QOSClass) -> None:
-    """A Guaranteed pod sits right below kubepods."""
+    """A Guaranteed pod is directly below kubepods."""
     make(tmp_path, pod)
 
     assert qos == tree_of(tmp_path).pods[UID].qos
@@ -120,7 +120,7 @@ def test_all_qos_classes_are_found(tmp_path: Path, pod: str, qos: QOSClass) -> N
     ],
 )
 def test_slices_are_found(tmp_path: Path, paths: tuple[str, ...]) -> None:
-    """kubepods itself and the two classes that have a cgroup of their own."""
+    """The slices are kubepods and the two QoS classes that have a cgroup of their own."""
     ids = make(tmp_path, *paths)
     expected = zip(ids, (None, QOSClass.BURSTABLE, QOSClass.BEST_EFFORT), strict=True)
 
@@ -128,7 +128,7 @@ def test_slices_are_found(tmp_path: Path, paths: tuple[str, ...]) -> None:
 
 
 def test_a_static_pod_has_a_uid_without_dashes(tmp_path: Path) -> None:
-    """As in its annotation kubernetes.io/config.hash."""
+    """The uid is that in the annotation kubernetes.io/config.hash."""
     make(tmp_path, f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{STATIC_UID}.slice")
 
     assert [STATIC_UID] == list(tree_of(tmp_path).pods)
@@ -146,15 +146,15 @@ def test_a_static_pod_has_a_uid_without_dashes(tmp_path: Path) -> None:
     ],
 )
 def test_a_static_pod_may_have_any_uid(tmp_path: Path, path: str, uid: str) -> None:
-    """Its manifest sets it; that the cgroup is a pod's is told by its place."""
+    """The pod's manifest sets the uid, so the place of a cgroup shows that it is a pod's."""
     make(tmp_path, f"{path}/{APP}", "podruntime.slice", "kubepods/other")
 
     assert [uid] == list(tree_of(tmp_path).pods)
     assert [Name("pod", uid), Name("container", APP)] == list(parse_path(["", *path.split("/"), APP])[-2:])
 
 
-def test_names_count_in_their_place_only() -> None:
-    """A node that is a container has a container above kubepods; what a container makes lies below it."""
+def test_names_count_only_in_their_place() -> None:
+    """A node that is a container has a container above kubepods, and containers may make cgroups below their own."""
     path = f"docker/{PAUSE}/kubepods/burstable/pod{UID}/crio-{APP}/kubepods/pod{STATIC_UID}/{PAUSE}"
     expected = (Name("kubepods"), Name("qos", "Burstable"), Name("pod", UID), Name("container", APP))
 
@@ -175,7 +175,7 @@ def test_names_count_in_their_place_only() -> None:
     ],
 )
 def test_a_container_outside_of_its_pod_has_both_ids_in_its_name(path: str) -> None:
-    """As runc names it where kubelet and runtime use different cgroup drivers."""
+    """The name is runc's, on a node on which kubelet and runtime use different cgroup drivers."""
     assert (UID, APP) == parse_outside(["", *path.split("/")])
 
 
@@ -183,11 +183,11 @@ def test_a_container_outside_of_its_pod_has_both_ids_in_its_name(path: str) -> N
     "path", ["", f"{SYSTEMD}/cri-containerd-{APP}.scope", f"system.slice/docker-{APP}.scope", f"pod{UID}/x/{APP}"]
 )
 def test_other_paths_are_not_outside(path: str) -> None:
-    """Containers in their pods, those of the host, and what only looks a little like one."""
+    """These are containers in their pods, containers of the host, and similar names."""
     assert parse_outside(["", *path.split("/")]) is None
 
 
-def test_a_user_of_the_host_makes_no_root(tmp_path: Path) -> None:
+def test_a_tree_of_a_user_of_the_host_is_no_root(tmp_path: Path) -> None:
     """systemd gives each user, and many services, a cgroup of their own."""
     real = f"{SYSTEMD}/cri-containerd-{APP}.scope"
     users = [f"{place}/{SYSTEMD}/cri-containerd-{PAUSE}.scope" for place in ("a", "user.slice/user-1000.slice/x")]
@@ -201,14 +201,14 @@ def test_a_user_of_the_host_makes_no_root(tmp_path: Path) -> None:
 
 
 def test_a_pod_stays_in_the_outermost_tree(tmp_path: Path) -> None:
-    """Whatever the order in which the tree is listed."""
+    """The order in which the tree is listed does not matter."""
     make(tmp_path, f"{SYSTEMD}/cri-containerd-{APP}.scope", f"a/{SYSTEMD}/cri-containerd-{PAUSE}.scope")
 
     assert id_of(tmp_path, SYSTEMD) == tree_of(tmp_path).pods[UID].id
 
 
-def test_where_the_owner_of_the_tree_made_no_root_all_count(tmp_path: Path) -> None:
-    """A node without root: its kubelet's user owns a part of the tree only."""
+def test_if_no_root_belongs_to_the_trees_owner_all_roots_count(tmp_path: Path) -> None:
+    """On a node without root privileges, the kubelet's user owns only a part of the tree."""
     make(tmp_path, SYSTEMD)
     os.chown(tmp_path / "kubepods.slice", os.getuid() + 1000, -1)
 
@@ -216,7 +216,7 @@ def test_where_the_owner_of_the_tree_made_no_root_all_count(tmp_path: Path) -> N
 
 
 def test_nested_cgroups_belong_to_their_container(tmp_path: Path) -> None:
-    """What runs in a container may make cgroups; they are neither pods nor containers of the node."""
+    """Processes in a container may make cgroups, which are neither pods nor containers of the node."""
     make(
         tmp_path,
         f"{SYSTEMD}/cri-containerd-{APP}.scope/docker/{PAUSE}",
@@ -228,8 +228,8 @@ def test_nested_cgroups_belong_to_their_container(tmp_path: Path) -> None:
     assert 1 == len(tree.roots)
 
 
-def test_both_drivers_trees_are_read(tmp_path: Path) -> None:
-    """After a change of driver both are there until the next boot; the one with containers has the pod."""
+def test_the_trees_of_both_drivers_are_read(tmp_path: Path) -> None:
+    """After a change of the driver both exist until the next boot. The pod is in the one with containers."""
     make(tmp_path, f"{SYSTEMD}/cri-containerd-{APP}.scope", f"kubepods/burstable/pod{UID}")
     tree = tree_of(tmp_path)
 
@@ -238,7 +238,7 @@ def test_both_drivers_trees_are_read(tmp_path: Path) -> None:
 
 
 def test_known_roots_save_the_search(tmp_path: Path) -> None:
-    """The second scan reads the roots of the first, and no others."""
+    """The second scan reads only the roots of the first."""
     make(tmp_path, SYSTEMD, "custom/kubepods")
     (first, second) = tree_of(tmp_path).roots
     again = scan(tmp_path, [first], check=lambda _: True)
@@ -248,7 +248,7 @@ def test_known_roots_save_the_search(tmp_path: Path) -> None:
 
 
 def test_a_vanished_cgroup_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gone between two calls, whichever they are: it is left out."""
+    """A cgroup that is removed between any two calls is left out."""
     make(tmp_path, SYSTEMD, f"kubepods.slice/kubepods-pod{STATIC_UID}.slice")
     gone, listing = str(tmp_path / SYSTEMD), os.scandir
 
@@ -264,7 +264,7 @@ def test_a_vanished_cgroup_is_no_error(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_an_unreadable_tree_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Out of file descriptors is not the same as no pods."""
+    """If the file descriptors run out, that does not mean that there are no pods."""
 
     def scandir(path: str) -> object:
         raise OSError(24, "Too many open files", path)
@@ -275,14 +275,14 @@ def test_an_unreadable_tree_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_another_file_system_is_refused(tmp_path: Path) -> None:
-    """Its inode numbers are no cgroup ids."""
+    """Inode numbers of other file systems are no cgroup ids."""
     assert not is_cgroup2(tmp_path)
     with pytest.raises(NotCgroup2Error, match="is not a cgroup v2 mount"):
         scan(tmp_path)
 
 
 def test_a_tree_without_pods_is_empty(tmp_path: Path) -> None:
-    """kubelet may start after the agent."""
+    """The kubelet may start after the agent."""
     make(tmp_path, "system.slice/sshd.service")
     tree = tree_of(tmp_path)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where several pods claim one cgroup, nothing that everybody may write decides."""
+"""If several pods claim one cgroup, only data that tenants cannot write decides."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PRIORITIES: Final = {"victim": 900, "static": 1000, "x": 10}
 def mirror(
     name: str = "x", of: str = STATIC_UID, *, by_node: bool = True, created: str = EARLY, running: bool = False
 ) -> Pod:
-    """A mirror pod; `running`: the kubelet says that its container runs."""
+    """Return a mirror pod. With `running`, the kubelet has reported a container of it."""
     made = pod(name, uid=f"uid-of-{name}", cgroup_uid=of, containers=RUNNING if running else {"app": ()})
     return replace(made, mirror=Mirror(by_node, created))
 
@@ -60,14 +60,14 @@ def settled(pods: Iterable[Pod], uid: str = STATIC_UID, before: Owner | None = N
 
 
 def outcome(pods: Iterable[Pod], uid: str = STATIC_UID, before: Owner | None = None) -> tuple[list[str], int | None]:
-    """The names of the pods that have their cgroup, and the priority of the cgroup's entry."""
+    """Return the names of the pods that have their cgroup, and the priority of the cgroup's entry."""
     found = settled(pods, uid, before)
     entry = desired(found.assignments, found.pods, tree(uid), DEFAULTS).entries.get(CGROUP)
     return [each.name for each in found.pods], entry.priority if entry else None
 
 
 def refusals(found: Settled) -> dict[str, str]:
-    return {each.pod_name: refusal.message for each in found.told for refusal in each.refusals}
+    return {each.pod_name: refusal.message for each in found.assignments_to_report for refusal in each.refusals}
 
 
 VICTIM: Final = pod("victim")
@@ -88,8 +88,8 @@ STATIC: Final = mirror("static")
         ([mirror("static", by_node=False, running=True), mirror()], STATIC_UID),
     ],
 )
-def test_the_right_pod_has_its_cgroup(pods: list[Pod], uid: str) -> None:
-    """In whatever order the objects come; the other one is refused, and the priority is that of the right one."""
+def test_the_right_pod_has_the_cgroup(pods: list[Pod], uid: str) -> None:
+    """The other pod is refused, and the priority is that of the right one, in each order of the objects."""
     right, forged = pods
     expected = [right.name], PRIORITIES[right.name]
 
@@ -98,8 +98,8 @@ def test_the_right_pod_has_its_cgroup(pods: list[Pod], uid: str) -> None:
     assert {uid: right} == by_cgroup(reversed(pods), tree(uid))
 
 
-def test_a_refusal_says_why() -> None:
-    """To the owner of the pod, in an Event on it; nothing in it names the pod of somebody else."""
+def test_a_refusal_has_a_reason() -> None:
+    """The pod's owner reads it in an Event, so it names no pod of another owner."""
     static = mirror("static", running=True)
     found = [
         settled([VICTIM, mirror(of=UID)], UID),
@@ -113,8 +113,8 @@ def test_a_refusal_says_why() -> None:
     assert ["uid-of-x"] == list(found[0].refused)
 
 
-def test_a_forged_pod_that_is_there_first_lowers_nothing() -> None:
-    """Until the kubelet has written the status of the right one, nobody can tell them apart."""
+def test_a_forged_pod_that_is_first_does_not_lower_the_priority() -> None:
+    """Until the kubelet has written the status of the right pod, both are equally credible."""
     forged, right = mirror(), mirror("static", created=LATE)
 
     assert (["x"], 1000) == outcome([forged])
@@ -123,29 +123,29 @@ def test_a_forged_pod_that_is_there_first_lowers_nothing() -> None:
 
 
 def test_two_mirror_pods_of_the_same_second_are_both_refused() -> None:
-    """No sorting decides: the cgroup has its class default."""
+    """No order decides between them, so the cgroup has the default of its QoS class."""
     assert ([], None) == outcome([STATIC, mirror()])
     assert {"static": NOT_DECIDED, "x": NOT_DECIDED} == refusals(settled([STATIC, mirror()]))
 
 
-def test_a_static_pod_may_be_low_once_its_containers_run() -> None:
-    """The admin's policy counts for static pods too."""
+def test_a_static_pod_may_have_a_low_priority_once_its_containers_run() -> None:
+    """The admin's policies apply to static pods too."""
     assert (["x"], 10) == outcome([mirror(running=True)])
 
 
-def test_a_mirror_pod_from_a_file_is_believed() -> None:
-    """Who writes the files of a node without API server may write priorities too."""
+def test_a_mirror_pod_in_a_manifest_file_is_believed() -> None:
+    """A user with access to the files of a node without API server may set priorities too."""
     assert (["x"], 10) == outcome([mirror(by_node=False, created="")])
 
 
-def test_a_pod_that_only_says_that_it_is_a_mirror_pod_has_no_cgroup() -> None:
-    """Even where no other pod claims it."""
+def test_a_mirror_pod_that_the_node_did_not_create_has_no_cgroup() -> None:
+    """This holds even if no other pod claims the cgroup."""
     assert ([], None) == outcome([mirror(by_node=False)])
     assert {"x": NOT_THE_NODES} == refusals(settled([mirror(by_node=False)]))
 
 
-def test_the_cgroup_of_a_pod_whose_object_went_is_not_free() -> None:
-    """A tenant deletes a pod by force, and names its uid in a mirror pod of a better priority."""
+def test_the_cgroup_of_a_pod_without_object_is_not_free() -> None:
+    """A tenant could delete a pod by force, and name its uid in a mirror pod with a better priority."""
     before = pod_owner(Owner("pod", "/pod", cgroup_uid=UID), VICTIM)
     again = replace(mirror(of=UID), namespace=VICTIM.namespace, name="victim")
 
@@ -155,15 +155,15 @@ def test_the_cgroup_of_a_pod_whose_object_went_is_not_free() -> None:
     assert ([], None) == outcome([mirror(of=UID, running=True)], UID, before)
 
 
-def test_who_may_write_the_status_of_pods_lowers_nothing_either() -> None:
-    """Two mirror pods that both seem to be proven are in dispute again."""
+def test_a_forged_status_does_not_lower_the_priority() -> None:
+    """If two mirror pods both seem to be proven, they are in dispute again."""
     forged, right = mirror(running=True), mirror("static", created=LATE, running=True)
 
     assert (["x"], 1000) == outcome([forged, right])
 
 
-def test_a_mirror_pod_that_is_made_anew_goes_on() -> None:
-    """Somebody deleted it, and the kubelet made it again; a forged one was created meanwhile."""
+def test_a_mirror_pod_that_is_created_again_keeps_the_cgroup() -> None:
+    """The kubelet created it again after a deletion, and a forged one was created in between."""
     before = pod_owner(Owner("pod", "/pod", cgroup_uid=STATIC_UID), STATIC)
     again = replace(mirror("static", created=LATE), uid="another")
 
@@ -172,15 +172,15 @@ def test_a_mirror_pod_that_is_made_anew_goes_on() -> None:
 
 
 def test_a_static_pod_with_a_uid_like_the_api_servers_waits_for_its_containers() -> None:
-    """Its manifest may set any uid. It is not mapped until then, and that is no offence."""
+    """A manifest may set any uid. Until its containers run, the pod is not mapped, but it is not refused either."""
     found = settled([mirror(of=UID)], UID)
 
     assert (["x"], {}) == ([each.name for each in found.waiting], refusals(found))
     assert (["x"], 10) == outcome([mirror(of=UID, running=True)], UID)
 
 
-def test_a_pod_is_remembered_when_another_names_its_uid() -> None:
-    """For victims that are reported later. A mirror pod that is made anew takes the place of the old one."""
+def test_a_pod_is_remembered_if_another_one_names_its_uid() -> None:
+    """Its victims may be reported later. A mirror pod that is created again replaces the old one."""
     again = replace(STATIC, uid="another")
     gone, anew = DeletedPods(), DeletedPods()
     gone.update([VICTIM], [mirror(of=UID)])
@@ -190,8 +190,8 @@ def test_a_pod_is_remembered_when_another_names_its_uid() -> None:
     assert () == anew.beside(None)
 
 
-def test_a_long_annotation_is_cut() -> None:
-    """It may have 256 KiB, and goes to an Event and to status.json."""
-    (assignment,) = settled([mirror(of="x" * 5000, by_node=False)]).told
+def test_a_long_annotation_is_shortened() -> None:
+    """An annotation may have 256 KiB, and is quoted in an Event and in status.json."""
+    (assignment,) = settled([mirror(of="x" * 5000, by_node=False)]).assignments_to_report
 
     assert 64 == len(assignment.refusals[0].value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Entries stand on slices, pods and containers, and the map becomes what is desired."""
+"""Slices, pods and containers have entries, and the map is brought to the desired entries."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ def assigned(this: Pod, priority: int = 300, app: int = 350) -> Assignment:
 
 
 def test_slices_have_the_class_defaults() -> None:
-    """kubepods has that of Guaranteed pods, which sit right below it."""
+    """kubepods has the default of Guaranteed pods, which are directly below it."""
     assert SLICE_ENTRIES == desired((), (), Tree(1, SLICES), DEFAULTS).entries
 
 
-def test_pod_and_container_have_their_own() -> None:
-    """Each with its own memory request."""
+def test_pod_and_container_have_their_own_entries() -> None:
+    """Each entry has its own memory request."""
     this = pod()
     entries = desired([assigned(this)], [this], tree(app=101), DEFAULTS).entries
 
     assert {**SLICE_ENTRIES, 100: (300, 2 << 20), 101: (350, 1 << 20)} == entries
 
 
-def test_unknown_containers_have_none() -> None:
-    """The sandbox, and what has just started, have their pod's by the walk to the root."""
+def test_unknown_containers_have_no_entry() -> None:
+    """The sandbox and containers that have just started get their pod's priority by the walk to the root."""
     this = pod()
 
     assert 102 not in desired([assigned(this)], [this], tree(app=101, pause=102), DEFAULTS).entries
 
 
 def test_the_last_run_of_a_container_keeps_its_priority() -> None:
-    """It is found by either id while both cgroups are there."""
+    """Both of its ids are found while both cgroups exist."""
     this = pod(containers={"app": (PAUSE, APP)})
     entries = desired([assigned(this)], [this], tree(app=101, pause=102), DEFAULTS).entries
 
@@ -70,7 +70,7 @@ def test_the_last_run_of_a_container_keeps_its_priority() -> None:
 
 
 def test_static_pods_are_found_by_their_cgroups_uid() -> None:
-    """The mirror object has another uid."""
+    """The mirror pod has another uid."""
     this = pod(uid="11111111-2222-3333-4444-555555555555", cgroup_uid=STATIC_UID)
 
     assert 100 in desired([assigned(this)], [this], tree(STATIC_UID), DEFAULTS).entries
@@ -78,26 +78,26 @@ def test_static_pods_are_found_by_their_cgroups_uid() -> None:
 
 @pytest.mark.parametrize(("phase", "lost"), [("Running", 1), ("Pending", 1), ("Succeeded", 0), ("Failed", 0)])
 def test_a_live_pod_without_cgroup_is_not_mapped(phase: str, lost: int) -> None:
-    """A finished one has no cgroup for good."""
+    """A finished pod has no cgroup, which is as it should be."""
     this = pod(phase=phase)
 
     assert lost == len(desired([assigned(this)], [this], Tree(1, SLICES), DEFAULTS).not_mapped)
 
 
-def test_a_pods_cgroup_without_object_has_no_entry() -> None:
-    """It has its class default from the slice above."""
+def test_the_cgroup_of_a_pod_without_object_has_no_entry() -> None:
+    """The default of its QoS class applies, from the slice above it."""
     assert SLICE_ENTRIES == desired((), (), tree(app=101), DEFAULTS).entries
 
 
 def test_pods_come_before_containers() -> None:
-    """A full map loses the entries that differ least from what holds without them."""
+    """A full map then lacks only the entries whose absence changes least."""
     this = pod()
 
     assert [10, 11, 12, 100, 101] == list(desired([assigned(this)], [this], tree(app=101), DEFAULTS).entries)
 
 
-def test_resolved_pods_fit() -> None:
-    """What `resolve` gives is what `desired` takes."""
+def test_desired_takes_the_result_of_resolve() -> None:
+    """Pod and container have entries with the resolved priority."""
     this = pod()
     entries = desired(resolve((), (), [this]), [this], tree(app=101), DEFAULTS).entries
 
@@ -132,8 +132,8 @@ class FakeMap:
 
 
 @given(maps, maps)
-def test_the_map_becomes_what_is_wanted(current: dict[int, Value], wanted: dict[int, Value]) -> None:
-    """Whatever it held; and the second time there is nothing left to do."""
+def test_the_map_gets_exactly_the_wanted_entries(current: dict[int, Value], wanted: dict[int, Value]) -> None:
+    """This holds for any entries before, and a second call changes nothing."""
     fake, sync = FakeMap(current), MapSync()
     sync.reread(fake)
     done = sync.apply(fake, wanted)
@@ -146,8 +146,8 @@ def test_the_map_becomes_what_is_wanted(current: dict[int, Value], wanted: dict[
 
 
 @given(maps, maps)
-def test_a_diff_touches_only_what_differs(current: dict[int, Value], wanted: dict[int, Value]) -> None:
-    """No write without a difference, no delete of what is wanted."""
+def test_a_diff_has_only_differences(current: dict[int, Value], wanted: dict[int, Value]) -> None:
+    """It writes no equal entry and deletes no wanted one."""
     changes = diff(current, wanted)
 
     assert all(current.get(key) != value for key, value in changes.updates.items())
@@ -155,8 +155,8 @@ def test_a_diff_touches_only_what_differs(current: dict[int, Value], wanted: dic
 
 
 @given(maps, maps, st.integers(0, 20))
-def test_a_full_map_has_what_it_can_hold(current: dict[int, Value], wanted: dict[int, Value], room: int) -> None:
-    """The rest is counted, and nothing that is not wanted takes the room."""
+def test_a_full_map_is_full_of_wanted_entries(current: dict[int, Value], wanted: dict[int, Value], room: int) -> None:
+    """The missing ones are counted, and unwanted entries take no room."""
     fake, sync = FakeMap({}, room), MapSync()
     for key, value in list(current.items())[:room]:
         fake.put(key, *value)
@@ -169,7 +169,7 @@ def test_a_full_map_has_what_it_can_hold(current: dict[int, Value], wanted: dict
 
 
 def test_without_delete_other_entries_stay() -> None:
-    """Before the first good manifests the loader's entries are better than none."""
+    """Until the first valid manifests, the loader's entries are better than none."""
     fake, sync = FakeMap({5: Value(300, 0)}), MapSync()
     sync.reread(fake)
     sync.apply(fake, {6: Value(1, 0)}, delete=False)
@@ -178,7 +178,7 @@ def test_without_delete_other_entries_stay() -> None:
 
 
 def test_an_entry_that_the_kernel_deleted_is_no_error() -> None:
-    """It was faster: the cgroup is gone."""
+    """Its cgroup is gone, and the kernel removed the entry first."""
     fake, sync = FakeMap({5: Value(300, 0)}), MapSync()
     sync.reread(fake)
     fake.held.clear()
@@ -187,7 +187,7 @@ def test_an_entry_that_the_kernel_deleted_is_no_error() -> None:
 
 
 def test_a_map_that_cannot_be_written_is_an_error() -> None:
-    """Only a full one is data."""
+    """Only a full map is no error."""
 
     class Closed(FakeMap):
         def put(self, *_: int) -> None:
@@ -197,6 +197,5 @@ def test_a_map_that_cannot_be_written_is_an_error() -> None:
         MapSync().apply(Closed({}), {1: Value(1, 0)})
 
 
-def test_nothing_is_desired_at_first() -> None:
-    """The default is empty."""
+def test_the_default_desired_state_is_empty() -> None:
     assert ({}, ()) == (Desired().entries, Desired().not_mapped)

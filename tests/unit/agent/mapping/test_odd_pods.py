@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an agent enforces for a pod of the API server depends on no field that cannot be read."""
+"""The priority that an agent enforces for a pod of the API server depends on no unreadable field."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy.labels import AskedLabels
+from oompolicy.labels import LabelFilter
 from oompolicy.model import Defaults, QOSClass
 from oompolicy_agent.api.collected import keep_as
 from oompolicy_agent.api.resolution import Resolution
@@ -35,7 +35,7 @@ Path = tuple[str | int, ...]
 
 @st.composite
 def pods(draw: st.DrawFn) -> dict[str, Any]:
-    """As the API server gives them: always with a QoS class."""
+    """Draw pods as the API server gives them, always with a QoS class."""
     names = draw(st.lists(st.sampled_from("abcd"), min_size=1, max_size=3, unique=True))
     containers = [{"name": name, "resources": {"requests": draw(AMOUNTS), "limits": draw(AMOUNTS)}} for name in names]
     statuses = [{"name": name, "containerID": f"containerd://{name}", "lastState": {}} for name in names]
@@ -85,9 +85,9 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def decided(policy: dict[str, Any], pod: dict[str, Any]) -> ResolvedPods:
-    asked = AskedLabels()
-    kept = keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", asked)(policy)
-    return Resolution(Defaults()).decide({"p": kept}, {}, {UID: keep_as("v1", "Pod", asked)(pod)})
+    label_filter = LabelFilter()
+    kept = keep_as("oompolicy.dev/v1alpha1", "OOMPolicy", label_filter)(policy)
+    return Resolution(Defaults()).decide({"p": kept}, {}, {UID: keep_as("v1", "Pod", label_filter)(pod)})
 
 
 def assigned(policy: dict[str, Any], pod: dict[str, Any]) -> Assignment:
@@ -96,7 +96,7 @@ def assigned(policy: dict[str, Any], pod: dict[str, Any]) -> Assignment:
 
 
 def paths(value: object, path: Path = ()) -> list[Path]:
-    """Every field that decides nothing and holds nothing that does, those of lists included."""
+    """Return the paths of all fields that decide nothing and contain none that does, also in lists."""
     found: list[Path] = []
     items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
@@ -122,7 +122,7 @@ def changed(raw: dict[str, Any], path: Path, junk: object) -> dict[str, Any]:
 def test_no_other_field_of_a_pod_changes_its_priority(
     raw: dict[str, Any], policy: dict[str, Any], data: st.DataObject
 ) -> None:
-    """Whatever stands there instead. A container that can still be told by its name keeps its own priority too."""
+    """The other fields may have any value. A container that still has its name keeps its own priority too."""
     odd = changed(raw, data.draw(st.sampled_from(paths(raw))), data.draw(JUNK))
     before, after = assigned(policy, raw), assigned(policy, odd)
 
@@ -134,8 +134,8 @@ def test_no_other_field_of_a_pod_changes_its_priority(
 
 
 @given(pods(), policies(), st.sampled_from(["1Q", "five", "-1", "1.2.3", "--1", True, [], {"a": "b"}]))
-def test_what_cannot_be_read_is_named(raw: dict[str, Any], policy: dict[str, Any], junk: object) -> None:
-    """With the field, for the pod's owner."""
+def test_an_unreadable_field_is_named(raw: dict[str, Any], policy: dict[str, Any], junk: object) -> None:
+    """The pod's owner gets the path of the field."""
     odd = changed(raw, ("spec", "overhead"), {"memory": junk})
 
     assert () == assigned(policy, raw).unread

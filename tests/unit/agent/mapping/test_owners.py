@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose a cgroup was is known after it is gone, and after a restart."""
+"""The owner of a cgroup is known after the cgroup is gone, and after a restart."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def named(tree: Tree, *, known: bool = True) -> dict[int, Owner]:
 
 
 def test_everything_in_the_tree_has_an_owner(tmp_path: Path, tree: Tree) -> None:
-    """Slices, pod, container; and a sandbox is the pod's, but no container of it."""
+    """Slices, pods and containers have one. A sandbox belongs to its pod and is no container of it."""
     found = named(tree)
     container, sandbox = found[id_of(tmp_path, CONTAINER)], found[id_of(tmp_path, SANDBOX)]
 
@@ -49,8 +49,8 @@ def test_everything_in_the_tree_has_an_owner(tmp_path: Path, tree: Tree) -> None
     }
 
 
-def test_a_gone_cgroup_is_remembered(tmp_path: Path, tree: Tree) -> None:
-    """With its names, though tree and pods know nothing of it any more."""
+def test_a_removed_cgroup_is_remembered(tmp_path: Path, tree: Tree) -> None:
+    """Its names are known although tree and pods do not have it any more."""
     index = CgroupOwners()
     index.update(named(tree), now=0)
     index.update({}, now=1)
@@ -60,8 +60,8 @@ def test_a_gone_cgroup_is_remembered(tmp_path: Path, tree: Tree) -> None:
     assert ("web-0", "app") == (owner.pod, owner.container)
 
 
-def test_names_stay_when_the_pod_object_goes_first(tmp_path: Path, tree: Tree) -> None:
-    """The cgroup outlives it for a moment."""
+def test_names_stay_if_the_pod_object_goes_first(tmp_path: Path, tree: Tree) -> None:
+    """The cgroup exists for a moment longer than the object."""
     index = CgroupOwners()
     index.update(named(tree), now=0)
     index.update(named(tree, known=False), now=1)
@@ -71,8 +71,8 @@ def test_names_stay_when_the_pod_object_goes_first(tmp_path: Path, tree: Tree) -
     assert "web-0" == owner.pod
 
 
-def test_a_change_is_told() -> None:
-    """So that the checkpoint is written for a reason."""
+def test_an_update_reports_whether_anything_changed() -> None:
+    """The checkpoint is written only after a change."""
     index, owner = CgroupOwners(), Owner("pod", "/x", UID)
 
     assert index.update({1: owner}, now=0)
@@ -81,7 +81,10 @@ def test_a_change_is_told() -> None:
 
 
 def test_a_restart_forgets_nothing(tmp_path: Path, tree: Tree) -> None:
-    """Through the checkpoint's JSON; what the first scan does not show was removed meanwhile."""
+    """The owners are saved in the checkpoint as JSON.
+
+    A cgroup that the first scan does not find was removed meanwhile.
+    """
     before, after = CgroupOwners(), CgroupOwners()
     before.update(named(tree), now=0)
     after.restore(json.loads(before.dump()), now=0)
@@ -91,8 +94,8 @@ def test_a_restart_forgets_nothing(tmp_path: Path, tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("item", [{}, {"id": "x", "kind": "pod", "path": "/"}, {"id": 1}, {"id": 1, "kind": "pod"}])
-def test_what_a_checkpoint_says_wrongly_is_left_out(item: dict[str, object]) -> None:
-    """One bad item does not cost the others."""
+def test_an_invalid_item_of_a_checkpoint_is_left_out(item: dict[str, object]) -> None:
+    """The other items are restored."""
     index = CgroupOwners()
     index.restore([item, {"id": 2, "kind": "pod", "path": "/x", "of the future": True}], now=0)
 
@@ -101,7 +104,7 @@ def test_what_a_checkpoint_says_wrongly_is_left_out(item: dict[str, object]) -> 
 
 
 def test_tombstones_are_bounded() -> None:
-    """The oldest go first; and in half an hour all do."""
+    """The oldest are removed first, and all after half an hour."""
     index = CgroupOwners()
     index.update({each: Owner("pod", "/x") for each in range(TOMBSTONES + 10)}, now=0)
     index.update({}, now=1)
@@ -112,8 +115,8 @@ def test_tombstones_are_bounded() -> None:
     assert not any(index.get(each) for each in known)
 
 
-def test_old_tombstones_go_and_the_bound_holds_at_once() -> None:
-    """Both rules, whichever comes first."""
+def test_old_tombstones_are_removed_while_the_bound_holds() -> None:
+    """Age and number are both limited in one update."""
     index = CgroupOwners()
     index.update({each: Owner("pod", "/x") for each in range(5)}, now=0)
     index.update({each: Owner("pod", "/x") for each in range(10, TOMBSTONES + 20)}, now=1)
@@ -122,8 +125,8 @@ def test_old_tombstones_go_and_the_bound_holds_at_once() -> None:
     assert TOMBSTONES == len([each for each in range(TOMBSTONES + 20) if index.get(each)])
 
 
-def test_a_pod_of_which_nothing_changed_is_not_looked_at_again(tree: Tree) -> None:
-    """One of 110 pods changes at a time, and the kernel waits for nobody."""
+def test_owners_of_an_unchanged_pod_are_not_made_again(tree: Tree) -> None:
+    """One of 110 pods changes at a time, and the update has to be quick because a kill can come at any time."""
     pods, owners = [pod()], OwnerFinder()
     assignments = resolve((), (), pods)
     before = owners.of(tree, pods, assignments, Defaults())
@@ -135,15 +138,15 @@ def test_a_pod_of_which_nothing_changed_is_not_looked_at_again(tree: Tree) -> No
 
 
 def test_every_change_of_a_pod_changes_its_owners(tmp_path: Path, tree: Tree) -> None:
-    """Its priority, its object, its cgroups."""
+    """This holds for its priority, its object and its cgroups."""
     pods, owners = [pod()], OwnerFinder()
     found = [owners.of(tree, pods, resolve((), (), pods), Defaults())]
-    dear = [replace(each, priority=900, containers=()) for each in resolve((), (), pods)]
-    found.append(owners.of(tree, pods, dear, Defaults()))
-    found.append(owners.of(tree, [replace(pods[0], name="other")], dear, Defaults()))
-    found.append(owners.of(tree, [], dear, Defaults()))
+    higher = [replace(each, priority=900, containers=()) for each in resolve((), (), pods)]
+    found.append(owners.of(tree, pods, higher, Defaults()))
+    found.append(owners.of(tree, [replace(pods[0], name="other")], higher, Defaults()))
+    found.append(owners.of(tree, [], higher, Defaults()))
     make(tmp_path, f"{SYSTEMD}/cri-containerd-{'f' * 64}.scope")
-    found.append(owners.of(tree_of(tmp_path), [], dear, Defaults()))
+    found.append(owners.of(tree_of(tmp_path), [], higher, Defaults()))
 
     (cgroup,) = tree.pods.values()
     assert ([500, 900, 900, 900, 900], ["web-0", "web-0", "other", "", ""]) == (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod whose containers run outside of its cgroup is not mapped, and the node says why."""
+"""A pod with containers outside of its cgroup is not mapped, and the node reports the reason."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ def running() -> Pod:
     return replace(this, containers=tuple(replace(each, running=True) for each in this.containers))
 
 
-def test_a_pod_is_a_stray_after_a_while(tmp_path: Path) -> None:
-    """A container may be gone before the kubelet says so."""
+def test_a_pod_is_a_stray_only_after_a_while(tmp_path: Path) -> None:
+    """A container's cgroup may be gone before the kubelet reports that."""
     make(tmp_path, SYSTEMD)
     tree, strays, this = tree_of(tmp_path), Strays(GRACE), running()
 
-    assert Found((), GRACE) == strays.look([this], tree, 10)
-    assert Found((), 1) == strays.look([this], tree, 14)
-    assert Found((this,), None) == strays.look([this], tree, 15)
+    assert Found((), GRACE) == strays.find([this], tree, 10)
+    assert Found((), 1) == strays.find([this], tree, 14)
+    assert Found((this,), None) == strays.find([this], tree, 15)
 
 
-def test_a_pod_with_a_container_in_its_place_is_none(tmp_path: Path) -> None:
-    """Even if the kubelet has yet to tell its new id; and the time begins anew."""
+def test_a_pod_with_a_container_in_its_place_is_no_stray(tmp_path: Path) -> None:
+    """This holds even if the kubelet has not reported its new id yet. The time then starts again."""
     make(tmp_path, CONTAINER, "empty")
     strays, this = Strays(0), running()
 
-    assert Found((), None) == strays.look([this], tree_of(tmp_path), 0)
-    assert Found((), None) == strays.look([pod()], tree_of(tmp_path), 0)
-    assert Found((), None) == strays.look([this], tree_of(tmp_path / "empty"), 0)
+    assert Found((), None) == strays.find([this], tree_of(tmp_path), 0)
+    assert Found((), None) == strays.find([pod()], tree_of(tmp_path), 0)
+    assert Found((), None) == strays.find([this], tree_of(tmp_path / "empty"), 0)
 
 
-def test_the_node_says_that_the_drivers_differ(node: Node) -> None:
-    """Until the containers are where they belong."""
+def test_the_node_reports_that_the_drivers_differ(node: Node) -> None:
+    """The report ends when the containers are in their place."""
     raw = raw_pod()
     raw["status"]["containerStatuses"][0]["state"] = {"running": {}}
     make(node.root, SYSTEMD)

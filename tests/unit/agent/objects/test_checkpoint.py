@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checkpoint is whole or not there, and a bad one is left out with a word."""
+"""A checkpoint is saved completely or not at all, and an invalid one is left out with a warning."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def saved(path: Path, objects: list[dict[str, Any]]) -> Path:
     return path
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    """All five parts."""
+def test_a_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
+    """All five parts are equal."""
     index = ({"id": 1, "kind": "pod", "path": "/x"},)
 
     assert Checkpoint(BOOT, (raw_pod(),), index, ("a", "b"), ("c",)) == load(saved(tmp_path / "c.json", [raw_pod()]))
 
 
-def test_half_of_a_surrogate_pair_keeps_no_checkpoint_from_being_written(tmp_path: Path) -> None:
-    """Whoever let it in: the agent must not end at every start."""
+def test_half_of_a_surrogate_pair_does_not_prevent_a_checkpoint(tmp_path: Path) -> None:
+    """Otherwise the agent would end at every start."""
     save(tmp_path / "c.json", BOOT, '["\ud800"]', "[]")
 
     assert b'"objects": ["?"]' in (tmp_path / "c.json").read_bytes()
 
 
-def test_a_missing_one_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The first start has none."""
+def test_a_missing_checkpoint_is_not_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """At the first start there is none."""
     assert load(tmp_path / "c.json") is None
     assert not caplog.records
 
@@ -66,8 +66,8 @@ def test_a_missing_one_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         b"[" * 100_000,
     ],
 )
-def test_a_bad_one_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
-    """The agent starts without it."""
+def test_an_invalid_checkpoint_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
+    """A warning is logged, and the agent starts without it."""
     path = tmp_path / "c.json"
     path.write_bytes(data)
 
@@ -77,16 +77,16 @@ def test_a_bad_one_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 @given(st.data())
-def test_no_part_of_a_checkpoint_passes_for_one(data: st.DataObject) -> None:
-    """Cut anywhere, it is refused; a full disk or a crash leaves no wrong state."""
+def test_a_cut_checkpoint_is_never_used(data: st.DataObject) -> None:
+    """It is refused wherever it is cut, so a full disk or a crash leaves no wrong state."""
     text = b'{"version": 1,\n"bootId": "x",\n"objects": [{"kind": "Pod"}],\n"index": [],\n"reported": []}'
     cut = data.draw(st.integers(0, len(text) - 1))
-    with pytest.raises(ValueError, match=r"line \d+ column \d+"):  # what json says of it
+    with pytest.raises(ValueError, match=r"line \d+ column \d+"):  # the message of json
         parse(text[:cut])
 
 
-def test_a_crash_before_the_rename_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written until then has another name, and the next save overwrites it."""
+def test_a_crash_before_the_rename_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new one has another name until the rename, and the next save overwrites it."""
     path = saved(tmp_path / "c.json", [raw_pod("old")])
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.replace", _crash)
@@ -105,12 +105,12 @@ def _crash(*_: object) -> None:
     raise OSError("crash")
 
 
-def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
-    """It has the names of everybody's pods."""
+def test_only_the_owner_may_read_the_checkpoint(tmp_path: Path) -> None:
+    """It has the names of all tenants' pods."""
     assert 0o600 == saved(tmp_path / "c.json", []).stat().st_mode & 0o777
 
 
 def test_the_boot_has_an_id() -> None:
-    """A UUID, from /proc."""
+    """The id is the UUID in /proc."""
     assert 36 == len(boot_id())
     assert checkpoint.VERSION == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of a folder are noticed, also where the folder itself changes; and the last good state is kept."""
+"""Changes in a folder and of the folder itself are noticed, and the last valid state is kept."""
 
 from __future__ import annotations
 
@@ -45,13 +45,12 @@ def watch(folder: Path) -> Iterator[FolderWatch]:
     made.close()
 
 
-def test_nothing_happened_at_first(watch: FolderWatch) -> None:
-    """No change without a change."""
+def test_at_first_there_is_no_change(watch: FolderWatch) -> None:
     assert not watch.changed()
 
 
-def test_what_happens_to_files_is_noticed(watch: FolderWatch, folder: Path) -> None:
-    """Written, moved in, linked in, moved out, removed."""
+def test_changes_of_files_are_noticed(watch: FolderWatch, folder: Path) -> None:
+    """A file may be written, moved in, linked in, moved out or removed."""
     file, aside = folder / "a.yaml", folder.parent / "aside"
     steps = []
     for step in (
@@ -69,8 +68,8 @@ def test_what_happens_to_files_is_noticed(watch: FolderWatch, folder: Path) -> N
     assert not watch.changed()
 
 
-def test_a_file_counts_when_it_is_closed(watch: FolderWatch, folder: Path) -> None:
-    """Half of it would be an invalid manifest for a moment."""
+def test_a_file_is_noticed_when_it_is_closed(watch: FolderWatch, folder: Path) -> None:
+    """A half-written file would be an invalid manifest."""
     with (folder / "a.yaml").open("w") as file:
         file.write("half")
         file.flush()
@@ -78,15 +77,15 @@ def test_a_file_counts_when_it_is_closed(watch: FolderWatch, folder: Path) -> No
     assert watch.changed()
 
 
-def test_what_happens_beside_the_folder_does_not_count(watch: FolderWatch, folder: Path) -> None:
-    """Its parent is watched for its name alone."""
+def test_changes_beside_the_folder_are_not_noticed(watch: FolderWatch, folder: Path) -> None:
+    """The parent is watched only for the folder's name."""
     (folder.parent / "other").write_text("x")
 
     assert not watch.changed()
 
 
-def test_a_replaced_folder_is_followed(watch: FolderWatch, folder: Path) -> None:
-    """Removed and made again: the new one's files are noticed."""
+def test_a_replaced_folder_is_watched(watch: FolderWatch, folder: Path) -> None:
+    """After it was removed and made again, changes of its files are noticed."""
     folder.rmdir()
     assert watch.changed()
     assert not watch.complete
@@ -97,8 +96,8 @@ def test_a_replaced_folder_is_followed(watch: FolderWatch, folder: Path) -> None
     assert watch.changed()
 
 
-def test_a_folder_moved_over_is_followed(watch: FolderWatch, folder: Path) -> None:
-    """In one step, as a careful writer does it."""
+def test_a_folder_that_another_one_replaces_is_watched(watch: FolderWatch, folder: Path) -> None:
+    """The new folder takes the name in one step."""
     new = folder.parent / "new"
     new.mkdir()
     shutil.rmtree(folder)
@@ -109,7 +108,7 @@ def test_a_folder_moved_over_is_followed(watch: FolderWatch, folder: Path) -> No
 
 
 def test_a_link_to_the_folder_is_followed(tmp_path: Path) -> None:
-    """Pointed at another one, as kubelet does with its volumes."""
+    """The link is changed to another folder, as kubelet changes that of its volumes."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     (tmp_path / "current").symlink_to("one")
@@ -126,8 +125,8 @@ def test_a_link_to_the_folder_is_followed(tmp_path: Path) -> None:
     assert [True, True, False] == seen
 
 
-def test_kubelets_volumes_are_followed(tmp_path: Path) -> None:
-    """Files are links through ..data, and that link is what is renamed."""
+def test_volumes_of_the_kubelet_are_followed(tmp_path: Path) -> None:
+    """Files are links through ..data, and the kubelet replaces only that link."""
     (tmp_path / "..1").mkdir()
     (tmp_path / "..1" / "a.yaml").write_text("1")
     (tmp_path / "..data").symlink_to("..1")
@@ -143,8 +142,8 @@ def test_kubelets_volumes_are_followed(tmp_path: Path) -> None:
     watch.close()
 
 
-def test_a_folder_may_come_later(tmp_path: Path) -> None:
-    """With its parent, too: then `renew` finds it."""
+def test_a_folder_may_appear_later(tmp_path: Path) -> None:
+    """Its parent may be missing too. Then `renew` finds both."""
     watch = FolderWatch(tmp_path / "run" / "oompolicy")
     assert not watch.complete
     (tmp_path / "run" / "oompolicy").mkdir(parents=True)
@@ -154,8 +153,8 @@ def test_a_folder_may_come_later(tmp_path: Path) -> None:
     watch.close()
 
 
-def test_one_name_alone_can_be_watched(folder: Path) -> None:
-    """The agent writes its own status beside the loader's report."""
+def test_a_single_name_can_be_watched(folder: Path) -> None:
+    """The agent writes its own status into the folder of the loader's report."""
     watch = FolderWatch(folder, only="loader.json")
     (folder / "status.json").write_text("{}")
     assert not watch.changed()
@@ -165,7 +164,7 @@ def test_one_name_alone_can_be_watched(folder: Path) -> None:
 
 
 def test_a_lost_event_is_a_change(watch: FolderWatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel's queue ran over: anything may have happened."""
+    """If the kernel's queue overflows, anything may have changed."""
     answers = [[Change(-1, Q_OVERFLOW, "")], []]
     monkeypatch.setattr(Inotify, "read", lambda _: answers.pop(0))
 
@@ -190,8 +189,8 @@ def priorities(source: FolderSource) -> list[int] | None:
     return [each.priority for each in source.known.assignments] if source.known else None
 
 
-def test_good_manifests_are_taken_over(source: FolderSource, folder: Path) -> None:
-    """And again when they change."""
+def test_valid_manifests_are_applied(source: FolderSource, folder: Path) -> None:
+    """A later change is applied too."""
     put(folder, "pod.yaml", raw_pod())
     put(folder, "policy.yaml", raw_policy(value=300))
     seen = [source.reload(), source.reload(), priorities(source)]
@@ -201,8 +200,8 @@ def test_good_manifests_are_taken_over(source: FolderSource, folder: Path) -> No
     assert [True, False, [300], True, [400]] == seen
 
 
-def test_the_last_good_state_is_kept(source: FolderSource, folder: Path) -> None:
-    """While anything is wrong, with file, object and field; and taken over as soon as it is right."""
+def test_the_last_valid_state_is_kept(source: FolderSource, folder: Path) -> None:
+    """An error names file, object and field. Once it is corrected, the new state is applied."""
     put(folder, "pod.yaml", raw_pod())
     put(folder, "policy.yaml", raw_policy(value=300))
     source.reload()
@@ -220,7 +219,7 @@ def test_the_last_good_state_is_kept(source: FolderSource, folder: Path) -> None
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a: [", b"- 1", b"kind: ConfigMap"])
 def test_unreadable_manifests_change_nothing(source: FolderSource, folder: Path, content: bytes) -> None:
-    """Not even at the first start: no state is none, not an empty one."""
+    """At the first start there is no state then, which differs from an empty state."""
     put(folder, "pod.yaml", raw_pod())
     (folder / "bad.yaml").write_bytes(content)
 
@@ -230,7 +229,7 @@ def test_unreadable_manifests_change_nothing(source: FolderSource, folder: Path,
 
 
 def test_an_unmounted_folder_changes_nothing(source: FolderSource, folder: Path) -> None:
-    """It is a problem, not an order to forget everything."""
+    """The missing folder is a problem, and the pods keep their priorities."""
     put(folder, "pod.yaml", raw_pod())
     source.reload()
     shutil.rmtree(folder)
@@ -241,7 +240,7 @@ def test_an_unmounted_folder_changes_nothing(source: FolderSource, folder: Path)
 
 
 def test_a_change_without_an_event_is_found(source: FolderSource, folder: Path) -> None:
-    """By the full check."""
+    """The full check finds it."""
     put(folder, "pod.yaml", raw_pod())
     assert source.poll()
     source.reload()
@@ -250,7 +249,7 @@ def test_a_change_without_an_event_is_found(source: FolderSource, folder: Path) 
 
 
 def test_the_folder_is_read_as_a_whole(folder: Path) -> None:
-    """Policies, namespaces and pods of all files."""
+    """It has the policies, namespaces and pods of all files."""
     put(folder, "all.yaml", raw_pod(), raw_policy())
 
     assert 1 == len(
@@ -259,7 +258,7 @@ def test_the_folder_is_read_as_a_whole(folder: Path) -> None:
 
 
 def test_an_unchanged_file_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what changed is; and what is remembered gives the same."""
+    """Only changed files are read, and the remembered ones give the same objects."""
     put(folder, "pod.yaml", raw_pod())
     put(folder, "policy.yaml", raw_policy(value=300))
     for name in ("pod.yaml", "policy.yaml"):
@@ -284,8 +283,8 @@ def test_an_unchanged_file_is_not_read_again(folder: Path, monkeypatch: pytest.M
     assert () == reader.load().pods
 
 
-def test_a_bad_file_is_bad_every_time(folder: Path) -> None:
-    """What is wrong is not forgotten with the second reading."""
+def test_an_invalid_file_is_reported_every_time(folder: Path) -> None:
+    """The second reading reports the problem again."""
     put(folder, "policy.yaml", raw_policy(value=3000))
     os.utime(folder / "policy.yaml", (1, 1))
     reader = ManifestFolder(folder)
@@ -294,7 +293,7 @@ def test_a_bad_file_is_bad_every_time(folder: Path) -> None:
 
 
 def test_a_file_written_just_now_is_read_again(folder: Path) -> None:
-    """Its time need not show the next change: that clock ticks every few milliseconds."""
+    """The next change may have the same time, because the clock of files ticks every few milliseconds."""
     put(folder, "policy.yaml", raw_policy(value=300))
     reader = ManifestFolder(folder)
     before = reader.load()
@@ -306,7 +305,7 @@ def test_a_file_written_just_now_is_read_again(folder: Path) -> None:
 
 
 def test_the_same_object_in_two_files_is_a_problem(folder: Path) -> None:
-    """Also where only one of them is read."""
+    """This holds even if only one of them is read again."""
     for name in ("a.yaml", "b.yaml"):
         put(folder, name, raw_policy())
         os.utime(folder / name, (1, 1))
@@ -317,13 +316,16 @@ def test_the_same_object_in_two_files_is_a_problem(folder: Path) -> None:
     assert (str(folder / "b.yaml"), "OOMPolicy/web") == (problem.file, problem.object)
 
 
-# What the kernel counts per user.
+# The kernel counts inotify instances per user.
 
 OTHER_USER = 54_321
 
 
 def as_another_user(do: Callable[[], None]) -> int:
-    """Do it in a process of a user who has nothing else, so that no other test lacks what it uses up; exit status."""
+    """Run the function in a process of an unused user, and return its exit status.
+
+    The kernel counts inotify instances per user, so other tests keep theirs.
+    """
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -350,29 +352,29 @@ def all_instances() -> list[Inotify]:
     return taken
 
 
-def test_without_an_inotify_instance_nothing_is_told_and_nothing_breaks() -> None:
-    """Another container of the same uid has them all; as soon as there is one again, changes are told."""
+def test_without_an_inotify_instance_changes_are_not_noticed_but_nothing_fails() -> None:
+    """Another container of the same uid may use all instances. Once there is one again, changes are noticed."""
 
-    def look() -> None:
+    def check() -> None:
         taken = all_instances()
         with tempfile.TemporaryDirectory() as name:
             watch = FolderWatch(Path(name))
             assert not watch.changed()
-            assert "; raise fs.inotify.max_user_instances" in watch.problem
+            assert "; raise fs.inotify.max_user_instances" in (watch.problem or "")
             taken.pop().close()
             watch.renew()
             (Path(name) / "a.yaml").write_text("a")
             assert select.select([watch.fd], [], [], 5)[0]
-            assert (True, "") == (watch.changed(), watch.problem)
+            assert (True, None) == (watch.changed(), watch.problem)
             watch.close()
 
-    assert 0 == as_another_user(look)
+    assert 0 == as_another_user(check)
 
 
 def test_a_folder_is_read_without_an_inotify_instance() -> None:
-    """The look that the full check takes finds what nobody told."""
+    """The full check finds changes without an event."""
 
-    def look() -> None:
+    def check() -> None:
         all_instances()
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -384,4 +386,4 @@ def test_a_folder_is_read_without_an_inotify_instance() -> None:
             assert "max_user_instances" in (made.unwatched or "")
             made.close()
 
-    assert 0 == as_another_user(look)
+    assert 0 == as_another_user(check)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last good manifests are resolved for this node, and cut down for the checkpoint."""
+"""The last valid manifests are resolved for this node, and trimmed for the checkpoint."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ FULL_POD: dict[str, Any] = {
         raw_settings({"mode": "Audit", "suspend": True}),
     ],
 )
-def test_the_short_object_says_the_same(raw: dict[str, Any]) -> None:
-    """Parsing it gives the same record, but for the annotations of others."""
+def test_a_trimmed_object_gives_the_same_record(raw: dict[str, Any]) -> None:
+    """Only annotations of other programs are missing."""
     raw = deepcopy(raw)
     raw["metadata"].get("annotations", {}).pop("vault.example/token", None)
     whole, short = (manifests_from_objects([(None, each)]) for each in (raw, trim(raw)))
@@ -92,8 +92,8 @@ def test_the_short_object_says_the_same(raw: dict[str, Any]) -> None:
     assert replace(whole, objects=()) == replace(short, objects=())
 
 
-def test_of_annotations_that_are_refused_anyway_some_are_kept() -> None:
-    """The pod's owner can write 13,000, or one of 256 KiB. All are counted, and those that are obeyed are all kept."""
+def test_only_some_of_the_refused_annotations_are_kept() -> None:
+    """A pod may have 13,000 annotations, or one of 256 KiB. All are counted, and all valid ones are kept."""
     odd = {f"oompolicy.dev/a{number:x}": "x" * 1_000 for number in range(13_000)}
     long = {"oompolicy.dev/priority": "9" * 200_000, "kubernetes.io/config.mirror": "m" * 200_000}
     raw = raw_pod()
@@ -110,7 +110,7 @@ def test_of_annotations_that_are_refused_anyway_some_are_kept() -> None:
 
 @pytest.mark.parametrize("key", ["initContainers", "containers", "ephemeralContainers"])
 def test_of_thousands_of_containers_those_that_ran_are_kept(key: str) -> None:
-    """The others have neither a process nor a cgroup. An honest pod has none that is left out."""
+    """The others have neither a process nor a cgroup. Usual pods keep all their containers."""
     raw = raw_pod()
     raw["spec"][key] = [{"name": f"c{number}", "image": "i"} for number in range(20_000)]
     raw["status"][f"{key[:-1]}Statuses"] = [
@@ -127,8 +127,8 @@ def test_of_thousands_of_containers_those_that_ran_are_kept(key: str) -> None:
     assert 20_000 == len(trim(raw)["spec"][key])
 
 
-def test_of_thousands_of_annotated_containers_some_are_kept() -> None:
-    """Nobody is told that the pod has no such container: of those that are left out nothing is said."""
+def test_only_some_of_thousands_of_annotated_containers_are_kept() -> None:
+    """No refusal says that the pod does not have a container that was left out."""
     raw = raw_pod()
     names = [f"c{number}" for number in range(5_000)]
     raw["spec"]["containers"] = [{"name": name} for name in names]
@@ -140,8 +140,8 @@ def test_of_thousands_of_annotated_containers_some_are_kept() -> None:
     assert not any("has no container" in refusal.message for refusal in assignment.refusals)
 
 
-def test_made_up_resources_are_left_out() -> None:
-    """Only CPU, memory and huge pages make a QoS class; of extended resources a pod may name thousands."""
+def test_unknown_resources_are_left_out() -> None:
+    """Only CPU, memory and huge pages make a QoS class, and a pod may name thousands of extended resources."""
     raw = raw_pod()
     made_up = {f"example.com/r{number}": "1" for number in range(20_000)}
     counted = {"cpu": "1", "memory": "1Gi", "hugepages-2Mi": "4Mi"}
@@ -154,7 +154,7 @@ def test_made_up_resources_are_left_out() -> None:
 
 
 def test_secrets_stay_out_of_the_checkpoint() -> None:
-    """A pod's environment is nothing of ours, nor are the annotations of others."""
+    """The checkpoint has neither a pod's environment nor annotations of other programs."""
     text = json.dumps(trim(FULL_POD))
 
     assert "geheim" not in text
@@ -162,8 +162,8 @@ def test_secrets_stay_out_of_the_checkpoint() -> None:
     assert "vault" not in text
 
 
-def test_only_this_nodes_pods_count() -> None:
-    """For the map and for the checkpoint."""
+def test_only_pods_of_this_node_count() -> None:
+    """This holds for the map and for the checkpoint."""
     other = raw_pod("other", uid="22222222-2222-2222-2222-222222222222", node="node-2")
     manifests = manifests_from_objects([(None, each) for each in (raw_policy(), NAMESPACE, raw_pod(), other)])
     known = decide(manifests, "node-1", Defaults())
@@ -174,7 +174,7 @@ def test_only_this_nodes_pods_count() -> None:
 
 
 def test_a_checkpoint_gives_the_same_state(tmp_path: Path) -> None:
-    """Through the disk and back."""
+    """The state is saved and loaded again."""
     known = decide(manifests_from_objects([(None, raw_policy()), (None, raw_pod())]), "node-1", Defaults())
     checkpoint.save(tmp_path / "c.json", BOOT, known.objects_json, "[]")
     saved = checkpoint.load(tmp_path / "c.json")
@@ -184,7 +184,7 @@ def test_a_checkpoint_gives_the_same_state(tmp_path: Path) -> None:
 
 
 def test_a_folders_fingerprint_changes_with_its_files(tmp_path: Path) -> None:
-    """Made, changed, removed; and links are followed."""
+    """Files are made, changed and removed, and links are followed."""
     seen = [fingerprint(tmp_path)]
     file, link = tmp_path / "a.yaml", tmp_path / "b.yaml"
     file.write_text("a")
@@ -200,14 +200,14 @@ def test_a_folders_fingerprint_changes_with_its_files(tmp_path: Path) -> None:
     assert () == fingerprint(tmp_path / "absent")
 
 
-def test_a_missing_folder_is_a_problem_not_an_empty_state(tmp_path: Path) -> None:
-    """Otherwise every priority would go with an unmounted volume."""
+def test_a_missing_folder_is_a_problem_and_no_empty_state(tmp_path: Path) -> None:
+    """Otherwise all priorities would be lost with an unmounted volume."""
     assert ManifestFolder(tmp_path / "absent").load().problems
 
 
 @pytest.mark.parametrize("odd", ["x", 5, [], {"terminated": "x"}, {"terminated": {"containerID": None}}])
-def test_an_odd_last_state_is_no_traceback(odd: object) -> None:
-    """Nothing of it is needed."""
+def test_an_unreadable_last_state_is_left_out(odd: object) -> None:
+    """The pod needs nothing of it."""
     raw = deepcopy(FULL_POD)
     raw["status"]["containerStatuses"][0]["lastState"] = odd
     known = decide(manifests_from_objects([(None, raw)]), "node-1", Defaults())

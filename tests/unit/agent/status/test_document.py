@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The status tells in one look whether a node enforces, and why not."""
+"""The conditions of the status say whether a node enforces, and give the reason if it does not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 11, 22, 20, 31, 47, 5, UTC)
-ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", "", "", ())
+ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
 GOOD = View(
     attachment=ATTACHED,
     policy_hash="abc",
@@ -47,7 +47,7 @@ def condition(view: View, kind: str) -> tuple[str, str, str]:
 
 
 def test_a_good_node_is_ready_enforces_and_is_synced() -> None:
-    """With the fields that become OOMNode.status."""
+    """The status has the fields that become OOMNode.status."""
     made = build(GOOD, {}, NOW)
 
     assert ["Enforce", "EvaluateTask", "Module", "6.12.107", "abc"] == [
@@ -71,8 +71,8 @@ def test_a_good_node_is_ready_enforces_and_is_synced() -> None:
         (Reason.MAP_NOT_WRITTEN, "MapNotWritten", "MapNotWritten"),
     ],
 )
-def test_what_makes_a_node_not_ready(problem: Reason, reason: str, synced: str) -> None:
-    """Each with its reason, and its sentences as message."""
+def test_these_problems_make_a_node_not_ready(problem: Reason, reason: str, synced: str) -> None:
+    """The condition has the problem's reason, and its sentences as message."""
     view = replace(GOOD, problems={problem: ("one", "two")})
 
     assert ("False", reason, "one; two") == condition(view, "Ready")
@@ -99,8 +99,8 @@ def test_what_makes_a_node_not_ready(problem: Reason, reason: str, synced: str) 
         Reason.FOLDER_NOT_WATCHED,
     ],
 )
-def test_what_does_not(problem: Reason) -> None:
-    """The node does its work all the same; it is said, though."""
+def test_these_problems_leave_a_node_ready(problem: Reason) -> None:
+    """The node enforces all the same, and the status lists the problem."""
     view = replace(GOOD, problems={problem: ("one",)})
 
     assert "True" == condition(view, "Ready")[0]
@@ -131,28 +131,28 @@ def test_what_does_not(problem: Reason) -> None:
         ),
     ],
 )
-def test_enforcing_says_how_or_why_not(attachment: Attachment, expected: tuple[str, str, str]) -> None:
-    """One condition for it all."""
+def test_enforcing_has_the_backend_or_the_reason(attachment: Attachment, expected: tuple[str, str, str]) -> None:
+    """One condition has backend, hook, warnings and the reason for not enforcing."""
     assert expected == condition(replace(GOOD, attachment=attachment), "Enforcing")
 
 
-def test_victims_that_went_round_the_hook_are_told() -> None:
-    """The counter is the only witness."""
+def test_victims_that_bypassed_the_hook_are_reported() -> None:
+    """Only the counter shows them."""
     view = replace(GOOD, counters={Stat.BYPASSED: 4})
 
     assert "the OOM killer killed 4 processes without asking the hook" in condition(view, "Enforcing")[2]
 
 
 def test_a_full_map_is_not_synced() -> None:
-    """It says how many entries are missing."""
+    """The message has the number of missing entries."""
     status, reason, message = condition(replace(GOOD, entries_missing=7), "Synced")
 
     assert ("False", "MapFull") == (status, reason)
     assert "7 entries are missing" in message
 
 
-def test_a_deaf_node_is_ready_and_says_since_when() -> None:
-    """What is in the kernel is as right as before; nobody can replace a pod, or a node, for the API server's sake."""
+def test_a_node_without_an_api_server_is_ready_and_has_the_time() -> None:
+    """The entries in the kernel are still right, and a restart of the pod or the node would not help."""
     view = replace(
         GOOD, problems={Reason.API_UNREACHABLE: ("no reply from the API server since 2026-11-22T20:00:00Z",)}
     )
@@ -165,7 +165,7 @@ def test_a_deaf_node_is_ready_and_says_since_when() -> None:
 
 
 def test_pods_without_cgroup_are_listed() -> None:
-    """They are no fault of this node."""
+    """They are no problem of this node."""
     view = replace(GOOD, not_mapped=(pod(),))
     made = build(view, {}, NOW)
 
@@ -180,7 +180,7 @@ def test_finished_pods_are_not_counted() -> None:
 
 
 def test_refused_annotations_are_listed() -> None:
-    """With the sentence for the pod's owner."""
+    """Each one has the sentence for the pod's owner."""
     raw = raw_pod()
     raw["metadata"]["annotations"] = {"oompolicy.dev/priority": "650"}
     pods = manifests_from_objects([(None, raw)]).pods
@@ -199,8 +199,8 @@ def refusing(namespace: str, refusals: int, more: int = 0) -> Assignment:
     )  # fmt: skip
 
 
-def test_of_many_refused_annotations_some_of_each_namespace_are_listed() -> None:
-    """The file is written at each change, and people read it. Somebody with many does not hide the others' ones."""
+def test_only_some_refusals_of_each_namespace_are_listed() -> None:
+    """The file is written at each change and read by people. A namespace with many refusals hides no other."""
     made = build(replace(GOOD, assignments=(*[refusing("evil", 10, 90)] * 50, refusing("shop", 1))), {}, NOW)
 
     assert LISTED == len(made["refusals"])
@@ -208,16 +208,16 @@ def test_of_many_refused_annotations_some_of_each_namespace_are_listed() -> None
     assert 5_001 == len(made["refusals"]) + made["moreRefusals"]
 
 
-def test_of_many_pods_without_a_cgroup_some_are_listed() -> None:
-    """The counts have all of them."""
+def test_only_some_pods_without_a_cgroup_are_listed() -> None:
+    """The counts include all of them."""
     pods = tuple(pod(f"web-{number}") for number in range(5_000))
     made = build(replace(GOOD, pods=pods, not_mapped=pods), {}, NOW)
 
     assert (LISTED, 5_000, 0) == (len(made["notMapped"]), made["counts"]["pods"], made["counts"]["podsMapped"])
 
 
-def test_a_policy_that_is_left_out_is_a_condition() -> None:
-    """The node stays ready: it enforces all other policies, and one wrong policy is no reason to stop a rollout."""
+def test_an_invalid_policy_makes_synced_false() -> None:
+    """The node stays ready, because it enforces all other policies, and one invalid policy must not stop a rollout."""
     view = replace(GOOD, problems={Reason.POLICIES_LEFT_OUT: ("OOMPolicy/p1: spec.priority: is required",)})
     status, reason, message = condition(view, "Synced")
 
@@ -226,8 +226,8 @@ def test_a_policy_that_is_left_out_is_a_condition() -> None:
     assert "True" == condition(view, "Ready")[0]
 
 
-def test_fields_of_a_newer_version_are_a_reason() -> None:
-    """Nothing is wrong as long as nobody uses them."""
+def test_unknown_fields_are_the_reason_of_synced() -> None:
+    """The condition stays true, because unknown fields are no error."""
     view = replace(
         GOOD, problems={Reason.UNKNOWN_FIELDS: ("OOMPolicy/p1: spec.newField: unknown field",)}, not_mapped=(pod(),)
     )
@@ -238,7 +238,7 @@ def test_fields_of_a_newer_version_are_a_reason() -> None:
 
 
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
-    """A new reason is no transition."""
+    """A new reason does not change the time."""
     first = build(GOOD, {}, NOW)
     same = build(replace(GOOD, not_mapped=(pod(),)), first, NOW + timedelta(minutes=1))
     other = build(replace(GOOD, problems={Reason.MAP_NOT_WRITTEN: ("x",)}), same, NOW + timedelta(minutes=2))
@@ -251,15 +251,15 @@ def times(status: dict[str, Any]) -> dict[str, str]:
     return {each["type"]: each["lastTransitionTime"] for each in status["conditions"]}
 
 
-def test_messages_are_for_people() -> None:
-    """A thousand bad manifests do not make a megabyte."""
+def test_a_message_has_a_bounded_length() -> None:
+    """A thousand invalid manifests do not make a megabyte."""
     message = condition(replace(GOOD, problems={Reason.INVALID_MANIFESTS: ("x" * 100,) * 1000}), "Ready")[2]
 
     assert MESSAGE_LENGTH == len(message)
 
 
-def test_the_file_is_json_that_anyone_may_read(tmp_path: Path) -> None:
-    """And nothing is left beside it."""
+def test_the_file_is_json_that_everyone_may_read(tmp_path: Path) -> None:
+    """No temporary file stays beside it."""
     write(tmp_path / "status.json", build(GOOD, {}, NOW))
 
     assert build(GOOD, {}, NOW) == json.loads((tmp_path / "status.json").read_text())
@@ -267,8 +267,8 @@ def test_the_file_is_json_that_anyone_may_read(tmp_path: Path) -> None:
     assert 1 == len(list(tmp_path.iterdir()))
 
 
-def test_the_name_of_a_file_may_be_no_utf_8(tmp_path: Path) -> None:
-    """It can be said, and written."""
+def test_a_file_name_may_be_no_utf_8(tmp_path: Path) -> None:
+    """Its problem can be reported and written."""
     problems = Problems()
     problems.set(Reason.INVALID_MANIFESTS, os.fsdecode(b"caf\xe9.yaml: is not UTF-8"))
     write(tmp_path / "status.json", build(replace(GOOD, problems=problems.current), {}, NOW))
@@ -276,8 +276,8 @@ def test_the_name_of_a_file_may_be_no_utf_8(tmp_path: Path) -> None:
     assert ["caf?.yaml: is not UTF-8"] == json.loads((tmp_path / "status.json").read_text())["problems"]
 
 
-def test_of_many_problems_some_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    """Each line is written to status.json at each change, and once to the log."""
+def test_only_some_of_many_problems_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """Each one is written to status.json at each change, and once to the log."""
     problems = Problems()
     problems.set(Reason.POD_FIELDS_UNREADABLE, *(f"Pod/a/{number}: is wrong" for number in range(100)))
     found = problems.current[Reason.POD_FIELDS_UNREADABLE]
@@ -287,20 +287,20 @@ def test_of_many_problems_some_are_told(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """When it comes, and when it goes."""
+    """A second line reports its end."""
     caplog.set_level("INFO")
     problems = Problems()
-    told = [
+    changed = [
         problems.set(Reason.MAP_NOT_WRITTEN, "full"),
         problems.set(Reason.MAP_NOT_WRITTEN, "full"),
         problems.set(Reason.MAP_NOT_WRITTEN, "full", "worse"),
     ]
-    told += [
+    changed += [
         problems.set(Reason.MAP_NOT_WRITTEN),
-        problems.set(Reason.MAP_NOT_WRITTEN, ""),
+        problems.set(Reason.MAP_NOT_WRITTEN, None),
         problems.set(Reason.PINS_MISSING),
     ]
 
-    assert [True, False, True, True, False, False] == told
+    assert [True, False, True, True, False, False] == changed
     assert ["MapNotWritten: full", "MapNotWritten: worse", "MapNotWritten: resolved"] == caplog.messages
     assert {} == problems.current

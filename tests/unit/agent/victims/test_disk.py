@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a real disk that is full, or read-only, costs: no victim, no number, and not the agent."""
+"""A real disk that is full or read-only loses no victim and no count, and does not end the agent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POD = "kubepods.slice/kubepods-pod{:08}_bc8f_41cc_8570_f0ae38ab242e.slice/cri-co
 
 
 def mount(*arguments: str) -> None:
-    """Skips where this user, or this container, may not mount."""
+    """Mount, or skip the test if this user or this container may not."""
     if os.geteuid():
         pytest.skip("a file system of a test's own takes root")
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
@@ -34,13 +34,13 @@ def mount(*arguments: str) -> None:
 
 
 class Disk:
-    """A small file system."""
+    """A small file system of the test's own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def fill(self) -> None:
-        """Nothing has room any more."""
+        """Use up all room."""
         size = 1024 * 1024
         with (self.path / "big").open("wb", buffering=0) as file:
             while size:
@@ -50,11 +50,11 @@ class Disk:
                     size //= 2
 
     def empty(self) -> None:
-        """Take away what filled it."""
+        """Make the room free again."""
         (self.path / "big").unlink()
 
     def read_only(self) -> None:
-        """As the kernel makes a disk with errors."""
+        """Remount it read-only, as the kernel does after errors."""
         mount("-o", "remount,ro", str(self.path))
 
 
@@ -73,12 +73,12 @@ def kill(spool: Spool, tgid: int, pod: int = 1, **fields: Any) -> str | None:  #
 
 
 def victims(spool: Spool) -> int:
-    """How many the spool stands for."""
+    """Return the number of victims that the spooled records stand for."""
     return sum(1 + found.repeats for name in spool.pending if (found := spool.read(name)))
 
 
 def test_a_full_disk_loses_no_victim_and_no_count(disk: Disk) -> None:
-    """However many die in one container: a few records wait in memory, and the newest counts the others."""
+    """A few records of one container's victims wait in memory, and the newest counts the others."""
     spool = Spool(disk.path / "spool", BOOT)
     first = kill(spool, 1, pod=2)
     disk.fill()
@@ -89,14 +89,14 @@ def test_a_full_disk_loses_no_victim_and_no_count(disk: Disk) -> None:
     assert {first, *others} <= set(spool.pending)
     assert (367, 0) == (victims(spool), spool.dropped)
     assert 1 + 5 + MAX_HELD_EACH == len(spool.pending)
-    assert f"366 victims cannot be written to {disk.path / 'spool'}" == spool.problem
+    assert f"366 victims cannot be written to {disk.path / 'spool'}" == (spool.problem or "")
     disk.empty()
     spool.retry_held()
-    assert ("", 367) == (spool.problem, victims(Spool(disk.path / "spool", BOOT)))
+    assert (None, 367) == (spool.problem, victims(Spool(disk.path / "spool", BOOT)))
 
 
-def test_what_a_restart_on_a_full_disk_loses_is_counted(disk: Disk) -> None:
-    """By the next agent, although nothing had room in between."""
+def test_victims_lost_by_a_restart_on_a_full_disk_are_counted(disk: Disk) -> None:
+    """The next agent counts them, although the disk had no room in between."""
     spool = Spool(disk.path / "spool", BOOT)
     disk.fill()
     for tgid in range(1, 101):
@@ -109,8 +109,8 @@ def test_what_a_restart_on_a_full_disk_loses_is_counted(disk: Disk) -> None:
     assert 100 == Spool(disk.path / "spool", BOOT).dropped
 
 
-def test_what_waits_in_memory_and_is_reported_is_not_lost(disk: Disk) -> None:
-    """The API server may be well while the disk is not."""
+def test_a_victim_that_waits_in_memory_and_is_reported_is_not_lost(disk: Disk) -> None:
+    """The API server can answer while the disk is full."""
     spool = Spool(disk.path / "spool", BOOT)
     disk.fill()
     for tgid in range(1, 6):
@@ -122,8 +122,8 @@ def test_what_waits_in_memory_and_is_reported_is_not_lost(disk: Disk) -> None:
     assert 0 == Spool(disk.path / "spool", BOOT).dropped
 
 
-def test_on_a_full_disk_the_container_with_the_most_gives_way(disk: Disk) -> None:
-    """Memory has a bound as well."""
+def test_on_a_full_disk_the_container_with_most_records_loses_one(disk: Disk) -> None:
+    """The number of records in memory is bounded too."""
     spool = Spool(disk.path / "spool", BOOT)
     disk.fill()
     for tgid in range(1, 10 * MAX_HELD + 1):
@@ -135,8 +135,8 @@ def test_on_a_full_disk_the_container_with_the_most_gives_way(disk: Disk) -> Non
     assert 10 * MAX_HELD + 1 == victims(spool) + spool.dropped
 
 
-def test_what_is_on_its_way_needs_no_room(disk: Disk) -> None:
-    """The API server is well and counts them with the next update: only what comes back after all is lost."""
+def test_a_report_under_way_needs_no_room(disk: Disk) -> None:
+    """The next update of the series counts such victims. Only a report that comes back is lost."""
     spool = Spool(disk.path / "spool", BOOT)
     disk.fill()
     names = []
@@ -153,13 +153,13 @@ def test_what_is_on_its_way_needs_no_room(disk: Disk) -> None:
     assert ((), 1) == (spool.pending, spool.dropped)
 
 
-def test_a_read_only_disk_is_a_problem_and_keeps_no_victim_back(disk: Disk) -> None:
-    """What an earlier agent left can be reported, and what comes waits in memory."""
+def test_a_read_only_disk_is_a_problem_and_delays_no_victim(disk: Disk) -> None:
+    """Records of an earlier agent can be reported, and new ones wait in memory."""
     earlier = Spool(disk.path / "spool", BOOT)
     left = kill(earlier, 1)
     disk.read_only()
     spool = Spool(disk.path / "spool", BOOT)
-    assert f"{disk.path} cannot be used, and victims will wait in memory: [Errno 30] Read-only" in spool.problem
+    assert f"{disk.path} cannot be used, and victims will wait in memory: [Errno 30] Read-only" in (spool.problem or "")
     came = kill(spool, 2)
 
     assert [left, came] == list(spool.pending)
@@ -169,21 +169,21 @@ def test_a_read_only_disk_is_a_problem_and_keeps_no_victim_back(disk: Disk) -> N
     assert [came] == list(spool.pending)
 
 
-def test_a_disk_that_takes_nothing_from_the_beginning_is_no_error(disk: Disk) -> None:
-    """There is not even a folder."""
+def test_a_disk_that_is_read_only_from_the_beginning_is_no_error(disk: Disk) -> None:
+    """The folder cannot be made either."""
     disk.read_only()
     spool = Spool(disk.path / "state/spool", BOOT)
     name = kill(spool, 1)
 
     assert (name,) == spool.pending
-    assert f"1 victims cannot be written to {disk.path / 'state/spool'}" == spool.problem
+    assert f"1 victims cannot be written to {disk.path / 'state/spool'}" == (spool.problem or "")
     mount("-o", "remount,rw", str(disk.path))
     spool.retry_held()
-    assert (1, "") == (victims(Spool(disk.path / "state/spool", BOOT)), spool.problem)
+    assert (1, None) == (victims(Spool(disk.path / "state/spool", BOOT)), spool.problem)
 
 
 def test_the_agent_starts_with_a_read_only_state_folder(disk: Disk, tmp_path: Path) -> None:
-    """And says so in its status; a signal ends it in order."""
+    """Its status reports the problem, and a signal ends it in order."""
     disk.read_only()
     command = [sys.executable, "-m", "oompolicy_agent", *flags(tmp_path), "--state-dir", str(disk.path)]
     paths = os.pathsep.join(map(str, (AGENT, POLICY)))
@@ -200,8 +200,8 @@ def test_the_agent_starts_with_a_read_only_state_folder(disk: Disk, tmp_path: Pa
 
 
 @pytest.mark.parametrize("content", [b"", b"x y\n", b"\xff", b"1 2 3 4", b"9" * 10_000])
-def test_losses_that_cannot_be_read_are_left_out(tmp_path: Path, content: bytes) -> None:
-    """The agent starts."""
+def test_unreadable_losses_are_left_out(tmp_path: Path, content: bytes) -> None:
+    """The agent starts without them."""
     (tmp_path / "losses").write_bytes(content)
 
     assert Losses(tmp_path / "losses").dropped in (0, 3)

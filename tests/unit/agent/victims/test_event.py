@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A victim's Event is one the API server takes, says what happened, and is the same at every try."""
+"""The API server accepts a victim's Event, its note describes the kill, and each retry gives the same Event."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def spared(owner: Owner, **fields: Any) -> NamedVictim:  # noqa: ANN401
     return replace(named(flags=CHANGED, **task), spared_owner=owner)
 
 
-def test_an_event_is_what_the_api_takes() -> None:
-    """Field by field, for a container whose priority a policy gave."""
+def test_an_event_has_the_fields_of_the_api() -> None:
+    """The victim is a container with a priority from a policy."""
     expected = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -102,16 +102,15 @@ def test_an_event_is_what_the_api_takes() -> None:
         ("ephemeral", "spec.ephemeralContainers{app}"),
     ],
 )
-def test_the_field_path_is_the_containers(kind: str, path: str) -> None:
-    """By its kind."""
+def test_the_field_path_depends_on_the_container_kind(kind: str, path: str) -> None:
     assert (
         path == event(named(replace(APP_OWNER, container_kind=kind)), "n", 0, disclose=True)["regarding"]["fieldPath"]
     )
 
 
 @pytest.mark.parametrize("owner", [HOST, UNKNOWN_POD, Owner("container", "/x", UID, APP)])
-def test_without_a_pod_the_node_is_regarded(owner: Owner) -> None:
-    """A host process, or a pod nobody knows; an Event needs a namespace that is its subject's."""
+def test_without_a_pod_the_event_regards_the_node(owner: Owner) -> None:
+    """An Event has to be in its subject's namespace. The victim is a process of the host, or of an unknown pod."""
     made = event(named(owner), "node-1", 0, disclose=True)
 
     assert {"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "node-1"} == made["regarding"]
@@ -120,13 +119,13 @@ def test_without_a_pod_the_node_is_regarded(owner: Owner) -> None:
 
 
 def test_a_default_relates_to_no_policy() -> None:
-    """Only what a policy decided does."""
+    """Only a victim with a policy's priority has a related object."""
     assert "related" not in event(named(replace(APP_OWNER, policy="")), "n", 0, disclose=True)
     assert "related" not in event(named(flags=0), "n", 0, disclose=True)
 
 
 def test_a_policy_without_uid_is_related_by_name() -> None:
-    """It came from a file."""
+    """The policy came from a file."""
     related = event(named(replace(APP_OWNER, policy_uid="")), "n", 0, disclose=True)["related"]
 
     assert "uid" not in related
@@ -165,8 +164,8 @@ def test_a_policy_without_uid_is_related_by_name() -> None:
         (spared(APP_OWNER), "; spared: psql (pid 9) in container app of pod team-a/web-0, priority"),
     ],
 )  # fmt: skip
-def test_the_note_says_it(victim: NamedVictim, text: str) -> None:
-    """One sentence for each thing that can be the case."""
+def test_the_note_has_a_sentence_for_each_fact(victim: NamedVictim, text: str) -> None:
+    """Facts are owner, scope, priority, trigger and spared."""
     assert text in note(victim, disclose=True)
 
 
@@ -175,8 +174,8 @@ comms = st.binary(max_size=16)
 
 
 @given(st.tuples(words, words, words, words), st.tuples(comms, comms, comms))
-def test_a_note_fits_whatever_the_names(names: tuple[str, ...], processes: tuple[bytes, ...]) -> None:
-    """1,024 bytes of UTF-8, on one line, with no character in halves."""
+def test_a_note_fits_with_names_of_any_length(names: tuple[str, ...], processes: tuple[bytes, ...]) -> None:
+    """A note has at most 1,024 bytes of UTF-8, is one line, and has no half characters."""
     pod, container, reason, path = names
     owner = replace(APP_OWNER, pod=pod, container=container, reason=reason)
     comms = dict(zip(("victim_comm", "trigger_comm", "spared_comm"), processes, strict=True))
@@ -189,8 +188,8 @@ def test_a_note_fits_whatever_the_names(names: tuple[str, ...], processes: tuple
 
 
 @given(comms, st.text(max_size=16))
-def test_an_event_survives_its_encoding(comm: bytes, path: str) -> None:
-    """Read as YAML and as JSON it is the same."""
+def test_an_event_is_the_same_after_encoding(comm: bytes, path: str) -> None:
+    """It can be read back from YAML and from JSON."""
     made = event(named(HOST, "Other", printable(path), victim_comm=comm), "node-1", 0, disclose=True)
 
     assert made == yaml.safe_load(as_yaml(made))
@@ -199,7 +198,7 @@ def test_an_event_survives_its_encoding(comm: bytes, path: str) -> None:
 
 @given(st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", fullmatch=True))
 def test_an_events_name_is_a_subdomain(pod: str) -> None:
-    """However long its pod's, and of whatever dots and dashes it is cut at."""
+    """The pod's name may have any length, and may be cut at dots and dashes."""
     name = event_name(pod, named().victim)
 
     assert len(name) <= 253
@@ -208,7 +207,7 @@ def test_an_events_name_is_a_subdomain(pod: str) -> None:
 
 
 def test_an_events_name_is_stable() -> None:
-    """It depends on nothing but process and boot: a retry, or another program generation, gives the same."""
+    """It depends only on process and boot, so a retry or another program generation gives the same name."""
     first, again = named(), named(boottime_ns=77, anon_pages=1, scope="Pod")
     other = named(start_boottime_ns=6)
 
@@ -218,13 +217,13 @@ def test_an_events_name_is_stable() -> None:
 
 
 def test_times_have_microseconds() -> None:
-    """As metav1.MicroTime wants it, zeros included."""
+    """metav1.MicroTime has six digits, with zeros."""
     assert "2026-11-22T20:31:47.000001Z" == micro_time(1_795_379_507_000_001_999)
 
 
 @given(st.text(), st.integers(3, 50))
 def test_cut_text_fits(text: str, limit: int) -> None:
-    """From either end, by characters or by bytes."""
+    """The text is cut at either end, by characters or by bytes."""
     assert len(clip(text, limit)) <= limit
     assert len(clip_start(text, limit)) <= limit
     assert len(fit_bytes(text, limit).encode()) <= limit

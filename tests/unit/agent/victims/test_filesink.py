@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Manifests are appended whole, to a file or to standard output."""
+"""Manifests are appended completely, to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TWO = {"kind": "Event", "metadata": {"name": "b"}, "note": "- yes"}
 
 
 def test_a_file_gets_yaml_documents(tmp_path: Path) -> None:
-    """As `kubectl apply -f` reads them."""
+    """The documents can be read by `kubectl apply -f`."""
     path = tmp_path / "events.yaml"
     for each in (ONE, TWO):
         Output(str(path)).write(each)
@@ -31,7 +31,7 @@ def test_a_file_gets_yaml_documents(tmp_path: Path) -> None:
 
 
 def test_a_file_gets_json_lines(tmp_path: Path) -> None:
-    """One object, one line."""
+    """Each object is one line."""
     path = tmp_path / "events.json"
     for each in (ONE, TWO):
         Output(str(path), "json").write(each)
@@ -40,14 +40,14 @@ def test_a_file_gets_json_lines(tmp_path: Path) -> None:
 
 
 def test_standard_output_is_a_dash(capfd: pytest.CaptureFixture[str]) -> None:
-    """Flushed at once."""
+    """Each manifest is flushed at once."""
     Output("-", "json").write(ONE)
 
     assert as_json_line(ONE) == capfd.readouterr().out
 
 
-def test_a_rotated_file_is_made_anew(tmp_path: Path) -> None:
-    """Nothing is written to where nobody looks."""
+def test_a_rotated_file_is_created_again(tmp_path: Path) -> None:
+    """The next manifest is in the new file."""
     path, output = tmp_path / "events", Output(str(tmp_path / "events"))
     output.write(ONE)
     path.rename(tmp_path / "events.1")
@@ -56,8 +56,8 @@ def test_a_rotated_file_is_made_anew(tmp_path: Path) -> None:
     assert TWO == yaml.safe_load(path.read_text())
 
 
-def test_half_a_manifest_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk leaves the file as it was, so that the retry finds it in order."""
+def test_half_a_manifest_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a full disk the file is as before, so the retry can append to it."""
     path, output = tmp_path / "events", Output(str(tmp_path / "events"))
     output.write(ONE)
     write = os.write
@@ -83,7 +83,7 @@ def test_a_target_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_a_target(tmp_path: Path) -> None:
-    """It can be neither synced nor cut: a reader takes what comes. Without one it is an error, and no wait."""
+    """A pipe can be neither synced nor cut. Without a reader the write is an error and does not block."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with pytest.raises(OSError, match="No such device or address"):
@@ -97,7 +97,7 @@ def test_a_pipe_is_a_target(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_file_has_its_last_manifest(tmp_path: Path) -> None:
-    """If that is whole."""
+    """If the last manifest is incomplete, the end counts as empty."""
     path = tmp_path / "events"
     output, nothing = Output(str(path)), Output(str(path)).last()
     for number in range(500):

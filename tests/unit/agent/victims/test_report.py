@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A report is read from the Event that it was written as, and from nothing else."""
+"""A report is read from its own Event, and other objects are an error."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is spooled is named, written, and only then forgotten."""
+"""A spooled victim is named, written, and forgotten only after that."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def node(tmp_path: Path) -> Node:
 
 
 def test_a_known_victim_is_reported_at_once(node: Node, caplog: pytest.LogCaptureFixture) -> None:
-    """To the output, the log and the last victims; then its file goes."""
+    """It is in the output, the log and the last victims, and then its file is removed."""
     node.know(pod())
     node.kill()
 
@@ -37,8 +37,17 @@ def test_a_known_victim_is_reported_at_once(node: Node, caplog: pytest.LogCaptur
     assert "Kernel OOM killer killed java (pid 1" in caplog.text
 
 
-def test_a_failing_output_keeps_the_victim_and_is_tried_again(node: Node) -> None:
-    """Later and later, up to a bound; then all are written in their order."""
+def test_only_a_new_victim_is_received(node: Node, caplog: pytest.LogCaptureFixture) -> None:
+    """The same record a second time and an unreadable record need no report. The unreadable one is logged."""
+    raw = bytes(record(CONTAINER, ids_along(node.root, CONTAINER)))
+
+    assert [True, False, False] == [node.reporter.receive(each, now=0.0) for each in (raw, raw, b"short")]
+    assert 1 == len(node.spool.pending)
+    assert "a record cannot be used: a victim's record has 5 bytes" in caplog.text
+
+
+def test_a_failed_output_keeps_the_victims_and_is_tried_again(node: Node) -> None:
+    """The pauses grow up to a bound, and then all are written in their order."""
     node.know(pod())
     for tgid in (1, 2):
         node.kill(tgid=tgid)
@@ -59,7 +68,7 @@ def test_a_failing_output_keeps_the_victim_and_is_tried_again(node: Node) -> Non
 
 
 def test_a_report_waits_for_the_object_of_its_pod(node: Node) -> None:
-    """A pod killed right after its start: its object is still under way."""
+    """A pod may be killed right after its start, before its object arrives."""
     node.kill(now=10.0)
 
     assert 5.0 == node.run(now=10.0)
@@ -68,16 +77,16 @@ def test_a_report_waits_for_the_object_of_its_pod(node: Node) -> None:
     assert ["web-0"] == node.regarded()
 
 
-def test_a_report_does_not_wait_for_ever(node: Node) -> None:
-    """Then it says what it knows: the uid."""
+def test_a_report_waits_only_for_the_grace_time(node: Node) -> None:
+    """Then it has the pod's uid only."""
     node.kill(now=10.0)
     node.run(now=15.0)
 
     assert ["node-1"] == node.regarded()
 
 
-def test_while_pods_are_expected_no_name_is_given_up(node: Node) -> None:
-    """An agent that started without API server and checkpoint knows no pod at all; nothing could be sent anyway."""
+def test_while_the_list_of_pods_is_incomplete_a_report_waits(node: Node) -> None:
+    """An agent that started without API server and checkpoint knows no pod, and could send nothing anyway."""
     node.kill(now=10.0)
 
     assert node.reporter.run((), 100.0, incomplete=True) is None
@@ -86,8 +95,8 @@ def test_while_pods_are_expected_no_name_is_given_up(node: Node) -> None:
     assert ["web-0"] == node.regarded()
 
 
-def test_one_that_waits_holds_up_no_other(node: Node) -> None:
-    """The host's victim, which came later, is reported first."""
+def test_a_report_that_waits_delays_no_other(node: Node) -> None:
+    """The host's victim came later and is reported first."""
     node.kill(tgid=1)
     node.kill("system.slice", tgid=2)
 
@@ -96,8 +105,8 @@ def test_one_that_waits_holds_up_no_other(node: Node) -> None:
     assert 1 == len(node.spool.pending)
 
 
-def test_a_restart_waits_for_nothing(tmp_path: Path) -> None:
-    """What an earlier agent left has waited long enough."""
+def test_victims_of_an_earlier_agent_are_reported_at_once(tmp_path: Path) -> None:
+    """They have waited for long enough."""
     before = Node(tmp_path)
     before.kill()
     after = Node(tmp_path)
@@ -106,8 +115,8 @@ def test_a_restart_waits_for_nothing(tmp_path: Path) -> None:
     assert ["node-1"] == after.regarded()
 
 
-def test_a_victim_of_another_boot_is_named_by_names_alone(tmp_path: Path) -> None:
-    """Its cgroup ids are other cgroups' now."""
+def test_a_victim_of_another_boot_is_named_by_names_only(tmp_path: Path) -> None:
+    """Its cgroup ids belong to other cgroups now."""
     before = Node(tmp_path)
     before.kill()
     before.kill("system.slice", tgid=2)
@@ -122,7 +131,7 @@ def test_a_victim_of_another_boot_is_named_by_names_alone(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("depth", [0, 1, 14])
 def test_a_trigger_cannot_hide_in_nested_cgroups(node: Node, depth: int) -> None:
-    """The record has the ancestors, so it does not matter how deep its cgroup was, nor if it is gone."""
+    """The record has the ancestors, so depth and removal of its cgroup do not matter."""
     node.know(pod())
     ids = [*ids_along(node.root, CONTAINER), *range(10**6, 10**6 + depth)]
     node.kill("system.slice", tgid=2, trigger_tgid=9, trigger_comm=b"kubelet", trigger_cgroup_ids=ids)
@@ -132,7 +141,7 @@ def test_a_trigger_cannot_hide_in_nested_cgroups(node: Node, depth: int) -> None
 
 
 def test_the_limit_of_a_nested_cgroup_is_not_the_containers(node: Node) -> None:
-    """Neither for the first victim nor for later ones: the trigger's own cgroup is the one with the limit."""
+    """The cgroup with the limit is the trigger's own, for the first victim and for later ones."""
     node.know(pod())
     nested = ids_along(node.root, f"{CONTAINER}/nested")
     for tgid in (1, 2):
@@ -144,7 +153,7 @@ def test_the_limit_of_a_nested_cgroup_is_not_the_containers(node: Node) -> None:
 
 
 def test_naming_a_victim_reads_no_cgroups(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenant may make tens of thousands of cgroups, and the loop must not wait for them."""
+    """A tenant may make tens of thousands of cgroups, which would block the loop."""
     node.know(pod())
     node.kill("system.slice", tgid=2, trigger_tgid=9, trigger_cgroup_ids=[*ids_along(node.root, ""), 10**6])
     monkeypatch.setattr(os, "scandir", _not_now)
@@ -158,8 +167,8 @@ def _not_now(_: object) -> None:
 
 
 @pytest.mark.parametrize("read_back", [False, True])
-def test_a_record_of_the_version_before_is_reported(tmp_path: Path, read_back: bool) -> None:
-    """From the ring buffer, and from the spool of the agent before."""
+def test_a_record_of_the_previous_version_is_reported(tmp_path: Path, read_back: bool) -> None:
+    """It comes from the ring buffer, or from the spool of the previous agent."""
     node = Node(tmp_path)
     node.know(pod())
     name = node.spool.add(old_record(record(CONTAINER, ids_along(node.root, CONTAINER), trigger_tgid=9)))
@@ -175,7 +184,7 @@ def test_a_record_of_the_version_before_is_reported(tmp_path: Path, read_back: b
 
 
 def test_many_are_reported_in_batches(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between them the loop can look at everything else."""
+    """Between the batches the loop can do other work."""
     monkeypatch.setattr(module, "BATCH", 2)
     for tgid in range(1, 6):
         node.kill("system.slice", tgid=tgid)
@@ -185,8 +194,8 @@ def test_many_are_reported_in_batches(node: Node, monkeypatch: pytest.MonkeyPatc
     assert 5 == len(node.written)
 
 
-def test_an_unusable_file_is_passed_over(node: Node) -> None:
-    """It is dropped, and the others are reported."""
+def test_an_unusable_file_is_dropped(node: Node) -> None:
+    """The other victims are reported."""
     node.kill("system.slice", tgid=1)
     (node.root.parent / "spool" / f"{node.spool.pending[0]}.victim").write_bytes(b"")
     node.kill("system.slice", tgid=2)
@@ -203,8 +212,8 @@ def test_an_unusable_file_is_passed_over(node: Node) -> None:
     ],
     ids=["no metadata", "other metadata"],
 )
-def test_whatever_one_record_raises_drops_that_record(tmp_path: Path, report: object, caplog: Any) -> None:  # noqa: ANN401
-    """Another version wrote it, say; it is counted and said, and the next one is reported."""
+def test_any_exception_from_one_record_drops_that_record(tmp_path: Path, report: object, caplog: Any) -> None:  # noqa: ANN401
+    """Another version may have written it. The drop is counted and logged, and the next one is reported."""
     (tmp_path / "spool").mkdir()
     head = {"version": 1, "bootId": BOOT, "realtimeOffsetNs": 0, "report": report}
     (tmp_path / "spool/0123456789abcdef.victim").write_text(json.dumps(head) + "\n")
@@ -216,8 +225,8 @@ def test_whatever_one_record_raises_drops_that_record(tmp_path: Path, report: ob
     assert "spooled victim 0123456789abcdef cannot be used and is dropped" in caplog.text
 
 
-def test_a_record_of_several_victims_says_how_many(node: Node) -> None:
-    """And when the last of them died."""
+def test_a_record_of_several_victims_has_their_number(node: Node) -> None:
+    """The Event's series has it."""
     for tgid in range(1, MAX_EACH + 4):
         node.spool.add(bytes(record("system.slice", ids_along(node.root, "system.slice"), victim_tgid=tgid)))
     while node.run() == 0.0:
@@ -228,7 +237,7 @@ def test_a_record_of_several_victims_says_how_many(node: Node) -> None:
 
 
 def test_a_crash_after_the_report_reports_it_once(node: Node) -> None:
-    """It was written, and its file not removed: the output's end is the witness."""
+    """If the output ends with the report, the reporter removes the file without a second report."""
     node.kill("system.slice", tgid=1)
     node.kill("system.slice", tgid=2)
     node.before = f"name: node-1.{node.spool.pending[0]}\n".encode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A target that is slow loses nothing, and nothing waits for it that need not."""
+"""A slow target loses no victim, and delays only its own reports."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 class SlowTarget:
-    """Takes what it is told to, and says what the test says."""
+    """A target that accepts reports and answers as the test decides."""
 
-    fd, problem = -1, ""
+    fd, problem = -1, None
 
     def __init__(self) -> None:
         self.taken: dict[str, Mapping[str, Any]] = {}
@@ -41,8 +41,8 @@ class SlowTarget:
         return True
 
     def settled(self, now: float) -> Settled:  # noqa: ARG002
-        said, self.next = self.next, Settled()
-        return said
+        settled, self.next = self.next, Settled()
+        return settled
 
     def forget(self, names: Iterable[str]) -> None:
         for name in names:
@@ -54,9 +54,9 @@ class SlowTarget:
 
 class SlowNode(Node):
     def boot(self) -> None:
-        self.slow, self.tally = SlowTarget(), Counters()
+        self.slow, self.counters = SlowTarget(), Counters()
         self.spool = Spool(self.root.parent / "spool", self.boot_id)
-        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.slow, tally=self.tally)
+        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.slow, counters=self.counters)
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def slow(tmp_path: Path) -> SlowNode:
     return SlowNode(tmp_path)
 
 
-def test_what_is_handed_over_stays_spooled_until_it_arrived(slow: SlowNode) -> None:
-    """It is offered once; it is told to those who look at the node at once, and counted."""
+def test_an_offered_report_stays_spooled_until_it_arrived(slow: SlowNode) -> None:
+    """It is offered only once, and is among the last victims and counted at once."""
     slow.know(pod())
     slow.kill()
     (name,) = slow.spool.pending
@@ -73,14 +73,15 @@ def test_what_is_handed_over_stays_spooled_until_it_arrived(slow: SlowNode) -> N
         assert slow.run(pod()) is None
 
     assert ([name], (name,), 1) == (list(slow.slow.taken), slow.spool.pending, len(slow.reporter.last))
-    assert {("Node", "Burstable"): 1} == slow.tally.victims
+    assert {("Node", "Burstable"): 1} == slow.counters.victims
+    assert {("team-a", "None"): 1} == +slow.counters.namespaces
     slow.slow.next = Settled((name,))
     slow.run(pod())
     assert () == slow.spool.pending
 
 
-def test_what_has_to_be_offered_again_is_when_its_time_comes(slow: SlowNode) -> None:
-    """Others are not held up meanwhile."""
+def test_a_report_is_offered_again_at_its_time(slow: SlowNode) -> None:
+    """It does not delay other reports meanwhile."""
     slow.kill("system.slice", tgid=1)
     slow.run()
     (first,) = slow.spool.pending
@@ -93,11 +94,12 @@ def test_what_has_to_be_offered_again_is_when_its_time_comes(slow: SlowNode) -> 
     assert 1 == len(slow.slow.taken)
     slow.run(now=60.0)
     assert first in slow.slow.taken
-    assert {("Node", "None"): 2} == slow.tally.victims
+    assert {("Node", "None"): 2} == slow.counters.victims
+    assert {("None", "None"): 2} == +slow.counters.namespaces
 
 
-def test_without_room_they_wait_in_their_order(slow: SlowNode) -> None:
-    """The first that finds no room ends the round; nobody overtakes."""
+def test_without_room_reports_wait_in_their_order(slow: SlowNode) -> None:
+    """The first report without room ends the round."""
     for tgid in (1, 2, 3):
         slow.kill("system.slice", tgid=tgid)
     slow.slow.room = 1
@@ -109,8 +111,8 @@ def test_without_room_they_wait_in_their_order(slow: SlowNode) -> None:
     assert list(slow.spool.pending) == list(slow.slow.taken)
 
 
-def test_what_cannot_be_reported_soon_is_named_now(slow: SlowNode) -> None:
-    """In an hour nobody knows the pod any more; what is under way may come back, too."""
+def test_a_report_that_has_to_wait_is_named_at_once(slow: SlowNode) -> None:
+    """In an hour the pod may be forgotten. This includes a report under way, which may come back."""
     slow.know(pod())
     slow.kill(tgid=1)
     slow.run(pod())
@@ -124,11 +126,11 @@ def test_what_cannot_be_reported_soon_is_named_now(slow: SlowNode) -> None:
 
     assert set(names) == set(slow.slow.taken)
     assert ["web-0", "web-0"] == [each["regarding"]["name"] for each in slow.slow.taken.values()]
-    assert ({}, 2) == (dict(slow.tally.victims), len(slow.reporter.last))
+    assert ({}, 2) == (dict(slow.counters.victims), len(slow.reporter.last))
 
 
-def test_it_is_named_once(slow: SlowNode, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long the target stalls, a spooled report is not written again."""
+def test_a_waiting_report_is_named_only_once(slow: SlowNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that stalls for long does not cause more writes of the spooled report."""
     kept: list[str] = []
     monkeypatch.setattr(slow.spool, "keep", lambda name, *_: kept.append(name))
     slow.slow.room, slow.slow.stalled = 0, True
@@ -140,12 +142,12 @@ def test_it_is_named_once(slow: SlowNode, monkeypatch: pytest.MonkeyPatch) -> No
     assert list(slow.spool.pending) == kept
 
 
-def test_what_the_spool_drops_is_forgotten(slow: SlowNode) -> None:
-    """Memory is bounded as the spool is."""
+def test_a_report_that_the_spool_drops_is_forgotten(slow: SlowNode) -> None:
+    """The reporter's memory is bounded as the spool is."""
     slow.kill("system.slice", tgid=1)
     slow.run()
     slow.spool._drop(slow.spool.pending[0])
     slow.run()
 
-    assert (set(), set(), {}) == (slow.reporter._told, slow.reporter._under_way, slow.reporter._arrived)
+    assert (set(), set(), {}) == (slow.reporter._logged, slow.reporter._under_way, slow.reporter._arrived)
     assert {} == slow.slow.taken

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A victim is on disk before it is reported, once, and never lost by a crash in between."""
+"""A victim is on disk once before it is reported, and a crash in between does not lose it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_victim_is_a_file_until_it_is_reported(tmp_path: Path) -> None:
-    """Readable to nobody else, with the record and what dates it."""
+    """Only the owner can read the file. It has the record, the boot and the clock offset."""
     made = spool(tmp_path)
     name = made.add(raw())
     assert name is not None
@@ -52,7 +52,7 @@ def test_a_victim_is_a_file_until_it_is_reported(tmp_path: Path) -> None:
 
 
 def test_the_same_record_again_is_the_same_victim(tmp_path: Path) -> None:
-    """While it is spooled, and after it was reported; as two program generations deliver it, moments apart."""
+    """Two program generations deliver a record within moments, while it is spooled or after it was reported."""
     made = spool(tmp_path)
     name = made.add(raw())
     assert name is not None
@@ -68,10 +68,8 @@ NEWER: dict[str, int] = {"flags": VictimFlag.SELECTED | VictimFlag.CHANGED, "can
 
 
 @pytest.mark.parametrize("first", [OLDER, {"flags": 0, "candidates": 0}])
-def test_of_two_versions_of_the_program_the_one_that_was_asked_more_is_kept(
-    tmp_path: Path, first: dict[str, int]
-) -> None:
-    """The older one is asked about the rest alone, reports first, and does not know which process was spared."""
+def test_of_two_program_versions_the_record_with_more_candidates_is_kept(tmp_path: Path, first: dict[str, int]) -> None:
+    """The older program sees only the remaining candidates, reports first, and does not know the spared process."""
     made = spool(tmp_path)
     name = made.add(raw(**first))
     assert name is not None
@@ -85,7 +83,7 @@ def test_of_two_versions_of_the_program_the_one_that_was_asked_more_is_kept(
 
 
 def test_of_two_equal_records_the_one_with_the_triggers_ancestors_is_kept(tmp_path: Path) -> None:
-    """During an upgrade the program of the version before reports first, and its record is shorter."""
+    """During an upgrade the previous program reports first, and its record is shorter."""
     made = spool(tmp_path)
     newer = raw(trigger_cgroup_ids=[1, 2], **NEWER)
     name = made.add(old_record(record_of(raw(**NEWER))))
@@ -97,8 +95,8 @@ def test_of_two_equal_records_the_one_with_the_triggers_ancestors_is_kept(tmp_pa
     assert newer == kept.raw
 
 
-def test_a_report_that_is_finished_is_not_made_anew(tmp_path: Path) -> None:
-    """By then its pod may be forgotten, and the record could not be named again."""
+def test_a_finished_report_is_not_replaced_by_a_record(tmp_path: Path) -> None:
+    """Its pod may be forgotten by then, so the record could not be named again."""
     made = spool(tmp_path)
     name = made.add(raw(**OLDER))
     assert name is not None
@@ -112,8 +110,8 @@ def test_a_report_that_is_finished_is_not_made_anew(tmp_path: Path) -> None:
     assert REPORT == kept.report
 
 
-def test_a_record_that_waits_for_the_disk_is_replaced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And stays one victim, on disk or in memory."""
+def test_a_record_in_memory_is_replaced_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays one victim, on disk and in memory."""
     made = spool(tmp_path)
     with monkeypatch.context() as full:
         full.setattr(os, "fsync", _no_space)
@@ -127,8 +125,8 @@ def test_a_record_that_waits_for_the_disk_is_replaced_too(tmp_path: Path, monkey
     assert (raw(**NEWER), (name,)) == (kept.raw, made.pending)
 
 
-def test_a_crash_before_the_rename_leaves_nothing(tmp_path: Path) -> None:
-    """The ring buffer still has the record: it comes again."""
+def test_a_crash_before_the_rename_leaves_no_file(tmp_path: Path) -> None:
+    """The ring buffer still has the record and delivers it again."""
     spool(tmp_path).write_temporary("0" * 16, Spooled(BOOT, 0, raw()))
     again = spool(tmp_path)
 
@@ -136,7 +134,7 @@ def test_a_crash_before_the_rename_leaves_nothing(tmp_path: Path) -> None:
     assert again.add(raw()) is not None
 
 
-def test_a_crash_after_the_rename_leaves_one(tmp_path: Path) -> None:
+def test_a_crash_after_the_rename_leaves_one_victim(tmp_path: Path) -> None:
     """The ring buffer delivers the record again, and it stays one victim."""
     first = spool(tmp_path)
     name = first.add(raw())
@@ -147,7 +145,7 @@ def test_a_crash_after_the_rename_leaves_one(tmp_path: Path) -> None:
     assert (name,) == again.pending
 
 
-def test_reported_victims_are_remembered_by_the_checkpoint(tmp_path: Path) -> None:
+def test_the_checkpoint_remembers_reported_victims(tmp_path: Path) -> None:
     """A restart does not report them again."""
     first = spool(tmp_path)
     name = first.add(raw())
@@ -159,8 +157,8 @@ def test_reported_victims_are_remembered_by_the_checkpoint(tmp_path: Path) -> No
     assert again.add(raw()) is None
 
 
-def test_they_are_read_in_the_order_they_came(tmp_path: Path) -> None:
-    """Also by the next agent."""
+def test_victims_are_read_in_the_order_of_their_arrival(tmp_path: Path) -> None:
+    """The next agent reads them in the same order."""
     first = spool(tmp_path)
     came = [first.add(raw(tgid)) for tgid in range(1, 6)]
     for age, name in enumerate(came):
@@ -169,12 +167,12 @@ def test_they_are_read_in_the_order_they_came(tmp_path: Path) -> None:
     assert came == list(first.pending) == list(spool(tmp_path).pending)
 
 
-@settings(max_examples=20)  # each victim is synced to the disk
+@settings(max_examples=20)  # the spool syncs each victim to the disk
 @given(st.lists(st.integers(1, 8), max_size=12), st.integers(1, 5))
-def test_it_is_bounded_and_the_oldest_go(
+def test_the_spool_is_bounded_and_drops_the_oldest_victims(
     tmp_path_factory: pytest.TempPathFactory, tgids: list[int], bound: int
 ) -> None:
-    """Counted, and what is on disk is what is pending."""
+    """Drops are counted, and the files on disk are the pending victims."""
     folder = tmp_path_factory.mktemp("spool")
     made = spool(folder, max_files=bound)
     added = [made.add(raw(tgid)) for tgid in tgids]
@@ -185,8 +183,8 @@ def test_it_is_bounded_and_the_oldest_go(
     assert sorted(f"{name}.victim" for name in made.pending) == names(folder)
 
 
-def test_it_is_bounded_in_bytes_too(tmp_path: Path) -> None:
-    """And knows its size after a restart."""
+def test_the_spool_is_bounded_in_bytes(tmp_path: Path) -> None:
+    """It knows its size after a restart too."""
     made = spool(tmp_path, max_bytes=4000)
     for tgid in range(1, 6):
         made.add(raw(tgid))
@@ -197,8 +195,8 @@ def test_it_is_bounded_in_bytes_too(tmp_path: Path) -> None:
     assert 1 == len(spool(tmp_path, max_files=1).pending)
 
 
-def test_a_full_disk_costs_no_victim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It waits in memory, can be reported from there, and goes to the disk when there is room."""
+def test_a_full_disk_loses_no_victim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record waits in memory, can be reported from there, and is written when there is room."""
     made = spool(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", _no_space)
@@ -206,19 +204,19 @@ def test_a_full_disk_costs_no_victim(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert name is not None
     held = made.read(name)
 
-    assert made.problem == f"1 victims cannot be written to {tmp_path / 'spool'}"
+    assert (made.problem or "") == f"1 victims cannot be written to {tmp_path / 'spool'}"
     assert held is not None
     assert ((name,), []) == (made.pending, names(tmp_path))
     made.retry_held()
-    assert ("", [f"{name}.victim"]) == (made.problem, names(tmp_path))
+    assert (None, [f"{name}.victim"]) == (made.problem, names(tmp_path))
 
 
 def _no_space(_: int) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_memory_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that stays full drops the oldest, counted."""
+def test_the_number_of_records_in_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the disk is full, the oldest are dropped and counted."""
     monkeypatch.setattr(os, "fsync", _no_space)
     monkeypatch.setattr(module, "MAX_HELD", 3)
     made = spool(tmp_path)
@@ -249,8 +247,8 @@ def test_memory_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ],
     ids=range(14),
 )
-def test_a_file_that_cannot_be_used_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
-    """With a word, and the next one is read."""
+def test_an_unusable_file_is_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes) -> None:
+    """A warning is logged."""
     folder = tmp_path / "spool"
     folder.mkdir()
     (folder / "0123456789abcdef.victim").write_bytes(data)
@@ -261,8 +259,8 @@ def test_a_file_that_cannot_be_used_is_dropped(tmp_path: Path, caplog: pytest.Lo
     assert "0123456789abcdef" in caplog.text
 
 
-def test_a_file_that_vanished_is_dropped(tmp_path: Path) -> None:
-    """Somebody tidied up."""
+def test_a_missing_file_is_dropped(tmp_path: Path) -> None:
+    """Another program may have deleted it."""
     made = spool(tmp_path)
     name = made.add(raw())
     assert name is not None
@@ -272,8 +270,8 @@ def test_a_file_that_vanished_is_dropped(tmp_path: Path) -> None:
     assert () == made.pending
 
 
-def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
-    """The oldest identities go."""
+def test_the_number_of_remembered_identities_is_bounded(tmp_path: Path) -> None:
+    """The oldest are forgotten."""
     made = spool(tmp_path)
     made.remember(tuple(str(each) for each in range(MAX_REPORTED + 5)))
 
@@ -281,13 +279,13 @@ def test_what_is_remembered_is_bounded(tmp_path: Path) -> None:
 
 
 def test_a_record_of_another_size_is_an_error(tmp_path: Path) -> None:
-    """Said by whoever consumes the ring; nothing is written."""
+    """Nothing is written, and the consumer of the ring buffer logs the error."""
     with pytest.raises(ValueError, match="has 5 bytes, expected 1656, or 1456 from before"):
         spool(tmp_path).add(b"short")
     assert [] == names(tmp_path)
 
 
-# What one container may take.
+# The share of one container.
 
 OTHER = "kubepods.slice/kubepods-pod{:08}_bc8f_41cc_8570_f0ae38ab242e.slice/cri-containerd-" + "ab" * 32 + ".scope"
 
@@ -296,13 +294,13 @@ def of_pod(number: int, tgid: int, **fields: Any) -> bytes:  # noqa: ANN401
     return bytes(record(OTHER.format(number), (1, 2, 3, 4), victim_tgid=tgid, **fields))
 
 
-def stands_for(made: Spool) -> int:
-    """How many victims the spool knows of."""
+def victims_in(made: Spool) -> int:
+    """Return the number of victims that the spooled records stand for."""
     return sum(1 + spooled.repeats for name in made.pending if (spooled := made.read(name)))
 
 
-def test_beyond_its_share_a_containers_victims_are_counted(tmp_path: Path) -> None:
-    """In its newest record; the others' stay, and so does the number, also for the next agent."""
+def test_victims_beyond_a_containers_share_are_counted(tmp_path: Path) -> None:
+    """Its newest record has their number, also for the next agent. Records of other containers stay."""
     made = spool(tmp_path)
     first = [made.add(of_pod(number, number)) for number in range(2, 7)]
     came = [made.add(of_pod(1, tgid, boottime_ns=tgid * 10**9)) for tgid in range(1000, 1000 + 3 * MAX_EACH)]
@@ -313,21 +311,21 @@ def test_beyond_its_share_a_containers_victims_are_counted(tmp_path: Path) -> No
     assert newest is not None
     assert 2 * MAX_EACH == newest.repeats
     assert abs((1000 + 3 * MAX_EACH - 1) * 10**9 + newest.realtime_offset_ns - newest.last_ns) < 10**9
-    assert 5 + 3 * MAX_EACH == stands_for(made) == stands_for(spool(tmp_path))
+    assert 5 + 3 * MAX_EACH == victims_in(made) == victims_in(spool(tmp_path))
     assert 0 == made.dropped
 
 
-def test_a_victim_that_is_counted_is_counted_once(tmp_path: Path) -> None:
+def test_a_counted_victim_is_counted_once(tmp_path: Path) -> None:
     """Two program generations deliver it."""
     made = spool(tmp_path)
     for tgid in [*range(MAX_EACH + 1), MAX_EACH]:
         made.add(of_pod(1, tgid))
 
-    assert MAX_EACH + 1 == stands_for(made)
+    assert MAX_EACH + 1 == victims_in(made)
 
 
-def test_a_record_whose_report_is_on_its_way_counts_no_more(tmp_path: Path) -> None:
-    """The report has said how many there are: the next victim has a record of its own, which counts the rest."""
+def test_a_record_with_a_report_under_way_counts_no_more_victims(tmp_path: Path) -> None:
+    """The report has its number already, so the next victim gets a record of its own, which counts the rest."""
     made = spool(tmp_path)
     for tgid in range(MAX_EACH):
         made.complete(made.add(of_pod(1, tgid)) or "")
@@ -339,8 +337,8 @@ def test_a_record_whose_report_is_on_its_way_counts_no_more(tmp_path: Path) -> N
     assert 1 == found.repeats
 
 
-def test_what_an_earlier_agent_left_counts_no_more(tmp_path: Path) -> None:
-    """It may have been sent."""
+def test_a_record_of_an_earlier_agent_counts_no_more_victims(tmp_path: Path) -> None:
+    """Its report may have been sent."""
     before = spool(tmp_path)
     for tgid in range(MAX_EACH):
         before.add(of_pod(1, tgid))
@@ -352,8 +350,8 @@ def test_what_an_earlier_agent_left_counts_no_more(tmp_path: Path) -> None:
     assert made.add(of_pod(1, 1000)) is not None
 
 
-def test_a_finished_report_goes_on_counting(tmp_path: Path) -> None:
-    """It takes the record's place while nothing can be sent."""
+def test_a_finished_report_counts_more_victims(tmp_path: Path) -> None:
+    """It replaces the record while nothing can be sent."""
     made = spool(tmp_path)
     for tgid in range(MAX_EACH):
         name = kept(made, of_pod(1, tgid))
@@ -364,8 +362,8 @@ def test_a_finished_report_goes_on_counting(tmp_path: Path) -> None:
     assert (REPORT, 1) == (found.report, found.repeats)
 
 
-def test_the_container_with_the_most_gives_way(tmp_path: Path) -> None:
-    """Not the oldest of all: those of others stay, also where an earlier agent left them."""
+def test_the_container_with_most_records_loses_its_oldest(tmp_path: Path) -> None:
+    """Records of other containers stay, also those of an earlier agent."""
     before = spool(tmp_path)
     others = [before.add(of_pod(number, number)) for number in range(2, 7)]
     for tgid in range(1000, 1020):
@@ -378,8 +376,8 @@ def test_the_container_with_the_most_gives_way(tmp_path: Path) -> None:
     assert set(others) <= set(made.pending)
 
 
-def test_nested_cgroups_are_their_containers(tmp_path: Path) -> None:
-    """Who may make cgroups has no more room for it."""
+def test_nested_cgroups_share_their_containers_records(tmp_path: Path) -> None:
+    """A container gets no more room by making cgroups."""
     made = spool(tmp_path)
     for tgid in range(2 * MAX_EACH):
         made.add(bytes(record(f"{OTHER.format(1)}/deep{tgid}", (1, 2, 3, 4, 5), victim_tgid=tgid)))
@@ -387,11 +385,11 @@ def test_nested_cgroups_are_their_containers(tmp_path: Path) -> None:
     assert MAX_EACH == len(made.pending)
 
 
-# What came back.
+# Records that return after a power loss.
 
 
-def test_what_was_reported_and_is_there_again_is_removed(tmp_path: Path) -> None:
-    """After a power loss: the removal had not reached the disk, and the checkpoint had."""
+def test_a_reported_victim_that_is_on_disk_again_is_removed(tmp_path: Path) -> None:
+    """After a power loss the checkpoint was on the disk, and the removal was not."""
     made = spool(tmp_path)
     name = made.add(raw())
     assert name is not None
@@ -400,8 +398,8 @@ def test_what_was_reported_and_is_there_again_is_removed(tmp_path: Path) -> None
     assert ((), [], 0) == (made.pending, names(tmp_path), made.dropped)
 
 
-def test_a_removal_is_made_to_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the next turn, one for all."""
+def test_removals_are_synced_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next turn syncs the folder once for all removals."""
     made = spool(tmp_path)
     for tgid in (1, 2):
         made.done(made.add(raw(tgid)) or "")
@@ -434,8 +432,8 @@ def kept(made: Spool, record_: bytes) -> str:
     return name
 
 
-def test_a_finished_report_takes_the_records_place(tmp_path: Path) -> None:
-    """It is still one victim, also for the next agent, and known to be the same."""
+def test_a_finished_report_replaces_its_record(tmp_path: Path) -> None:
+    """It stays the same victim, also for the next agent."""
     name = kept(spool(tmp_path), raw())
     again = spool(tmp_path)
     spooled = again.read(name)
@@ -448,7 +446,7 @@ def test_a_finished_report_takes_the_records_place(tmp_path: Path) -> None:
 
 
 def test_a_finished_report_keeps_its_place_in_the_order(tmp_path: Path) -> None:
-    """Nothing overtakes it, in this process or the next."""
+    """This holds in this process and in the next."""
     made = spool(tmp_path)
     names_ = [made.add(raw(tgid, boottime_ns=tgid * 10**9)) for tgid in (1, 2, 3)]
     first = made.read(names_[0] or "")
@@ -459,10 +457,10 @@ def test_a_finished_report_keeps_its_place_in_the_order(tmp_path: Path) -> None:
     assert tuple(names_) == made.pending == spool(tmp_path).pending
 
 
-def test_a_full_disk_leaves_the_record(
+def test_a_full_disk_keeps_the_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It can be named again later; it is said."""
+    """The record can be named again later. A warning is logged."""
     made = spool(tmp_path)
     name = made.add(raw())
     assert name is not None
@@ -478,8 +476,8 @@ def test_a_full_disk_leaves_the_record(
     assert raw() == found.raw
 
 
-def test_a_record_that_the_disk_did_not_take_can_be_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In memory, and then on the disk as soon as that takes it."""
+def test_a_record_in_memory_can_be_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report waits in memory, and is written when the disk has room."""
     made = spool(tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", _no_space)

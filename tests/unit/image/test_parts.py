@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the images' harness decides without Docker, and that the locks say what pyproject.toml says."""
+"""The images' harness makes its decisions without Docker, and the locks agree with pyproject.toml."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Version: 1
 
 
 def pins(text: str) -> dict[str, str]:
-    """Name and version of each `name==version`, the name as an index spells it."""
+    """Return name and version of each `name==version`. The names are normalized as those of an index."""
     found = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)", text, re.MULTILINE)
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
 
 
-def test_the_image_gets_the_versions_that_development_has() -> None:
-    """Where this fails, `python3 -m tests.image.lock` writes the lists anew."""
+def test_the_image_has_the_versions_of_development() -> None:
+    """If this fails, `python3 -m tests.image.lock` writes the lists again."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     developed = pins("\n".join(project["dependency-groups"]["dev"]))
     locked = pins((CHECKOUT / "image/requirements.txt").read_text())
@@ -56,8 +56,8 @@ def test_each_python_package_has_hashes(name: str) -> None:
     assert [] == [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
 
 
-def test_what_the_context_lets_in_is_what_the_images_are_keyed_by() -> None:
-    """The Dockerfile itself is no part of a context that leaves it out, but decides what is built."""
+def test_the_images_key_covers_the_build_context() -> None:
+    """The Dockerfile is not in the context, but is part of the key."""
     lines = (CHECKOUT / ".dockerignore").read_text().splitlines()
     let_in = {line.removeprefix("!") for line in lines if line.startswith("!")}
 
@@ -66,11 +66,11 @@ def test_what_the_context_lets_in_is_what_the_images_are_keyed_by() -> None:
     assert CHECKOUT / "docs/images.md" not in inputs()
 
 
-def test_a_status_file_tells_what_is_installed() -> None:
+def test_the_status_file_has_the_installed_packages() -> None:
     assert lock.installed(STATUS) == {"a": "1:2-3"}
 
 
-def test_the_lock_is_of_one_archive() -> None:
+def test_the_lock_has_one_version_of_each_package() -> None:
     other = STATUS.replace("1:2-3", "1:2-4")
 
     assert lock.debian_lock([STATUS, STATUS]).splitlines()[-1] == "a 1:2-3"
@@ -78,7 +78,7 @@ def test_the_lock_is_of_one_archive() -> None:
         lock.debian_lock([STATUS, other])
 
 
-def test_packages_come_from_where_the_machine_gets_its_own() -> None:
+def test_packages_come_from_the_machines_own_mirrors() -> None:
     sources = [
         Source("http://a/debian", "bookworm", "/usr/share/keyrings/mine.gpg"),
         Source("http://b/security", "bookworm-security", None),
@@ -93,7 +93,7 @@ def test_packages_come_from_where_the_machine_gets_its_own() -> None:
     assert "security" not in outside.apt_sources(sources[:1], "bookworm")
 
 
-def test_a_build_finds_the_authorities_where_the_build_has_them() -> None:
+def test_a_build_has_the_certificate_authorities_at_its_own_path() -> None:
     options = ['Acquire::http::Proxy "http://p:1";', 'Acquire::https::CaInfo "/etc/mine.pem";']
 
     assert outside.apt_conf(options) == (
@@ -101,13 +101,13 @@ def test_a_build_finds_the_authorities_where_the_build_has_them() -> None:
     )
 
 
-def test_pip_is_told_where_packages_are_and_nothing_else() -> None:
+def test_pip_gets_the_index_and_no_paths_of_the_machine() -> None:
     settings = {"index-url": "https://i/simple", "cert": "/etc/mine.pem", "find-links": "/opt", "retries": "3"}
 
     assert outside.pip_conf(settings) == "[global]\nindex-url = https://i/simple\nretries = 3\n"
 
 
-def test_the_authorities_are_those_that_pip_is_given_first(tmp_path: Path) -> None:
+def test_the_certificate_authorities_are_those_of_pip(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle.pem"
     bundle.touch()
 
@@ -115,14 +115,14 @@ def test_the_authorities_are_those_that_pip_is_given_first(tmp_path: Path) -> No
     assert outside.authorities({"PIP_CERT": "/not/there"}) != bundle
 
 
-def test_only_the_proxies_of_the_environment_are_handed_on() -> None:
+def test_only_the_proxies_of_the_environment_are_passed_on() -> None:
     environment = {"https_proxy": "http://p:1", "HOME": "/root"}
 
     assert outside.proxies(environment) == ["--build-arg=https_proxy=http://p:1"]
 
 
-def test_docker_meets_neither_the_network_nor_another_docker(tmp_path: Path) -> None:
-    """No bridge, no rules, a socket of its own, and an end with ours."""
+def test_docker_uses_neither_the_network_nor_another_docker(tmp_path: Path) -> None:
+    """It has no bridge, no firewall rules and a socket of its own, and it ends with its parent."""
     argv = docker.command(tmp_path / "root", tmp_path / "data", {"work": tmp_path})
 
     assert argv[:4] == ["setpriv", "--pdeathsig", "KILL", "--"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is built is kept under a hash of its inputs, whole or not at all."""
+"""Builds are cached under a hash of their inputs, completely or not at all."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from vmtest import image
 from vmtest.cache import cache_dir, digest, file_parts, forget_old, publishing
 
 
-def test_the_key_tells_parts_apart_that_join_to_the_same_bytes() -> None:
+def test_the_key_differs_for_parts_that_join_to_the_same_bytes() -> None:
     assert digest([b"ab", b"c"]) != digest([b"a", b"bc"])
     assert digest([b"ab", b"c"]) == digest([b"ab", b"c"])
 
@@ -36,7 +36,7 @@ def test_the_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Path("/elsewhere/oompolicy") == cache_dir()
 
 
-def test_a_finished_build_replaces_the_one_before(tmp_path: Path) -> None:
+def test_a_finished_build_replaces_the_previous_one(tmp_path: Path) -> None:
     for content in ("old", "new"):
         with publishing(tmp_path / "key") as work:
             (work / "file").write_text(content)
@@ -51,14 +51,14 @@ def fail_in(target: Path) -> None:
         raise ValueError("the build broke")
 
 
-def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_build_leaves_no_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broke"):
         fail_in(tmp_path / "key")
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_builder_left_is_swept(tmp_path: Path) -> None:
+def test_the_folder_of_a_killed_builder_is_removed(tmp_path: Path) -> None:
     (tmp_path / "key.tmp-abc").mkdir()
 
     with publishing(tmp_path / "key"):
@@ -67,7 +67,7 @@ def test_what_a_killed_builder_left_is_swept(tmp_path: Path) -> None:
     assert ["key"] == [path.name for path in tmp_path.iterdir()]
 
 
-def test_the_newest_image_beside_the_current_one_is_kept(tmp_path: Path) -> None:
+def test_the_newest_image_besides_the_current_one_is_kept(tmp_path: Path) -> None:
     for name in ("oldest", "older", "current"):
         (tmp_path / name).mkdir()
     (tmp_path / "current.lock").touch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop writes what is due, in parts, and retries later after a refusal. A fake API server refuses."""
+"""The loop writes due statuses in parts, and retries later after a refusal. A fake API server refuses."""
 
 from __future__ import annotations
 
@@ -256,16 +256,16 @@ def oomnode_path(name: str) -> str:
 
 
 @pytest.fixture
-def hears() -> list[bool]:
-    """Whether OOMNodes are watched."""
+def oomnodes_are_watched() -> list[bool]:
+    """Return whether the loop has a watch of OOMNodes."""
     return [True]
 
 
 @pytest.fixture
-def impatient(server: Server, metrics: Metrics, hears: list[bool]) -> Loop:
-    """Return a loop with agents that are silent after a moment."""
+def impatient(server: Server, metrics: Metrics, oomnodes_are_watched: list[bool]) -> Loop:
+    """Return a loop that regards agents as silent after a moment."""
     settings = replace(HURRIED, silent_after=SILENT_AFTER)
-    return Loop(Connection(server.configuration), settings, metrics, lambda: None, lambda: hears[0])
+    return Loop(Connection(server.configuration), settings, metrics, lambda: None, lambda: oomnodes_are_watched[0])
 
 
 def test_the_conditions_of_a_silent_agent_become_unknown(cluster: Cluster, impatient: Loop, metrics: Metrics) -> None:
@@ -286,16 +286,16 @@ def test_the_conditions_of_a_silent_agent_become_unknown(cluster: Cluster, impat
 
 
 def test_nothing_is_marked_while_heartbeats_are_not_received(
-    cluster: Cluster, impatient: Loop, hears: list[bool]
+    cluster: Cluster, impatient: Loop, oomnodes_are_watched: list[bool]
 ) -> None:
     """The API server may be unreachable for the agents too."""
     impatient.turn()
     list_others(impatient, "n1", oomnodes=(raw_oomnode("n1"),))
     impatient.turn()
-    hears[0] = False
+    oomnodes_are_watched[0] = False
     impatient.turn()
     wait(impatient, 2 * SILENT_AFTER)
-    hears[0] = True
+    oomnodes_are_watched[0] = True
     impatient.turn()
     assert {} == cluster.conditions
     turn_until(impatient, lambda: cluster.conditions)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo passes only if the story went as told."""
+"""The demo passes only if the expected pods were killed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ WITHOUT = Ending(("postgres",), ("Out of memory: Killed process 5 (postgres) ...
 WITH = Ending(("report",), (story.POLICY_LINE, "Out of memory: Killed process 7 (report) ..."), EVENT)
 
 
-def test_the_database_dies_without_policy_and_the_report_with_it() -> None:
+def test_the_database_is_killed_without_policy_and_the_report_with_it() -> None:
     expected = "without policy: postgres-0 died; with policy: report-1 died, postgres-0 lives"
 
     assert [] == list(story.flaws(WITHOUT, WITH))
@@ -46,20 +46,20 @@ def test_the_database_dies_without_policy_and_the_report_with_it() -> None:
         (WITHOUT, replace(WITH, event={**EVENT, "note": "..."}), "does not say that postgres was spared"),
     ],
 )
-def test_any_other_ending_is_named(without: Ending, with_policy: Ending, flaw: str) -> None:
+def test_any_other_ending_is_a_flaw(without: Ending, with_policy: Ending, flaw: str) -> None:
     (found,) = story.flaws(without, with_policy)
 
     assert flaw in found
 
 
-def test_a_database_that_died_is_not_said_to_live() -> None:
+def test_a_database_that_was_killed_is_not_reported_as_alive() -> None:
     both = replace(WITH, dead=("report", "postgres"))
 
     assert story.summary(WITHOUT, both, PODS).endswith("with policy: report-1, postgres-0 died")
 
 
-def test_of_the_kernels_log_only_what_tells_the_story_is_shown_and_once() -> None:
-    """memory.oom.group makes the kernel say it twice."""
+def test_only_the_important_lines_of_the_kernels_log_are_shown_once() -> None:
+    """Because of memory.oom.group the kernel logs some lines twice."""
     log = (
         "report invoked oom-killer: ...",
         "CPU: 0 PID: 7",
@@ -71,8 +71,8 @@ def test_of_the_kernels_log_only_what_tells_the_story_is_shown_and_once() -> Non
     assert ("report invoked oom-killer: ...", *WITH.log) == story.told(log)
 
 
-def test_the_examples_give_the_parts_that_the_story_tells() -> None:
-    """The report goes first and the database last, for the reasons that are printed."""
+def test_the_examples_give_the_priorities_of_the_story() -> None:
+    """The report has the lowest priority and the database the highest, from the policies that are printed."""
     found = load_manifests([EXAMPLES])
     parts = {each.containers[0].name: each for each in resolve(found.policies, found.namespaces, found.pods)}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's pods have the weights and cgroups that kubelet would give them, and its log is read right."""
+"""The demo's pods have the weights and cgroups that kubelet would give them, and the victims are read from the log."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,12 +26,12 @@ GIB = 1 << 30
         (QOSClass.BURSTABLE, 4 * GIB, 3),
     ],
 )
-def test_weights_follow_class_and_request(qos: QOSClass, memory: int, expected: int) -> None:
-    """A Burstable pod never gets as safe as a Guaranteed one, or as exposed as one without requests."""
+def test_weights_depend_on_class_and_request(qos: QOSClass, memory: int, expected: int) -> None:
+    """The weight of a Burstable pod is always between those of the other classes."""
     assert expected == oom_score_adj(qos, memory, 4 * GIB)
 
 
-def test_the_agent_finds_the_pods_where_the_demo_puts_them() -> None:
+def test_the_agent_finds_the_demos_pods_by_their_cgroups() -> None:
     for pod in load_manifests([EXAMPLES]).pods:
         for qos in (QOSClass.BURSTABLE, QOSClass.GUARANTEED):
             *_, segment = pod_slice(replace(pod, qos_class=qos)).split("/")
@@ -40,8 +40,8 @@ def test_the_agent_finds_the_pods_where_the_demo_puts_them() -> None:
             assert ("pod", pod.uid) == (name.kind, name.value)
 
 
-def test_the_dead_are_those_the_kernel_names() -> None:
-    """Each once, in its order; a process of the host by its own name."""
+def test_the_victims_are_the_processes_in_the_kernels_log() -> None:
+    """Each is named once, in the log's order. A process of the host has its own name."""
     log = (
         "Out of memory: Killed process 5 (postgres) total-vm:1kB",
         "Tasks in /x are going to be killed due to memory.oom.group set",

@@ -17,7 +17,7 @@ RECORD = Record("6.12.1", WITHOUT, WITH)
 
 
 def elements(svg: str) -> list[ElementTree.Element]:
-    return list(ElementTree.fromstring(svg).iter())  # noqa: S314 (the picture is our own)
+    return list(ElementTree.fromstring(svg).iter())  # noqa: S314 (our own picture)
 
 
 def texts(svg: str) -> list[str]:
@@ -45,7 +45,7 @@ def test_the_longest_bar_is_the_largest_pods() -> None:
     svg = picture.draw(Record("6.12.1", (Pod("a/big", 400, 1, None, True), Pod("a/small", 1, 1, None, False)), ()))
     bars = [element for element in elements(svg) if element.get("class") in {"alive", "killed"}]
 
-    assert ["200", "4"] == [bar.get("width") for bar in bars]
+    assert ["150", "4"] == [bar.get("width") for bar in bars]
 
 
 def test_names_of_pods_are_escaped() -> None:
@@ -58,7 +58,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert RECORD == record.load(tmp_path / "demo.json")
 
 
-def test_the_readmes_picture_shows_the_pods_of_the_demo() -> None:
+def test_the_picture_in_the_readme_shows_the_demos_pods() -> None:
     found = texts((ROOT / "docs/pictures/demo.svg").read_text())
     named = [name for name in HOLDS_MIB if any(f"/{name}" in text for text in found)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's output fits 100 columns, and is coloured only where somebody looks."""
+"""The demo's output fits 100 columns, and has colours only on a terminal."""
 
 import time
 
@@ -19,7 +19,7 @@ from demo.node.page import WIDTH, Page, folded, table, wants_colour
         ({"TERM": "dumb"}, True, False),
     ],
 )
-def test_colours_are_for_terminals_that_want_them(
+def test_colours_are_only_for_terminals_that_allow_them(
     environment: dict[str, str], *, terminal: bool, expected: bool
 ) -> None:
     assert expected == wants_colour(environment, terminal=terminal)
@@ -29,8 +29,8 @@ def test_columns_are_aligned() -> None:
     assert ["POD    MIB", "web    30", "db-10  110"] == table([("POD", "MIB"), ("web", 30), ("db-10", 110)])
 
 
-def test_a_folded_line_of_yaml_says_the_same() -> None:
-    """The Event that is printed can be copied."""
+def test_a_folded_line_of_yaml_has_the_same_value() -> None:
+    """The printed Event can be copied."""
     note = 'killed "report" in container report of pod batch/report-29393280-lq5rd: ' * 5
     lines = list(folded(f'  note: "{note.replace(chr(34), chr(92) + chr(34)).strip()}"', 60))
 
@@ -40,7 +40,7 @@ def test_a_folded_line_of_yaml_says_the_same() -> None:
 
 
 @pytest.mark.parametrize("colour", [True, False])
-def test_nothing_is_wider_than_the_page(capsys: pytest.CaptureFixture[str], *, colour: bool) -> None:
+def test_no_line_is_wider_than_the_page(capsys: pytest.CaptureFixture[str], *, colour: bool) -> None:
     page = Page(colour, time.time() - 599)
     words = "kernel: file-rss:96kB " * 20
 
@@ -56,7 +56,7 @@ def test_nothing_is_wider_than_the_page(capsys: pytest.CaptureFixture[str], *, c
     assert WIDTH - 10 < max(map(len, plain.splitlines())) <= WIDTH
 
 
-def test_a_step_tells_when_it_began(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_step_has_the_time_of_its_start(capsys: pytest.CaptureFixture[str]) -> None:
     Page(colour=False, started=time.time() - 42).step("booting")
 
     assert capsys.readouterr().out == "[ 42 s] booting\n"

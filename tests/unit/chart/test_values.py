@@ -29,7 +29,7 @@ CHART = CHECKOUT / "charts/oompolicy"
 VALUES_TEXT = (CHART / "values.yaml").read_text()
 VALUES: dict[str, Any] = yaml.safe_load(VALUES_TEXT)
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
-# Helm's own.
+# Helm defines these keys.
 NOT_OURS = {"global"}
 
 
@@ -38,7 +38,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def keys(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, set[str], set[str]]]:
-    """Path, keys in the values, and keys in the schema, of each map whose keys are the chart's own."""
+    """Yield path, keys in the values, and keys in the schema, for each map with keys of the chart's own."""
     properties = resolved(schema).get("properties")
     if properties is None or "$ref" in schema:
         return
@@ -54,7 +54,7 @@ def keys(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iter
     ids=[path or "/" for path, _, _ in keys(VALUES, SCHEMA)],
 )
 def test_each_key_is_in_values_and_in_the_schema(path: str, in_values: set[str], in_schema: set[str]) -> None:
-    """One that is missing here cannot be found, one that is missing there cannot be set."""
+    """A key missing in the values is not documented, and a key missing in the schema cannot be set."""
     assert in_schema == in_values, path
 
 
@@ -66,8 +66,8 @@ def maps(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:  
             yield from maps(value, f"{path}/{name}")
 
 
-def test_no_map_takes_keys_that_nobody_reads() -> None:
-    """Each says which it takes, or of what kind their values are; Helm's own and the API server's maps apart."""
+def test_no_map_takes_unknown_keys() -> None:
+    """Exceptions are the maps of Helm and of the API server."""
     open_maps = {path for path, schema in maps(SCHEMA) if schema.get("additionalProperties", True) is True}
     affinity = {f"/$defs/affinity/properties/{name}" for name in ("nodeAffinity", "podAffinity", "podAntiAffinity")}
     from_ = "/properties/networkPolicy/properties/from/items/properties"
@@ -77,7 +77,7 @@ def test_no_map_takes_keys_that_nobody_reads() -> None:
 
 
 def test_each_value_has_a_comment() -> None:
-    """Above it, as a sentence; what is below a map of Kubernetes explains itself."""
+    """The comment is above the value. Keys of Kubernetes need none."""
     lines = VALUES_TEXT.splitlines()
     of_kubernetes = re.compile(r"^\s+(cpu|memory|limits|grafana_dashboard|- operator)\b")
     bare = [
@@ -92,7 +92,7 @@ def test_each_value_has_a_comment() -> None:
 
 
 def test_limits_are_those_of_the_policy_model() -> None:
-    """A value that the schema lets through, the API server does not refuse."""
+    """The API server accepts each value that the schema accepts."""
     policy, hook = (SCHEMA["properties"][name]["properties"] for name in ("policy", "hook"))
 
     assert (MAX_PRECEDENCE, MAX_PRIORITY, MAX_PRIORITY) == (
@@ -111,20 +111,20 @@ def test_modes_are_those_of_the_settings() -> None:
 
 
 def test_the_charts_versions_are_the_projects() -> None:
-    """The images carry it as their tag."""
+    """The images have this version as their tag."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
 
     assert {project["version"]} == {chart["version"], chart["appVersion"]}
 
 
-def test_what_is_written_elsewhere_is_linked_and_not_copied() -> None:
-    """Definitions and rules have one place each."""
+def test_definitions_and_rules_are_linked_and_not_copied() -> None:
+    """Each of them is in one place."""
     assert ("../../crds", "../../deploy") == tuple(str((CHART / name).readlink()) for name in ("crds", "deploy"))
 
 
-def test_the_dashboard_shows_metrics_that_there_are() -> None:
-    """By the registries of operator and agent."""
+def test_the_dashboard_shows_existing_metrics() -> None:
+    """They are in the registries of operator and agent."""
     operator = {each.name for each in OperatorMetrics().registry.collect()}
     agent = {each.name for each in AgentMetrics(Counters(), lambda: GOOD, dict).collect()}
     dashboard = json.loads((CHART / "files/dashboard.json").read_text())

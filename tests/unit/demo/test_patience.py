@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whoever watches the demo is never left alone for long."""
+"""The demo never stays silent for long."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ import pytest
 from demo.node.patience import patiently
 
 
-def test_silence_is_broken_again_and_again() -> None:
+def test_a_message_repeats_while_the_demo_is_silent() -> None:
     said = threading.Semaphore(0)
 
     with patiently(lambda _: said.release(), silence=0.05):
@@ -17,7 +17,7 @@ def test_silence_is_broken_again_and_again() -> None:
         assert said.acquire(timeout=10)
 
 
-def test_words_pass_and_end_the_silence(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_output_is_passed_on_and_ends_the_silence(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     with patiently(lambda _: None) as output:
         output.last = time.monotonic() - 9
         output.write(b"grown\n")

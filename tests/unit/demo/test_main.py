@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo starts itself again as root, and tells a failure of its guest from a success."""
+"""The demo starts itself again as root, and its exit status shows whether the guest succeeded."""
 
 import sys
 
@@ -10,7 +10,7 @@ from demo.node.sudo import KEPT, as_root
 from vmtest.errors import HarnessError, LostVMError
 
 
-def test_sudo_keeps_what_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sudo_keeps_the_users_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in KEPT:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/big disk")
@@ -22,7 +22,7 @@ def test_sudo_keeps_what_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("end", "expected"), [(0, 0), (1, 1), (126, 1), (LostVMError("hung", ""), 1), (HarnessError("no git"), 1)]
 )
-def test_anything_but_the_told_story_fails(
+def test_only_a_successful_guest_is_a_success(
     end: int | HarnessError, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def play(*_: object) -> int:
@@ -36,7 +36,9 @@ def test_anything_but_the_told_story_fails(
     assert expected == demo.main([])
 
 
-def test_without_root_and_sudo_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_root_and_sudo_it_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("PATH", "")
 

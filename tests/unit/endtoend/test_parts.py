@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of the whole path that need neither cluster nor guest."""
+"""These are the parts of the end-to-end tests that need neither cluster nor guest."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def ends() -> Iterator[tuple[Wire, Wire]]:
     other.close()
 
 
-def test_a_message_arrives_as_it_was_sent(ends: tuple[Wire, Wire]) -> None:
-    """However long; a line break in it is not its end."""
+def test_a_message_arrives_unchanged(ends: tuple[Wire, Wire]) -> None:
+    """It may be long, and may have line breaks."""
     message = {"do": "attach", "with": {"text": "two\nlines", "long": "x" * 1_000_000}}
-    # More than the socket's buffer holds, so somebody has to read meanwhile.
+    # The message is larger than the socket's buffer, so the other end has to read while it is sent.
     sender = threading.Thread(target=ends[0].send, args=[message])
     sender.start()
     received = ends[1].receive(10.0)
@@ -50,20 +50,20 @@ def test_a_message_arrives_as_it_was_sent(ends: tuple[Wire, Wire]) -> None:
     assert message == received
 
 
-def test_a_wire_that_was_hung_up_says_so(ends: tuple[Wire, Wire]) -> None:
+def test_a_closed_wire_gives_none(ends: tuple[Wire, Wire]) -> None:
     ends[0].close()
 
     assert ends[1].receive(10.0) is None
 
 
-def test_silence_is_not_the_end(ends: tuple[Wire, Wire]) -> None:
+def test_a_silent_wire_is_not_closed(ends: tuple[Wire, Wire]) -> None:
     with pytest.raises(TimeoutError):
         ends[1].receive(0.01)
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 2.0), (75, 3.0), (99, 4.0), (0, 1.0)])
 def test_a_percentile_is_one_of_the_values(percent: float, expected: float) -> None:
-    """The smallest that so many per cent of them do not exceed."""
+    """It is the smallest value that the given percentage of the values does not exceed."""
     assert expected == percentile([4.0, 1.0, 3.0, 2.0], percent)
 
 
@@ -72,11 +72,11 @@ def test_an_event_stands_for_as_many_kills_as_its_series_counts(series: dict[str
     assert expected == Seen({"note": NOTE, **series}, 0.0).count
 
 
-def test_the_victims_pid_is_not_that_of_the_spared() -> None:
+def test_the_victims_pid_is_not_that_of_the_spared_process() -> None:
     assert Seen({"note": NOTE}, 0.0).pid == 7
 
 
-def test_the_demos_story_has_no_flaw_when_it_goes_as_told() -> None:
+def test_the_demos_expected_story_has_no_flaw() -> None:
     assert [] == list(flaws([REPORT.pod.name], NOTE, OOMNODE))
 
 
@@ -91,12 +91,12 @@ def test_the_demos_story_has_no_flaw_when_it_goes_as_told() -> None:
         ([REPORT.pod.name], NOTE, OOMNODE.splitlines()[0], ENFORCES),
     ],
 )
-def test_the_demo_says_what_went_otherwise(dead: list[str], note: str, oomnode: str, expected: str) -> None:
+def test_a_deviation_from_the_story_is_a_flaw(dead: list[str], note: str, oomnode: str, expected: str) -> None:
     assert [expected] == list(flaws(dead, note, oomnode))
 
 
 def test_the_demos_pods_have_the_priorities_of_the_examples() -> None:
-    """Else the play would wait for an entry that never comes."""
+    """Otherwise the test would wait for an entry that is never written."""
     found = load_manifests([EXAMPLES])
     pods = {pod.name: pod for pod in found.pods}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the programs of the cluster tests are found and built, without building them."""
+"""The cluster tests' programs are found and their builds are described, without building them."""
 
 import re
 from dataclasses import replace
@@ -22,16 +22,16 @@ def programs(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_the_programs_say_which_kubernetes_they_are() -> None:
-    """Clients decide by it what they may ask for."""
+def test_the_programs_have_the_version_of_kubernetes() -> None:
+    """Clients decide by the version which requests they may send."""
     arguments = " ".join(build_arguments("v1.36.4"))
 
     assert "-X k8s.io/component-base/version.gitVersion=v1.36.4" in arguments
     assert "-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36" in arguments
 
 
-def test_all_of_kubernetes_is_of_one_version() -> None:
-    """k8s.io/kubernetes 1.x.y goes with its staging modules at 0.x.y."""
+def test_all_modules_of_kubernetes_have_one_version() -> None:
+    """k8s.io/kubernetes 1.x.y needs its staging modules at 0.x.y."""
     staging = version(GO_MOD).replace("v1.", "v0.", 1)
     replaced = [line.split() for line in GO_MOD.splitlines() if " => k8s.io/" in line]
 
@@ -39,8 +39,8 @@ def test_all_of_kubernetes_is_of_one_version() -> None:
     assert {staging} == {words[-1] for words in replaced}
 
 
-def test_the_reader_is_of_the_same_version() -> None:
-    """It has a go.mod of its own, because the other one costs a build of all of Kubernetes."""
+def test_the_reader_has_the_same_version() -> None:
+    """It has its own go.mod, because the other one requires a build of all of Kubernetes."""
     required = re.findall(
         r"^(?:require |\t)(k8s\.io/apimachinery|sigs\.k8s\.io/yaml|go\.yaml\.in/yaml/v2) (v\S+)", GO_MOD, re.M
     )
@@ -49,7 +49,7 @@ def test_the_reader_is_of_the_same_version() -> None:
     assert all(f"{module} {version}" in (reading.SOURCES / "go.mod").read_text() for module, version in required)
 
 
-def test_a_program_of_our_own_is_built_again_when_it_changes(tmp_path: Path) -> None:
+def test_our_own_program_is_built_again_when_it_changes(tmp_path: Path) -> None:
     for file in reading.SOURCES.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     program = replace(reading.PROGRAM, sources=tmp_path)
@@ -60,7 +60,7 @@ def test_a_program_of_our_own_is_built_again_when_it_changes(tmp_path: Path) -> 
 
 
 def test_another_version_is_another_build(tmp_path: Path) -> None:
-    """The key in the cache covers what is built, and how."""
+    """The key in the cache includes all inputs and flags of the build."""
     (tmp_path / "go.sum").write_bytes((SOURCES / "go.sum").read_bytes())
     (tmp_path / "go.mod").write_text(GO_MOD)
     same = kubernetes(tmp_path).key
@@ -78,13 +78,13 @@ def test_another_version_is_another_build(tmp_path: Path) -> None:
         ("gccgo (Debian) 12.2.0", (0, 0, 0)),
     ],
 )
-def test_a_go_is_asked_for_its_version(text: str, expected: tuple[int, int, int]) -> None:
-    """One that does not say is too old for anything."""
+def test_the_version_of_go_is_read(text: str, expected: tuple[int, int, int]) -> None:
+    """Another program counts as too old."""
     assert expected == parse_version(text)
 
 
-def test_the_machines_own_go_is_taken_if_it_is_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What go.mod asks for is enough."""
+def test_the_machines_go_is_used_if_it_is_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs the version in go.mod."""
     go = tmp_path / "go"
     go.write_text("#!/bin/sh\necho go version go1.26.0 linux/amd64\n")
     go.chmod(0o755)
@@ -93,15 +93,15 @@ def test_the_machines_own_go_is_taken_if_it_is_new_enough(tmp_path: Path, monkey
     assert go == find_go(oldest_go(GO_MOD), tmp_path)
 
 
-def test_assets_have_all_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the folder of envtest has them."""
+def test_assets_have_all_three_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is as envtest makes it."""
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(programs(tmp_path, "etcd", "kubectl", "kube-apiserver")))
 
     assert tmp_path / "kube-apiserver" == ensure_binaries().apiserver
 
 
-def test_assets_that_lack_a_program_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever names a folder does not want a build of a quarter of an hour instead."""
+def test_assets_without_a_program_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user that gives a folder does not want a build of a quarter of an hour instead."""
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(programs(tmp_path, "etcd")))
 
     with pytest.raises(BinariesError, match=r"has no kube-apiserver, no kubectl$"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a real node is made of, without making it."""
+"""These are the parts of a real node, checked without starting one."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_containerd_says_which_it_is() -> None:
-    """A kubelet asks for it; without, it would be `unknown`."""
+def test_containerd_has_its_version() -> None:
+    """A kubelet reads the version, which would be `unknown` without the build's flag."""
     found = version((SOURCES / "go.mod").read_text())
 
     assert f"-X github.com/containerd/containerd/v2/version.Version={found}" in " ".join(containerd().arguments)
@@ -38,7 +38,7 @@ def test_a_nodes_programs_are_built_with_the_clusters() -> None:
 
 
 def test_an_image_has_one_program_and_starts_it(tmp_path: Path) -> None:
-    """As `docker save` writes it."""
+    """The archive has the format of `docker save`."""
     write_image(tmp_path / "pause.tar", "pause:1", b"#!")
     with tarfile.open(tmp_path / "pause.tar") as outer:
         content = {name: outer.extractfile(name) for name in outer.getnames()}
@@ -53,8 +53,8 @@ def test_an_image_has_one_program_and_starts_it(tmp_path: Path) -> None:
     assert ("program", 0o755, 2) == (member.name, member.mode, member.size)
 
 
-def test_a_nodes_files_are_read_where_they_are_written() -> None:
-    """Each names others by their path."""
+def test_a_nodes_files_refer_to_each_other_by_their_paths() -> None:
+    """A file that names another one has the path at which that one is written."""
     found = files({"kubelet": "a", "kube-proxy": "b"}, "c", "pause:1")
 
     for name in ("/etc/kubernetes/ca.crt", "/etc/kubernetes/kube-proxy.kubeconfig"):
@@ -64,8 +64,8 @@ def test_a_nodes_files_are_read_where_they_are_written() -> None:
 
 
 @pytest.fixture
-def way(tmp_path: Path) -> socket.socket:
-    """A connection to the socket that the API server would ask, relayed to a guest's end on this machine."""
+def tunnel_end(tmp_path: Path) -> socket.socket:
+    """Return a connection to the API server's socket, which is relayed to a guest's end on this machine."""
     near, far = tmp_path / "egress.sock", tunnel.listen_in_guest("127.0.0.1", 0)
     tunnel.listen_for_api(near, far.getsockname()[1])
     caller = socket.socket(socket.AF_UNIX)
@@ -74,23 +74,23 @@ def way(tmp_path: Path) -> socket.socket:
     return caller
 
 
-def test_an_api_server_reaches_a_pod_through_the_guest(way: socket.socket) -> None:
-    """What comes after the answer is the pod's, in both directions, and the end is passed on."""
-    with socket.create_server(("127.0.0.1", 0)) as pod, way:
-        way.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: pod\r\n\r\nhello" % pod.getsockname()[1])
+def test_an_api_server_reaches_a_pod_through_the_guest(tunnel_end: socket.socket) -> None:
+    """All bytes after the answer are the pod's, in both directions, and the end of the connection is passed on."""
+    with socket.create_server(("127.0.0.1", 0)) as pod, tunnel_end:
+        tunnel_end.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: pod\r\n\r\nhello" % pod.getsockname()[1])
         called, _ = pod.accept()
         with called:
             assert b"hello" == called.recv(5)
             called.sendall(b"pod")
-        answer = b"".join(iter(lambda: way.recv(100), b""))
+        answer = b"".join(iter(lambda: tunnel_end.recv(100), b""))
 
     assert b"HTTP/1.1 200 OK\r\n\r\npod" == answer
 
 
-def test_a_pod_that_is_not_there_is_a_connection_that_ends(way: socket.socket) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as gone, way:
+def test_a_missing_pod_ends_the_connection(tunnel_end: socket.socket) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone, tunnel_end:
         port = gone.getsockname()[1]
         gone.close()
-        way.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % port)
+        tunnel_end.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % port)
 
-        assert b"" == way.recv(100)
+        assert b"" == tunnel_end.recv(100)
