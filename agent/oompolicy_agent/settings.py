@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Format = Literal["yaml", "json"]
 STDOUT: Final = "-"
 
-MODE: Final = "Enforce"
 
 _GRACE: Final = "seconds to wait for the Pod object before a victim is reported without its name; default 5"
 _FOLDER_ONLY: Final = ("output", "output_format")

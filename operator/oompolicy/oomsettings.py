@@ -28,10 +28,6 @@ class Mode(StrEnum):
     """The kernel chooses the victim."""
 
 
-DEFAULT_MODE: Final = Mode.ENFORCE
-"""The mode of a cluster without OOMSettings. Releases without OOMSettings enforced, and an upgrade must not stop it."""
-
-
 @dataclass(frozen=True, slots=True)
 class NodeMode:
     """One entry of `nodeModes`: the mode of the nodes whose labels the selector selects."""

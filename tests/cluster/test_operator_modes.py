@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.kube.connection import apply
-from oompolicy.kube.errors import ApiError
+from tests.cluster.definition import settings_are_served
 from tests.cluster.objects import location
 from tests.cluster.waiting import eventually
 from tests.unit.policy.factories import raw_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.cluster.api import Api
     from tests.cluster.cluster import Cluster
@@ -93,7 +93,7 @@ def test_a_node_gets_the_mode_of_its_labels(api: Api) -> None:
     within_a_second(api, "n1", "Off")
     within_a_second(api, "n2", "Off")
     eventually(lambda: condition(api, "UnusedNodeModes")[:2], lambda found: found == ("True", "NeverApplies"))
-    api.delete("OOMSettings", "cluster")
+    api.patch("OOMSettings", "cluster", {"spec": {"nodeModes": []}})
     within_a_second(api, "n1", None)
     within_a_second(api, "n2", None)
 
@@ -156,27 +156,7 @@ def test_a_new_leader_takes_over_the_modes(
     assert version == api.get("OOMNode", "n1")["metadata"]["resourceVersion"]
 
 
-@pytest.fixture
-def undefined(cluster: Cluster, api: Api) -> Iterator[None]:
-    """Delete the definition of OOMSettings for the time of a test."""
-    api.delete("CustomResourceDefinition", "oomsettings.oompolicy.dev")
-    eventually(lambda: is_served(api), lambda served: not served)
-    yield
-    cluster.install_crds()
-    eventually(lambda: is_served(api), bool)
-
-
-def is_served(api: Api) -> bool:
-    try:
-        api.list("OOMSettings")
-    except ApiError as error:
-        if error.status not in (404, 429):
-            raise
-        return False
-    return True
-
-
-@pytest.mark.usefixtures("undefined")
+@pytest.mark.usefixtures("undefined_settings")
 def test_an_operator_works_with_definitions_of_an_earlier_release(
     cluster: Cluster, api: Api, start_operator: Callable[[str], Operator]
 ) -> None:
@@ -188,7 +168,7 @@ def test_an_operator_works_with_definitions_of_an_earlier_release(
         api.node(name)
         label(api, name, pool="canary")
     cluster.install_crds()
-    eventually(lambda: is_served(api), bool)
+    eventually(lambda: settings_are_served(api), bool)
     api.create(raw_settings({"mode": "Audit", "nodeModes": [CANARY]}))
     eventually(partial(mode, api, "n1"), lambda found: found == "Enforce", deadline=60)
     eventually(lambda: operator.probe("/readyz")[0], lambda status: status == 200)

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy.logs import FIELDS
+from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.status.document import LAST_VICTIMS
 from oompolicy_agent.victims.naming import name_victim, qos_class
@@ -188,9 +189,15 @@ class Reporter:
         self._incomplete.pop(name, None)
         if name in self._arrived and name not in self._logged:
             self._counters.victim(named.scope, qos_class(named.victim), named.owner.namespace, named.policy)
+            self._count_choice(named.victim)
         made = report_of(named, self._settings.node, spooled.realtime_offset_ns, disclose=self._settings.discloses)
         self._log_once(name, made)
         return _Found(spooled, made)
+
+    def _count_choice(self, victim: Victim) -> None:
+        """Count the comparison once for each OOM, because all victims of a group belong to the same OOM."""
+        if victim.mode and victim.comparison and not victim.flags & VictimFlag.GROUP:
+            self._counters.choice(victim.mode, victim.comparison)
 
     def _log_once(self, name: str, report: Report) -> None:
         """Log the victim and add it to the last victims, once, even if the report itself takes long."""

@@ -71,9 +71,11 @@ class ModeTable:
             self._find_all()
         quiet = set(silent)
         self.unwritten, self.overridden, self._differences = {}, {}, {}
-        for uid, report in reports if self.settings.known else ():
-            of_node = self._of_node(uid, report)
-            wanted = effective_mode(self.settings.valid, of_node)
+        settings = self.settings.valid
+        if settings is None:
+            return
+        for uid, report in reports:
+            wanted = effective_mode(settings, self._of_node(uid, report))
             if report.mode and report.mode != wanted and report.name not in quiet:
                 self._differences[report.name] = Difference(wanted, report.mode)
 

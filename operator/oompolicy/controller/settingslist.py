@@ -63,7 +63,7 @@ class SettingsList:
             return
         self._state.settings_listed(found or (), record.uid if record else "")
         if found is None:
-            self._failed(now, "OOMSettings is not defined: apply crds/. Until then, nodes are in their default mode")
+            self._failed(now, "OOMSettings is not defined: apply crds/. Until then, nodes keep their modes")
             return
         self._logged, self.next = "", now + self._settings.policy_check
         if not self._watched:

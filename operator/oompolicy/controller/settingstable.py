@@ -34,12 +34,10 @@ class SettingsTable:
     def __init__(self) -> None:
         self.record: SettingsRecord | None = None
         self.valid: OOMSettings | None = None
-        """The last valid settings. An object that is not valid does not replace them, and only a deletion does."""
-        self.known = False
-        """False until an object was valid, or until it is certain that there is no object.
+        """The last valid settings. An object that is not valid does not replace them.
 
-        Before, nothing may follow from the settings: an operator that starts while the object is not valid must leave
-        the nodes as they are.
+        It is None before the first valid object, and after the object was deleted. Then all nodes stay as they are.
+        Otherwise, deleting an OOMSettings that stops everything would start it.
         """
 
     def put(self, raw: Mapping[str, Any]) -> bool:
@@ -58,7 +56,6 @@ class SettingsTable:
         problem = None
         try:
             self.valid = parse_settings(raw, unknown=unknown)
-            self.known = True
         except InvalidObject as error:
             problem = "; ".join(f"{each.field}: {each.message}" for each in error.problems)
         fields = tuple(each.field for each in unknown)
@@ -70,7 +67,6 @@ class SettingsTable:
         if self.record is None or self.record.uid != uid:
             return False
         self.record = self.valid = None
-        self.known = True
         return True
 
     def replace(self, raws: Iterable[Mapping[str, Any]], known_before: str) -> bool:
@@ -81,7 +77,4 @@ class SettingsTable:
         found = [raw for raw in raws if raw["metadata"]["name"] == NAME]
         if found:
             return self.put(found[0])
-        if self.record is None and not self.known:
-            self.known = True
-            return True
         return self.drop(known_before)

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from oompolicy.model import LabelSelector
-from oompolicy.oomsettings import DEFAULT_MODE, MAX_NODE_MODES, NAME, Mode, NodeMode, OOMSettings
+from oompolicy.oomsettings import MAX_NODE_MODES, NAME, Mode, NodeMode, OOMSettings
 from oompolicy.parse.fields import Field
 from oompolicy.parse.problems import Problem, Report
 from oompolicy.parse.selectors import read_selector
 
+_UNREADABLE: Final = Mode.OFF
+"""Stands in for a mode that cannot be read, until the object is refused because of it."""
 _MAX_GENERATION: Final = 2**63 - 1
 
 
@@ -39,7 +41,7 @@ def _settings(metadata: Field, spec: Field) -> OOMSettings:
         spec.child(key) for key in ("suspend", "mode", "nodeModes", "discloseOtherNamespaces")
     )
     return OOMSettings(
-        mode=_mode(mode) if mode else DEFAULT_MODE,
+        mode=_mode(mode) if mode else _UNREADABLE,
         suspend=suspend.boolean() if suspend else False,
         node_modes=_node_modes(node_modes) if node_modes else (),
         disclose_other_namespaces=disclose.boolean() if disclose else False,
@@ -54,7 +56,7 @@ def _mode(mode: Field) -> Mode:
         return Mode(text)
     if isinstance(mode.value, str):
         mode.problem(f"must be one of {', '.join(Mode)}, not {text!r}")
-    return DEFAULT_MODE
+    return _UNREADABLE
 
 
 def _node_modes(node_modes: Field) -> tuple[NodeMode, ...]:
@@ -70,5 +72,5 @@ def _node_mode(item: Field) -> NodeMode:
     selector, mode = item.child("nodeSelector"), item.child("mode")
     return NodeMode(
         read_selector(selector) if selector else LabelSelector(),
-        _mode(mode) if mode else DEFAULT_MODE,
+        _mode(mode) if mode else _UNREADABLE,
     )

@@ -7,7 +7,7 @@ It writes the mode of this entry to `OOMNode.spec.mode`, and the agent decides t
 
 from collections.abc import Mapping
 
-from oompolicy.oomsettings import DEFAULT_MODE, Mode, OOMSettings
+from oompolicy.oomsettings import Mode, OOMSettings
 from oompolicy.resolve.disjoint import implies, satisfiable
 from oompolicy.resolve.matching import selects
 
@@ -24,11 +24,9 @@ def node_mode(settings: OOMSettings, labels: Mapping[str, str]) -> Mode | None:
     return None if index is None else settings.node_modes[index].mode
 
 
-def effective_mode(settings: OOMSettings | None, of_node: Mode | None) -> Mode:
+def effective_mode(settings: OOMSettings, of_node: Mode | None) -> Mode:
     """Return the mode that a node has to be in. `of_node` is `OOMNode.spec.mode`, or `None` if it is not set."""
-    if settings and settings.suspend:
-        return Mode.OFF
-    return of_node or (settings.mode if settings else DEFAULT_MODE)
+    return Mode.OFF if settings.suspend else of_node or settings.mode
 
 
 def never_deciding(settings: OOMSettings) -> Mapping[int, int | None]:

@@ -102,7 +102,7 @@ def test_the_values_become_the_settings_of_a_new_installation(helm: Helm) -> Non
 
 
 def test_no_settings_are_created_if_the_values_say_so(helm: Helm) -> None:
-    """An upgrade without the definition in the cluster creates none either."""
+    """An upgrade without the definition in the cluster does not create it either."""
     for flags in (("--set", "settings.create=false"), ("--is-upgrade",)):
         assert [] == [each for each in helm.template(*flags) if each["kind"] == "OOMSettings"]
 

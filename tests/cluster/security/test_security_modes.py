@@ -113,7 +113,7 @@ def test_an_admin_changes_the_mode_of_a_node(admin: Connection) -> None:
 
 
 def test_the_right_to_write_oomnodes_does_not_include_the_mode(writer: Connection, admin: Connection) -> None:
-    """This holds for a new OOMNode and for an existing one. Other fields may be written."""
+    """The field cannot be written in a new or an existing OOMNode, but other fields can."""
     new: dict[str, Any] = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": "guarded-d"}}
     assert refusal(lambda: merge_patch(writer, NODE, {"spec": {"mode": "Off"}})).endswith(ADMINS_ONLY)
     assert refusal(lambda: writer.request("POST", OOMNODES, body={**new, "spec": {"mode": "Off"}})).endswith(

@@ -40,8 +40,8 @@ OPERATOR_LEASE: Final = {
 }
 AGENT: Final = {
     *((verb, kind, "") for verb in ("list", "watch") for kind in ("oompolicies.oompolicy.dev", "namespaces")),
-    *((verb, "oomsettings.oompolicy.dev", "") for verb in ("get", "list", "watch")),
-    ("get", "oomnodes.oompolicy.dev", ""),
+    *((verb, "oomsettings.oompolicy.dev", "") for verb in ("list", "watch")),
+    *((verb, "oomnodes.oompolicy.dev", "") for verb in ("get", "list", "watch")),
     ("patch", "oomnodes/status.oompolicy.dev", ""),
     ("create", "events.events.k8s.io", ""),
     ("patch", "events.events.k8s.io", ""),
@@ -190,7 +190,6 @@ def test_other_requests_of_the_operator_are_refused(
         ("PATCH", "/api/v1/namespaces/guarded-team", "namespaces"),
         ("GET", "/api/v1/nodes", "nodes"),
         ("PATCH", "/api/v1/nodes/guarded-a", "nodes"),
-        ("GET", OOMNODES, "oomnodes"),
         ("PATCH", f"{OOMPOLICIES}/any", "oompolicies"),
         ("PATCH", f"{OOMPOLICIES}/any/status", "oompolicies/status"),
         ("POST", OOMPOLICIES, "oompolicies"),
@@ -210,7 +209,7 @@ def test_other_requests_of_an_agent_are_refused(agent: Connection, method: str, 
     assert f'resource "{resource}"' in said
 
 
-@pytest.mark.parametrize("path", [OOMPOLICIES, OOMSETTINGS, "/api/v1/namespaces"])
+@pytest.mark.parametrize("path", [OOMPOLICIES, OOMSETTINGS, OOMNODES, "/api/v1/namespaces"])
 def test_an_agent_lists_the_collections_that_it_watches(agent: Connection, path: str) -> None:
     """Each informer begins with a list."""
     assert agent.request("GET", path)["kind"].endswith("List")

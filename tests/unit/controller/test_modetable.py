@@ -106,13 +106,13 @@ def test_nothing_is_written_while_the_settings_are_unknown() -> None:
     assert ({}, 0) == (modes.unwritten, modes.differing)
 
 
-def test_deleted_settings_take_their_modes_with_them() -> None:
-    """Only a mode that the operator has written is removed."""
+def test_deleted_settings_leave_the_modes_of_nodes() -> None:
+    """To delete an OOMSettings that stops some nodes must not start them."""
     modes = table(n1=CANARY, n2=CANARY)
     modes.settings.drop("uid-settings")
     modes.evaluate([report("n1", spec=own("Off")), report("n2", spec=NodeSpec("Off", others=("kubectl",)))], ())
 
-    assert {"o-n1": None} == modes.unwritten
+    assert {} == modes.unwritten
 
 
 KUBECTL = NodeSpec("Off", others=("kubectl",))

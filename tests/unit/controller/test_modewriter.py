@@ -160,14 +160,19 @@ def test_metrics_show_which_settings_are_in_effect(loop: Loop, metrics: Metrics)
     assert (0, 0, 0) == shown()
 
 
-def test_deleted_settings_are_taken_off_the_nodes(cluster: Cluster, loop: Loop) -> None:
-    """An apply without the field removes it."""
+def test_a_mode_without_an_entry_is_removed_from_the_node(cluster: Cluster, loop: Loop) -> None:
+    """An apply without the field removes it. Deleted settings remove nothing."""
     loop.turn()
     list_others(loop, raw_oomnode("n1", "Audit"))
     loop.turn()
-    loop.post(partial(loop.state.settings_deleted, "uid-settings"))
+    loop.post(partial(loop.state.settings, raw_settings(generation=2)))
     turn_until(loop, lambda: cluster.modes)
+    assert [("n1", None)] == cluster.modes
 
+    list_others(loop, raw_oomnode("n1", "Audit"))
+    loop.post(partial(loop.state.settings_deleted, "uid-settings"))
+    for _ in range(3):
+        loop.turn()
     assert [("n1", None)] == cluster.modes
 
 
@@ -226,11 +231,10 @@ def test_an_undefined_kind_stops_nothing(
     cluster.refuses[f"{GROUP}/oomsettings"] = Answer(404, status(404, "NotFound", "page not found"))
     loop.turn()
     list_others(loop, raw_oomnode("n1", "Audit"))
-    turn_until(loop, lambda: cluster.modes)
-    assert [("n1", None)] == cluster.modes
     end = time.monotonic() + 3 * HURRIED.retry_max
     turn_until(loop, lambda: time.monotonic() > end)
     assert (1, []) == (caplog.text.count("OOMSettings is not defined: apply crds/"), watched)
+    assert [] == cluster.modes
     cluster.refuses.clear()
     turn_until(loop, lambda: watched)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last valid settings stay in effect until there are newer valid ones, or until the object is deleted."""
+"""The last valid settings stay in effect until newer valid settings replace them, or until the object is deleted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ def listed(*modes: str) -> SettingsTable:
     return table
 
 
-def test_nothing_is_known_before_the_first_list() -> None:
-    """An empty list is knowledge too: there is no object."""
-    assert (False, True, True) == (SettingsTable().known, listed().known, listed("Off").known)
+def test_without_an_object_there_are_no_settings() -> None:
+    """This is so before the first list, and after an empty one."""
+    assert SettingsTable().valid is None
     assert listed().valid is None
+    assert listed("Off").valid is not None
 
 
 def test_settings_that_are_not_valid_change_nothing() -> None:
@@ -31,12 +32,12 @@ def test_settings_that_are_not_valid_change_nothing() -> None:
     assert table.record.problem == "spec.mode: must be one of Enforce, Audit, Off, not 'Sometimes'"
 
 
-def test_an_operator_that_starts_with_settings_that_are_not_valid_knows_nothing() -> None:
+def test_an_operator_that_starts_with_settings_that_are_not_valid_has_none() -> None:
     """It does not know the modes that the nodes have got from earlier settings, so it must not change them."""
     table = listed("Sometimes")
-    assert not table.known
+    assert table.valid is None
     table.put(raw_settings("Off", generation=2))
-    assert table.known
+    assert table.valid is not None
 
 
 def test_settings_of_a_newer_version_are_applied_without_their_unknown_fields() -> None:
@@ -78,7 +79,6 @@ def test_a_deletion_concerns_only_the_known_object() -> None:
     assert not table.drop("another")
     assert table.drop("uid-settings")
     assert [None, None] == [table.valid, table.record]
-    assert table.known
 
 
 def test_a_list_without_the_object_drops_only_an_object_that_was_known_before() -> None:

@@ -41,7 +41,7 @@ from tests.unit.agent.loader.test_module import KERNEL, with_function
 from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
 from tests.unit.agent.loader.test_plan import obstacle
 from tests.unit.agent.status.test_document import ATTACHED, GOOD
-from tests.unit.agent.victims.test_event import APP_OWNER, CHANGED, named
+from tests.unit.agent.victims.test_event import APP_OWNER, AUDIT, CHANGED, named
 from tests.unit.controller.raws import raw_settings
 from tests.unit.controller.test_policystatus import record
 from tests.unit.docs.page import CHECKOUT, codes, rows, section
@@ -92,6 +92,7 @@ def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
             ATTACHMENTS, [{}, *({problem: ("sentence",)} for problem in PROBLEMS)], (0, 1), ((), (pod(),))
         )
     ]
+    views += [replace(GOOD, mode=mode) for mode in Mode]
     for view in views:
         for each in document.build(view, {}, NOW)["conditions"]:
             yield each["type"], each["status"], str(each["reason"])
@@ -111,6 +112,7 @@ def test_the_page_has_every_condition_of_a_node() -> None:
         Reason.CHECKPOINT_NOT_WRITTEN,
         Reason.STATUS_NOT_WRITTEN,
         Reason.FOLDER_NOT_WATCHED,
+        Reason.SETTINGS_NOT_SYNCED,
     } == set(Reason) - {reason for _, _, reason in made}
 
 
@@ -204,6 +206,10 @@ def notes() -> list[str]:
         named(priority=301),
         named(replace(APP_OWNER, container="", kind="pod"), oom_score_adj=-998),
         named(flags=CHANGED, trigger_tgid=1, **spared),
+        named(flags=VictimFlag.OFF),
+        named(flags=AUDIT),
+        named(flags=AUDIT | VictimFlag.UNSURE),
+        named(flags=AUDIT | VictimFlag.CHANGED, **spared),
     ]
     return [note(each, disclose=disclose) for each in made for disclose in (True, False)]
 

@@ -39,8 +39,6 @@ def test_the_first_entry_that_selects_a_node_decides(
 @pytest.mark.parametrize(
     ("chosen", "of_node", "expected"),
     [
-        (None, None, Mode.ENFORCE),
-        (None, Mode.AUDIT, Mode.AUDIT),
         (settings(), None, Mode.AUDIT),
         (settings(), Mode.ENFORCE, Mode.ENFORCE),
         (settings(suspend=True), None, Mode.OFF),
@@ -48,9 +46,9 @@ def test_the_first_entry_that_selects_a_node_decides(
     ],
 )
 def test_suspend_precedes_the_mode_of_a_node_which_precedes_the_mode_of_the_cluster(
-    chosen: OOMSettings | None, of_node: Mode | None, expected: Mode
+    chosen: OOMSettings, of_node: Mode | None, expected: Mode
 ) -> None:
-    """A cluster without OOMSettings enforces, as it did before there was such an object."""
+    """The kill switch also stops a node with a mode of its own."""
     assert expected is effective_mode(chosen, of_node)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schemas have the ranges and words of the records, and bound the lists that their rules read."""
+"""The schemas have the ranges of the records, and bound the lists that their rules read."""
 
 import copy
 from collections.abc import Iterator
