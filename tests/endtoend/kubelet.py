@@ -8,7 +8,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.kernel.maps import PriorityMap
+from oompolicy_agent.kernel.layout import KernelMode
+from oompolicy_agent.kernel.maps import PriorityMap, SettingsMap
 from tests.node.hog import Hog
 from tests.node.kubelet import Kubelet, Pod
 from tests.node.policy import BPFFS
@@ -80,6 +81,16 @@ class NodeKubelet:
         cgroup_id, end = self.container(uid, container).id, time.monotonic() + patience
         with closing(PriorityMap(BPFFS / "maps/cgroup_priority")) as entries:
             while (found := entries.get(cgroup_id)) is None or found[0] != wanted:
+                if time.monotonic() > end:
+                    return False
+                select.select([], [], [], CHECK_EVERY)
+        return True
+
+    def await_mode(self, wanted: str, patience: float) -> bool:
+        """Return True as soon as the programs have the mode, or False after `patience` seconds."""
+        end = time.monotonic() + patience
+        with closing(SettingsMap(BPFFS / "maps/settings")) as settings:
+            while settings.mode() != KernelMode[wanted.upper()]:
                 if time.monotonic() > end:
                     return False
                 select.select([], [], [], CHECK_EVERY)
