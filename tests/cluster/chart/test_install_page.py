@@ -57,7 +57,7 @@ def test_the_first_commands_of_the_readme_work(admin: Admin) -> None:
     printed = "".join(map(admin, commands))
     admin("helm uninstall oompolicy --namespace oompolicy-system && kubectl delete oompolicies --all")
 
-    assert 2 == len(commands)
+    assert 3 == len(commands)
     assert ["batch", "databases", "oompolicy"] == re.findall(
         r"^(batch|databases|oompolicy) +\d+ ", printed, re.MULTILINE
     )
