@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of the programs change the order among equal priorities, and pass over processes that free too little."""
+"""The settings change the order among equal priorities, and pass over processes that free too little."""
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,14 +11,17 @@ import pytest
 from oompolicy_agent.kernel.layout import KernelMode, KernelTieBreak, VictimFlag
 from tests.node.policy import flags
 from tests.node.test_order import cgroup_of
+from tests.node.test_random import OOMS_PER_SCENE, Scene, seed_of_this_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.node.conftest import Pod
+    from tests.node.machine import Node
     from tests.node.policy import Policy
 
 MIB = 1 << 20
+RANDOM_OOMS = 100
 ORDERS = [("first", "second"), ("second", "first")]
 """The orders in which cgroups are made, which is the order of the scan in a limit."""
 
@@ -143,3 +147,28 @@ def test_audit_names_the_choice_with_all_settings(pod: Pod, settings: Policy) ->
 
     assert hogs["database"] is pod.first_victim()
     assert hogs["batch"].pid == settings.record_of(hogs["database"]).spared_tgid
+
+
+def test_random_scenes_with_requests_and_a_minimum_follow_the_model(
+    node: Node, settings: Policy, restart_deadline: Callable[[], None]
+) -> None:
+    """The first victim of each OOM is the model's. The memory of a dead one may still count for the next."""
+    seed = seed_of_this_run()
+    rng = random.Random(seed)  # noqa: S311 (scenes, not secrets)
+    scene = Scene(node, rng)
+    decided = 0
+    for number in range(RANDOM_OOMS):
+        restart_deadline()
+        if number % OOMS_PER_SCENE == 0:
+            scene.clear()
+        scene.populate()
+        entries = scene.set_entries(settings)
+        rules = scene.set_rules(settings, entries)
+        died, _ = scene.run_out_of_memory()
+        chosen = scene.policys_choice(entries, rules)
+        assert died[0] == chosen, f"OOM {number} of OOMPOLICY_SEED={seed}"
+        decided += chosen != scene.policys_choice(entries)
+        for name in died:
+            scene.remove(name)
+    scene.clear()
+    assert decided > RANDOM_OOMS // 10
