@@ -73,6 +73,24 @@ SCENARIOS = {
                 "networkPolicy.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=monitoring",
             ),
         ),
+        Scenario(
+            "extended",
+            (
+                "commonLabels.team=platform",
+                "agent.extraEnv[0].name=ONE",
+                "agent.extraEnv[0].value=a",
+                "agent.extraArgs={--one}",
+                "agent.loaderExtraEnv[0].name=TWO",
+                "agent.loaderExtraEnv[0].value=b",
+                "agent.loaderExtraArgs={--two}",
+                "operator.extraEnv[0].name=THREE",
+                "operator.extraEnv[0].value=c",
+                "operator.extraArgs={--three}",
+                "serviceMonitor.enabled=true",
+                "resourceQuota.enabled=true",
+            ),
+        ),
+        Scenario("openshift", ("openshift.enabled=true",)),
         Scenario("smallest", ("operator.replicas=1", "policy.enabled=false", "uninstall.detach=false")),
     )
 }
