@@ -37,7 +37,7 @@ SCENARIOS = {
         Scenario("all-pods", ("agent.podAccess=allPods",)),
         Scenario("own-node", ("agent.podAccess=ownNode",), own_node=True),
         Scenario("kernel", ("hook.source=kernel", "hook.hostPriority=700"), capabilities=tuple(KERNEL)),
-        Scenario("none", ("hook.source=none",), capabilities=tuple(KERNEL)),
+        Scenario("none", ("hook.source=none", "prometheusRule.enabled=true"), capabilities=tuple(KERNEL)),
         Scenario("dkms", ("hook.module.from=host",)),
         Scenario("prebuilt", ("hook.module.from=image", "hook.module.path=/modules/%r.ko")),
         Scenario(
@@ -64,7 +64,9 @@ SCENARIOS = {
                 ".nodeSelectorTerms[0].matchExpressions[0].operator=Exists",
             ),
         ),
-        Scenario("watched", ("podMonitor.enabled=true", "grafanaDashboard.enabled=true")),
+        Scenario(
+            "watched", ("podMonitor.enabled=true", "prometheusRule.enabled=true", "grafanaDashboard.enabled=true")
+        ),
         Scenario(
             "guarded",
             (
@@ -87,6 +89,9 @@ SCENARIOS = {
                 "operator.extraEnv[0].value=c",
                 "operator.extraArgs={--three}",
                 "serviceMonitor.enabled=true",
+                "prometheusRule.enabled=true",
+                "prometheusRule.disabled={OOMPolicyMapFull}",
+                "prometheusRule.alertLabels.team=storage",
                 "resourceQuota.enabled=true",
             ),
         ),

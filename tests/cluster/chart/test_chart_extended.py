@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Rendered = dict[str, list[dict[str, Any]]]
 
 # Values of a release that `helm upgrade --reuse-values` keeps from a version without these keys.
-OLD_VALUES = ("commonLabels", "serviceMonitor", "resourceQuota", "openshift")
+OLD_VALUES = ("commonLabels", "serviceMonitor", "prometheusRule", "resourceQuota", "openshift")
 
 
 def test_common_labels_are_on_every_object_and_pod(rendered: Rendered) -> None:
@@ -33,19 +33,19 @@ def test_common_labels_are_on_every_object_and_pod(rendered: Rendered) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "container", "variable", "argument"),
+    ("workload", "container", "variable", "argument"),
     [
-        ("DaemonSet", "oompolicy-agent", "agent", {"name": "ONE", "value": "a"}, "--one"),
-        ("DaemonSet", "oompolicy-agent", "loader", {"name": "TWO", "value": "b"}, "--two"),
-        ("Deployment", "oompolicy-operator", "operator", {"name": "THREE", "value": "c"}, "--three"),
+        (("DaemonSet", "oompolicy-agent"), "agent", {"name": "ONE", "value": "a"}, "--one"),
+        (("DaemonSet", "oompolicy-agent"), "loader", {"name": "TWO", "value": "b"}, "--two"),
+        (("Deployment", "oompolicy-operator"), "operator", {"name": "THREE", "value": "c"}, "--three"),
     ],
 )
 def test_a_container_gets_its_own_extra_variables_and_arguments(
-    rendered: Rendered, kind: str, name: str, container: str, variable: dict[str, str], argument: str
+    rendered: Rendered, workload: tuple[str, str], container: str, variable: dict[str, str], argument: str
 ) -> None:
     """They follow the chart's own variables and arguments, and nothing else changes."""
     extended, default = (
-        containers(named(rendered[scenario], kind, name)["spec"]["template"]["spec"])[container]
+        containers(named(rendered[scenario], *workload)["spec"]["template"]["spec"])[container]
         for scenario in ("extended", "defaults")
     )
 

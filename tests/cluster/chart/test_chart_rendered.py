@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.cluster.kubectl import Kubectl
 
 # The Prometheus operator's, whose definition is not ours to bring.
-FOREIGN = {"PodMonitor", "ServiceMonitor"}
+FOREIGN = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
 PRIVILEGED = {"loader", "detach"}
 KERNEL_FOLDERS = {"/sys/fs/bpf", "/sys/fs/cgroup", "/sys/kernel/security"}
 AGENT_PATHS = {"/sys/fs/bpf/oompolicy", "/sys/fs/cgroup", "/run/oompolicy", "/var/lib/oompolicy"}
