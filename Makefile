@@ -111,6 +111,9 @@ realnode: setup ## start that node and its cluster until Ctrl-C (build/realnode.
 	@mkdir -p build
 	$(PYTHON) -m tests.realnode build/realnode.env
 
+generated: setup ## write the README of the chart again, after a change of its values
+	$(PYTHON) -m publish.readme
+
 bench: setup ## measure the time of a selection (results: docs/benchmarks.md)
 	$(PYTHON) -m benchmarks
 
@@ -130,5 +133,5 @@ clean: ## delete build results in the checkout (the cache stays)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa test-page \
-	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode \
+	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode generated \
 	bench bench-images bench-cluster bench-path bench-realnode clean

@@ -81,7 +81,7 @@ def test_the_chart_has_nothing_to_criticise(helm: Helm) -> None:
 
 
 def test_a_package_holds_what_is_linked(helm: Helm, tmp_path: Path) -> None:
-    """The definitions and rules themselves; a link would lead nowhere there."""
+    """Definitions, rules and the licence are files. A link would lead nowhere in a package."""
     helm("package", str(CHART), "--destination", str(tmp_path))
     (package,) = tmp_path.glob("oompolicy-*.tgz")
     with tarfile.open(package) as opened:
@@ -91,4 +91,4 @@ def test_a_package_holds_what_is_linked(helm: Helm, tmp_path: Path) -> None:
     }
 
     assert len(expected) >= 8
-    assert expected <= files
+    assert expected | {"oompolicy/LICENSE", "oompolicy/README.md"} <= files
