@@ -111,8 +111,9 @@ realnode: setup ## start that node and its cluster until Ctrl-C (build/realnode.
 	@mkdir -p build
 	$(PYTHON) -m tests.realnode build/realnode.env
 
-generated: setup ## write the README of the chart again, after a change of its values
+generated: setup ## write README and kustomize bases again, after a change of the chart
 	$(PYTHON) -m publish.readme
+	$(PYTHON) -m publish.kustomize --helm "$$($(PYTHON) -m tests.cluster.chart.helm)"
 
 bench: setup ## measure the time of a selection (results: docs/benchmarks.md)
 	$(PYTHON) -m benchmarks
