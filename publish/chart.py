@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Package the chart: `python3 -m publish.chart --helm PROGRAM --into FOLDER [--digest IMAGE=DIGEST]...`.
+"""Package the chart: `python3 -m publish.chart --helm PROGRAM --into FOLDER [--digests FILE]`.
 
 The package has real files in place of the links of the checkout. Its metadata has the addresses of
 publish/project.toml, and its values have the registry of the project and the digests of the images.
@@ -8,6 +8,7 @@ publish/project.toml, and its values have the registry of the project and the di
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 IMAGES: Final = {"oompolicy": "oompolicy", "loader": "oompolicy-loader"}
 """The key of each image in the values, and its name."""
 _LEFT_OUT: Final = shutil.ignore_patterns(".git*", "*.orig", "*.swp", "*~")
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def filled_values(text: str, project: Project, digests: Mapping[str, str]) -> str:
@@ -88,11 +88,10 @@ def package(helm: str, into: Path, project: Project, digests: Mapping[str, str])
     return into / f"oompolicy-{project.version}.tgz"
 
 
-def _digest(word: str) -> tuple[str, str]:
-    name, _, digest = word.partition("=")
-    if name not in IMAGES.values() or not _DIGEST.fullmatch(digest):
-        raise argparse.ArgumentTypeError(f"{word} is not IMAGE=sha256:..., with an image of {list(IMAGES.values())}")
-    return name, digest
+def read_digests(file: Path) -> dict[str, str]:
+    """Return the digests of the images. Before they are pushed there is no such file, and the package has tags."""
+    content = json.loads(file.read_text()) if file.exists() else {}
+    return {name: digest for name, digest in content.items() if name in IMAGES.values()}
 
 
 def main() -> None:
@@ -100,9 +99,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Package the chart.")
     parser.add_argument("--helm", required=True, help="the program")
     parser.add_argument("--into", required=True, type=Path, help="the folder of the package")
-    parser.add_argument("--digest", type=_digest, action="append", default=[], metavar="IMAGE=DIGEST")
+    parser.add_argument("--digests", required=True, type=Path, help="the file that the step `images` writes")
     words = parser.parse_args()
-    print(package(words.helm, words.into, Project.load(), dict(words.digest)))
+    print(package(words.helm, words.into, Project.load(), read_digests(words.digests)))
 
 
 if __name__ == "__main__":

@@ -3,18 +3,24 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from publish import steps
 from publish.chart import package
 from publish.project import CHART, Maintainer, Project
+from tests.cluster.chart.registry import REGISTRY, running_registry
 from tests.cluster.chart.scenarios import containers, named, pod_templates
+from tests.cluster.errors import BinariesError
 from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cluster.chart.helm import Helm
@@ -80,3 +86,32 @@ def test_a_package_has_nothing_to_criticise(helm: Helm, packed: Path) -> None:
 
     assert "0 chart(s) failed" in said
     assert "icon" not in said
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A developer's machine may not reach a Debian mirror, and then the test is skipped. CI must reach one."""
+    try:
+        program = REGISTRY.ensure()
+    except BinariesError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no docker-registry: {error}")
+    with running_registry(program, tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+def test_a_pushed_chart_is_pulled_by_its_digest(helm: Helm, registry: str, tmp_path: Path) -> None:
+    """The digest that a release signs is that of the chart in the registry."""
+    project = replace(PROJECT, registry=f"{registry}/o")
+    packed = package(str(helm.program), tmp_path, project, DIGESTS)
+    steps.push_chart(str(helm.program), project, tmp_path, "--plain-http")
+    digest = steps.read_digests(tmp_path)[steps.CHART]
+    pulled = tmp_path / "pulled"
+    pulled.mkdir()
+    reference = f"oci://{registry}/o/{steps.CHART}@{digest}"
+    helm("pull", reference, "--plain-http", "--destination", str(pulled))
+
+    (chart,) = pulled.glob("*.tgz")
+    assert packed.read_bytes() == chart.read_bytes()
+    assert f"  registry: {registry}/o\n" in helm("show", "values", reference, "--plain-http")
