@@ -119,7 +119,7 @@ generated: setup ## write README and kustomize bases again, after a change of th
 dist: export SOURCE_DATE_EPOCH = $(shell cat image/source-date-epoch)
 dist: setup ## build chart, wheel, command line as one file, and their checksums in dist/
 	mkdir -p dist
-	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --build-constraint image/tools.txt --wheel-dir dist .
 	$(PYTHON) -m publish.zipapp --into dist
 	$(PYTHON) -m publish.notes --into dist
 	$(PYTHON) -m publish.chart --helm "$$($(PYTHON) -m tests.cluster.chart.helm)" --into dist --digests dist/digests.json
