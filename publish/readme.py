@@ -38,7 +38,7 @@ kubectl get oomnodes
 ```
 
 The label is necessary because agents mount folders of their node.
-`kubectl get oomnodes` shows for each node if it enforces. `helm test oompolicy` checks all nodes.
+In the mode `Audit` of a new installation, the kernel still chooses each victim: [before you enforce]({enforce}).
 
 Helm does not upgrade CustomResourceDefinitions: see [upgrade and uninstall]({upgrade}).
 
@@ -53,6 +53,7 @@ def render(values: str, project: Project) -> str:
     head = _HEAD.format(
         version=project.version,
         registry=project.registry,
+        enforce=project.file("docs/enforce.md"),
         kernels=project.file("docs/kernels.md"),
         upgrade=project.file("docs/upgrade.md"),
     )

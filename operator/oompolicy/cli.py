@@ -56,7 +56,9 @@ def _load(paths: Sequence[Path]) -> Manifests:
     manifests = load_manifests(paths, stand_in_uids=True)
     if manifests.objects or manifests.problems:
         return manifests
-    nothing = Problem(", ".join(map(str, paths)), "", "", "no OOMPolicy, Namespace or Pod is in this input")
+    nothing = Problem(
+        ", ".join(map(str, paths)), "", "", "no OOMPolicy, OOMSettings, Namespace or Pod is in this input"
+    )
     return replace(manifests, problems=(nothing,))
 
 

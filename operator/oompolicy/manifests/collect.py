@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collect OOMPolicy, Namespace and Pod objects from files, as `kubectl get -o yaml` prints them."""
+"""Collect OOMPolicy, OOMSettings, Namespace and Pod objects from files, as `kubectl get -o yaml` prints them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +10,22 @@ from typing import Any, Final
 from oompolicy.api import API_VERSION
 from oompolicy.manifests.documents import files_of, read_documents
 from oompolicy.model import Namespace, OOMPolicy, Pod
-from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy, read_pod
+from oompolicy.oomsettings import OOMSettings
+from oompolicy.parse import (
+    InvalidObject,
+    Problem,
+    parse_namespace,
+    parse_pod,
+    parse_policy,
+    parse_settings,
+    read_pod,
+)
 from oompolicy.parse.fields import kind_of
 
-_API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "Namespace": "v1", "Pod": "v1"}
-_Record = OOMPolicy | Namespace | Pod
+_API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "OOMSettings": API_VERSION, "Namespace": "v1", "Pod": "v1"}
+_Record = OOMPolicy | OOMSettings | Namespace | Pod
 _Raw = tuple[str | None, Mapping[str, Any]]
-_PolicyParser = Callable[[Mapping[str, Any]], OOMPolicy]
-_PodParser = Callable[[Mapping[str, Any]], Pod]
+_Parsers = Mapping[str, Callable[[Mapping[str, Any]], _Record]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class Manifests:
     pods: tuple[Pod, ...]
     problems: tuple[Problem, ...]
     objects: tuple[_Raw, ...]
+    settings: OOMSettings | None = None
 
 
 def load_manifests(paths: Sequence[Path], *, stand_in_uids: bool = False) -> Manifests:
@@ -63,20 +72,32 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
 
 def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = False) -> Manifests:
     """Return the manifests of raw objects, each given with the name of its file or `None`."""
-    return _collected(objects, parse_policy, partial(parse_pod, stand_in_uid=stand_in_uids))
+    parsers: _Parsers = {
+        "OOMPolicy": parse_policy,
+        "OOMSettings": parse_settings,
+        "Namespace": parse_namespace,
+        "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
+    }
+    return _collected(objects, parsers)
 
 
 def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
     """Return the manifests of raw objects that were accepted before.
 
-    A pod is read as far as possible, and a policy is read without its unknown fields.
+    A pod is read as far as possible, and policies and settings are read without their unknown fields.
     Objects that came from a folder were read strictly before they were saved.
     """
-    return _collected(objects, lambda raw: parse_policy(raw, unknown=[]), read_pod)
+    parsers: _Parsers = {
+        "OOMPolicy": lambda raw: parse_policy(raw, unknown=[]),
+        "OOMSettings": lambda raw: parse_settings(raw, unknown=[]),
+        "Namespace": parse_namespace,
+        "Pod": read_pod,
+    }
+    return _collected(objects, parsers)
 
 
-def _collected(objects: Iterable[_Raw], policy_parser: _PolicyParser, pod_parser: _PodParser) -> Manifests:
-    collection = _Collection(policy_parser, pod_parser)
+def _collected(objects: Iterable[_Raw], parsers: _Parsers) -> Manifests:
+    collection = _Collection(parsers)
     for file, raw in objects:
         collection.add(file, raw)
     return collection.manifests()
@@ -85,12 +106,8 @@ def _collected(objects: Iterable[_Raw], policy_parser: _PolicyParser, pod_parser
 class _Collection:
     """The objects read so far."""
 
-    def __init__(self, policy_parser: _PolicyParser, pod_parser: _PodParser) -> None:
-        self._parsers: Mapping[str, Callable[[Mapping[str, Any]], _Record]] = {
-            "OOMPolicy": policy_parser,
-            "Namespace": parse_namespace,
-            "Pod": pod_parser,
-        }
+    def __init__(self, parsers: _Parsers) -> None:
+        self._parsers = parsers
         self._records: list[_Record] = []
         self._raw: list[_Raw] = []
         self._problems: list[Problem] = []
@@ -103,6 +120,7 @@ class _Collection:
             tuple(record for record in self._records if isinstance(record, Pod)),
             tuple(self._problems),
             tuple(self._raw),
+            next((record for record in self._records if isinstance(record, OOMSettings)), None),
         )
 
     def add(self, file: str | None, raw: Mapping[str, Any]) -> None:

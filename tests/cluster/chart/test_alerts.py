@@ -108,7 +108,7 @@ def kill() -> WatchedCluster:
 
 MISSING = Alert("Nodes without an agent that Prometheus can reach: 1")
 SILENT = Alert("Agents that have not reported to the API server for 10 minutes or more: 1")
-NOT_ENFORCING = Alert("Node n1 does not enforce the policies", "n1", "EvaluateTask")
+NOT_ENFORCING = Alert("The kernel of node n1 does not ask the policies", "n1", "EvaluateTask")
 DROPPED = Alert("Node n2 has lost records of victims", "n2")
 NOT_DELIVERED = Alert("The agent of node n3 cannot deliver the Events of victims", "n3")
 NO_OPERATOR = Alert("No operator of oompolicy is active")
