@@ -111,6 +111,36 @@ realnode: setup ## start that node and its cluster until Ctrl-C (build/realnode.
 	@mkdir -p build
 	$(PYTHON) -m tests.realnode build/realnode.env
 
+generated: setup ## write README and kustomize bases again, after a change of the chart
+	$(PYTHON) -m publish.readme
+	$(PYTHON) -m publish.kustomize --helm "$$($(PYTHON) -m tests.cluster.chart.helm)"
+
+# The time of all files makes two builds of one commit equal.
+dist: export SOURCE_DATE_EPOCH = $(shell cat image/source-date-epoch)
+dist: setup ## build chart, wheel, command line as one file, and their checksums in dist/
+	mkdir -p dist
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --build-constraint image/tools.txt --wheel-dir dist .
+	$(PYTHON) -m publish.zipapp --into dist
+	$(PYTHON) -m publish.notes --into dist
+	$(PYTHON) -m publish.chart --helm "$$($(PYTHON) -m tests.cluster.chart.helm)" --into dist --digests dist/digests.json
+	cd dist && sha256sum *.whl *.pyz *.tgz $$(ls *.cdx.json 2>/dev/null) >SHA256SUMS
+
+# These targets are for the release workflow: docs/release.md.
+release-check: setup ## print the reasons why this commit cannot be released as TAG
+	$(PYTHON) -m publish.check --tag "$(TAG)"
+
+release-images: setup ## build and push both images (Docker with a login at the registry)
+	$(PYTHON) -m publish.steps images
+
+release-chart: setup ## push the chart of dist/ (a login of Helm at the registry)
+	$(PYTHON) -m publish.steps chart --helm "$$($(PYTHON) -m tests.cluster.chart.helm)"
+
+release-outputs:
+	@$(PYTHON) -m publish.steps outputs
+
+release-sign: setup ## sign images, chart and checksums with cosign
+	$(PYTHON) -m publish.steps sign
+
 bench: setup ## measure the time of a selection (results: docs/benchmarks.md)
 	$(PYTHON) -m benchmarks
 
@@ -130,5 +160,5 @@ clean: ## delete build results in the checkout (the cache stays)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa test-page \
-	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode \
+	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode generated dist release-check release-images release-chart release-sign release-outputs \
 	bench bench-images bench-cluster bench-path bench-realnode clean
