@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 START_SECONDS = 60.0
 NODE = "image-node"
 PROGRAMS = [
-    ("oompolicy", "oompolicy"),
     ("oompolicy", "oompolicy-operator"),
     ("oompolicy", "oompolicy-agent"),
     ("oompolicy", "oompolicy-release"),

@@ -1,31 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print assignments as a table for people, or as JSON or YAML for programs."""
+"""Describe assignments as the rows of a table for people, and as data for programs. Pure."""
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import yaml
-
+from oompolicy.cli.table import Table
 from oompolicy.model import Assignment
 
-Format = Literal["table", "json", "yaml"]
 _HEADER: Final = ("NAMESPACE", "POD", "CONTAINER", "PRIORITY", "REASON")
 _Row = tuple[str, str, str, str, str]
 
 
-def formatted(assignments: Sequence[Assignment], output: Format) -> str:
-    """Return the text to print, with its last newline."""
-    if output == "table":
-        return _table([_HEADER, *(row for assignment in assignments for row in _rows(assignment))])
-    plain = [_plain(assignment) for assignment in assignments]
-    if output == "json":
-        return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=200)
+def table(assignments: Sequence[Assignment]) -> Table:
+    """Return a row of each pod, of each container, and of each refusal."""
+    return Table(_HEADER, [row for assignment in assignments for row in _rows(assignment)])
 
 
 def _rows(assignment: Assignment) -> Iterator[_Row]:
-    """Yield the row of the pod, of each container, and of each refusal. A dash stands for a missing value."""
     pod = (assignment.namespace, assignment.pod_name)
     overlap = f"; overlaps {', '.join(assignment.overlapping)}" if assignment.overlapping else ""
     yield *pod, "-", str(assignment.priority), assignment.reason + overlap
@@ -38,13 +29,8 @@ def _rows(assignment: Assignment) -> Iterator[_Row]:
         yield *pod, "-", "-", f"refused: {assignment.more_refusals} more annotations"
 
 
-def _table(rows: Sequence[_Row]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines) + "\n"
-
-
-def _plain(assignment: Assignment) -> dict[str, Any]:
+def plain(assignment: Assignment) -> dict[str, Any]:
+    """Return the assignment as data of JSON."""
     return {
         "namespace": assignment.namespace,
         "pod": assignment.pod_name,

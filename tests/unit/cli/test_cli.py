@@ -215,7 +215,7 @@ def test_wrong_usage_has_its_own_exit_status(arguments: list[str], capsys: pytes
         main(arguments)
 
     assert 2 == caught.value.code
-    assert capsys.readouterr().err.startswith("usage: oompolicy")
+    assert capsys.readouterr().err.startswith("Usage: oompolicy")
 
 
 def test_the_package_can_be_run(manifests: Path) -> None:
