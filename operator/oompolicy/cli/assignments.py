@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Describe assignments as the rows of a table for people, and as data for programs. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from oompolicy.cli.table import Table
@@ -9,15 +9,31 @@ from oompolicy.model import Assignment
 
 _HEADER: Final = ("NAMESPACE", "POD", "CONTAINER", "PRIORITY", "REASON")
 _Row = tuple[str, str, str, str, str]
+Nodes = Mapping[str, str | None]
+"""The nodes of pods, by the uids of the pods."""
 
 
-def table(assignments: Sequence[Assignment]) -> Table:
-    """Return a row of each pod, of each container, and of each refusal."""
-    return Table(_HEADER, [row for assignment in assignments for row in _rows(assignment)])
+def table(assignments: Sequence[Assignment], nodes: Nodes | None = None) -> Table:
+    """Return a row of each pod, of each container, and of each refusal. With `nodes`, there is a column NODE."""
+    rows = [(assignment.pod_uid, row) for assignment in assignments for row in _rows(assignment)]
+    if nodes is None:
+        return Table(_HEADER, [row for _, row in rows])
+    with_node = [(*row[:-1], nodes[uid] or "-", row[-1]) for uid, row in rows]
+    return Table((*_HEADER[:-1], "NODE", _HEADER[-1]), with_node)
+
+
+def name_of(assignment: Assignment) -> str:
+    """Return the name of the object as kubectl's `-o name` would, with its namespace."""
+    return f"{assignment.kind.lower()}/{assignment.namespace}/{assignment.pod_name}"
+
+
+def subject(assignment: Assignment) -> str:
+    """Return the name of a pod, or the kind and the name of the workload with its template."""
+    return assignment.pod_name if assignment.kind == "Pod" else f"{assignment.kind}/{assignment.pod_name}"
 
 
 def _rows(assignment: Assignment) -> Iterator[_Row]:
-    pod = (assignment.namespace, assignment.pod_name)
+    pod = (assignment.namespace, subject(assignment))
     overlap = f"; overlaps {', '.join(assignment.overlapping)}" if assignment.overlapping else ""
     yield *pod, "-", str(assignment.priority), assignment.reason + overlap
     for container in assignment.containers:
@@ -29,12 +45,14 @@ def _rows(assignment: Assignment) -> Iterator[_Row]:
         yield *pod, "-", "-", f"refused: {assignment.more_refusals} more annotations"
 
 
-def plain(assignment: Assignment) -> dict[str, Any]:
-    """Return the assignment as data of JSON."""
+def plain(assignment: Assignment, node: str | None) -> dict[str, Any]:
+    """Return the assignment as data of JSON. `pod` is the name of an object of `kind`."""
     return {
         "namespace": assignment.namespace,
+        "kind": assignment.kind,
         "pod": assignment.pod_name,
         "uid": assignment.pod_uid,
+        "node": node,
         "priority": assignment.priority,
         "reason": assignment.reason,
         "source": assignment.source,

@@ -2,18 +2,21 @@
 """The arguments that name manifests, and the reading of those files."""
 
 import functools
+import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from oompolicy.cli.reading import reading
 from oompolicy.manifests import Manifests, load_manifests
 from oompolicy.parse.problems import Problem
 
 
 def file_options(function: Callable[..., int]) -> Callable[..., int]:
-    """Add `-f FILE` and FILE to a command, which gets all of them as `files`. `-f a b` has two files."""
+    """Add `-f FILE`, FILE and `-R` to a command, which gets the `Manifests` as `manifests`. `-f a b` has two files."""
 
     @click.argument("others", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
     @click.option(
@@ -24,20 +27,32 @@ def file_options(function: Callable[..., int]) -> Callable[..., int]:
         metavar="FILE",
         help="A file, a directory of manifests (*.yaml, *.yml, *.json), or - for standard input.",
     )
+    @click.option("-R", "--recursive", is_flag=True, help="Also read the directories below each directory.")
     @functools.wraps(function)
-    def command(*, filename: Sequence[Path], others: Sequence[Path], **options: object) -> int:
+    def command(*, filename: Sequence[Path], others: Sequence[Path], recursive: bool, **options: object) -> int:
         files = (*filename, *others)
         if not files:
             raise click.UsageError("no FILE: name a file, a directory, or - for standard input")
-        return function(files=files, **options)
+        manifests = _load(files, recursive=recursive)
+        if manifests.skipped:
+            sys.stderr.write(skipped(manifests.skipped))
+        return function(manifests=manifests, **options)
 
     return command
 
 
-def load(paths: Sequence[Path]) -> Manifests:
+def skipped(kinds: Sequence[str]) -> str:
+    """Return the line about objects that were skipped, with the number of each kind."""
+    counts = ", ".join(f"{number} {kind}" for kind, number in sorted(Counter(kinds).items()))
+    objects = "1 object of another kind" if len(kinds) == 1 else f"{len(kinds)} objects of other kinds"
+    return f"skipped {objects}: {counts}\n"
+
+
+def _load(paths: Sequence[Path], *, recursive: bool) -> Manifests:
     """Load manifests. An input without any object is a problem, because the user meant another directory."""
-    manifests = load_manifests(paths, stand_in_uids=True)
+    with reading() as say:
+        manifests = load_manifests(paths, stand_in_uids=True, workloads=True, recursive=recursive, on_file=say)
     if manifests.objects or manifests.problems:
         return manifests
-    nothing = Problem(", ".join(map(str, paths)), "", "", "no OOMPolicy, Namespace or Pod is in this input")
-    return replace(manifests, problems=(nothing,))
+    message = "no OOMPolicy, Namespace, Pod or workload is in this input"
+    return replace(manifests, problems=(Problem(", ".join(map(str, paths)), "", "", message),))
