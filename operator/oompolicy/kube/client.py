@@ -50,7 +50,7 @@ from kubernetes.client.rest import RESTClientObject  # noqa: E402
 from kubernetes.config.config_exception import ConfigException  # noqa: E402
 from kubernetes.config.incluster_config import load_incluster_config  # noqa: E402
 
-__all__ = ["ConfigException", "Configuration", "RESTClientObject", "from_kubeconfig", "in_cluster"]
+__all__ = ["ConfigException", "Configuration", "RESTClientObject", "from_kubeconfig", "in_cluster", "namespace_of"]
 
 
 def in_cluster() -> Configuration:
@@ -63,8 +63,8 @@ def in_cluster() -> Configuration:
     return configuration
 
 
-def from_kubeconfig(path: Path) -> Configuration:
-    """Return the configuration of a kubeconfig's current context.
+def from_kubeconfig(path: Path, context: str | None = None) -> Configuration:
+    """Return the configuration of a context, by default the current one. `path` may be a list, as in KUBECONFIG.
 
     Raise ConfigException or OSError if it cannot be read.
     """
@@ -72,5 +72,14 @@ def from_kubeconfig(path: Path) -> Configuration:
     from kubernetes.config import load_kube_config  # noqa: PLC0415
 
     configuration = Configuration()
-    load_kube_config(config_file=str(path), client_configuration=configuration, persist_config=False)
+    load_kube_config(config_file=str(path), context=context, client_configuration=configuration, persist_config=False)
     return configuration
+
+
+def namespace_of(path: Path, context: str | None = None) -> str:
+    """Return the namespace of a context, which is `default` if the context has none. It raises as `from_kubeconfig`."""
+    from kubernetes.config import list_kube_config_contexts  # noqa: PLC0415
+
+    contexts, active = list_kube_config_contexts(config_file=str(path))
+    chosen = next((each for each in contexts if each["name"] == context), active)
+    return str(chosen["context"].get("namespace") or "default")

@@ -35,7 +35,7 @@ def read(*objects: dict[str, Any]) -> Manifests:
 @pytest.mark.parametrize("kind", API_VERSIONS)
 def test_a_template_is_a_pod_with_the_name_of_its_workload(kind: str) -> None:
     """Labels and annotations are those of the template, because those of the workload are not on its pods."""
-    own = {"labels": {"app": "other"}, "annotations": {"oompolicy.dev/priority": "1"}}
+    own: dict[str, Any] = {"labels": {"app": "other"}, "annotations": {"oompolicy.dev/priority": "1"}}
     manifests = read(workload(kind, **own))
 
     assert ((), ()) == (manifests.problems, manifests.skipped)
