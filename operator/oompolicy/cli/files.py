@@ -33,10 +33,40 @@ def file_options(function: Callable[..., int]) -> Callable[..., int]:
         files = (*filename, *others)
         if not files:
             raise click.UsageError("no FILE: name a file, a directory, or - for standard input")
-        manifests = _load(files, recursive=recursive)
-        if manifests.skipped:
-            sys.stderr.write(skipped(manifests.skipped))
-        return function(manifests=manifests, **options)
+        return function(manifests=_load(files, recursive=recursive), **options)
+
+    return command
+
+
+def file_or_cluster_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of `file_options`, and `--cluster` for the objects of a cluster in place of files."""
+    of_files = file_options(function)
+
+    @click.option("--cluster", is_flag=True, help="Read the pods and policies of the cluster in place of files.")
+    @click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="Default: as kubectl.")
+    @click.option("--context", metavar="NAME", help="A context of the kubeconfig. Default: the current context.")
+    @functools.wraps(of_files)
+    def command(
+        *,
+        cluster: bool,
+        kubeconfig: Path | None,
+        context: str | None,
+        filename: Sequence[Path],
+        others: Sequence[Path],
+        recursive: bool,
+        namespace: str | None,
+        **options: object,
+    ) -> int:
+        if not cluster:
+            files = {"filename": filename, "others": others, "recursive": recursive}
+            return of_files(**files, namespace=namespace, **options)
+        if filename or others:
+            raise click.UsageError("--cluster and FILE exclude each other")
+        # The client of the API server takes a tenth of a second to load.
+        from oompolicy.cli.cluster import connected  # noqa: PLC0415
+
+        manifests = connected(kubeconfig, context).manifests(namespace)
+        return function(manifests=manifests, namespace=namespace, **options)
 
     return command
 
@@ -52,6 +82,8 @@ def _load(paths: Sequence[Path], *, recursive: bool) -> Manifests:
     """Load manifests. An input without any object is a problem, because the user meant another directory."""
     with reading() as say:
         manifests = load_manifests(paths, stand_in_uids=True, workloads=True, recursive=recursive, on_file=say)
+    if manifests.skipped:
+        sys.stderr.write(skipped(manifests.skipped))
     if manifests.objects or manifests.problems:
         return manifests
     message = "no OOMPolicy, Namespace, Pod or workload is in this input"

@@ -6,8 +6,8 @@ import sys
 import click
 
 from oompolicy.cli.assignments import name_of, plain, table
-from oompolicy.cli.files import file_options
-from oompolicy.cli.parameters import SELECTOR
+from oompolicy.cli.files import file_or_cluster_options
+from oompolicy.cli.parameters import SELECTOR, output_option
 from oompolicy.cli.printing import write, write_data, write_table
 from oompolicy.cli.program import EPILOG
 from oompolicy.cli.selection import SORT_KEYS, Selection, dies_first
@@ -18,7 +18,7 @@ from oompolicy.resolve import resolve
 
 
 @click.command(epilog=EPILOG)
-@file_options
+@file_or_cluster_options
 @click.option("--node", metavar="NAME", help="Only the pods of this node (spec.nodeName).")
 @click.option("-n", "--namespace", metavar="NAME", help="Only the pods of this namespace.")
 @click.option("-l", "--selector", type=SELECTOR, help="Only the pods with these labels, as in kubectl get -l.")
@@ -30,14 +30,7 @@ from oompolicy.resolve import resolve
     show_default=True,
     help="priority: the pods that die first come first.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "wide", "json", "yaml", "name"]),
-    default="table",
-    show_default=True,
-    help="wide: with the node of each pod.",
-)
+@output_option
 def command(
     *,
     manifests: Manifests,
