@@ -29,7 +29,9 @@ def test_a_node_that_enforces_needs_no_reason() -> None:
     whole = table([found], NOW, wide=True)
 
     assert found["why"] is None
-    assert ("NODE", "MODE", "BACKEND", "ENFORCING", "SEEN", "HOOK", "READY", "SYNCED", "PODS", "VICTIMS") == whole[0][:10]
+    assert ("NODE", "MODE", "BACKEND", "ENFORCING", "SEEN", "HOOK", "READY", "SYNCED", "PODS", "VICTIMS") == whole[0][
+        :10
+    ]
     assert [
         ("node-a", "Enforce", "EvaluateTask", "True", "2m", "Module", "True", "True", "3", "1", "6.12", "-")
     ] == whole.rows

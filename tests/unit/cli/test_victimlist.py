@@ -4,7 +4,13 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from oompolicy.cli.victimlist import name_of, plain, table, victims
+from oompolicy_agent.mapping.owners import Owner
+from oompolicy_agent.victims.event import event as made_event
+from oompolicy_agent.victims.naming import HOST, NamedVictim
+from tests.unit.agent.victims.test_event import APP_OWNER, named
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 NOTE = (
@@ -87,3 +93,14 @@ def test_data_has_times_that_programs_read() -> None:
 
     assert "2026-11-28T11:50:00.123456+00:00" == plain(found)["time"]
     assert "pod/shop/web-0" == name_of(found)
+
+
+@pytest.mark.parametrize("owner", [APP_OWNER, HOST])
+@pytest.mark.parametrize("scope", ["Container", "Pod", "Kubepods", "Node", "Other", "Unknown"])
+def test_the_notes_of_the_agent_are_read(owner: Owner, scope: str) -> None:
+    """The agent and this program write and read one form. A process may have any name."""
+    victim: NamedVictim = named(owner, scope, "/kubepods.slice", victim_comm=b"a: (pid 1, b")  # type: ignore[arg-type]
+    (found,) = victims([made_event(victim, "node-a", 0, disclose=True)], [])
+
+    assert (victim.victim.tgid, victim.victim.priority, scope) == (found.pid, found.priority, found.scope)
+    assert "a: (pid 1, b" == found.process
