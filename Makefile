@@ -126,9 +126,14 @@ bench-images: setup ## measure the size of the images and the start of their pro
 bench-realnode: setup ## measure the agent on a node with 110 pods
 	$(PYTHON) -m benchmarks.realnode
 
+# The address from which krew fetches the archive.
+DIST_URL ?= https://releases.example/oompolicy
+dist: setup ## build the zipapp, the kubectl plugin and its krew manifest in dist/ (DIST_URL=the address of the folder)
+	$(PYTHON) -m bundle dist --url $(DIST_URL)
+
 clean: ## delete build results in the checkout (the cache stays)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa test-page \
 	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode \
-	bench bench-images bench-cluster bench-path bench-realnode clean
+	bench bench-images bench-cluster bench-path bench-realnode dist clean
