@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy.timestamps import api_micro_time, api_time
-from tests.cluster.objects import node, pod
+from tests.cluster.cliscene import NO_HOOK, build, kill, policy
+from tests.cluster.objects import pod
 from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
 PODS = 2000
 GOAL = 2.0
 """Seconds of processor time for the answer about all pods."""
-NOTE = (
-    "Kernel OOM killer killed stress (pid 4711, anon-rss 98 MiB) in container app of pod shop/web-0: "
-    "scope Kubepods: the pods together reached the limit of /kubepods.slice; priority 100 from OOMPolicy low "
-    "(precedence 1): value 100; trigger: its own allocation"
-)
 RIGHTS = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
     "kind": "ClusterRole",
@@ -67,78 +61,9 @@ def cli(cluster: Cluster) -> Cli:
     return call
 
 
-def policy(name: str, value: int, precedence: int, **match: object) -> dict[str, Any]:
-    spec = {"precedence": precedence, "match": match, "priority": {"value": value}}
-    return {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMPolicy", "metadata": {"name": name}, "spec": spec}
-
-
-def report(api: Api, name: str, **conditions: tuple[str, str]) -> None:
-    """Create an OOMNode, and write its status as an agent does."""
-    now = datetime.now(UTC)
-    api.create({"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": name}})
-    normal = {"Ready": ("True", "Ready"), "Enforcing": ("True", "Attached"), "Synced": ("True", "Synced")}
-    made = [
-        {
-            "type": kind,
-            "status": status,
-            "reason": reason,
-            "message": f"about {kind}",
-            "lastTransitionTime": api_time(now),
-        }
-        for kind, (status, reason) in {**normal, **conditions}.items()
-    ]
-    victim = {
-        "time": api_micro_time(now - timedelta(hours=30)),
-        "process": "old",
-        "pid": 1,
-        "priority": 1,
-        "scope": "Node",
-    }
-    state = {
-        "mode": "Enforce",
-        "backend": "EvaluateTask",
-        "hook": "Module",
-        "kernelVersion": "6.12.57",
-        "conditions": made,
-    }
-    beat = {"lastHeartbeatTime": api_time(now), "lastVictims": [victim], "counts": {"pods": 3, "victims": 1}}
-    api.patch("OOMNode", name, {"status": {**state, **beat}}, subresource="/status")
-
-
-def kill(api: Api, minutes: int) -> None:
-    """Create the Event of a victim, as the agent does."""
-    regarding = {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "web-0", "uid": "u"}
-    api.create(
-        {
-            "apiVersion": "events.k8s.io/v1",
-            "kind": "Event",
-            "metadata": {"name": f"web-0.{minutes}", "namespace": "shop"},
-            "eventTime": api_micro_time(datetime.now(UTC) - timedelta(minutes=minutes)),
-            "type": "Warning",
-            "reason": "OOMVictimKilled",
-            "action": "Kill",
-            "reportingController": "oompolicy.dev/agent",
-            "reportingInstance": "node-a",
-            "regarding": {**regarding, "fieldPath": "spec.containers{app}"},
-            "note": NOTE,
-        }
-    )
-
-
 @pytest.fixture
 def scene(api: Api) -> Api:
-    """Make two nodes, of which one does not enforce, three policies, and a pod with an annotation that is refused."""
-    for name in ("node-a", "node-b", "node-c"):
-        api.create(node(name))
-    report(api, "node-a")
-    report(api, "node-b", Enforcing=("False", "ObserveOnly"))
-    api.namespace("shop", {"tier": "prod"})
-    labels = {"app": "web", "env": "prod"}
-    api.create(pod("shop", "web-0", node="node-a", labels=labels, annotations={"oompolicy.dev/priority": "900"}))
-    api.create(policy("low", 100, 1, podSelector={"matchLabels": {"app": "web"}}))
-    api.create(policy("lower", 50, 0, namespaceSelector={"matchLabels": {"tier": "prod"}}))
-    api.create(policy("typo", 700, 9, podSelector={"matchLabels": {"app": "wbe", "env": "prod"}}))
-    api.create(policy("other", 700, 9, podSelector={"matchLabels": {"app": "db", "env": "test"}}))
+    build(api)
     return api
 
 
@@ -148,7 +73,7 @@ def test_nodes_shows_which_nodes_enforce_and_why_others_do_not(cli: Cli) -> None
     found = {each["node"]: each for each in json.loads(cli("nodes", "-o", "json").stdout)}
 
     assert ("True", None) == (found["node-a"]["enforcing"], found["node-a"]["why"])
-    assert ("False", "ObserveOnly: about Enforcing") == (found["node-b"]["enforcing"], found["node-b"]["why"])
+    assert ("False", f"ObserveOnly: {NO_HOOK}") == (found["node-b"]["enforcing"], found["node-b"]["why"])
     assert found["node-c"]["why"].startswith("NoOOMNode: ")
     lines = cli("nodes").stdout.splitlines()
     assert ["NODE", "MODE", "BACKEND", "ENFORCING", "SEEN", "WHY"] == lines[0].split()
@@ -164,11 +89,11 @@ def test_victims_come_from_events_and_from_oomnodes(cli: Cli, scene: Api) -> Non
         found = json.loads(cli("victims", "-o", "json", *flags).stdout)
         return [(each["node"], each["process"]) for each in found]
 
-    assert [("node-a", "stress")] == processes("--since", "1h")
-    assert [("node-a", "stress")] * 2 == processes()
+    assert [("node-a", "node")] == processes("--since", "1h")
+    assert [("node-a", "node")] * 2 == processes()
     old = [("node-a", "old"), ("node-b", "old")]
-    assert [*old, *[("node-a", "stress")] * 2] == processes("--since", "48h")
-    assert [("node-a", "stress")] * 2 == processes("--since", "48h", "-n", "shop")
+    assert [*old, *[("node-a", "node")] * 2] == processes("--since", "48h")
+    assert [("node-a", "node")] * 2 == processes("--since", "48h", "-n", "shop")
     assert "killed no process in namespace default in this time" in cli("victims", "-n", "default").stdout
 
 
@@ -178,14 +103,14 @@ def test_explain_shows_policies_refusal_node_and_victims(cli: Cli, scene: Api) -
     found = json.loads(cli("explain", "web-0", "-n", "shop", "-o", "json").stdout)
     results = {each["name"]: (each["result"], each["why"]) for each in found["policies"]}
 
-    assert ("low", 100, [100]) == (found["policy"], found["priority"], [c["priority"] for c in found["containers"]])
+    assert ("web", 300, [300]) == (found["policy"], found["priority"], [c["priority"] for c in found["containers"]])
     assert ["oompolicy.dev/priority"] == [each["annotation"] for each in found["refusals"]]
-    assert ("applies", []) == results["low"]
-    assert ("outranked", ["precedence 0 is lower than 1 of OOMPolicy low"]) == results["lower"]
-    assert ("nearly", ["label app of the pod is 'web', not wbe"]) == results["typo"]
-    assert ("differs", 2) == (results["other"][0], len(results["other"][1]))
+    assert ("applies", []) == results["web"]
+    assert ("outranked", ["precedence 5 is lower than 10 of OOMPolicy web"]) == results["shop"]
+    assert ("nearly", ["label app of the pod is 'web', not wbe"]) == results["web-prod"]
+    assert ("differs", 2) == (results["test"][0], len(results["test"][1]))
     assert ("node-a", "EvaluateTask") == (found["nodeStatus"]["node"], found["nodeStatus"]["backend"])
-    assert ["stress"] == [each["process"] for each in found["victims"]]
+    assert ["node"] == [each["process"] for each in found["victims"]]
     shown = cli("explain", "pod/web-0", "-n", "shop").stdout
     assert "refused: annotation oompolicy.dev/priority" in shown
     assert "1 other policy does not match. To see why, add -o wide." in shown
@@ -225,7 +150,7 @@ def test_a_user_of_one_namespace_sees_what_the_user_may_read(cluster: Cluster, s
         scene.connection.request("DELETE", f"{paths}/clusterrolebindings/reader")
         scene.connection.request("DELETE", f"{paths}/clusterroles/reader")
 
-    assert (0, 100) == (explained.returncode, json.loads(explained.stdout)["priority"])
+    assert (0, 300) == (explained.returncode, json.loads(explained.stdout)["priority"])
     assert "cannot be read" in explained.stderr
     assert "The state of the node is unknown" in explained.stderr
     assert (0, "pod/shop/web-0\n") == (victims.returncode, victims.stdout)
@@ -267,7 +192,7 @@ def test_resolve_reads_the_cluster(cli: Cli) -> None:
     done = cli("resolve", "--cluster", "-n", "shop", "-o", "wide")
 
     assert (0, "") == (done.returncode, done.stderr)
-    assert ["shop", "web-0", "-", "100", "node-a", "OOMPolicy"] == done.stdout.splitlines()[1].split()[:6]
+    assert ["shop", "web-0", "-", "300", "node-a", "OOMPolicy"] == done.stdout.splitlines()[1].split()[:6]
     assert 2 == cli("resolve", "--cluster", "a.yaml").returncode
 
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
 
     from oompolicy.kube.connection import Connection
 
+T = TypeVar("T")
+
 EVENTS: Final = "/apis/events.k8s.io/v1/{}events"
 _METADATA: Final = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
 _SILENCE: Final = 30.0
 """Seconds without an answer."""
+_TRIES: Final = 10
+"""The number of requests to a server that asks to come back later. It is the same in kubectl."""
+_LONGEST_WAIT: Final = 5.0
+"""Seconds until the next try, even if the server asks for more."""
 _FORBIDDEN: Final = 403
 _MISSING: Final = 404
 
@@ -36,17 +43,19 @@ class Cluster:
     Each method raises ClickException with a sentence if the server refuses or does not answer.
     """
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._connection = connection
         self.namespace = namespace
+        self._sleep = sleep
 
     def objects(self, path: str, *, metadata_only: bool = False, **query: str) -> list[dict[str, Any]]:
         """Return all objects of a collection."""
         with reading() as say:
             found: list[dict[str, Any]] = []
+            headers = _METADATA if metadata_only else {}
             try:
-                for item in self._connection.page(
-                    path, query=query, headers=_METADATA if metadata_only else {}, timeout=_SILENCE
+                for item in self._asked(
+                    lambda: self._connection.page(path, query=query, headers=headers, timeout=_SILENCE)
                 )["items"]:
                     found.append(item)
                     if len(found) % 500 == 0:
@@ -68,13 +77,24 @@ class Cluster:
     def get(self, path: str) -> dict[str, Any] | None:
         """Return one object, or None if it does not exist."""
         try:
-            return self._connection.request("GET", path, timeout=_SILENCE)
+            return self._asked(lambda: self._connection.request("GET", path, timeout=_SILENCE))
         except ApiError as error:
             if error.status == _MISSING:
                 return None
             raise _failed(path, error) from error
         except UnreachableError as error:
             raise _failed(path, error) from error
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """Ask again while the server answers that it is busy and says when to come back."""
+        for _ in range(_TRIES - 1):
+            try:
+                return ask()
+            except ApiError as error:
+                if error.retry_after is None:
+                    raise
+                self._sleep(min(error.retry_after, _LONGEST_WAIT))
+        return ask()
 
     def manifests(self, namespace: str | None) -> Manifests:
         """Return policies, and the namespaces and pods of the cluster or of one namespace."""

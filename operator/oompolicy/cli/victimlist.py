@@ -15,7 +15,7 @@ from oompolicy.cli.table import Table
 from oompolicy.cli.times import age, parse_time
 
 _HEADER: Final = ("AGE", "NODE", "NAMESPACE", "POD", "CONTAINER", "PROCESS", "PRIORITY", "POLICY", "SCOPE", "COUNT")
-_NOTE: Final = re.compile(
+_MESSAGE: Final = re.compile(
     r"Kernel OOM killer killed (?P<process>.*?) \(pid (?P<pid>\d+), anon-rss \d+ MiB\) in .*?:"
     r" scope (?P<scope>\w+).*?; priority (?P<priority>\d+)",
     re.DOTALL,
@@ -44,7 +44,7 @@ class Victim:
     policy: str | None = None
     scope: str | None = None
     count: int = 1
-    note: str | None = None
+    message: str | None = None
 
 
 def victims(events: Iterable[Raw], oomnodes: Iterable[Raw]) -> list[Victim]:
@@ -56,15 +56,15 @@ def victims(events: Iterable[Raw], oomnodes: Iterable[Raw]) -> list[Victim]:
             key = each.node, each.time
             if key in found:
                 event = found[key]
-                found[key] = replace(each, last=event.last, count=event.count, note=event.note)
+                found[key] = replace(each, last=event.last, count=event.count, message=event.message)
             elif not any(_stands_for(event, each) for event in series):
                 found[key] = each
     return sorted(found.values(), key=lambda each: (each.last, each.node))
 
 
 def table(found: Iterable[Victim], now: datetime, *, wide: bool) -> Table:
-    """Return one row for each victim. A wide table has the note of the Event."""
-    return Table((*_HEADER, *(["NOTE"] if wide else [])), [_row(each, now, wide=wide) for each in found])
+    """Return one row for each victim. A wide table has the message of the Event."""
+    return Table((*_HEADER, *(["MESSAGE"] if wide else [])), [_row(each, now, wide=wide) for each in found])
 
 
 def plain(victim: Victim) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _row(each: Victim, now: datetime, *, wide: bool) -> tuple[str, ...]:
     values = (
         *(each.node, each.namespace, each.pod, each.container, each.process),
         *(each.priority, each.policy, each.scope, each.count),
-        *((each.note,) if wide else ()),
+        *((each.message,) if wide else ()),
     )
     return (age(each.last, now), *("-" if value is None else str(value) for value in values))
 
@@ -92,8 +92,8 @@ def _of_event(raw: Raw) -> Victim | None:
     if time is None:
         return None
     regarding, related, series = raw.get("regarding") or {}, raw.get("related") or {}, raw.get("series") or {}
-    note = str(raw.get("note", ""))
-    said = _NOTE.match(note)
+    message = str(raw.get("note", ""))
+    said = _MESSAGE.match(message)
     container = _FIELD.fullmatch(str(regarding.get("fieldPath", "")))
     of_pod = regarding.get("kind") == "Pod"
     return Victim(
@@ -109,7 +109,7 @@ def _of_event(raw: Raw) -> Victim | None:
         policy=related.get("name"),
         scope=said["scope"].capitalize() if said else None,
         count=int(series.get("count", 1)),
-        note=note,
+        message=message,
     )
 
 

@@ -38,7 +38,7 @@ def oomnode(*minutes: int) -> dict[str, Any]:
 
 
 def test_an_event_alone_gives_all_columns() -> None:
-    """The agent writes process, pid, scope and priority into the note only."""
+    """The agent writes process, pid, scope and priority into the message of the Event only."""
     (found,) = victims([event(50)], [])
 
     assert ("stress", 4711, 200, "Kubepods", "batch", "app") == (
@@ -51,7 +51,7 @@ def test_an_event_and_an_oomnode_are_one_victim() -> None:
     """The time of a kill has microseconds, so it identifies a victim of a node."""
     (found,) = victims([event(50)], [oomnode(50)])
 
-    assert (NOTE, 1) == (found.note, found.count)
+    assert (NOTE, 1) == (found.message, found.count)
     assert found == victims([event(50)], [])[0]
 
 
@@ -60,7 +60,7 @@ def test_victims_without_an_event_are_listed_and_the_last_one_is_at_the_end() ->
     found = victims([event(50)], [oomnode(30, 50, 55)])
 
     assert [30, 50, 55] == [each.time.minute for each in found]
-    assert [None, NOTE, None] == [each.note for each in found]
+    assert [None, NOTE, None] == [each.message for each in found]
 
 
 def test_a_victim_that_a_series_counts_is_not_listed_again() -> None:

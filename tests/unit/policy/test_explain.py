@@ -80,7 +80,7 @@ def test_a_policy_with_one_condition_that_fails_differs() -> None:
 
 
 def test_a_policy_with_two_conditions_that_fail_differs() -> None:
-    """All reasons are given."""
+    """The verdict has a reason for each of them."""
     verdict = verdict_of(Match(pod_selector=wants(app="web", env="test", tier="x")))
 
     assert ("differs", 3) == (verdict.outcome, len(verdict.reasons))
