@@ -56,6 +56,14 @@ def test_each_program_starts(run: Run, image: str, program: str) -> None:
     assert done.stdout.startswith(f"usage: {program} ")
 
 
+def test_the_image_has_no_command_line(run: Run) -> None:
+    """The script is part of the package, and its libraries would only enlarge the image."""
+    done = run("oompolicy", "oompolicy", "nodes")
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "Run: pipx install 'oompolicy[cli]'\n" in done.stderr
+
+
 def test_operator_and_agent_are_not_root_and_write_nothing(run: Run) -> None:
     done = run("oompolicy", "sh", "-c", "id -u; id -g; id -G; touch /opt/oompolicy/mine /tmp/mine || echo refused")
 

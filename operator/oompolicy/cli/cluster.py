@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EVENTS: Final = "/apis/events.k8s.io/v1/{}events"
+VICTIM_EVENTS: Final = "reason=OOMVictimKilled,reportingController=oompolicy.dev/agent"
+"""The field selector of the Events that the agents write."""
 _METADATA: Final = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
 _SILENCE: Final = 30.0
 """Seconds without an answer."""

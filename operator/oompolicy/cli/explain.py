@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from oompolicy.api import NAMESPACES, OOMNODES, POLICIES
+from oompolicy.api import API_VERSION, NAMESPACES, OOMNODES, POLICIES
 from oompolicy.cli import explanation, nodereports, victimlist
-from oompolicy.cli.cluster import EVENTS, Cluster, cluster_options
+from oompolicy.cli.cluster import EVENTS, VICTIM_EVENTS, Cluster, cluster_options
 from oompolicy.cli.explanation import Explanation
 from oompolicy.cli.parameters import output_option
 from oompolicy.cli.printing import rendered, write, write_data
@@ -46,9 +46,7 @@ def explained(cluster: Cluster, namespace: str, name: str) -> Explanation:
     raw = cluster.get(f"{space}/pods/{name}")
     if raw is None:
         raise click.ClickException(_missing(cluster, namespace, name))
-    policies = [
-        {**each, "apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMPolicy"} for each in cluster.objects(POLICIES)
-    ]
+    policies = [{**each, "apiVersion": API_VERSION, "kind": "OOMPolicy"} for each in cluster.objects(POLICIES)]
     objects = [each for each in (*policies, cluster.get(space), raw) if each]
     manifests = manifests_from_checkpoint((None, each) for each in objects)
     for problem in manifests.problems:
@@ -60,7 +58,7 @@ def explained(cluster: Cluster, namespace: str, name: str) -> Explanation:
     (assignment,) = resolve(manifests.policies, manifests.namespaces, [pod])
     chosen = verdicts(manifests.policies, labels, pod)
     oomnode = _oomnode(cluster, pod.node_name)
-    selector = f"reason=OOMVictimKilled,regarding.kind=Pod,regarding.name={name}"
+    selector = f"{VICTIM_EVENTS},regarding.kind=Pod,regarding.name={name}"
     events = cluster.objects(EVENTS.format(f"namespaces/{namespace}/"), fieldSelector=selector)
     victims = victimlist.victims(events, [oomnode] if oomnode else [])
     own = [each for each in victims if (each.namespace, each.pod) == (namespace, name)]

@@ -18,10 +18,19 @@ class Table(NamedTuple):
 
 
 def aligned(table: Table) -> list[list[str]]:
-    """Return the cells of all lines, the header first. Each cell is padded to its column and its gap."""
-    lines = [table.header, *table.rows]
+    """Return the cells of all lines, the header first. Each cell is padded to its column and its gap.
+
+    A user who may write an Event or a status chooses some texts. No text may control the terminal or end a line.
+    """
+    lines = [[_printable(cell) for cell in line] for line in (table.header, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [[cell.ljust(width) + _GAP for cell, width in zip(line, widths, strict=True)] for line in lines]
+
+
+def _printable(cell: str) -> str:
+    if cell.isprintable():
+        return cell
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in cell)
 
 
 def style_of(column: str, cell: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from oompolicy.api import OOMNODES
-from oompolicy.cli.cluster import EVENTS, Cluster, cluster_options
+from oompolicy.cli.cluster import EVENTS, VICTIM_EVENTS, Cluster, cluster_options
 from oompolicy.cli.parameters import DURATION, output_option
 from oompolicy.cli.printing import write, write_data, write_table
 from oompolicy.cli.program import EPILOG
@@ -43,5 +43,5 @@ def command(*, cluster: Cluster, namespace: str | None, since: timedelta, output
 def victims_of(cluster: Cluster, namespace: str | None) -> list[Victim]:
     """Return all victims that Events and OOMNodes have."""
     path = EVENTS.format(f"namespaces/{namespace}/" if namespace else "")
-    events = cluster.objects(path, fieldSelector="reason=OOMVictimKilled")
+    events = cluster.objects(path, fieldSelector=VICTIM_EVENTS)
     return victims(events, cluster.allowed_objects(OOMNODES, without="Only victims with an Event are shown"))

@@ -99,12 +99,28 @@ def test_messages_have_the_name_by_which_the_program_was_called(path: str, name:
     assert name == called(path)
 
 
-def test_an_installation_without_the_libraries_says_what_to_install(tmp_path: Path) -> None:
+def test_an_installation_without_the_libraries_says_what_to_install() -> None:
     """The images of operator and agent have the script, but not the libraries of the command line."""
-    (tmp_path / "rich.py").write_text("raise ModuleNotFoundError(\"No module named 'rich'\", name='rich')\n")
-    path = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'operator'}"}
-    command = [sys.executable, "-m", "oompolicy", "lint", "a"]
-    done = subprocess.run(command, env=path, capture_output=True, text=True, check=False)
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'operator')!r}); from oompolicy.cli import main; sys.exit(main())"
+    )
+    # Without the module site, Python finds no installed package.
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
 
-    assert 2 == done.returncode
-    assert "oompolicy: rich is not installed. Run: pipx install 'oompolicy[cli]'\n" == done.stderr
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "oompolicy: not installed: click, kubernetes, rich. Run: pipx install 'oompolicy[cli]'\n" == done.stderr
+
+
+def test_a_terminal_sees_the_progress_of_a_read(pod: Path) -> None:
+    """The progress is on standard error, and removed at the end. A file has none of it."""
+    reading, writing = pty.openpty()
+    variables = {"PYTHONPATH": str(ROOT / "operator"), "TERM": "xterm-256color", "COLUMNS": "400"}
+    command = [sys.executable, "-m", "oompolicy", "lint", str(pod)]
+    with os.fdopen(writing, "wb") as terminal:
+        subprocess.run(command, env=variables, stderr=terminal, check=True)
+    with os.fdopen(reading, "rb") as screen:
+        shown = screen.read1(1 << 16).decode()
+    quiet = subprocess.run(command, env=variables, capture_output=True, check=True)
+
+    assert "reading" in shown
+    assert b"" == quiet.stderr

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES: Final = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
-FOLDERS: Final = ("operator", "agent", "tests/unit")
+FOLDERS: Final = ("operator", "agent", "bundle", "tests/unit")
 """The folders with checked docstrings. Add a folder when all of its docstrings are plain sentences."""
 MODULES: Final = sorted(file for folder in FOLDERS for file in (CHECKOUT / folder).rglob("*.py"))
 
