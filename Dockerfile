@@ -87,7 +87,7 @@ LABEL org.opencontainers.image.title="oompolicy" \
 	org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-only" \
 	org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
 USER 41317:41317
-CMD ["oompolicy", "--help"]
+CMD ["oompolicy-agent", "--help"]
 
 FROM tools AS oompolicy-loader
 ARG VERSION

@@ -115,15 +115,18 @@ generated: setup ## write README and kustomize bases again, after a change of th
 	$(PYTHON) -m publish.readme
 	$(PYTHON) -m publish.kustomize --helm "$$($(PYTHON) -m tests.cluster.chart.helm)"
 
+# The address from which krew fetches the archive.
+DIST_URL ?= https://releases.example/oompolicy
+
 # The time of all files makes two builds of one commit equal.
 dist: export SOURCE_DATE_EPOCH = $(shell cat image/source-date-epoch)
-dist: setup ## build chart, wheel, command line as one file, and their checksums in dist/
+dist: setup ## build chart, wheel, command line as one file, kubectl plugin, krew manifest and checksums in dist/ (DIST_URL=the address of the folder)
 	mkdir -p dist
 	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --build-constraint image/tools.txt --wheel-dir dist .
-	$(PYTHON) -m publish.zipapp --into dist
+	$(PYTHON) -m bundle dist --url $(DIST_URL)
 	$(PYTHON) -m publish.notes --into dist
 	$(PYTHON) -m publish.chart --helm "$$($(PYTHON) -m tests.cluster.chart.helm)" --into dist --digests dist/digests.json
-	cd dist && sha256sum *.whl *.pyz *.tgz $$(ls *.cdx.json 2>/dev/null) >SHA256SUMS
+	cd dist && sha256sum *.whl *.pyz *.tar.gz *.tgz oom.yaml $$(ls *.cdx.json 2>/dev/null) >SHA256SUMS
 
 # These targets are for the release workflow: docs/release.md.
 release-check: setup ## print the reasons why this commit cannot be released as TAG

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import select
@@ -11,17 +10,19 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from oompolicy import cli
+from oompolicy.manifests import load_manifests
+from oompolicy.resolve import resolve
 from oompolicy_agent.plumbing import inotify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from oompolicy.model import Assignment
 
 EXAMPLES: Final = Path("examples/demo")
 NODE: Final = "demo-node"
@@ -55,13 +56,10 @@ def attach() -> dict[str, Any]:
     return report
 
 
-def resolved() -> list[dict[str, Any]]:
-    """Return the output of `oompolicy resolve` for the node's pods."""
-    output = io.StringIO()
-    with redirect_stdout(output):
-        cli.main(["resolve", "-f", str(EXAMPLES), "--node", NODE, "-o", "json"])
-    found: list[dict[str, Any]] = json.loads(output.getvalue())
-    return found
+def resolved() -> tuple[Assignment, ...]:
+    """Return what `oompolicy resolve` prints for the node's pods. The guest does not have its libraries."""
+    found = load_manifests([EXAMPLES])
+    return resolve(found.policies, found.namespaces, [pod for pod in found.pods if pod.node_name == NODE])
 
 
 def start_agent() -> subprocess.Popen[bytes]:

@@ -94,9 +94,9 @@ class Demo:
     def _show_priorities(self) -> None:
         self.page.step(f"oompolicy resolve -f examples/demo --node {enforcement.NODE}:")
         rows = [
-            (f"{pod['namespace']}/{pod['pod']}", container["name"], container["priority"], container["reason"])
+            (f"{pod.namespace}/{pod.pod_name}", container.name, container.priority, container.reason)
             for pod in enforcement.resolved()
-            for container in pod["containers"]
+            for container in pod.containers
         ]
         self.priorities = {name: priority for _, name, priority, _ in rows}
         self.page.table([("POD", "CONTAINER", "PRIORITY", "REASON"), *rows])

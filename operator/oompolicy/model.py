@@ -242,6 +242,7 @@ class Pod:
     `annotations_left_out` is the number of oompolicy annotations that the object has and `annotations` does not have:
     they are refused, and enough refusals are described already.
     `unread` has the fields of a pod of the API server that cannot be read.
+    `kind` is `Pod`, or the kind of the workload, such as Deployment, whose template describes the pod.
     """
 
     uid: str
@@ -259,6 +260,7 @@ class Pod:
     mirror: Mirror | None = None
     annotations_left_out: int = 0
     unread: tuple[Unread, ...] = ()
+    kind: str = "Pod"
 
     @property
     def static(self) -> bool:
@@ -299,6 +301,7 @@ class Assignment:
     `overlapping` has the names of the other policies that match with the winner's precedence, sorted.
     `refusals` describes at most `MAX_REFUSALS` annotations, and `more_refusals` is the number of the others.
     The pod's owner receives `refusals` and `unread` as Events.
+    `kind` is that of the pod.
     """
 
     pod_uid: str
@@ -315,6 +318,7 @@ class Assignment:
     refusals: tuple[Refusal, ...] = ()
     more_refusals: int = 0
     unread: tuple[Unread, ...] = ()
+    kind: str = "Pod"
 
 
 @dataclass(frozen=True, slots=True)

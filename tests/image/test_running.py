@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 START_SECONDS = 60.0
 NODE = "image-node"
 PROGRAMS = [
-    ("oompolicy", "oompolicy"),
     ("oompolicy", "oompolicy-operator"),
     ("oompolicy", "oompolicy-agent"),
     ("oompolicy", "oompolicy-release"),
@@ -55,6 +54,14 @@ def test_each_program_starts(run: Run, image: str, program: str) -> None:
 
     assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout.startswith(f"usage: {program} ")
+
+
+def test_the_image_has_no_command_line(run: Run) -> None:
+    """The script is part of the package, and its libraries would only enlarge the image."""
+    done = run("oompolicy", "oompolicy", "nodes")
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "Run: pipx install 'oompolicy[cli]'\n" in done.stderr
 
 
 def test_operator_and_agent_are_not_root_and_write_nothing(run: Run) -> None:

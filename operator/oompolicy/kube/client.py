@@ -50,7 +50,7 @@ from kubernetes.client.rest import RESTClientObject  # noqa: E402
 from kubernetes.config.config_exception import ConfigException  # noqa: E402
 from kubernetes.config.incluster_config import load_incluster_config  # noqa: E402
 
-__all__ = ["ConfigException", "Configuration", "RESTClientObject", "from_kubeconfig", "in_cluster"]
+__all__ = ["ConfigException", "Configuration", "RESTClientObject", "from_kubeconfig", "in_cluster", "namespace_of"]
 
 
 def in_cluster() -> Configuration:
@@ -63,14 +63,46 @@ def in_cluster() -> Configuration:
     return configuration
 
 
-def from_kubeconfig(path: Path) -> Configuration:
-    """Return the configuration of a kubeconfig's current context.
+def from_kubeconfig(path: Path, context: str | None = None) -> Configuration:
+    """Return the configuration of a context, by default the current one. `path` may be a list, as in KUBECONFIG.
 
     Raise ConfigException or OSError if it cannot be read.
     """
-    # This loads the whole package, because a kubeconfig may need any kind of login. Agents in pods do not use one.
-    from kubernetes.config import load_kube_config  # noqa: PLC0415
-
+    load_kube_config = _of_kubeconfigs("load_kube_config")
     configuration = Configuration()
-    load_kube_config(config_file=str(path), client_configuration=configuration, persist_config=False)
+    load_kube_config(config_file=str(path), context=context, client_configuration=configuration, persist_config=False)
     return configuration
+
+
+def namespace_of(path: Path, context: str | None = None) -> str:
+    """Return the namespace of a context, which is `default` if the context has none. It raises as `from_kubeconfig`."""
+    contexts, active = _of_kubeconfigs("list_kube_config_contexts")(config_file=str(path))
+    chosen = next((each for each in contexts if each["name"] == context), active)
+    return str(chosen["context"].get("namespace") or "default")
+
+
+def _of_kubeconfigs(name: str) -> Any:  # noqa: ANN401 - any function of the package
+    """Import a function of `kubernetes.config`, which loads the code of all logins. Agents in pods do not use it.
+
+    That code needs the class ApiClient, and so pydantic with its compiled part, only to refresh the token of an OIDC
+    provider. `_api_client` defers this, so that the kubectl plugin starts sooner and is one file for all machines.
+    """
+    import kubernetes.client  # noqa: PLC0415
+    import kubernetes.config  # noqa: PLC0415
+
+    names = vars(kubernetes.client)
+    missing = "ApiClient" not in names
+    if missing:
+        names["ApiClient"] = _api_client
+    try:
+        return getattr(kubernetes.config, name)
+    finally:
+        if missing:
+            del names["ApiClient"]
+
+
+def _api_client(*arguments: Any, **fields: Any) -> Any:  # noqa: ANN401 - those of the class
+    """Make an ApiClient."""
+    from kubernetes.client import ApiClient  # noqa: PLC0415
+
+    return ApiClient(*arguments, **fields)

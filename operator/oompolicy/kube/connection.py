@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -17,7 +19,6 @@ from oompolicy.kube.stream import Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 _CONNECT: Final = 10.0
 """Seconds for a TCP connection and its TLS handshake."""
@@ -159,23 +160,32 @@ class Connection:
         return UnreachableError(f"no answer from {self.host}: {error.__cause__ or error}")
 
 
-def connect(kubeconfig: Path | None) -> Connection:
+def connect(kubeconfig: Path | None, context: str | None = None) -> Connection:
     """Connect with a kubeconfig, or with `None` as this pod's service account.
 
-    Raise FileNotFoundError or ValueError with a sentence if the credentials cannot be used.
+    `kubeconfig` may be a list of files that exist, as in KUBECONFIG. `context` is one of its contexts, by default the
+    current one. Raise FileNotFoundError or ValueError with a sentence if the credentials cannot be used.
     """
-    if kubeconfig is not None and not kubeconfig.is_file():
+    if kubeconfig is not None and not all(Path(each).is_file() for each in str(kubeconfig).split(os.pathsep)):
         raise FileNotFoundError(f"the kubeconfig {kubeconfig} does not exist")
     try:
         if kubeconfig is None:
             return Connection(client.in_cluster)
-        return Connection(lambda: client.from_kubeconfig(kubeconfig))
+        return Connection(lambda: client.from_kubeconfig(kubeconfig, context))
     except client.ConfigException as error:
         if kubeconfig is None:
             message = f"this pod's service account cannot be used: {error} Outside a pod, set --kubeconfig"
         else:
             message = f"the kubeconfig {kubeconfig} cannot be used: {error}"
         raise ValueError(message) from error
+
+
+def namespace_of(kubeconfig: Path, context: str | None = None) -> str:
+    """Return the namespace of a kubeconfig's context. Raise ValueError with a sentence if it cannot be read."""
+    try:
+        return client.namespace_of(kubeconfig, context)
+    except client.ConfigException as error:
+        raise ValueError(f"the kubeconfig {kubeconfig} cannot be used: {error}") from error
 
 
 def apply(

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collect OOMPolicy, OOMSettings, Namespace and Pod objects from files, as `kubectl get -o yaml` prints them."""
+"""Collect OOMPolicy, OOMSettings, Namespace and Pod objects from files, as `kubectl get -o yaml` prints them.
+
+The command line also reads the pod templates of workloads, and skips all other kinds.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from oompolicy.api import API_VERSION
+from oompolicy.api import API_VERSION, GROUP
 from oompolicy.manifests.documents import files_of, read_documents
 from oompolicy.model import Namespace, OOMPolicy, Pod
 from oompolicy.oomsettings import OOMSettings
@@ -21,8 +24,9 @@ from oompolicy.parse import (
     read_pod,
 )
 from oompolicy.parse.fields import kind_of
+from oompolicy.parse.workload import API_VERSIONS, parse_workload
 
-_API_VERSIONS: Final = {"OOMPolicy": API_VERSION, "OOMSettings": API_VERSION, "Namespace": "v1", "Pod": "v1"}
+_OWN_VERSIONS: Final = {"OOMPolicy": API_VERSION, "OOMSettings": API_VERSION, "Namespace": "v1", "Pod": "v1"}
 _Record = OOMPolicy | OOMSettings | Namespace | Pod
 _Raw = tuple[str | None, Mapping[str, Any]]
 _Parsers = Mapping[str, Callable[[Mapping[str, Any]], _Record]]
@@ -33,6 +37,7 @@ class Manifests:
     """All valid objects in the order of reading, and the problems of the others.
 
     `objects` has the raw form of each valid object with its file. Reading them again gives the same result.
+    `skipped` has the kinds of the objects that do not concern oompolicy, one for each object.
     """
 
     policies: tuple[OOMPolicy, ...]
@@ -41,16 +46,30 @@ class Manifests:
     problems: tuple[Problem, ...]
     objects: tuple[_Raw, ...]
     settings: OOMSettings | None = None
+    skipped: tuple[str, ...] = ()
 
 
-def load_manifests(paths: Sequence[Path], *, stand_in_uids: bool = False) -> Manifests:
+def _ignore(_: Path) -> None:
+    pass
+
+
+def load_manifests(
+    paths: Sequence[Path],
+    *,
+    stand_in_uids: bool = False,
+    workloads: bool = False,
+    recursive: bool = False,
+    on_file: Callable[[Path], None] = _ignore,
+) -> Manifests:
     """Read files and directories. `-` is standard input. No content of a file raises an error.
 
-    `stand_in_uids` is for hand-written pods, see `parse_pod`.
+    `stand_in_uids` is for hand-written pods, see `parse_pod`. With `workloads`, a pod template is a pod, and an object
+    of a foreign kind is skipped. `on_file` is called before a file is read.
     """
     objects: list[_Raw] = []
     problems: list[Problem] = []
-    for file in _files(paths, problems):
+    for file in _files(paths, problems, recursive=recursive):
+        on_file(file)
         documents, unreadable = read_documents(file)
         problems += unreadable
         for document in documents:
@@ -58,19 +77,21 @@ def load_manifests(paths: Sequence[Path], *, stand_in_uids: bool = False) -> Man
                 objects.append((str(file), document))
             else:
                 problems.append(Problem(str(file), "", "", f"must hold objects, not {kind_of(document)}"))
-    found = manifests_from_objects(objects, stand_in_uids=stand_in_uids)
+    found = manifests_from_objects(objects, stand_in_uids=stand_in_uids, workloads=workloads)
     return replace(found, problems=(*problems, *found.problems))
 
 
-def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
+def _files(paths: Sequence[Path], problems: list[Problem], *, recursive: bool) -> Iterator[Path]:
     for path in paths:
         try:
-            yield from files_of(path)
+            yield from files_of(path, recursive=recursive)
         except OSError as error:
             problems.append(Problem(str(path), "", "", f"cannot be read: {error.strerror}"))
 
 
-def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = False) -> Manifests:
+def manifests_from_objects(
+    objects: Iterable[_Raw], *, stand_in_uids: bool = False, workloads: bool = False
+) -> Manifests:
     """Return the manifests of raw objects, each given with the name of its file or `None`."""
     parsers: _Parsers = {
         "OOMPolicy": parse_policy,
@@ -78,7 +99,7 @@ def manifests_from_objects(objects: Iterable[_Raw], *, stand_in_uids: bool = Fal
         "Namespace": parse_namespace,
         "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
     }
-    return _collected(objects, parsers)
+    return _collected(_Collection(parsers, workloads=workloads), objects)
 
 
 def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
@@ -93,11 +114,10 @@ def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
         "Namespace": parse_namespace,
         "Pod": read_pod,
     }
-    return _collected(objects, parsers)
+    return _collected(_Collection(parsers), objects)
 
 
-def _collected(objects: Iterable[_Raw], parsers: _Parsers) -> Manifests:
-    collection = _Collection(parsers)
+def _collected(collection: "_Collection", objects: Iterable[_Raw]) -> Manifests:
     for file, raw in objects:
         collection.add(file, raw)
     return collection.manifests()
@@ -106,8 +126,10 @@ def _collected(objects: Iterable[_Raw], parsers: _Parsers) -> Manifests:
 class _Collection:
     """The objects read so far."""
 
-    def __init__(self, parsers: _Parsers) -> None:
-        self._parsers = parsers
+    def __init__(self, parsers: _Parsers, *, workloads: bool = False) -> None:
+        self._parsers: _Parsers = {**parsers, **(dict.fromkeys(API_VERSIONS, parse_workload) if workloads else {})}
+        self._skips = workloads
+        self._skipped: list[str] = []
         self._records: list[_Record] = []
         self._raw: list[_Raw] = []
         self._problems: list[Problem] = []
@@ -121,12 +143,13 @@ class _Collection:
             tuple(self._problems),
             tuple(self._raw),
             next((record for record in self._records if isinstance(record, OOMSettings)), None),
+            tuple(self._skipped),
         )
 
     def add(self, file: str | None, raw: Mapping[str, Any]) -> None:
         """Add one object, or all objects of a list."""
         kind = raw.get("kind")
-        if not isinstance(kind, str) or not kind.endswith("List"):
+        if not isinstance(kind, str) or not kind.endswith("List") or (self._skips and "items" not in raw):
             self._add_object(file, raw)
             return
         items = raw.get("items")
@@ -143,12 +166,15 @@ class _Collection:
 
     def _add_object(self, file: str | None, raw: Mapping[str, Any]) -> None:
         kind = raw.get("kind")
+        if self._skips and _is_foreign(raw):
+            self._skipped.append(str(kind))
+            return
         if not isinstance(kind, str) or kind not in self._parsers:
             self._problem(file, _named(raw), "kind", f"must be one of {', '.join(self._parsers)}, {_shown(kind)}")
             return
-        if raw.get("apiVersion") != _API_VERSIONS[kind]:
-            shown = _shown(raw.get("apiVersion"))
-            self._problem(file, _named(raw), "apiVersion", f"must be {_API_VERSIONS[kind]}, {shown}")
+        wanted = _OWN_VERSIONS.get(kind) or API_VERSIONS[kind]
+        if raw.get("apiVersion") != wanted:
+            self._problem(file, _named(raw), "apiVersion", f"must be {wanted}, {_shown(raw.get('apiVersion'))}")
             return
         try:
             record = self._parsers[kind](raw)
@@ -174,9 +200,25 @@ class _Collection:
         self._problems.append(Problem(file, name, field, message))
 
 
+def _is_foreign(raw: Mapping[str, Any]) -> bool:
+    """Return True for an object that does not concern oompolicy, such as a Service, or a Job of another group.
+
+    An object without kind or apiVersion is a mistake, and so is a kind of oompolicy's group that does not exist.
+    """
+    kind, version = raw.get("kind"), raw.get("apiVersion")
+    if not (isinstance(kind, str) and kind and isinstance(version, str) and version):
+        return False
+    if kind in _OWN_VERSIONS:
+        return False
+    group = version.partition("/")[0]
+    if kind in API_VERSIONS:
+        return group != API_VERSIONS[kind].partition("/")[0]
+    return group != GROUP or kind == "OOMNode"
+
+
 def _identities(record: _Record) -> tuple[str, ...]:
     if isinstance(record, Pod):
-        return f"Pod/{record.namespace}/{record.name}", f"uid {record.uid}"
+        return f"{record.kind}/{record.namespace}/{record.name}", f"uid {record.uid}"
     return (f"{type(record).__name__}/{record.name}",)
 
 

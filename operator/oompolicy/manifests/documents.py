@@ -14,12 +14,17 @@ STANDARD_INPUT: Final = Path("-")
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 
 
-def files_of(path: Path) -> list[Path]:
-    """Return `path` itself, or the visible manifests directly in the directory `path`, sorted. May raise `OSError`."""
+def files_of(path: Path, *, recursive: bool = False) -> list[Path]:
+    """Return `path` itself, or the visible manifests in the directory `path`, sorted. May raise `OSError`.
+
+    With `recursive`, this includes the visible directories below it. Links to directories are not followed.
+    """
     if path == STANDARD_INPUT or not path.is_dir():
         return [path]
-    found = (file for file in path.iterdir() if file.suffix in _SUFFIXES and not file.name.startswith("."))
-    return sorted(file for file in found if not file.is_dir())
+    entries = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+    files = [each for each in entries if each.suffix in _SUFFIXES and not each.is_dir()]
+    below = (each for each in entries if recursive and each.is_dir() and not each.is_symlink())
+    return files + [file for folder in below for file in files_of(folder, recursive=True)]
 
 
 def read_documents(file: Path) -> tuple[list[object], list[Problem]]:

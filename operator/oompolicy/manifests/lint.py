@@ -2,11 +2,15 @@
 """Find mistakes in manifests, including annotations that no policy can allow."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from oompolicy.manifests import Manifests
 from oompolicy.model import Pod
 from oompolicy.parse.problems import Problem
+from oompolicy.parse.workload import template_path
 from oompolicy.resolve.annotations import read_annotations
+
+_WITHOUT_PODS: Final = ("OOMPolicy", "Namespace")
 
 
 def problems_of(manifests: Manifests) -> tuple[Problem, ...]:
@@ -14,7 +18,7 @@ def problems_of(manifests: Manifests) -> tuple[Problem, ...]:
 
     The other annotations are not checked against the policies, because those can be in another file.
     """
-    files = [file for file, raw in manifests.objects if raw.get("kind") == "Pod"]
+    files = [file for file, raw in manifests.objects if raw.get("kind") not in _WITHOUT_PODS]
     annotations = (
         problem for file, pod in zip(files, manifests.pods, strict=True) for problem in _of_annotations(file, pod)
     )
@@ -22,6 +26,7 @@ def problems_of(manifests: Manifests) -> tuple[Problem, ...]:
 
 
 def _of_annotations(file: str | None, pod: Pod) -> Iterator[Problem]:
+    template = template_path(pod.kind)
     for refusal in read_annotations(pod).malformed:
-        field = f"metadata.annotations[{refusal.annotation}]"
-        yield Problem(file, f"Pod/{pod.namespace}/{pod.name}", field, refusal.message)
+        field = f"{template and template + '.'}metadata.annotations[{refusal.annotation}]"
+        yield Problem(file, f"{pod.kind}/{pod.namespace}/{pod.name}", field, refusal.message)

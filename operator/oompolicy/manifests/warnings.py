@@ -137,11 +137,12 @@ def _about_overlaps(policy: OOMPolicy, assignments: list[Assignment], warn: _War
     losers: dict[str, list[str]] = {}
     for each in assignments:
         for name in each.overlapping if each.policy == policy.name else ():
-            losers.setdefault(name, []).append(f"{each.namespace}/{each.pod_name}")
+            kind = "pod" if each.kind == "Pod" else each.kind
+            losers.setdefault(name, []).append(f"{kind} {each.namespace}/{each.pod_name}")
     for name, pods in sorted(losers.items()):
         more = f" and {len(pods) - 1} more" if len(pods) > 1 else ""
         message = (
-            f"has the same precedence ({policy.precedence}) as OOMPolicy {name}, and both match pod {pods[0]}{more}:"
+            f"has the same precedence ({policy.precedence}) as OOMPolicy {name}, and both match {pods[0]}{more}:"
             f" {policy.name} applies, because its name comes first; give them different precedences"
         )
         yield warn(policy, "spec.precedence", message)

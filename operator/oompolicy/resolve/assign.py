@@ -50,6 +50,7 @@ def assign_default(pod: Pod, defaults: Defaults) -> Assignment:
         refusals=refusals,
         more_refusals=more,
         unread=pod.unread,
+        kind=pod.kind,
     )
 
 
@@ -91,6 +92,7 @@ def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: t
         refusals=refusals,
         more_refusals=more,
         unread=pod.unread,
+        kind=pod.kind,
     )
 
 

@@ -17,7 +17,9 @@ OUTPUT = re.compile(r"^\$ \.venv/bin/oompolicy (.*)\n((?:(?!\$ |```).*\n)*)", re
 COMMANDS = re.findall(r"^\.venv/bin/oompolicy (.*)$", (DOCS / "policies.md").read_text(), re.MULTILINE)
 FILES = FILE.findall((DOCS / "cookbook.md").read_text())
 OUTPUTS = [
-    (page, *found) for page in ("cookbook.md", "../README.md") for found in OUTPUT.findall((DOCS / page).read_text())
+    (page, *found)
+    for page in ("cookbook.md", "cli.md", "../README.md")
+    for found in OUTPUT.findall((DOCS / page).read_text())
 ]
 
 

@@ -48,6 +48,16 @@ def test_the_image_has_the_versions_of_development() -> None:
     assert "pyyaml" in locked
 
 
+def test_the_image_has_no_library_of_the_command_line() -> None:
+    """kopf needs click too. The other libraries would only enlarge the image."""
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    others = {*extras["operator"], *extras["agent"], "click>=8.4"}
+    locked = pins((CHECKOUT / "image/requirements.txt").read_text())
+
+    assert ["rich>=14"] == [each for each in extras["cli"] if each not in others]
+    assert "rich" not in locked
+
+
 @pytest.mark.parametrize("name", ["requirements.txt", "tools.txt"])
 def test_each_python_package_has_hashes(name: str) -> None:
     entries = re.split(r"\n(?=[a-z])", (CHECKOUT / "image" / name).read_text())[1:]

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def run(code: str) -> str:
@@ -41,6 +46,29 @@ import kubernetes
 import oompolicy.kube.connection
 from oompolicy.kube import client
 assert kubernetes.config.load_kube_config and kubernetes.client.Configuration is client.Configuration
+print("complete")"""
+
+    assert "complete" == run(code)
+
+
+def test_a_kubeconfig_loads_no_pydantic(tmp_path: Path) -> None:
+    """Only the refresh of an OIDC token needs it, and gets the real class."""
+    user = {"users": [{"name": "a", "user": {"token": "t"}}], "current-context": "a"}
+    cluster = {"clusters": [{"name": "a", "cluster": {"server": "https://127.0.0.1"}}]}
+    context = {"contexts": [{"name": "a", "context": {"cluster": "a", "user": "a", "namespace": "shop"}}]}
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **user, **cluster, **context}))
+    code = f"""
+import sys
+from pathlib import Path
+from oompolicy.kube.connection import connect, namespace_of
+assert connect(Path({str(file)!r})).host == "https://127.0.0.1"
+assert namespace_of(Path({str(file)!r})) == "shop"
+assert "pydantic" not in sys.modules
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import kube_config
+assert isinstance(ApiClient, type)
+assert isinstance(kube_config.ApiClient(configuration=Configuration()), ApiClient)
 print("complete")"""
 
     assert "complete" == run(code)

@@ -6,17 +6,13 @@ Docker and cosign are played by a program that writes down its arguments.
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
-import sys
-import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy.cli import main as oompolicy
-from publish import steps, zipapp
+from publish import steps
 from publish.chart import read_digests
 from publish.check import problems
 from publish.notes import notes
@@ -142,35 +138,6 @@ def test_a_commit_that_is_not_ready_is_refused(
     found = list(problems(project, changelog, changed, tag))
 
     assert found[0].startswith(sentence)
-
-
-def test_the_command_line_in_one_file_needs_only_python(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It prints the same without any installed package, and in another folder."""
-    words = ["resolve", "-f", str(CHECKOUT / "examples/demo")]
-    program = zipapp.write(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    alone = subprocess.run(
-        [sys.executable, "-I", "-S", str(program), *words], stdout=subprocess.PIPE, text=True, check=True
-    )
-    assert 0 == oompolicy(words)
-
-    assert capsys.readouterr().out == alone.stdout
-    assert "OOMPolicy batch" in alone.stdout
-    assert os.access(program, os.X_OK)
-
-
-def test_the_command_line_in_one_file_is_reproducible() -> None:
-    """All files have one time, and no module that needs a cluster is in it."""
-    first, second = zipapp.archive(1_000_000_000), zipapp.archive(1_000_000_000)
-    with zipfile.ZipFile(io.BytesIO(first)) as opened:
-        entries = opened.infolist()
-
-    assert first == second
-    assert 1 == len({each.date_time for each in entries})
-    assert {"LICENSE", "yaml/LICENSE", "__main__.py", "oompolicy/cli.py"} <= {each.filename for each in entries}
-    assert [] == [each.filename for each in entries if "/controller/" in each.filename or "/kube/" in each.filename]
 
 
 def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:

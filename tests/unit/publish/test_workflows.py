@@ -47,8 +47,8 @@ def test_the_files_of_the_page_are_those_of_dist() -> None:
     (page,) = (each["run"] for each in steps(LOADED["release.yml"]["jobs"]["page"]) if "run" in each)
     recipe = (CHECKOUT / "Makefile").read_text().partition("\ndist: setup")[2].partition("\n\n")[0]
 
-    assert {"*.whl", "*.pyz", "*.tgz", "*.cdx.json"} == set(re.findall(r"dist/(\*\S+)", page))
-    assert all(f" {each}" in recipe for each in ("*.whl", "*.pyz", "*.tgz"))
+    assert {"*.whl", "*.pyz", "*.tar.gz", "*.tgz", "*.cdx.json"} == set(re.findall(r"dist/(\*\S+)", page))
+    assert all(f" {each}" in recipe for each in ("*.whl", "*.pyz", "*.tar.gz", "*.tgz"))
     assert "publish.notes --into dist" in recipe
 
 

@@ -1,32 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print assignments as a table for people, or as JSON or YAML for programs."""
+"""Describe assignments as the rows of a table for people, and as data for programs. Pure."""
 
-import json
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-import yaml
-
+from oompolicy.cli.table import Table
 from oompolicy.model import Assignment
 
-Format = Literal["table", "json", "yaml"]
 _HEADER: Final = ("NAMESPACE", "POD", "CONTAINER", "PRIORITY", "REASON")
 _Row = tuple[str, str, str, str, str]
+Nodes = Mapping[str, str | None]
+"""The nodes of pods, by the uids of the pods."""
 
 
-def formatted(assignments: Sequence[Assignment], output: Format) -> str:
-    """Return the text to print, with its last newline."""
-    if output == "table":
-        return _table([_HEADER, *(row for assignment in assignments for row in _rows(assignment))])
-    plain = [_plain(assignment) for assignment in assignments]
-    if output == "json":
-        return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=200)
+def table(assignments: Sequence[Assignment], nodes: Nodes | None = None) -> Table:
+    """Return a row of each pod, of each container, and of each refusal. With `nodes`, there is a column NODE."""
+    rows = [(assignment.pod_uid, row) for assignment in assignments for row in _rows(assignment)]
+    if nodes is None:
+        return Table(_HEADER, [row for _, row in rows])
+    with_node = [(*row[:-1], nodes[uid] or "-", row[-1]) for uid, row in rows]
+    return Table((*_HEADER[:-1], "NODE", _HEADER[-1]), with_node)
+
+
+def name_of(assignment: Assignment) -> str:
+    """Return the name of the object as kubectl's `-o name` would, with its namespace."""
+    return f"{assignment.kind.lower()}/{assignment.namespace}/{assignment.pod_name}"
+
+
+def subject(assignment: Assignment) -> str:
+    """Return the name of a pod, or the kind and the name of the workload with its template."""
+    return assignment.pod_name if assignment.kind == "Pod" else f"{assignment.kind}/{assignment.pod_name}"
 
 
 def _rows(assignment: Assignment) -> Iterator[_Row]:
-    """Yield the row of the pod, of each container, and of each refusal. A dash stands for a missing value."""
-    pod = (assignment.namespace, assignment.pod_name)
+    pod = (assignment.namespace, subject(assignment))
     overlap = f"; overlaps {', '.join(assignment.overlapping)}" if assignment.overlapping else ""
     yield *pod, "-", str(assignment.priority), assignment.reason + overlap
     for container in assignment.containers:
@@ -38,17 +45,14 @@ def _rows(assignment: Assignment) -> Iterator[_Row]:
         yield *pod, "-", "-", f"refused: {assignment.more_refusals} more annotations"
 
 
-def _table(rows: Sequence[_Row]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines) + "\n"
-
-
-def _plain(assignment: Assignment) -> dict[str, Any]:
+def plain(assignment: Assignment, node: str | None) -> dict[str, Any]:
+    """Return the assignment as data of JSON. `pod` is the name of an object of `kind`."""
     return {
         "namespace": assignment.namespace,
+        "kind": assignment.kind,
         "pod": assignment.pod_name,
         "uid": assignment.pod_uid,
+        "node": node,
         "priority": assignment.priority,
         "reason": assignment.reason,
         "source": assignment.source,

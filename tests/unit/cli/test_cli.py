@@ -57,8 +57,10 @@ def test_resolve_prints_for_programs(manifests: Path, output: str, capsys: pytes
     reason = "annotation oompolicy.dev/priority, allowed by OOMPolicy tenants (300..700)"
     expected = {
         "namespace": "shop",
+        "kind": "Pod",
         "pod": "postgres-0",
         "uid": UID,
+        "node": "node-1",
         "priority": 650,
         "reason": reason,
         "source": "annotation",
@@ -205,7 +207,9 @@ def test_an_empty_directory_is_a_problem(
 ) -> None:
     """If you lint the wrong directory, you get a problem."""
     assert 1 == main([*command, str(tmp_path)])
-    assert f"{tmp_path}: no OOMPolicy, OOMSettings, Namespace or Pod is in this input\n" in "".join(capsys.readouterr())
+    assert f"{tmp_path}: no OOMPolicy, OOMSettings, Namespace, Pod or workload is in this input\n" in "".join(
+        capsys.readouterr()
+    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["resolve"], ["lint"], ["resolve", "-f", "a", "-o", "xml"], ["guess"]])
@@ -215,7 +219,7 @@ def test_wrong_usage_has_its_own_exit_status(arguments: list[str], capsys: pytes
         main(arguments)
 
     assert 2 == caught.value.code
-    assert capsys.readouterr().err.startswith("usage: oompolicy")
+    assert capsys.readouterr().err.startswith("Usage: oompolicy")
 
 
 def test_the_package_can_be_run(manifests: Path) -> None:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`nodes` shows how each node enforces, and the first reason why it does not."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from oompolicy.cli.nodereports import report, reports, table
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def condition(kind: str, status: str = "True", reason: str | None = None) -> dict[str, str]:
+    normal = {"Enforcing": "Attached"}.get(kind, kind)
+    return {"type": kind, "status": status, "reason": reason or normal, "message": f"about {kind}"}
+
+
+def oomnode(name: str = "node-a", *conditions: dict[str, str], **status: object) -> dict[str, Any]:
+    given = {each["type"]: each for each in conditions}
+    made = [given.get(kind, condition(kind)) for kind in ("Ready", "Enforcing", "Synced")]
+    full = {"mode": "Enforce", "backend": "EvaluateTask", "hook": "Module", "kernelVersion": "6.12", "conditions": made}
+    return {"metadata": {"name": name}, "status": {**full, **status}}
+
+
+def test_a_node_that_enforces_needs_no_reason() -> None:
+    """The age is that of the heartbeat."""
+    found = report(oomnode(lastHeartbeatTime="2026-11-28T11:58:00Z", counts={"pods": 3, "victims": 1}))
+    whole = table([found], NOW, wide=True)
+
+    assert found["why"] is None
+    assert ("NODE", "MODE", "BACKEND", "ENFORCING", "SEEN", "HOOK", "READY", "SYNCED", "PODS", "VICTIMS") == whole[0][
+        :10
+    ]
+    assert [
+        ("node-a", "Enforce", "EvaluateTask", "True", "2m", "Module", "True", "True", "3", "1", "6.12", "-")
+    ] == whole.rows
+    assert [("node-a", "Enforce", "EvaluateTask", "True", "2m", "-")] == table([found], NOW, wide=False).rows
+
+
+@pytest.mark.parametrize(
+    ("conditions", "why"),
+    [
+        ([condition("Enforcing", "False", "ObserveOnly")], "ObserveOnly: about Enforcing"),
+        ([condition("Enforcing", "Unknown", "AgentSilent")], "AgentSilent: about Enforcing"),
+        ([condition("Ready", "False", "NotSynced")], "NotSynced: about Ready"),
+        (
+            [condition("Enforcing", "True", "Bypassed"), condition("Synced", "False", "MapFull")],
+            "MapFull: about Synced",
+        ),
+        ([condition("Enforcing", "True", "Bypassed")], "Bypassed: about Enforcing"),
+    ],
+)
+def test_the_reason_is_the_most_serious_one(conditions: list[dict[str, str]], why: str) -> None:
+    """A condition that is not True comes before a restriction of one that is."""
+    assert why == report(oomnode("node-a", *conditions))["why"]
+
+
+def test_a_node_without_a_report_says_what_is_missing() -> None:
+    """The operator creates the OOMNode, and the agent writes its status."""
+    silent = {"metadata": {"name": "node-b"}}
+    found = reports([silent, oomnode("node-c")], ["node-a", "node-b", "node-c"])
+
+    assert ["node-a", "node-b", "node-c"] == [each["node"] for each in found]
+    assert found[0]["why"].startswith("NoOOMNode: the operator has not created an OOMNode")
+    assert found[1]["why"].startswith("NoReport: the agent of this node has not reported yet")
+    assert found[2]["why"] is None
