@@ -216,7 +216,7 @@ def test_a_host_process_of_badness_1000_does_not_change_the_order_of_containers(
 
 
 def test_a_large_container_above_the_host_is_reported() -> None:
-    """With a third of the memory it cannot die after a host process with -900, but it dies after all others."""
+    """A container with a third of the memory cannot die after a host process with -900, but dies after all others."""
     large = Container(1, 1500, TOTAL // 3)
     solution = solve([Container(0, 100, 10), large], [replace(NODE, host=Span(-900 * NODE.step, 5000))], HOST)
 
