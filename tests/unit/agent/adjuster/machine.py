@@ -51,8 +51,9 @@ class Machine:
     def fork(self, parent: Running) -> Running:
         return self._add(parent.id.pid, parent.cgroup, parent.score, parent.original, parent.usage)
 
-    def has_own_value(self, process: Running) -> bool:
-        return process.original != self.values[process.cgroup]
+    def is_mixed(self, cgroup: int) -> bool:
+        """Return True if a process of the cgroup has another value than the runtime gave."""
+        return any(each.original != self.values[cgroup] for each in self.processes.values() if each.cgroup == cgroup)
 
     def groups(self, cgroups: Iterable[int]) -> list[Group]:
         """Look at the groups of these cgroups."""
@@ -67,7 +68,7 @@ class Machine:
     def write(self, process: Process, score: int, /) -> bool:
         self.point()
         running = self.processes[process.id.pid]
-        if self.fork_in == 0 and not self.has_own_value(running):
+        if self.fork_in == 0 and not self.is_mixed(running.cgroup):
             self.fork(running)
         self.fork_in -= 1
         running.score = score

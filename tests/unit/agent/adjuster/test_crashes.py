@@ -54,24 +54,23 @@ class Crashes(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def fork(self, data: st.DataObject) -> None:
-        """Fork at any time. If the parent has a value of its own, an adjuster runs at that time."""
+        """Fork at any time. If the cgroup has own values of processes, an adjuster runs at that time."""
         parent = self.pick(data, list(self.machine.processes))
-        own = self.machine.has_own_value(parent)
-        if own:
+        mixed = self.machine.is_mixed(parent.cgroup)
+        if mixed:
             self.enforce(None, None)
         self.machine.fork(parent)
-        if own:
+        if mixed:
             self.enforce(None, None)
 
     @rule(data=st.data(), value=VALUES)
     def set_an_own_value(self, data: st.DataObject, value: int) -> None:
         """A process sets its value, and a running adjuster sees that. It cannot be one of its own recent scores."""
         process = self.pick(data, list(self.machine.processes))
-        if value in self.scores | {each.score for each in self.machine.processes.values()}:
-            return
         self.enforce(None, None)
-        process.score = process.original = value
-        self.enforce(None, None)
+        if value not in self.scores:
+            process.score = process.original = value
+            self.enforce(None, None)
 
     @rule(data=st.data(), usage=USAGES)
     def grow(self, data: st.DataObject, usage: int) -> None:
