@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """The last two scores of a process. A child from just before the last write has the one before."""
+    """The score of a process, and its value before the last write, which a child from just before that has."""
 
     score: int
     before: int
@@ -45,10 +45,10 @@ class OwnValues:
     def wrote(self, group: Group, scores: Mapping[ProcessId, int], original: Original) -> None:
         """Take note of the scores in force after a look, also of those that did not change."""
         self._seen.add(group.cgroup)
-        for process, score in scores.items():
-            last = self._written.get(process)
-            self._written[process] = _Written(score, last.score if last else score, original.of(process))
-            self._by_pid[process.pid] = process
+        for process in group.processes:
+            if process.id in scores:
+                self._written[process.id] = _Written(scores[process.id], process.score, original.of(process.id))
+                self._by_pid[process.id.pid] = process.id
 
     def keep(self, groups: Iterable[Group]) -> None:
         """Forget all cgroups and processes that are in none of these groups."""
