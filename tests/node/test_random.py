@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tests.node.hog import run_out_of_memory
 from tests.node.model import Candidate, random_entries, random_path, victim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from tests.node.cgroup import Cgroup
     from tests.node.hog import Hog
     from tests.node.machine import Node
     from tests.node.policy import Policy
@@ -31,6 +32,14 @@ ADJS = (0, 0, 0, 0, 3, 500, 1000, -500, -997, -998, -999, -1000)
 
 TRIGGER = Candidate(-1, ("kubepods", "trigger"), LIMIT_MIB - sum(SIZES), 0)
 """The process that holds the rest of the memory at the OOM. No other process has its priority of 1000."""
+
+
+class Priorities(Protocol):
+    """The priorities of cgroups, however they are enforced."""
+
+    def clear(self) -> None: ...
+
+    def set(self, priorities: Mapping[Cgroup, int]) -> None: ...
 
 
 class Scene:
@@ -54,13 +63,13 @@ class Scene:
             hog.end()
         self.hogs.clear()
 
-    def oom(self, policy: Policy) -> tuple[list[int | None], list[int]]:
+    def oom(self, policy: Priorities) -> tuple[list[int | None], list[int]]:
         """Return the victims that the model predicts, and the processes that died. The trigger is -1."""
         entries = random_entries(self.rng, [candidate.path for _, candidate in self.hogs.values()])
         entries[TRIGGER.path] = 1000
         policy.clear()
         policy.set({self.node.cgroup("/".join(path)): value for path, value in entries.items()})
-        trigger = self.node.hog(self.node.cgroup("/".join(TRIGGER.path)), 0)
+        trigger = self.trigger()
         dead = run_out_of_memory(trigger, [hog for hog, _ in self.hogs.values()])
         names = {hog.pid: name for name, (hog, _) in self.hogs.items()} | {trigger.pid: TRIGGER.name}
         trigger.end()
@@ -69,6 +78,9 @@ class Scene:
         for hog in dead:
             hog.end()
         return self.predict(entries, len(died)), died
+
+    def trigger(self) -> Hog:
+        return self.node.hog(self.node.cgroup("/".join(TRIGGER.path)), 0)
 
     def predict(self, entries: dict[tuple[str, ...], int], count: int) -> list[int | None]:
         candidates = {TRIGGER.name: TRIGGER} | {name: candidate for name, (_, candidate) in self.hogs.items()}

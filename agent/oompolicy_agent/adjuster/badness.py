@@ -21,6 +21,8 @@ HIGHEST: Final = 1000
 """The constant OOM_SCORE_ADJ_MAX in include/uapi/linux/oom.h."""
 PROTECTED: Final = -998
 """A process with this value or a lower one is never touched."""
+SMALLEST: Final = 1000
+"""The smallest scope in pages, which is 4 MB on most machines. In a smaller one a score has no effect at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ class Scope:
     host: Span | None = None
 
     def __post_init__(self) -> None:
-        if self.total < 1000:
-            raise ValueError(f"scope {self.name} has {self.total} pages: scores have no effect below 1000")
+        if self.total < SMALLEST:
+            raise ValueError(f"scope {self.name} has {self.total} pages: scores have no effect below {SMALLEST}")
 
     @property
     def step(self) -> int:

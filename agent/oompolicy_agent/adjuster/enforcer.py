@@ -14,7 +14,7 @@ from oompolicy_agent.adjuster.scores import container_of, process_scores
 from oompolicy_agent.adjuster.solver import Solution, solve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from oompolicy_agent.adjuster.badness import Scope
     from oompolicy_agent.adjuster.group import Group, Process
@@ -34,11 +34,6 @@ class Enforcer:
     def __init__(self, originals: Originals, write: Write) -> None:
         self._originals, self._write, self._own = originals, write, OwnValues()
 
-    @property
-    def holds(self) -> bool:
-        """True while some cgroup has scores that may have to be restored."""
-        return bool(self._originals.known)
-
     def enforce(self, groups: Sequence[Group], scopes: Sequence[Scope], host_priority: int) -> Solution:
         """Solve and write. OSError if the original values cannot be made durable: then no score is written."""
         originals = self._learn(groups)
@@ -56,16 +51,18 @@ class Enforcer:
         """Solve, and write nothing."""
         return solve_for(groups, self._learn(groups), scopes, host_priority)
 
-    def restore(self, groups: Sequence[Group]) -> None:
+    def restore(self, groups: Sequence[Group]) -> bool:
         """Give the processes of these groups their original values, and forget the groups that all have them already.
 
-        A process may fork before it is restored. So a group is forgotten by the next look, which finds such a child.
-        OSError if the file cannot be changed. The values are restored all the same.
+        Return True if another look is needed: a process may fork before it is restored, and the next look finds such a
+        child. OSError if the file cannot be changed. The values are restored all the same.
         """
-        known = self._originals.known
-        self._originals.forget([group.cgroup for group in groups if group.cgroup in known and self._restored(group)])
+        scored = [group for group in groups if group.cgroup in self._originals.known]
+        done = {group.cgroup for group in scored if self._restored(group)}
+        self._originals.forget(done)
+        return len(done) < len(scored)
 
-    def forget_all_but(self, cgroups: set[int]) -> None:
+    def forget_all_but(self, cgroups: Set[int]) -> None:
         """Forget cgroups that are gone. OSError as in `restore`."""
         self._originals.forget(set(self._originals.known) - cgroups)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from oompolicy_agent.adjuster.badness import Scope, Span
-from tests.unit.agent.adjuster.machine import CrashError, Machine, Running, adjuster
+from oompolicy_agent.adjuster.originals import Originals
+from tests.unit.agent.adjuster.machine import BOOT, CrashError, Machine, Running, adjuster
 
 SCOPES = [Scope("Node", 262_144, Span(0, 3000)), Scope("Kubepods", 240_000)]
 VALUES = st.integers(-997, 1000)
@@ -117,10 +118,11 @@ class Crashes(RuleBasedStateMachine):
             self.turn_off(None, None)
         self.adjuster.forget_all_but({each.cgroup for each in self.machine.processes.values()})
         self.patch.stop()
+        kept = Originals(self.path, BOOT).known
         self.folder.cleanup()
         found = {each.id: each.score for each in self.machine.processes.values()}
         assert {each.id: each.original for each in self.machine.processes.values()} == found
-        assert not self.adjuster.holds
+        assert {} == kept
 
 
 TestCrashes = Crashes.TestCase
