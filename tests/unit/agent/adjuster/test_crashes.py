@@ -126,4 +126,4 @@ class Crashes(RuleBasedStateMachine):
 
 
 TestCrashes = Crashes.TestCase
-TestCrashes.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestCrashes.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
