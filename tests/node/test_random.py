@@ -10,7 +10,7 @@ import os
 import random
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from oompolicy_agent.kernel.layout import KernelMode, KernelTieBreak
 from tests.node.hog import run_out_of_memory
@@ -27,8 +27,9 @@ from tests.node.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from tests.node.cgroup import Cgroup
     from tests.node.hog import Hog
     from tests.node.machine import Node
     from tests.node.policy import Policy
@@ -47,6 +48,14 @@ ADJS = (0, 0, 0, 0, 3, 500, 1000, -500, -997, -998, -999, -1000)
 
 TRIGGER = Candidate(-1, ("kubepods", "trigger"), LIMIT_MIB - sum(SIZES), 0)
 """The process that holds the rest of the memory at the OOM. No other process has its priority of 1000."""
+
+
+class Priorities(Protocol):
+    """The priorities of cgroups, however they are enforced."""
+
+    def clear(self) -> None: ...
+
+    def set(self, priorities: Mapping[Cgroup, int]) -> None: ...
 
 
 class Scene:
@@ -71,7 +80,7 @@ class Scene:
             hog.end()
         self.hogs.clear()
 
-    def set_entries(self, policy: Policy) -> Entries:
+    def set_entries(self, policy: Priorities) -> Entries:
         """Give random priorities to some of the cgroups, and return them."""
         entries = random_entries(self.rng, [candidate.path for _, candidate in self.hogs.values()])
         entries[TRIGGER.path] = 1000
@@ -101,7 +110,7 @@ class Scene:
 
     def run_out_of_memory(self) -> tuple[list[int], dict[int, int]]:
         """Return the names of the dead in the kernel's order, and all names by pid. The trigger is -1."""
-        trigger = self.node.hog(self.node.cgroup("/".join(TRIGGER.path)), 0)
+        trigger = self.trigger()
         dead = run_out_of_memory(trigger, [hog for hog, _ in self.hogs.values()])
         names = {hog.pid: name for name, (hog, _) in self.hogs.items()} | {trigger.pid: TRIGGER.name}
         trigger.end()
@@ -111,6 +120,9 @@ class Scene:
             hog.end()
         self.living = {TRIGGER.name: TRIGGER} | {name: candidate for name, (_, candidate) in self.hogs.items()}
         return died, names
+
+    def trigger(self) -> Hog:
+        return self.node.hog(self.node.cgroup("/".join(TRIGGER.path)), 0)
 
     def policys_choice(self, entries: Entries, rules: Rules = NO_RULES) -> int | None:
         """Return the model's victim in strict order."""
