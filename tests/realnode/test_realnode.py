@@ -36,7 +36,7 @@ def test_a_new_installation_audits(stage: Stage) -> None:
         "the audited Event", lambda each: each.reason == KILLED and "mode Audit" in each.note, seconds=120
     )
 
-    assert f"in container {HUNGRY[1]} of pod {'/'.join(HUNGRY)}" in seen.note
+    assert f"of pod {'/'.join(HUNGRY)}: scope Node" in seen.note
     assert "mode Audit: the policy would have killed" in seen.note
     assert f"of pod {'/'.join(REPORT)}, priority 100" in seen.note
     assert {0} == {stage.container(name)["restartCount"] for name in PRIORITIES}
