@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _SETTLE = 0.02
 """Seconds between a change of the request and the look. Pods often start together."""
+_HINT = "; they keep their oom_score_adj; the adjuster needs the capabilities DAC_OVERRIDE and SYS_RESOURCE"
 
 
 class Adjuster:
@@ -52,7 +53,7 @@ class Adjuster:
         self._folder.changed()
         self._file.read()
         self.look()
-        self._check_later()
+        self._check_later(self._left)
 
     def close(self) -> None:
         """End all watches. The scores stay."""
@@ -100,16 +101,16 @@ class Adjuster:
 
     def _check(self) -> None:
         """Read the memory that is left, and look if it is time."""
-        elapsed, margin = self._loop.clock() - self._looked, self._margin()
-        if self._unfinished or pace.is_due(elapsed, memory.share_left(self._roots), self._left, margin):
+        elapsed, left = self._loop.clock() - self._looked, memory.share_left(self._roots)
+        if self._unfinished or pace.is_due(elapsed, left, self._left, self._margin()):
             if not self._folder.complete:
                 self._folder.renew()
             self._file.read()
             self.look()
-        self._check_later()
+        self._check_later(left)
 
-    def _check_later(self) -> None:
-        self._loop.after(min(pace.CHECK, pace.pause(self._left)), "check", self._check)
+    def _check_later(self, left: float) -> None:
+        self._loop.after(min(pace.CHECK, pace.pause(left)), "check", self._check)
 
     def _margin(self) -> float:
         return self.solution.order.margin / memory.of_node().total if self.solution else 1.0
@@ -118,9 +119,8 @@ class Adjuster:
         self._say("mode", f"mode {wanted.mode}")
         broken = self.solution.order.broken if self.solution else ()
         self._say("order", "; ".join(map(str, broken)))
-        failed = {name: count for name, count in self._processes.errors.items() if name != VANISHED}
-        names = ", ".join(sorted(failed))
-        self._say("errors", f"some processes could not be read or written: {names}" if failed else "")
+        failed = ", ".join(sorted(set(self._processes.errors) - {VANISHED}))
+        self._say("errors", f"some processes cannot be read or written: {failed}{_HINT}" if failed else "")
 
     def _say(self, subject: str, sentence: str) -> None:
         """Log a sentence when it changes."""

@@ -73,7 +73,7 @@ def solve(containers: Iterable[Container], scopes: Sequence[Scope], host_priorit
     if not below:
         for roof in board.roofs:
             above = board.place(above, roof=roof)
-    # Levels that find no room beside the host processes at least keep their order.
+    # Without host processes there is one row. Levels that find no room beside these at least keep their order.
     left = board.place(below + above)
     board.scores.update((each.id, LOWEST) for level in left for each in level)
     return Solution(board.scores, measure(levels, board.scores, scopes, host_priority))
@@ -92,14 +92,14 @@ class _Board:
         self._host = [_both(span, scope.host) for span, scope in zip(self._among, scopes, strict=True)]
 
     @property
-    def floors(self) -> tuple[Edge, Edge]:
+    def floors(self) -> list[Edge]:
         """The edges above everything of the host's priority, and above its containers alone, which matter more."""
-        return _tops(self._host), _tops(self._among)
+        return [_tops(spans) for spans in (self._host, self._among) if any(spans)]
 
     @property
-    def roofs(self) -> tuple[Edge, Edge]:
+    def roofs(self) -> list[Edge]:
         """The edges below everything of the host's priority, and below its containers alone."""
-        return _bottoms(self._host), _bottoms(self._among)
+        return [_bottoms(spans) for spans in (self._host, self._among) if any(spans)]
 
     def place(self, levels: list[Level], *, roof: Edge | None = None, floor: Edge | None = None) -> list[Level]:
         """Place levels below all placed ones, between `roof` and `floor`. Return the levels that do not fit.

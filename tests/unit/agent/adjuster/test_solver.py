@@ -28,6 +28,20 @@ SPANS = st.tuples(st.integers(-900 * 262, 0), st.integers(0, 200 * 262)).map(lam
 SCOPES = st.lists(
     st.builds(Scope, st.just("any"), st.integers(TOTAL // 2, TOTAL), st.none() | SPANS), min_size=1, max_size=3
 )
+# All of these fit: each level takes a few hundredths of the room, above the host processes and below them.
+MODEST = st.lists(
+    st.builds(Container, st.just(0), PRIORITIES, st.integers(0, 2600), st.integers(-700, 300)), max_size=20
+).map(lambda found: [replace(each, id=number) for number, each in enumerate(found)])
+MODEST_SCOPES = st.lists(
+    st.builds(
+        Scope,
+        st.just("any"),
+        st.integers(TOTAL * 9 // 10, TOTAL),
+        st.none() | st.tuples(st.integers(-700 * 235, 0), st.integers(0, 300 * 235)).map(lambda edges: Span(*edges)),
+    ),
+    min_size=1,
+    max_size=2,
+)
 
 
 def badness(usage: int, score: int, total: int) -> int:
@@ -71,6 +85,22 @@ def test_host_processes_die_at_their_priority(containers: list[Container], scope
         assert each.priority <= HOST or points < scope.host.lowest
 
 
+@given(MODEST, MODEST_SCOPES)
+def test_all_constraints_hold_if_there_is_room(containers: list[Container], scopes: list[Scope]) -> None:
+    """Nothing is reported as broken, and every container dies in its place, in all scopes."""
+    solution = solve(containers, scopes, HOST)
+
+    assert () == solution.order.broken
+    for scope in scopes:
+        points = {each.id: badness(each.usage, solution.scores[each.id], scope.total) for each in containers}
+        for one, other in permutations(containers, 2):
+            assert one.priority >= other.priority or points[one.id] > points[other.id]
+        for each in containers if scope.host else []:
+            assert scope.host
+            assert each.priority >= HOST or points[each.id] > scope.host.highest
+            assert each.priority <= HOST or points[each.id] < scope.host.lowest
+
+
 @given(CONTAINERS, SCOPES)
 def test_each_container_has_a_score_that_the_adjuster_may_write(
     containers: list[Container], scopes: list[Scope]
@@ -94,6 +124,22 @@ def test_the_largest_of_a_level_dies_first(containers: list[Container], scopes: 
                 mine, its = (badness(each.usage, scores[each.id], scope.total) for each in (one, other))
                 assert mine > its or one.usage == other.usage
                 assert one.usage > other.usage or mine == its
+
+
+@given(st.lists(st.integers(0, 1500), min_size=3, max_size=12), st.integers(5_000, TOTAL // 4), SCOPES)
+def test_containers_of_nearly_the_same_size_keep_their_order(
+    usages: list[int], largest: int, scopes: list[Scope]
+) -> None:
+    """They differ by less than a step of a score, and a larger one pulls all of them up."""
+    containers = of_levels([0], [largest, *usages], [0], [0], [0], [0])
+    bare = [replace(scope, host=None) for scope in scopes]
+    scores = solve(containers, bare, HOST).scores
+    level = sorted((each for each in containers if each.priority == 1), key=lambda each: -each.usage)
+
+    for scope in bare:
+        points = [badness(each.usage, scores[each.id], scope.total) for each in level]
+        assert sorted(points, reverse=True) == points
+        assert len({each.usage for each in level}) == len(set(points))
 
 
 @given(CONTAINERS)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loop looks for each of its reasons, and a failed look writes nothing wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy_agent.adjuster import look, memory, originals, wanted
+from oompolicy_agent.adjuster.adjuster import Adjuster
+from oompolicy_agent.adjuster.badness import Scope
+from oompolicy_agent.adjuster.look import Look
+from oompolicy_agent.adjuster.processes import Processes
+from oompolicy_agent.adjuster.wanted import Wanted
+from oompolicy_agent.plumbing.loop import Loop
+from tests.unit.agent.adjuster.machine import Machine, adjuster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from oompolicy_agent.adjuster.wanted import Mode
+
+WEB, BATCH = 5000, 5001
+
+
+class Bench:
+    """An adjuster with a machine, a clock and an amount of free memory in place of the node's."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.left, self.looks = 1000.0, 0.6, 0
+        self.request = folder / "wanted.json"
+        self.machine, self.processes = Machine(), Processes()
+        self.machine.priorities = {WEB: 500, BATCH: 100}
+        self.web, self.batch = self.machine.start(WEB, 300, 9000), self.machine.start(BATCH, -5, 10)
+        monkeypatch.setattr(memory, "share_left", lambda _: self.left)
+        monkeypatch.setattr(look, "take", self.take)
+        self.loop = Loop(lambda: self.now)
+        enforcer = adjuster(self.machine, folder / "originals.json")
+        self.adjuster = Adjuster(self.request, folder, self.loop, enforcer, self.processes)
+
+    def take(self, _root: Path, _processes: Processes, request: Wanted) -> Look:
+        self.looks += 1
+        groups = self.machine.groups(self.machine.priorities)
+        chosen = tuple(group for group in groups if group.cgroup in request.cgroups)
+        others = tuple(group for group in groups if group.cgroup not in request.cgroups)
+        return Look(chosen, others, (Scope("Node", 262_144),), frozenset(self.machine.priorities), ())
+
+    def want(self, mode: Mode, *cgroups: int) -> None:
+        wanted.write(self.request, Wanted(mode, 1000, {cgroup: self.machine.priorities[cgroup] for cgroup in cgroups}))
+
+    def step(self, seconds: float = 0.0) -> int:
+        """Let time pass, and let the loop do everything that is due. Return the number of looks."""
+        before, self.now = self.looks, self.now + seconds
+        self.loop.after(0, "turn", lambda: None)
+        self.loop.step()
+        return self.looks - before
+
+    @property
+    def scores(self) -> tuple[int, int]:
+        return self.web.score, self.batch.score
+
+    @property
+    def ordered(self) -> bool:
+        return self.batch.usage + self.batch.score * 262 > self.web.usage + self.web.score * 262
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    made = Bench(tmp_path, monkeypatch)
+    yield made
+    made.adjuster.close()
+    made.loop.close()
+
+
+def test_a_request_is_followed_from_mode_to_mode(bench: Bench) -> None:
+    """In Audit there is a solution, but no score. In Off there is neither."""
+    bench.want("Audit", WEB, BATCH)
+    bench.adjuster.start()
+
+    assert (300, -5) == bench.scores
+    assert bench.adjuster.solution
+    bench.want("Enforce", WEB, BATCH)
+    bench.step()
+    bench.step(0.02)
+    assert bench.ordered
+    bench.want("Off", WEB, BATCH)
+    bench.step()
+    bench.step(0.02)
+    assert (300, -5) == bench.scores
+    assert bench.adjuster.solution is None
+
+
+def test_nothing_is_written_before_a_request(bench: Bench) -> None:
+    bench.adjuster.start()
+
+    assert (300, -5) == bench.scores
+    assert 0 == bench.looks
+
+
+def test_a_bad_request_changes_nothing_and_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """The last good request stays in force, also for later looks."""
+    bench.want("Enforce", WEB, BATCH)
+    bench.adjuster.start()
+    before = bench.scores
+    bench.request.write_text('{"version": 1')
+    bench.step()
+    bench.machine.start(WEB, 300, 10)
+    bench.step(20)
+
+    assert before == bench.scores
+    assert {before[0]} == {each.score for each in bench.machine.processes.values() if each.cgroup == WEB}
+    assert "the last good request stays in force" in caplog.text
+
+
+def test_an_idle_node_gets_one_look_in_20_seconds(bench: Bench) -> None:
+    bench.want("Enforce", WEB, BATCH)
+    bench.adjuster.start()
+
+    assert [0] * 19 + [1] == [bench.step(1) for _ in range(20)]
+
+
+def test_less_memory_brings_more_looks(bench: Bench) -> None:
+    """Growth is seen within a second, and close to the end a look comes every 200 ms."""
+    bench.want("Enforce", WEB, BATCH)
+    bench.adjuster.start()
+    bench.left = 0.04
+
+    assert 1 == bench.step(1)
+    assert [1] * 5 == [bench.step(0.21) for _ in range(5)]
+
+
+def test_a_container_that_leaves_the_request_is_restored(bench: Bench) -> None:
+    """A second look confirms that its value is back. Then the file no longer has it."""
+    bench.want("Enforce", WEB, BATCH)
+    bench.adjuster.start()
+    bench.want("Enforce", WEB)
+    bench.step()
+    bench.step(0.02)
+
+    assert -5 == bench.batch.score
+    assert str(BATCH) in (bench.request.with_name("originals.json")).read_text()
+    bench.step(1)
+    assert str(BATCH) not in (bench.request.with_name("originals.json")).read_text()
+
+
+def test_no_score_is_written_while_original_values_cannot_be(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next check tries again."""
+
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    bench.want("Enforce", WEB, BATCH)
+    with monkeypatch.context() as broken:
+        broken.setattr(originals, "write_atomic", full)
+        bench.adjuster.start()
+
+        assert (300, -5) == bench.scores
+        assert "scores may be old: [Errno 28] No space left on device" in caplog.text
+    bench.step(1)
+    assert bench.ordered
+
+
+def test_failed_accesses_are_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """A process that ended is no failure."""
+    take = bench.take
+
+    def with_errors(root: Path, processes: Processes, request: Wanted) -> Look:
+        processes.errors.update(["EACCES", "vanished"])
+        return take(root, processes, request)
+
+    bench.want("Enforce", WEB, BATCH)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(look, "take", with_errors)
+        bench.adjuster.start()
+        bench.step(20)
+
+    assert 2 == bench.looks
+    assert 1 == caplog.text.count("some processes cannot be read or written: EACCES; they keep their oom_score_adj")
+    assert "vanished" not in caplog.text
