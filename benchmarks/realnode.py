@@ -70,6 +70,7 @@ def measure(cluster: RealCluster, pods: int, seconds: float) -> Result:
     begun = time.monotonic()
     with step("realnode: install"):
         cluster.install()
+        cluster.set_settings("Enforce", mode="Enforce")
     installed = time.monotonic()
     with step(f"realnode: {pods} pods"):
         last = fill(cluster, pods)

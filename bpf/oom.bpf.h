@@ -13,6 +13,7 @@
 #define DEFAULT_PAGE_SHIFT	12
 /* Half of the lowest s64, so that the difference of two values does not overflow. */
 #define LOWEST_BADNESS		(-(1LL << 62))
+#define HIGHEST_RANK		(1LL << 62)
 
 /* The answers of the hook. The name also finds the type in the kernel's BTF, see kernel_checks(). */
 enum bpf_oom_verdict___local {
@@ -39,6 +40,19 @@ struct candidate {
 	bool unkilled;		/* if it is chosen, the kernel marks it and does not kill it */
 };
 
+/* The choice of one rule among the tasks that the scan has reached. */
+struct choice {
+	struct candidate candidate;
+	struct standing standing;
+};
+
+/* Whether kernel and policy choose the same task. */
+enum comparison {
+	SAME,
+	DIFFERENT,
+	UNSURE,
+};
+
 static struct {
 	u64 oc;				/* address of the kernel's oom_control, 0 between two OOMs */
 	u64 number;
@@ -46,16 +60,17 @@ static struct {
 	s64 points_per_adj;		/* 0 until the first candidate */
 	struct candidate chosen;	/* describes oc->chosen if its task is oc->chosen */
 	struct candidate last;		/* let through last. The kernel chose it if its task is oc->chosen */
-	struct candidate kernel_choice;
-	struct standing kernel_choice_standing;
+	struct choice kernel_choice;
+	struct choice policy_choice;	/* in the mode AUDIT only */
 	s64 runner_up;			/* badness of the next task after kernel_choice */
 	s32 host_priority;
 	u32 page_shift;
+	u32 mode;
 	u32 answers[4];			/* by verdict. They go to stats at the end of the OOM, not at each task */
 	u32 chosen_tgid;		/* set at the first victim, 0 if no task was chosen */
 	bool marked;			/* a task was marked as victim */
 	bool killing;			/* set at the first victim: the kernel kills, and does not only mark */
-	bool changed;			/* set at the first victim: kernel_choice is spared */
+	u32 compared;			/* enum comparison. Set at the first victim */
 	bool unsure;			/* a task's cpuset may have kept the kernel from choosing it */
 } oom;
 
@@ -73,8 +88,10 @@ static __always_inline void read_settings(void)
 	if (!set || !set->page_shift) {
 		oom.host_priority = OOMPOLICY_HOST_PRIORITY;
 		oom.page_shift = DEFAULT_PAGE_SHIFT;
+		oom.mode = OOMPOLICY_MODE_OFF;
 		return;
 	}
+	oom.mode = set->mode;
 	oom.host_priority = set->host_priority;
 	/* The mask shows the verifier that the shift is in range. */
 	oom.page_shift = set->page_shift & 31;

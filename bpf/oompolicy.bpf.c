@@ -47,13 +47,15 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	oom.points_per_adj = 0;
 	oom.chosen.task = 0;
 	oom.last.task = 0;
-	oom.kernel_choice.task = 0;
-	oom.kernel_choice.badness = LOWEST_BADNESS;
+	oom.kernel_choice.candidate.task = 0;
+	oom.kernel_choice.candidate.badness = LOWEST_BADNESS;
+	oom.policy_choice.candidate.task = 0;
+	oom.policy_choice.candidate.rank = HIGHEST_RANK;
 	oom.runner_up = LOWEST_BADNESS;
 	oom.chosen_tgid = 0;
 	oom.marked = false;
 	oom.killing = false;
-	oom.changed = false;
+	oom.compared = SAME;
 	oom.unsure = false;
 	read_settings();
 	__builtin_memset(oom.answers, 0, sizeof(oom.answers));

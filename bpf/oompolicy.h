@@ -37,10 +37,18 @@ struct oompolicy_entry {
 	__u32 flags;		/* no flag is defined: 0 */
 };
 
+/* An unknown mode is OFF. */
+enum oompolicy_mode {
+	OOMPOLICY_MODE_OFF,	/* the kernel chooses */
+	OOMPOLICY_MODE_AUDIT,	/* the kernel chooses, and the record names the policy's choice */
+	OOMPOLICY_MODE_ENFORCE,	/* the policy chooses, and the record names the kernel's choice */
+};
+
 /* settings: array of one */
 struct oompolicy_settings {
 	__s32 host_priority;
-	__u32 page_shift;	/* 0 until the loader has written the settings. The defaults apply until then */
+	__u32 page_shift;	/* 0 until the loader has written the settings. The mode is OFF until then */
+	__u32 mode;		/* enum oompolicy_mode. A change applies to the next OOM */
 };
 
 /* stats: per-CPU array, one u64 per index */
@@ -63,7 +71,11 @@ enum oompolicy_stat {
 enum oompolicy_victim_flag {
 	/* The kernel called the hook in this OOM, and spared_* and priority_* are those of its scan. */
 	OOMPOLICY_VICTIM_SELECTED = 1 << 0,
-	/* The kernel alone would have chosen the task in spared_*. */
+	/*
+	 * Kernel and policy choose different tasks. One of them was killed, and
+	 * spared_* describe the other: the kernel's choice, or in AUDIT the
+	 * policy's.
+	 */
 	OOMPOLICY_VICTIM_CHANGED = 1 << 1,
 	/* The victim was killed with the chosen task, by memory.oom.group. */
 	OOMPOLICY_VICTIM_GROUP = 1 << 2,
@@ -73,6 +85,12 @@ enum oompolicy_victim_flag {
 	OOMPOLICY_VICTIM_CONSTRAINED = 1 << 4,
 	/* The program did not see this OOM begin, so scope, total_pages and the other flags are unknown. */
 	OOMPOLICY_VICTIM_NO_SCOPE = 1 << 5,
+	/* The mode was AUDIT: the kernel's choice was killed. */
+	OOMPOLICY_VICTIM_AUDIT = 1 << 6,
+	/* The mode was OFF: the kernel's choice was killed, and the program did not compute another. */
+	OOMPOLICY_VICTIM_OFF = 1 << 7,
+	/* The program cannot tell whether kernel and policy choose the same task. */
+	OOMPOLICY_VICTIM_UNSURE = 1 << 8,
 };
 
 /*
@@ -128,7 +146,7 @@ struct oompolicy_victim {
 };
 _Static_assert(sizeof(struct oompolicy_victim) == 1656, "oompolicy_victim");
 _Static_assert(sizeof(struct oompolicy_entry) == 16, "oompolicy_entry");
-_Static_assert(sizeof(struct oompolicy_settings) == 8, "oompolicy_settings");
+_Static_assert(sizeof(struct oompolicy_settings) == 12, "oompolicy_settings");
 
 enum oompolicy_cgroup_change {
 	OOMPOLICY_CGROUP_MKDIR = 1,

@@ -14,6 +14,9 @@
  * Only a task that the kernel's own checks let through has a place in this
  * order. For any other task the answer is NO_BPF_POLICY, and the kernel
  * decides.
+ *
+ * In the modes OFF and AUDIT every answer is NO_BPF_POLICY. In AUDIT the
+ * program computes the policy's choice in the same scan.
  */
 #ifndef OOMPOLICY_POLICY_BPF_H
 #define OOMPOLICY_POLICY_BPF_H
@@ -158,16 +161,50 @@ static __always_inline int judge(struct candidate *one, struct oom_control *oc)
 	return tie(one);
 }
 
+/* Return false, and give up the comparison of the rules, if the task's cpuset may keep the kernel from choosing it. */
+static __always_inline bool is_eligible(struct task_struct *task, struct oom_control *oc)
+{
+	if (oc->memcg || !bpf_core_field_exists(task->mems_allowed) || shares_a_node(task))
+		return true;
+	oom.unsure = true;
+	return false;
+}
+
+static __always_inline void remember(struct choice *choice, struct task_struct *task, struct candidate *one)
+{
+	choice->candidate = *one;
+	choice->standing = *standing_of(task);
+}
+
 static __always_inline void remember_kernel_choice(struct task_struct *task, struct candidate *one,
 						   struct oom_control *oc)
 {
-	if (!oc->memcg && bpf_core_field_exists(task->mems_allowed) && !shares_a_node(task)) {
-		oom.unsure = true;
+	if (!is_eligible(task, oc))
 		return;
-	}
-	oom.runner_up = oom.kernel_choice.badness;
-	oom.kernel_choice = *one;
-	oom.kernel_choice_standing = *standing_of(task);
+	oom.runner_up = oom.kernel_choice.candidate.badness;
+	remember(&oom.kernel_choice, task, one);
+}
+
+/* As in the kernel, the later of two equal tasks wins. */
+static __always_inline bool dies_before(struct candidate *one, struct candidate *other)
+{
+	if (one->rank != other->rank)
+		return one->rank < other->rank;
+	return one->badness >= other->badness;
+}
+
+/* Remember the task if the kernel or the policy would choose it among the tasks up to here. */
+static __always_inline void audit(struct task_struct *task, struct candidate *one, struct oom_control *oc)
+{
+	bool worst = one->badness >= oom.kernel_choice.candidate.badness;
+	bool first = dies_before(one, &oom.policy_choice.candidate);
+
+	if (!(worst || first) || !can_die(task) || !is_eligible(task, oc))
+		return;
+	if (worst)
+		remember(&oom.kernel_choice, task, one);
+	if (first)
+		remember(&oom.policy_choice, task, one);
 }
 
 static __always_inline int evaluate(struct task_struct *task, struct oom_control *oc)
@@ -184,13 +221,19 @@ static __always_inline int evaluate(struct task_struct *task, struct oom_control
 	 */
 	if (oom.oc != (u64)oc)
 		return NO_BPF_POLICY;
+	if (oom.mode != OOMPOLICY_MODE_ENFORCE && oom.mode != OOMPOLICY_MODE_AUDIT)
+		return NO_BPF_POLICY;
 	if (!kernel_checks() && kernel_decides(task))
 		return NO_BPF_POLICY;
 	if (!oom.points_per_adj)
 		oom.points_per_adj = oc->totalpages / 1000;
 	if (!make_candidate(task, &one))
 		return NO_BPF_POLICY;
-	worst = one.badness >= oom.kernel_choice.badness;
+	if (oom.mode == OOMPOLICY_MODE_AUDIT) {
+		audit(task, &one, oc);
+		return NO_BPF_POLICY;
+	}
+	worst = one.badness >= oom.kernel_choice.candidate.badness;
 	verdict = judge(&one, oc);
 	/* Most tasks need no can_die(): the answer passes over them, or the kernel makes the same checks afterwards. */
 	if ((worst || (verdict != BPF_EVAL_NEXT && !kernel_checks())) && !can_die(task))
@@ -211,6 +254,9 @@ int BPF_PROG(name_policy, struct oom_control *oc)
 {
 	char name[] = "oompolicy";
 
+	/* The name says that the policy chooses. */
+	if (oom.oc != (u64)oc || oom.mode != OOMPOLICY_MODE_ENFORCE)
+		return 0;
 	set_oom_policy_name(oc, name, sizeof(name));
 	return 0;
 }

@@ -67,6 +67,12 @@ static __always_inline void fill_trigger(struct oompolicy_victim *record)
 	bpf_probe_read_kernel_str(record->trigger_comm, OOMPOLICY_COMM, trigger->comm);
 }
 
+/* Return the choice of the rule that does not apply in this OOM. */
+static __always_inline struct choice *other_choice(void)
+{
+	return oom.mode == OOMPOLICY_MODE_AUDIT ? &oom.policy_choice : &oom.kernel_choice;
+}
+
 /*
  * The task may have exited since the scan, and its memory may hold another
  * task now. So the tgid and the cgroup are compared before the record takes
@@ -74,43 +80,64 @@ static __always_inline void fill_trigger(struct oompolicy_victim *record)
  */
 static __always_inline void fill_spared(struct oompolicy_victim *record)
 {
-	struct task_struct *task = bpf_core_cast((void *)oom.kernel_choice.task, struct task_struct);
-	struct standing *spared = &oom.kernel_choice_standing;
+	struct choice *spared = other_choice();
+	struct task_struct *task = bpf_core_cast((void *)spared->candidate.task, struct task_struct);
 	struct cgroup *cgrp;
 
 	record->flags |= OOMPOLICY_VICTIM_CHANGED;
-	record->spared_tgid = oom.kernel_choice.tgid;
-	record->spared_cgroup_id = spared->cgroup_id;
-	record->spared_badness = oom.kernel_choice.badness;
-	record->spared_priority = spared->priority;
-	if (spared->level != OOMPOLICY_NO_LEVEL)
+	record->spared_tgid = spared->candidate.tgid;
+	record->spared_cgroup_id = spared->standing.cgroup_id;
+	record->spared_badness = spared->candidate.badness;
+	record->spared_priority = spared->standing.priority;
+	if (spared->standing.level != OOMPOLICY_NO_LEVEL)
 		record->flags |= OOMPOLICY_VICTIM_SPARED_ENTRY;
-	if ((u32)task->tgid != oom.kernel_choice.tgid)
+	if ((u32)task->tgid != spared->candidate.tgid)
 		return;
 	bpf_probe_read_kernel_str(record->spared_comm, OOMPOLICY_COMM, task->comm);
 	cgrp = cgroup_of(task);
-	if (cgroup_id(cgrp) != spared->cgroup_id)
+	if (cgroup_id(cgrp) != spared->standing.cgroup_id)
 		return;
 	record->spared_level = cgrp->level;
 	fill_ids(record->spared_cgroup_ids, cgrp);
 }
 
-/* Return true if the kernel alone would have killed another process, and the values leave no doubt. */
-static __always_inline bool is_changed(struct task_struct *victim, struct task_struct *chosen)
+/*
+ * Return true if the values leave a doubt about the choice of the other rule.
+ *
+ * The kernel's choice is computed from numbers that may differ from the
+ * kernel's own. The policy's choice in the mode AUDIT needs no such margin: it
+ * has a lower rank than the kernel's. But the description of the kernel's
+ * choice must be right, because its rank is compared.
+ */
+static __always_inline bool is_doubtful(struct task_struct *chosen)
 {
-	struct task_struct *spared = bpf_core_cast((void *)oom.kernel_choice.task, struct task_struct);
+	if (oom.unsure)
+		return true;
+	if (oom.mode == OOMPOLICY_MODE_AUDIT)
+		return oom.kernel_choice.candidate.task != (u64)chosen;
+	return oom.kernel_choice.candidate.badness - oom.runner_up <= uncertainty();
+}
 
-	if (!spared || oom.kernel_choice.tgid == oom.chosen_tgid)
-		return false;
-	if (oom.kernel_choice.badness - oom.runner_up <= uncertainty())
-		return false;
-	/* The kernel would have waited for a task that is ending, and killed no other. */
-	if (oom.unsure || oom.kernel_choice.ending)
-		return false;
+/* Compare the chosen task with the choice of the rule that does not apply in this OOM. */
+static __always_inline enum comparison compare(struct task_struct *victim, struct task_struct *chosen)
+{
+	struct choice *other = other_choice();
+	struct task_struct *spared = bpf_core_cast((void *)other->candidate.task, struct task_struct);
+
 	/* A task with oom_task_origin dies first, with or without a policy. */
 	if (BPF_CORE_READ_BITFIELD(chosen->signal, oom_flag_origin))
-		return false;
-	return !dies_with_the_victim(cgroup_of(spared), cgroup_of(victim));
+		return SAME;
+	if (is_doubtful(chosen))
+		return UNSURE;
+	if (!spared || other->candidate.tgid == oom.chosen_tgid)
+		return SAME;
+	/* The kernel would have waited for a task that is ending, and killed no other. */
+	if (other->candidate.ending)
+		return UNSURE;
+	/* Among tasks of one rank, the policy chooses as the kernel does. */
+	if (oom.mode == OOMPOLICY_MODE_AUDIT && other->candidate.rank == oom.kernel_choice.candidate.rank)
+		return SAME;
+	return dies_with_the_victim(cgroup_of(spared), cgroup_of(victim)) ? SAME : DIFFERENT;
 }
 
 static __noinline int take_chosen(struct candidate *one)
@@ -138,11 +165,14 @@ static __always_inline void look_at_chosen(struct task_struct *victim, struct oo
 		take_chosen(&oom.last);
 	else if (oom.chosen.task == (u64)chosen)
 		take_chosen(&oom.chosen);
+	else if (oom.kernel_choice.candidate.task == (u64)chosen)
+		take_chosen(&oom.kernel_choice.candidate);
 	else
 		oom.chosen_tgid = chosen->tgid;
 	/* Under a cpuset or memory policy, the kernel could not have chosen every task that the program saw. */
-	if (oc->constraint != CONSTRAINT_CPUSET && oc->constraint != CONSTRAINT_MEMORY_POLICY)
-		oom.changed = is_changed(victim, chosen);
+	if (oc->constraint == CONSTRAINT_CPUSET || oc->constraint == CONSTRAINT_MEMORY_POLICY)
+		oom.unsure = true;
+	oom.compared = compare(victim, chosen);
 }
 
 static __always_inline void fill_selection(struct oompolicy_victim *record)
@@ -163,9 +193,19 @@ static __always_inline void fill_selection(struct oompolicy_victim *record)
 #endif
 		return;
 	}
-	record->flags |= OOMPOLICY_VICTIM_SELECTED;
 	record->candidates = candidates();
-	if (oom.changed)
+#ifndef OOMPOLICY_OBSERVE_ONLY
+	if (oom.mode != OOMPOLICY_MODE_ENFORCE && oom.mode != OOMPOLICY_MODE_AUDIT) {
+		record->flags |= OOMPOLICY_VICTIM_OFF;
+		return;
+	}
+	if (oom.mode == OOMPOLICY_MODE_AUDIT)
+		record->flags |= OOMPOLICY_VICTIM_AUDIT;
+#endif
+	record->flags |= OOMPOLICY_VICTIM_SELECTED;
+	if (oom.compared == UNSURE)
+		record->flags |= OOMPOLICY_VICTIM_UNSURE;
+	if (oom.compared == DIFFERENT)
 		fill_spared(record);
 }
 

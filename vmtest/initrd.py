@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make an initrd with nothing but busybox and the modules between the kernel and its root disk.
 
-Debian's own takes 20 MB and seconds to unpack under emulation.
+Debian's own initrd has 20 MB, and the kernel takes seconds to unpack it under emulation.
 The kernel unpacks concatenated cpio archives one after the other,
 so each boot appends its scripts to the image's initrd and a changed script needs no new image.
 """
@@ -21,7 +21,7 @@ from vmtest.errors import ImageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Debian's cloud kernel has virtio_pci, virtio_console and ext4 built in, and this as a module.
+# Debian's cloud kernel has virtio_pci, virtio_console and ext4 built in, but not virtio_blk.
 MODULES = ["virtio_blk"]
 GUEST = Path(__file__).with_name("guest")
 
@@ -41,7 +41,7 @@ def write_initrd(root: Path, modules: Sequence[Path], initrd: Path) -> None:
 
 
 def modules_in_order(folder: Path) -> list[Path]:
-    """What a kernel of the image needs, from its folder of modules; what a module needs comes before it."""
+    """Return the modules for the initrd of a kernel, from its folder. The dependencies of a module come before it."""
     needs = dict(line.split(":", 1) for line in (folder / "modules.dep").read_text().splitlines())
     ordered: list[Path] = []
     for module in MODULES:

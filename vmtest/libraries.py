@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch the Python packages that the guest needs beside Debian's: `python3 -m vmtest.libraries`.
+"""Fetch the Python packages that the guest needs in addition to Debian's: `python3 -m vmtest.libraries`.
 
-They are handed over as an `extra` tree and named on PYTHONPATH. Runs in the virtual environment, whose pip it uses.
+The guest gets them as an `extra` tree, and PYTHONPATH has its path. This program uses the pip of the virtual
+environment, so run it there.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PLACE = "build/python"
-"""Where the tree belongs below the guest's /checkout."""
+"""The path of the tree below the guest's /checkout."""
 
 PYTHON = "3.13"
-"""Debian 13's."""
+"""The version of Python in Debian 13."""
 
 PLATFORMS = ["manylinux_2_28_x86_64", "manylinux2014_x86_64"]
 
-# The client once more, for asyncio: half of all files, and each of them is unpacked by an emulated processor.
+# A second copy of the client, for asyncio. It is half of all files, and an emulated processor has to unpack each file.
 LEFT_OUT = ["kubernetes/aio"]
 
 
 def pins(pyproject: Mapping[str, Any]) -> list[str]:
-    """Name what the agent's extra asks for, in the version that the tests on this machine have."""
+    """Return the requirements of the agent's extra in the versions of the tests on this machine."""
     wanted = [name(each) for each in pyproject["project"]["optional-dependencies"]["agent"]]
     pinned = {name(each): each for each in pyproject["dependency-groups"]["dev"]}
     if missing := [each for each in wanted if "==" not in pinned.get(each, "")]:
@@ -44,12 +45,12 @@ def pins(pyproject: Mapping[str, Any]) -> list[str]:
 
 
 def name(requirement: str) -> str:
-    """Take the name alone, as in `kubernetes>=37`."""
+    """Return the name in a requirement such as `kubernetes>=37`."""
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
 
 
 def ensure_libraries(image: Image) -> Path:
-    """Return the directory of the packages, fetched now if it is not there."""
+    """Return the directory of the packages. Fetch them now if it does not exist."""
     requirements = pins(tomllib.loads((CHECKOUT / "pyproject.toml").read_text()))
     key = digest([image.key.encode(), *map(str.encode, requirements), Path(__file__).read_bytes()])
     target = cache_dir() / "libraries" / key
@@ -61,7 +62,7 @@ def ensure_libraries(image: Image) -> Path:
 
 
 def fetch(image: Image, requirements: Sequence[str], work: Path) -> None:
-    """Install wheels for the guest, and compile them: emulated, their first import would take a minute."""
+    """Install wheels for the guest, and compile them. Under emulation the first import would take a minute."""
     log = work / "log"
     run_logged(pip(requirements, work), log, error=BuildError)
     for path in LEFT_OUT:
@@ -71,20 +72,20 @@ def fetch(image: Image, requirements: Sequence[str], work: Path) -> None:
 
 
 def pip(requirements: Sequence[str], target: Path) -> list[str]:
-    """Write the command that installs for another Python than the one it runs with."""
+    """Return the command that installs for another version of Python than the one that runs pip."""
     words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     words += ["--target", str(target), "--no-compile", "--only-binary=:all:", f"--python-version={PYTHON}"]
     return [*words, *(f"--platform={platform}" for platform in PLATFORMS), *requirements]
 
 
 def compileall() -> list[str]:
-    """Write the command that compiles; the files' times do not count, because a copy has others."""
+    """Return the command that compiles. The compiled files do not depend on times, because a copy has other times."""
     words = ["python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
     return [*words, "-s", "/mnt/python", "-p", f"/checkout/{PLACE}", "/mnt/python"]
 
 
 def main() -> int:
-    """Fetch and print where the result is."""
+    """Fetch the packages, and print the path of their directory."""
     try:
         print(ensure_libraries(ensure_image()))
     except HarnessError as error:

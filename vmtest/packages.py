@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the guest holds, and which kernel packages that is today."""
+"""The Debian packages of the guest, with the current versions of its kernels."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ KERNELS = ["trixie", "trixie-backports"]
 KERNEL_METAS = ["linux-image-cloud-amd64", "linux-headers-cloud-amd64"]
 
 PACKAGES = [
-    # What the module and the BPF objects are built with. The headers' objtool and pahole give modules their BTF.
+    # The build of the module and the BPF objects. The headers' objtool and pahole give modules their BTF.
     *("gcc", "libc6-dev", "make", "kmod", "dwarves", "clang", "llvm"),
-    # bpftool and vmlinux.h stay trixie's: backports' newer ones would hide what a Debian 13 node lacks.
+    # bpftool and vmlinux.h are from trixie: newer ones from backports would hide a feature that a Debian 13 node lacks.
     *("libbpf-dev", "linux-bpf-dev", "bpftool"),
-    # What a whole kernel is built with, and its patches are checked with.
+    # The build of a whole kernel, and the check of its patches.
     *("bc", "bison", "flex", "libelf-dev", "lld", "ccache", "perl"),
-    # What the kernel's own selftests take on top of that: their runner signs programs.
+    # The kernel's own selftests need these in addition, because their runner signs programs.
     *("openssl", "libssl-dev"),
-    # What a node with a real kubelet needs beside the programs that are built for it.
+    # A node with a real kubelet needs these in addition to the programs that the tests build for it.
     *("runc", "containernetworking-plugins", "nftables", "conntrack", "ca-certificates", "mount"),
-    # What loader, agent and tests run with.
+    # The loader, the agent and the tests run with these.
     *("python3", "python3-yaml", "python3-pytest", "python3-bpfcc", "bpfcc-tools"),
-    # The initrd's shell, and what tests look at the node with.
+    # The shell of the initrd, and the programs with which tests inspect the node.
     *("busybox-static", "util-linux", "procps", "libcap2-bin", "iproute2", "strace"),
 ]
 
 
 def kernel_packages(sources: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Name the versioned packages behind the meta packages, as `package/suite`.
+    """Return the versioned packages that the meta packages depend on, as `package/suite`.
 
-    Installing the meta packages from backports instead would put one kernel in place of the other.
-    The suite lets apt take what a kernel depends on (linux-base) from there as well, and nothing else.
+    Installing the meta packages from backports instead would replace one kernel by the other.
+    With the suite, apt takes the dependencies of a kernel (linux-base) from there as well, and nothing else.
     """
     with tempfile.TemporaryDirectory(prefix="oompolicy-apt-") as name:
         apt = ["env", f"APT_CONFIG={write_apt_config(Path(name), sources, options)}"]
@@ -79,7 +79,7 @@ def write_apt_config(folder: Path, sources: Sequence[str], options: Sequence[str
 
 
 def query(*argv: str) -> str:
-    """Return what an apt command prints."""
+    """Run an apt command and return its output."""
     result = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if result.returncode:
         raise ImageError(f"{' '.join(argv[2:])}: {result.stderr.strip()}")
@@ -87,7 +87,7 @@ def query(*argv: str) -> str:
 
 
 def versioned_package(record: str) -> str:
-    """Take the one versioned kernel package out of a meta package's dependencies."""
+    """Return the only versioned kernel package in the dependencies of a meta package."""
     match = re.search(r"^Depends:.*?\b(linux-(?:image|headers)-\d\S*?-cloud-amd64)\b", record, re.MULTILINE)
     if match is None:
         raise ImageError(f"no versioned kernel package in:\n{record}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from oompolicy_agent.keeper import CheckpointKeeper
 from oompolicy_agent.kernel.attachment import read_attachment
 from oompolicy_agent.mapping.mapper import Mapper
+from oompolicy_agent.mapping.nodemode import NodeMode
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.status.document import SILENCE, View, warnings
@@ -44,7 +45,16 @@ class Agent:
         self._outside, self._source = outside, outside.source
         self._loader_report = FolderWatch(settings.run_dir, only="loader.json")
         self._spool, owners = Spool(settings.spool, boot_id), CgroupOwners()
-        self._reporter = Reporter(settings, boot_id, self._spool, owners, outside.target, counters=counters)
+        self._mode = NodeMode(problems)
+        self._reporter = Reporter(
+            settings,
+            boot_id,
+            self._spool,
+            owners,
+            outside.target,
+            counters=counters,
+            discloses=lambda: outside.source.discloses,
+        )
         self._keeper = CheckpointKeeper(
             settings=settings,
             loop=loop,
@@ -53,6 +63,7 @@ class Agent:
             outside=outside,
             spool=self._spool,
             index=owners,
+            mode=self._mode,
         )
         self._mapper = Mapper(
             settings,
@@ -103,6 +114,7 @@ class Agent:
         self._loader_report.renew()
         self.problems.set(Reason.FOLDER_NOT_WATCHED, self._loader_report.problem, self._source.unwatched)
         self._mapper.reread()
+        self._apply_mode()
         self._read_attachment()
         self._mapper.rescan()
         self._mapper.pinned.drain()
@@ -117,13 +129,22 @@ class Agent:
 
     def _reload(self) -> None:
         since = self._source.since
-        if self._source.reload():
+        reloaded = self._source.reload()
+        # The mode is first, because Off is the kill switch.
+        self._apply_mode()
+        if reloaded:
             self._mapper.update()
             if since is not None and not self.problems.current.get(Reason.MAP_NOT_WRITTEN):
                 self.counters.change_lag.add(self._loop.clock() - since)
             self._keeper.save_later()
             self._report()
         self._status.write_later()
+
+    def _apply_mode(self) -> None:
+        if self._mode.apply(self._mapper.pinned.mode_setting, self._source.mode):
+            # At once: after a crash of the node, the loader begins with the mode in the checkpoint.
+            self._keeper.save()
+            self._status.write_later()
 
     def _poll_source(self) -> None:
         """Poll the source once a second during an outage, because no event reports that it continues."""
@@ -171,6 +192,7 @@ class Agent:
     def _view(self) -> View:
         known, settled, pinned = self._source.known, self._mapper.settled, self._mapper.pinned
         return View(
+            mode=self._mode.current,
             attachment=self._attachment,
             policy_hash=known.policy_hash if known else "",
             pods=(*settled.pods, *settled.waiting),

@@ -11,6 +11,7 @@ from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from oompolicy_agent.environment import Environment
+    from oompolicy_agent.mapping.nodemode import NodeMode
     from oompolicy_agent.mapping.owners import CgroupOwners
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings
@@ -29,6 +30,7 @@ class CheckpointKeeper:
     outside: Environment
     spool: Spool
     index: CgroupOwners
+    mode: NodeMode
     unsaved: bool = True
 
     def restore(self) -> None:
@@ -37,6 +39,7 @@ class CheckpointKeeper:
         if saved is None:
             return
         self.outside.source.restore(saved)
+        self.mode.current = saved.mode
         self.spool.remember(saved.reported)
         self.outside.restore_reported(saved.refusals)
         if saved.boot_id == self.boot_id:
@@ -60,6 +63,7 @@ class CheckpointKeeper:
                 self.index.dump(),
                 reported=self.spool.reported,
                 refusals=self.outside.reported_refusals,
+                mode=self.mode.current,
             )
         except OSError as error:
             self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN, f"the checkpoint cannot be written: {error}")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Format = Literal["yaml", "json"]
 STDOUT: Final = "-"
 
-MODE: Final = "Enforce"
 
 _GRACE: Final = "seconds to wait for the Pod object before a victim is reported without its name; default 5"
 _FOLDER_ONLY: Final = ("output", "output_format")
@@ -59,7 +58,6 @@ class Settings:
     impersonate_node: bool = False
     output: str = STDOUT
     output_format: Format = "yaml"
-    disclose_other_namespaces: bool = False
     log_format: LogFormat = "text"
     state_dir: Path = STATE_DIR
     run_dir: Path = RUN_DIR
@@ -86,11 +84,6 @@ class Settings:
     # At most, between tries of an Event that a namespace rejects. The first delays are short, because an API server
     # that has just started knows no roles yet and refuses everything.
     retry_refused: float = 600.0
-
-    @property
-    def discloses(self) -> bool:
-        """True if a victim's Event may name pods of other namespaces. A folder has no tenants to hide them from."""
-        return self.disclose_other_namespaces or self.manifests is not None
 
     @property
     def spool(self) -> Path:
@@ -127,11 +120,6 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--output", metavar="FILE|-", help="where Events are appended; default - (standard output)")
     parser.add_argument("--output-format", choices=["yaml", "json"], help="documents (default) or lines")
     parser.add_argument("--listen", type=_address, metavar="HOST:PORT", help="serve /readyz, /livez and /metrics")
-    parser.add_argument(
-        "--disclose-other-namespaces",
-        action="store_true",
-        help="name processes and pods of other namespaces in the Events of victims; the log always names them",
-    )
     parser.add_argument(
         "--log-format",
         choices=["text", "json"],

@@ -20,7 +20,7 @@ def as_root(module: str, *arguments: str) -> list[str]:
 
 
 def through_sudo(module: str, *arguments: str) -> int:
-    """Return what the module returns as root."""
+    """Run the module as root, and return its exit status."""
     if shutil.which("sudo") is None:
         print("demo: not root, and there is no sudo: the guest's files belong to root", file=sys.stderr)
         return 1

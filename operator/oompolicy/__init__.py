@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy model: what an OOMPolicy says, and which priority a pod gets from it.
+"""The policy model: the meaning of an OOMPolicy, and the priority that a pod gets from it.
 
 Here belong the frozen records, their parsing and validation, and the pure resolution used alike by the
 agent, the operator and the command line.

@@ -10,6 +10,8 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 OOMPOLICIES: Final = "oompolicies"
 POLICIES: Final = f"/apis/{API_VERSION}/{OOMPOLICIES}"
 OOMNODES: Final = f"/apis/{API_VERSION}/oomnodes"
+OOMSETTINGS: Final = "oomsettings"
+SETTINGS: Final = f"/apis/{API_VERSION}/{OOMSETTINGS}"
 
 PODS: Final = "/api/v1/pods"
 NAMESPACES: Final = "/api/v1/namespaces"

@@ -16,7 +16,7 @@ AT_ONCE = {"gracePeriodSeconds": "0"}
 
 
 def clean_up(api: Api) -> None:
-    """Delete policies, nodes, pods, the Lease, and all but a new cluster's own namespaces and PriorityClasses."""
+    """Delete our objects, nodes, pods and the Lease. Keep the namespaces and PriorityClasses of a new cluster."""
     for namespace in api.list("Namespace"):
         name = namespace["metadata"]["name"]
         for kind in ("Pod", "Event"):
@@ -25,7 +25,7 @@ def clean_up(api: Api) -> None:
             finish(api, name)
     # A killed operator still holds the Lease, and the next one would wait until it expires.
     api.connection.request("DELETE", collection("Lease", "oompolicy-system"))
-    for kind in ("OOMPolicy", "OOMNode", "Node"):
+    for kind in ("OOMPolicy", "OOMSettings", "OOMNode", "Node"):
         api.connection.request("DELETE", collection(kind), query=AT_ONCE)
     for priority_class in api.list("PriorityClass"):
         if not priority_class["metadata"]["name"].startswith("system-"):

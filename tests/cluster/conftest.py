@@ -5,6 +5,7 @@ cluster          a `Cluster`, emptied after the test: `url`, `ca`, `admin` (kube
                  `kubectl_as(kubeconfig)`, `kubeconfig(namespace, account, pod)` for any service account,
                  `stop_api()`, `start_api()`, `restart_api()`, `api_with(*flags)`, `expire_watches()` for 410
 newer_definition `newer_definition()` applies a definition of OOMPolicy with a field `spec.newField` that has a default
+undefined_settings  the definition of OOMSettings does not exist during the test
 api              `cluster.api`: `create`, `get`, `list`, `patch`, `delete` any object, and `node`, `namespace`, `pod`,
                  `run` (a pod's status), `token`
 kubectl          `kubectl("get", "oomp")` returns its output, or raises `KubectlError` with its message
@@ -31,11 +32,12 @@ import pytest
 from tests.cluster.binaries import Binaries, ensure_binaries
 from tests.cluster.cleanup import clean_up
 from tests.cluster.cluster import Cluster, running_cluster
-from tests.cluster.definition import NewerDefinition
+from tests.cluster.definition import NewerDefinition, settings_are_served
 from tests.cluster.deployment import Deployment
 from tests.cluster.errors import BinariesError
 from tests.cluster.operators import Operator
 from tests.cluster.ports import reserved_port
+from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -136,3 +138,14 @@ def pytest_runtest_makereport(
         for server in (cluster.etcd, cluster.apiserver):
             report.sections.append((f"{server.name}'s log", server.tail()))
     return report
+
+
+@pytest.fixture
+def undefined_settings(cluster: Cluster) -> Iterator[None]:
+    """Delete the definition of OOMSettings for the time of a test."""
+    api = cluster.api
+    api.delete("CustomResourceDefinition", "oomsettings.oompolicy.dev")
+    eventually(lambda: settings_are_served(api), lambda served: not served)
+    yield
+    cluster.install_crds()
+    eventually(lambda: settings_are_served(api), bool)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A definition of OOMPolicy as of a later version."""
+"""A definition of OOMPolicy as of a later version, and the definition of OOMSettings as of an earlier one: absent."""
 
 from __future__ import annotations
 
 import copy
 from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy.kube.errors import ApiError
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
@@ -41,3 +42,14 @@ class NewerDefinition:
             "spec": {"priority": {"value": 1}},
         }
         return set(self._api.create(probe, dryRun="All")["spec"])
+
+
+def settings_are_served(api: Api) -> bool:
+    """Return True if the API server has the definition of OOMSettings."""
+    try:
+        api.list("OOMSettings")
+    except ApiError as error:
+        if error.status not in (404, 429):
+            raise
+        return False
+    return True

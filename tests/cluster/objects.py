@@ -22,6 +22,7 @@ KINDS = {
     "Node": ("/api/v1", "nodes", False),
     "OOMNode": ("/apis/oompolicy.dev/v1alpha1", "oomnodes", False),
     "OOMPolicy": ("/apis/oompolicy.dev/v1alpha1", "oompolicies", False),
+    "OOMSettings": ("/apis/oompolicy.dev/v1alpha1", "oomsettings", False),
     "Pod": ("/api/v1", "pods", True),
     "PriorityClass": ("/apis/scheduling.k8s.io/v1", "priorityclasses", False),
     "ServiceAccount": ("/api/v1", "serviceaccounts", True),

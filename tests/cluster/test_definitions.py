@@ -12,6 +12,7 @@ import yaml
 
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.api.statuswriter import with_heartbeat
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import Stat
@@ -49,6 +50,7 @@ REPORTED = {
 def node_status(attachment: Attachment) -> dict[str, Any]:
     """Return the status of an OOMNode as an agent makes it."""
     view = View(
+        mode=Mode.ENFORCE,
         attachment=attachment,
         policy_hash="0123456789abcdef",
         pods=(),
@@ -134,7 +136,7 @@ def test_the_api_server_stores_the_whole_status_of_an_agent(api: Api) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("mode", "Off"),
+        ("mode", "Sometimes"),
         ("backend", "EBPF"),
         ("hook", "Livepatch"),
         ("counts", {"victims": -1}),

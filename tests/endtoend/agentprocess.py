@@ -52,8 +52,6 @@ class AgentProcess:
         cgroup = self._kubelet.container(uid, "agent")
         command = [*ENTER, str(cgroup.path), "choom", "-n", CONTAINER_ADJ, "--", *SETPRIV]
         command += [sys.executable, "-m", "oompolicy_agent", "--in-cluster", "--listen", LISTEN, *arguments]
-        # The tests check which pod was spared, and it is in another namespace.
-        command += ["--disclose-other-namespaces"]
         environment = {**os.environ, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port)}
         with LOG.open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)

@@ -40,7 +40,7 @@ class Seen:
 
     @property
     def pid(self) -> int:
-        """The pid of the killed process in the note."""
+        """The pid of the killed process in the text of the Event."""
         found = re.search(r"killed .*? \(pid (\d+)", self.note)
         if not found:
             raise ValueError(f"no pid in {self.note!r}")

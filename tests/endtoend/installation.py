@@ -15,6 +15,7 @@ from tests.cluster.waiting import eventually
 from tests.endtoend.eventlog import EventLog
 from tests.endtoend.guest import HOST
 from tests.node.kubelet import NODE_NAME, RESOURCES, Pod
+from tests.unit.policy.factories import raw_settings
 from vmtest.errors import HarnessError
 from vmtest.progress import last_lines
 
@@ -59,6 +60,8 @@ class Installation:
         """Do everything that does not need the guest, so that the guest can boot at the same time."""
         self.events.start()
         Deployment(self.cluster).apply()
+        # The tests check which pod was spared, and it is in another namespace.
+        self.api.create(raw_settings({"mode": "Enforce", "discloseOtherNamespaces": True}))
         self.api.node(NODE_NAME)
         self.start_operator()
 

@@ -8,7 +8,8 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy_agent.kernel.maps import PriorityMap
+from oompolicy_agent.kernel.layout import KernelMode
+from oompolicy_agent.kernel.maps import PriorityMap, SettingsMap
 from tests.node.hog import Hog
 from tests.node.kubelet import Kubelet, Pod
 from tests.node.policy import BPFFS
@@ -85,8 +86,18 @@ class NodeKubelet:
                 select.select([], [], [], CHECK_EVERY)
         return True
 
+    def await_mode(self, wanted: str, patience: float) -> bool:
+        """Return True as soon as the programs have the mode, or False after `patience` seconds."""
+        end = time.monotonic() + patience
+        with closing(SettingsMap(BPFFS / "maps/settings")) as settings:
+            while settings.mode() != KernelMode[wanted.upper()]:
+                if time.monotonic() > end:
+                    return False
+                select.select([], [], [], CHECK_EVERY)
+        return True
+
     def forget_priorities(self) -> int:
-        """Empty the map, and return how many entries it had."""
+        """Remove all entries of the map, and return their number."""
         with closing(PriorityMap(BPFFS / "maps/cgroup_priority")) as entries:
             ids = list(entries.entries())
             for cgroup_id in ids:

@@ -73,6 +73,20 @@ def label_changes(scene: Scene, pods: Sequence[Pod], count: int) -> Iterator[flo
         yield time.monotonic() - started
 
 
+def mode_changes(scene: Scene, count: int) -> Iterator[float]:
+    """Yield `count` times the seconds from a changed OOMSettings to the changed mode of the programs in the guest."""
+    for number in range(count):
+        mode = ("Audit", "Off", "Enforce")[number % 3]
+        scene.guest.begin("await_mode", wanted=mode, patience=30.0)
+        started = time.monotonic()
+        scene.api.patch("OOMSettings", "cluster", {"spec": {"mode": mode}})
+        if not scene.guest.answer():
+            raise AssertionError(f"the mode did not become {mode}")
+        yield time.monotonic() - started
+    scene.api.patch("OOMSettings", "cluster", {"spec": {"mode": "Enforce"}})
+    scene.guest.order("await_mode", wanted="Enforce", patience=30.0)
+
+
 def kills(scene: Scene, pods: Sequence[Pod], count: int) -> Iterator[float]:
     """Yield `count` times the seconds from a process that exceeds its limit to the Event on its pod, pod after pod."""
     for number in range(count):

@@ -43,6 +43,7 @@ def verbs(kubelet: NodeKubelet, agent: AgentProcess, shortage: Shortage, shell: 
         "agent_ready": agent.ready,
         "priority": kubelet.priority,
         "await_priority": kubelet.await_priority,
+        "await_mode": kubelet.await_mode,
         "forget_priorities": kubelet.forget_priorities,
         "overrun": shortage.overrun,
         "exhaust_pods": shortage.exhaust_pods,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TIMES = 40
 ENTRY_SECONDS = 0.25
+MODE_SECONDS = 1.0
 EVENT_SECONDS = 1.0
 PRIVATE_KIB = 40 * 1024
 
@@ -40,6 +41,14 @@ def test_a_changed_label_is_in_the_kernel_in_a_quarter_of_a_second(full: tuple[S
     print(f"label change -> map entry at {measure.MAX_PODS} pods: {measure.summary(seconds)}")
 
     assert measure.percentile(seconds, 50) <= ENTRY_SECONDS
+
+
+def test_a_changed_mode_is_in_the_kernel_within_a_second(full: tuple[Scene, list[Pod]]) -> None:
+    """The time runs from the request to the API server to the settings of the programs in the guest."""
+    seconds = list(measure.mode_changes(full[0], TIMES))
+    print(f"mode change -> programs at {measure.MAX_PODS} pods: {measure.summary(seconds)}")
+
+    assert measure.percentile(seconds, 99) <= MODE_SECONDS
 
 
 def test_a_kill_can_be_read_as_an_event_within_a_second(full: tuple[Scene, list[Pod]]) -> None:

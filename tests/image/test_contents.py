@@ -65,7 +65,7 @@ def test_no_image_has_llvm(archive: Callable[[str], Archive]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_has_no_trace_of_the_build_machine(archive: Callable[[str], Archive], name: str) -> None:
-    """Neither a layer nor the history has a mirror, a proxy, an authority, a path or a host name."""
+    """The layers and the history have no mirror, proxy, authority, path or host name of the build machine."""
     secrets = outside.secrets()
     # Python's certifi has the common authorities too. Only the whole file belongs to this machine.
     bundle = secrets.pop("ca.pem", "").encode()

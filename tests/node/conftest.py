@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from oompolicy_agent.kernel.layout import KernelMode
 from tests.node import policy as attached
 from tests.node.hog import run_out_of_memory
 from tests.node.machine import Node
@@ -117,6 +118,7 @@ def policy() -> Iterator[Policy]:
         attached.attach()
     policy = attached.Policy()
     policy.clear()
+    policy.set_mode(KernelMode.ENFORCE)
     yield policy
     policy.close()
 

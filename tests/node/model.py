@@ -33,6 +33,16 @@ def priority(path: tuple[str, ...], entries: Mapping[tuple[str, ...], int]) -> i
     return HOST_PRIORITY
 
 
+def kernel_victim(candidates: Iterable[Candidate], total_pages: int) -> int | None:
+    """Return the process that a kernel without a policy kills: the one with the worst badness."""
+    able = [candidate for candidate in candidates if candidate.adj > -1000]
+    return max(able, key=lambda one: _badness(one, total_pages)).name if able else None
+
+
+def _badness(one: Candidate, total_pages: int) -> int:
+    return one.mib * (1 << 20) // PAGE + one.adj * (total_pages // 1000)
+
+
 def victim(candidates: Iterable[Candidate], entries: Mapping[tuple[str, ...], int], total_pages: int) -> int | None:
     """Return the victim in strict order: unprotected before protected, low before high, then the worst badness."""
     able = [candidate for candidate in candidates if candidate.adj > -1000]
@@ -40,8 +50,7 @@ def victim(candidates: Iterable[Candidate], entries: Mapping[tuple[str, ...], in
         return None
 
     def rank(one: Candidate) -> tuple[bool, int, int]:
-        badness = one.mib * (1 << 20) // PAGE + one.adj * (total_pages // 1000)
-        return one.adj <= -998, priority(one.path, entries), -badness
+        return one.adj <= -998, priority(one.path, entries), -_badness(one, total_pages)
 
     return min(able, key=rank).name
 

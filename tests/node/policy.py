@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from oompolicy_agent.kernel.layout import Stat, VictimFlag, VictimRecord
-from oompolicy_agent.kernel.maps import PerCPUCounters, PriorityMap, RingBuffer
+from oompolicy_agent.kernel.layout import KernelMode, Stat, VictimFlag, VictimRecord
+from oompolicy_agent.kernel.maps import PerCPUCounters, PriorityMap, RingBuffer, SettingsMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,6 +58,7 @@ class Policy:
 
     def __init__(self) -> None:
         self.entries = PriorityMap(BPFFS / "maps/cgroup_priority")
+        self.settings = SettingsMap(BPFFS / "maps/settings")
         self.stats = PerCPUCounters(BPFFS / "maps/stats")
         self._records: list[VictimRecord] = []
         self._ring = RingBuffer(
@@ -67,12 +68,16 @@ class Policy:
         self._records.clear()
 
     def close(self) -> None:
-        for pin in (self.entries, self.stats, self._ring):
+        for pin in (self.entries, self.settings, self.stats, self._ring):
             pin.close()
 
     def set(self, priorities: Mapping[Cgroup, int]) -> None:
         for cgroup, priority in priorities.items():
             self.entries.put(cgroup.id, priority, 0)
+
+    def set_mode(self, mode: KernelMode) -> None:
+        """Change the mode as the agent does."""
+        self.settings.set_mode(mode)
 
     def clear(self) -> None:
         for cgroup_id in self.entries.entries():

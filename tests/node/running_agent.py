@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 def wait_until(awaited: str, check: Callable[[], T], seconds: float = 60) -> T:
-    """Call `check` until it returns something true, and return that. The error says what was awaited."""
+    """Call `check` until it returns a true value, and return that value. The TimeoutError names `awaited`."""
     for _ in range(int(seconds / CHECK_EVERY)):
         found = check()
         if found:

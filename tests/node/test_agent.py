@@ -198,7 +198,7 @@ def test_trigger_is_named_although_its_nested_cgroup_is_gone(
 def test_a_task_that_dies_with_its_pod_is_not_reported_as_spared(
     node: Node, policy: Policy, agent: RunningAgent
 ) -> None:
-    """With memory.oom.group on the pod's cgroup the whole pod dies, so no Event names a spared task."""
+    """The whole pod dies because of memory.oom.group on its cgroup, so no Event names a spared task."""
     kubelet = Kubelet(node)
     annotations = {"oompolicy.dev/container.big": "200"}
     pair = Pod("pair", labels={"app": "report"}, containers=("small", "big"), annotations=annotations)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.node.hog import run_out_of_memory
-from tests.node.model import Candidate, random_entries, random_path, victim
+from tests.node.model import Candidate, kernel_victim, random_entries, random_path, victim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OOMS = int(os.environ.get("OOMPOLICY_RANDOM_OOMS", "200"))
 OOMS_PER_SCENE = 10
 LIMIT_MIB = 64
+Entries = dict[tuple[str, ...], int]
 PAGES = (LIMIT_MIB << 20) // os.sysconf("SC_PAGESIZE")
 SIZES = (2, 4, 6, 8, 10, 12)
 """The sizes are all different, so that more than a page table decides a tie."""
@@ -40,6 +41,7 @@ class Scene:
         self.node, self.rng = node, rng
         self.kubepods = node.cgroup("kubepods", memory__max=LIMIT_MIB << 20)
         self.hogs: dict[int, tuple[Hog, Candidate]] = {}
+        self.living: dict[int, Candidate] = {}
 
     def populate(self) -> None:
         """Start a new process for each one that died."""
@@ -54,12 +56,16 @@ class Scene:
             hog.end()
         self.hogs.clear()
 
-    def oom(self, policy: Policy) -> tuple[list[int | None], list[int]]:
-        """Return the victims that the model predicts, and the processes that died. The trigger is -1."""
+    def set_entries(self, policy: Policy) -> Entries:
+        """Give random priorities to some of the cgroups, and return them."""
         entries = random_entries(self.rng, [candidate.path for _, candidate in self.hogs.values()])
         entries[TRIGGER.path] = 1000
         policy.clear()
         policy.set({self.node.cgroup("/".join(path)): value for path, value in entries.items()})
+        return entries
+
+    def run_out_of_memory(self) -> tuple[list[int], dict[int, int]]:
+        """Return the names of the dead in the kernel's order, and all names by pid. The trigger is -1."""
         trigger = self.node.hog(self.node.cgroup("/".join(TRIGGER.path)), 0)
         dead = run_out_of_memory(trigger, [hog for hog, _ in self.hogs.values()])
         names = {hog.pid: name for name, (hog, _) in self.hogs.items()} | {trigger.pid: TRIGGER.name}
@@ -68,18 +74,29 @@ class Scene:
         # Each hog has two pipes, and a process may have a thousand.
         for hog in dead:
             hog.end()
-        return self.predict(entries, len(died)), died
+        self.living = {TRIGGER.name: TRIGGER} | {name: candidate for name, (_, candidate) in self.hogs.items()}
+        return died, names
 
-    def predict(self, entries: dict[tuple[str, ...], int], count: int) -> list[int | None]:
-        candidates = {TRIGGER.name: TRIGGER} | {name: candidate for name, (_, candidate) in self.hogs.items()}
-        predicted = []
-        for _ in range(count):
-            name = victim(candidates.values(), entries, PAGES)
-            predicted.append(name)
-            if name is not None:
-                del candidates[name]
-                self.hogs.pop(name, None)
-        return predicted
+    def policys_choice(self, entries: Entries) -> int | None:
+        """Return the model's victim in strict order."""
+        return victim(self.living.values(), entries, PAGES)
+
+    def kernels_choice(self) -> int | None:
+        """Return the model's victim of a kernel without a policy."""
+        return kernel_victim(self.living.values(), PAGES)
+
+    def remove(self, name: int | None) -> None:
+        """Remove a process that the model says is dead."""
+        if name is not None:
+            del self.living[name]
+            self.hogs.pop(name, None)
+
+
+def seed_of_this_run() -> int:
+    """Return the seed that the environment asks for, or a new one, and print it."""
+    seed = int(os.environ.get("OOMPOLICY_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"OOMPOLICY_SEED={seed}")
+    return seed
 
 
 def open_files() -> int:
@@ -91,8 +108,7 @@ def test_random_scenes_follow_the_model(node: Node, policy: Policy, restart_dead
 
     However many processes die, none of their files stays open.
     """
-    seed = int(os.environ.get("OOMPOLICY_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"OOMPOLICY_SEED={seed}")
+    seed = seed_of_this_run()
     rng = random.Random(seed)  # noqa: S311 (scenes, not secrets)
     scene = Scene(node, rng)
     before = open_files()
@@ -101,7 +117,11 @@ def test_random_scenes_follow_the_model(node: Node, policy: Policy, restart_dead
         if number % OOMS_PER_SCENE == 0:
             scene.clear()
         scene.populate()
-        predicted, died = scene.oom(policy)
-        assert predicted == died, f"OOM {number} of OOMPOLICY_SEED={seed}"
+        entries = scene.set_entries(policy)
+        died, _ = scene.run_out_of_memory()
+        for name in died:
+            chosen = scene.policys_choice(entries)
+            assert name == chosen, f"OOM {number} of OOMPOLICY_SEED={seed}"
+            scene.remove(chosen)
     scene.clear()
     assert open_files() == before

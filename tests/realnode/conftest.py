@@ -43,7 +43,7 @@ def events(node: RealCluster) -> Iterator[EventLog]:
 def installed(node: RealCluster) -> RealCluster:
     started = time.monotonic()
     node.install()
-    print(f"helm install to Enforcing: {time.monotonic() - started:.0f} s")
+    print(f"helm install to Ready: {time.monotonic() - started:.0f} s")
     return node
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.cluster.chart.helm import CHART, Helm, ensure_helm
 from tests.cluster.cluster import bare_cluster
@@ -71,9 +71,9 @@ class RealCluster:
         self.await_agent()
 
     def await_agent(self) -> None:
-        """Wait until the DaemonSet is rolled out, and its OOMNode reports that the node enforces."""
+        """Wait until the DaemonSet is rolled out, and its OOMNode reports that the node is ready."""
         eventually(self.rolled_out, bool, deadline=SLOW_SECONDS)
-        eventually(self.enforcing, bool, deadline=SLOW_SECONDS)
+        eventually(self.ready, bool, deadline=SLOW_SECONDS)
 
     def rolled_out(self) -> bool:
         """Return True if the DaemonSet's controller has processed the last change, and the new pod is ready."""
@@ -83,11 +83,21 @@ class RealCluster:
         counts = ("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable")
         return seen and {1} == {status.get(each) for each in counts}
 
-    def enforcing(self) -> bool:
-        """Return True if the node's OOMNode reports that it enforces."""
+    def ready(self) -> bool:
+        """Return True if the OOMNode reports that the programs are attached and have the mode of OOMSettings."""
         nodes = self.api.list("OOMNode")
         conditions = [each for node in nodes for each in node.get("status", {}).get("conditions", [])]
-        return any(each["type"] == "Enforcing" and each["status"] == "True" for each in conditions)
+        return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+    def mode(self) -> str:
+        """Return the mode that the node reports, or nothing before its first report."""
+        return str(self.api.get("OOMNode", NODE_NAME).get("status", {}).get("mode", ""))
+
+    def set_settings(self, wanted: str, **spec: Any) -> None:  # noqa: ANN401 (as JSON has it)
+        """Change OOMSettings with the command of docs/enforce.md, and wait until the node reports the wanted mode."""
+        patch = json.dumps({"spec": spec})
+        self.kubectl("patch", "ooms", "cluster", "--type=merge", f"--patch={patch}")
+        eventually(self.mode, lambda found: found == wanted, deadline=60)
 
     def logs(self) -> dict[str, str]:
         """Return the logs of all programs for the report of a failure."""

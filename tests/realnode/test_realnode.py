@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from tests.cluster.waiting import eventually
 from tests.realnode.pods import stormy
 from tests.realnode.realcluster import SLOW_SECONDS
-from tests.realnode.stage import KILLED, POSTGRES, PRIORITIES, REPORT, WEB, about_kills_in
+from tests.realnode.settings import NODE_NAME
+from tests.realnode.stage import HUNGRY, KILLED, POSTGRES, PRIORITIES, REPORT, WEB, about_kills_in
 
 if TYPE_CHECKING:
     from tests.realnode.realcluster import RealCluster
@@ -24,6 +25,31 @@ STORM = ("batch", "storm")
 def test_helm_test_succeeds(installed: RealCluster) -> None:
     """The test of the chart runs as a pod of the cluster."""
     assert "Phase:          Succeeded" in installed.helm("test", "oompolicy")
+
+
+def test_a_new_installation_audits(stage: Stage) -> None:
+    """The kernel kills the pod that takes all memory. Its Event names the process that the policies would kill."""
+    assert "Audit" == stage.cluster.mode()
+    stage.cluster.set_settings("Audit", discloseOtherNamespaces=True)
+    stage.run_out_of_memory()
+    seen = stage.events.wait(
+        "the audited Event", lambda each: each.reason == KILLED and "mode Audit" in each.note, seconds=120
+    )
+
+    assert f"in container {HUNGRY[1]} of pod {'/'.join(HUNGRY)}" in seen.note
+    assert "mode Audit: the policy would have killed" in seen.note
+    assert f"of pod {'/'.join(REPORT)}, priority 100" in seen.note
+    assert {0} == {stage.container(name)["restartCount"] for name in PRIORITIES}
+
+
+def test_a_selector_enforces_on_the_node(stage: Stage) -> None:
+    """The label of the Node gives it the mode, and the next tests run in this mode."""
+    entry = {"nodeSelector": {"matchLabels": {"pool": "canary"}}, "mode": "Enforce"}
+    stage.cluster.set_settings("Audit", nodeModes=[entry])
+    stage.cluster.kubectl("label", "node", NODE_NAME, "pool=canary")
+    eventually(stage.cluster.mode, lambda found: found == "Enforce", deadline=60)
+
+    assert "Phase:          Succeeded" in stage.cluster.helm("test", "oompolicy")
 
 
 def test_the_lowest_priority_dies_and_its_pod_has_an_event(stage: Stage) -> None:
@@ -75,6 +101,22 @@ def test_the_policy_chooses_every_victim_in_a_rolling_update(stage: Stage) -> No
     assert ["policy_name=oompolicy", "Killed process"] * kills == kinds
     seen = stage.events.wait_for_sum(about_kills_in(uid), kills, seconds=120)
     assert kills <= sum(each.count for each in seen)
+
+
+def test_one_command_stops_everything(stage: Stage) -> None:
+    """The next victim is the kernel's own choice, although the label of the node asks for the mode Enforce."""
+    before = {name: stage.container(name)["restartCount"] for name in PRIORITIES}
+    stage.cluster.set_settings("Off", suspend=True)
+    stage.run_out_of_memory()
+    seen = stage.events.wait(
+        "the Event in the mode Off",
+        lambda each: each.reason == KILLED and "mode of the node is Off" in each.note,
+        seconds=120,
+    )
+
+    assert f"of pod {'/'.join(HUNGRY)}" in seen.note
+    assert before == {name: stage.container(name)["restartCount"] for name in PRIORITIES}
+    stage.cluster.set_settings("Enforce", suspend=False)
 
 
 def test_the_kernel_chooses_alone_after_an_uninstall(stage: Stage) -> None:

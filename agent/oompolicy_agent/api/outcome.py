@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decides what the API server's answer to an Event means for that Event. Pure."""
+"""Decides the outcome of an Event from the API server's answer to it. Pure."""
 
 from __future__ import annotations
 

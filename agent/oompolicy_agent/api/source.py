@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Follows policies, namespaces and the pods of this node at the API server.
+"""Follows policies, namespaces, the pods of this node and the settings at the API server.
 
 Until a complete list of all three has arrived, the state from the checkpoint stays in force, so that a node can boot
 without an API server. Afterwards the last state stays in force while the API server is unreachable.
+
+The settings are taken over as soon as they have arrived, because they can stop everything. An API server without the
+definition of OOMSettings is older than this agent. The node then keeps its mode.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from oompolicy.api import API_VERSION, NAMESPACES, PODS, POLICIES
+from oompolicy.api import API_VERSION, NAMESPACES, OOMNODES, PODS, POLICIES, SETTINGS
 from oompolicy.kube.informer import Informer
 from oompolicy.labels import LabelFilter
 from oompolicy_agent.api.collected import TrimmedObject, WatchedObjects, keep_as
+from oompolicy_agent.api.nodesettings import NodeSettings
 from oompolicy_agent.api.outage import FailingWatch, OutageNotice
 from oompolicy_agent.api.resolution import Resolution, readable
 from oompolicy_agent.api.wake import Wake
@@ -23,8 +27,11 @@ from oompolicy_agent.plumbing.memory import give_back
 from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from oompolicy.kube.connection import Connection
     from oompolicy.model import Pod
+    from oompolicy.oomsettings import Mode
     from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems
@@ -54,11 +61,24 @@ class ApiSource:
         self._outage = OutageNotice(settings.outage_after)
         self._complete = False
         self._label_filter = LabelFilter()
-        self.followed = follow(connection, settings, self._wake, self._label_filter)
+        self._node_settings = NodeSettings()
+        self._settings_followed = follow_settings(connection, settings, self._wake)
+        self._objects_followed = follow(connection, settings, self._wake, self._label_filter)
+        self.followed = {**self._objects_followed, **self._settings_followed}
         self._label_filter.read_again = self.followed["pods"].informer.relist
         self.fd = self._wake.fd
         self.settle = settings.api_settle
         self.known: ResolvedPods | None = None
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode that OOMSettings has for this node, or None while no OOMSettings is known."""
+        return self._node_settings.mode
+
+    @property
+    def discloses(self) -> bool:
+        """True if the Event of a victim may name pods of other namespaces."""
+        return self._node_settings.discloses
 
     @property
     def incomplete(self) -> bool:
@@ -74,8 +94,8 @@ class ApiSource:
 
     @property
     def synced(self) -> bool:
-        """True once a complete list of each collection was received."""
-        return all(each.objects.synced for each in self.followed.values())
+        """True once a complete list of policies, namespaces and pods was received."""
+        return _synced(self._objects_followed)
 
     @property
     def pods_for_naming(self) -> tuple[Pod, ...]:
@@ -98,11 +118,12 @@ class ApiSource:
 
     def poll(self) -> bool:
         """Update the problems with the API server. Return False, because each change wakes the loop."""
+        self._problems.set(Reason.SETTINGS_NOT_SYNCED, *self._settings_problems())
         if not self.synced:
             self._problems.set(Reason.NOT_SYNCED, self._waiting())
             return False
         now = time.monotonic()
-        informers = [each.informer for each in self.followed.values()]
+        informers = [each.informer for each in self.followed.values() if each.objects.synced]
         failing = [
             FailingWatch(informer.failing, now - informer.last_reply) for informer in informers if informer.failing
         ]
@@ -110,18 +131,25 @@ class ApiSource:
         return False
 
     def reload(self) -> bool:
-        """Resolve the received objects. Return False if a complete list is still missing."""
+        """Take over the settings, and resolve the received objects. Return False if a complete list is still missing.
+
+        The settings are taken over in any case.
+        """
+        if _synced(self._settings_followed):
+            self._node_settings.update(*(each.objects.take().values() for each in self._settings_followed.values()))
+        self._problems.set(Reason.SETTINGS_NOT_SYNCED, *self._settings_problems())
         if not self.synced:
             return False
         before = self.known.pods if self.known else ()
-        finished = [trimmed for each in self.followed.values() for trimmed in each.objects.take_finished()]
-        self.known = self._resolution.decide(*(each.objects.take() for each in self.followed.values()))
+        followed = self._objects_followed.values()
+        finished = [trimmed for each in followed for trimmed in each.objects.take_finished()]
+        self.known = self._resolution.decide(*(each.objects.take() for each in followed))
         self._label_filter.set_policies(self._resolution.policies)
         # The last state of a pod is the most complete. The id of a container that ended at once is only in that state.
         self._deleted.update((*before, *readable(finished)), self.known.pods)
         self._problems.set(Reason.NOT_SYNCED)
         self._problems.set(Reason.POLICIES_LEFT_OUT, *self._resolution.policy_problems)
-        self._problems.set(Reason.UNKNOWN_FIELDS, *self._resolution.unknown_fields)
+        self._problems.set(Reason.UNKNOWN_FIELDS, *self._resolution.unknown_fields, *self._node_settings.unknown)
         self._problems.set(Reason.POD_FIELDS_UNREADABLE, *self._resolution.pod_problems)
         if not self._complete:
             self._complete = True
@@ -135,28 +163,56 @@ class ApiSource:
         self._wake.close()
 
     def _waiting(self) -> str:
-        missing = {name: each.informer for name, each in self.followed.items() if not each.objects.synced}
+        missing = {name: each.informer for name, each in self._objects_followed.items() if not each.objects.synced}
         reasons = [informer.failing for informer in missing.values() if informer.failing]
         state = "priorities from the checkpoint stay in force" if self.known else "there is no usable checkpoint"
         waiting = f"waiting for the first complete list of {', '.join(missing)} from the API server, {state}"
         return "; ".join([waiting, *reasons])
 
+    def _settings_problems(self) -> tuple[str, ...]:
+        failing = [
+            f"{name} cannot be read, and the node keeps its mode: {each.informer.failing}"
+            for name, each in self._settings_followed.items()
+            # Without an API server, NotSynced says everything.
+            if self.synced and not each.objects.synced and each.informer.failing
+        ]
+        return (*failing, *self._node_settings.problems)
+
+
+def _synced(followed: Mapping[str, Followed]) -> bool:
+    return all(each.objects.synced for each in followed.values())
+
+
+def follow_settings(connection: Connection, settings: Settings, wake: Wake) -> dict[str, Followed]:
+    """Return the informers of OOMSettings and of the OOMNode of this node."""
+    own = f"metadata.name={settings.node}"
+    return {
+        "settings": _followed(connection, wake, SETTINGS, API_VERSION, "OOMSettings"),
+        "oomnodes": _followed(connection, wake, OOMNODES, API_VERSION, "OOMNode", field_selector=own),
+    }
+
 
 def follow(connection: Connection, settings: Settings, wake: Wake, label_filter: LabelFilter) -> dict[str, Followed]:
     """Return the informers of policies, namespaces and pods. `label_filter` selects the labels of pods to keep."""
-
-    def followed(path: str, api_version: str, kind: str, **options: Any) -> Followed:  # noqa: ANN401 (Informer's)
-        objects = WatchedObjects(wake)
-        return Followed(
-            Informer(connection, path, keep=keep_as(api_version, kind, label_filter), handler=objects, **options),
-            objects,
-        )
-
     # Constrained impersonation (KEP-5284): the API server lets an agent act as its own node for these requests only.
     headers = {"Impersonate-User": f"system:node:{settings.node}"} if settings.impersonate_node else {}
-    own = f"spec.nodeName={settings.node}"
+    of_node: dict[str, Any] = {"field_selector": f"spec.nodeName={settings.node}", "list_only": NOT_FINISHED}
     return {
-        "policies": followed(POLICIES, API_VERSION, "OOMPolicy"),
-        "namespaces": followed(NAMESPACES, "v1", "Namespace", metadata_only=True),
-        "pods": followed(PODS, "v1", "Pod", field_selector=own, list_only=NOT_FINISHED, headers=headers),
+        "policies": _followed(connection, wake, POLICIES, API_VERSION, "OOMPolicy"),
+        "namespaces": _followed(connection, wake, NAMESPACES, "v1", "Namespace", metadata_only=True),
+        "pods": _followed(connection, wake, PODS, "v1", "Pod", label_filter=label_filter, headers=headers, **of_node),
     }
+
+
+def _followed(
+    connection: Connection,
+    wake: Wake,
+    path: str,
+    api_version: str,
+    kind: str,
+    *,
+    label_filter: LabelFilter | None = None,
+    **options: Any,  # noqa: ANN401 (Informer's)
+) -> Followed:
+    objects, keep = WatchedObjects(wake), keep_as(api_version, kind, label_filter or LabelFilter())
+    return Followed(Informer(connection, path, keep=keep, handler=objects, **options), objects)

@@ -54,6 +54,17 @@ class VictimFlag(IntFlag):
     SPARED_ENTRY = 1 << 3
     CONSTRAINED = 1 << 4
     NO_SCOPE = 1 << 5
+    AUDIT = 1 << 6
+    OFF = 1 << 7
+    UNSURE = 1 << 8
+
+
+class KernelMode(IntEnum):
+    """The mode in the settings of the program, enum oompolicy_mode."""
+
+    OFF = 0
+    AUDIT = 1
+    ENFORCE = 2
 
 
 class CgroupChange(IntEnum):
@@ -82,10 +93,12 @@ class Settings(ctypes.Structure):
 
     host_priority: int
     page_shift: int
+    mode: int
 
     _fields_ = (
         ("host_priority", ctypes.c_int32),
         ("page_shift", ctypes.c_uint32),
+        ("mode", ctypes.c_uint32),
     )
 
 

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from oompolicy_agent.kernel.layout import KEY_SIZE, Entry
+from oompolicy_agent.kernel.layout import KEY_SIZE, Entry, KernelMode, Settings
 from oompolicy_agent.kernel.libbpf import libbpf
 from oompolicy_agent.plumbing.libc import last_error
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 HASH: Final = 1
 """The map type BPF_MAP_TYPE_HASH."""
+ARRAY: Final = 2
+"""The map type BPF_MAP_TYPE_ARRAY."""
 PERCPU_ARRAY: Final = 6
 """The map type BPF_MAP_TYPE_PERCPU_ARRAY."""
 RINGBUF: Final = 27
@@ -153,6 +155,44 @@ class PriorityMap(Map):
             previous.value = following.value
             at = ctypes.byref(previous)
         return list(seen)
+
+
+class SettingsMap(Map):
+    """The map `settings`, which has one element."""
+
+    @property
+    def has_modes(self) -> bool:
+        """False if the map belongs to programs of a version before modes, which always enforce."""
+        return self.info().value_size >= ctypes.sizeof(Settings)
+
+    def read(self) -> Settings:
+        """Return the settings. All fields are 0 until the loader has written them. Raise OSError without modes."""
+        self._expect()
+        key, value = ctypes.c_uint32(), Settings()
+        _checked(libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(value)), self.path)
+        return value
+
+    def write(self, settings: Settings) -> None:
+        """Replace the settings. The next OOM uses them. Raise OSError if the programs have no modes."""
+        self._expect()
+        key = ctypes.c_uint32()
+        _checked(libbpf().bpf_map_update_elem(self.fd, ctypes.byref(key), ctypes.byref(settings), 0), self.path)
+
+    def mode(self) -> int:
+        """Return the number of the programs' mode. Raise OSError without modes."""
+        return self.read().mode
+
+    def set_mode(self, mode: KernelMode) -> bool:
+        """Change the mode alone. Return True if it was another one before."""
+        settings = self.read()
+        if settings.mode == mode:
+            return False
+        settings.mode = mode
+        self.write(settings)
+        return True
+
+    def _expect(self) -> None:
+        self.expect(type=ARRAY, key_size=4, value_size=ctypes.sizeof(Settings))
 
 
 class PerCPUCounters(Map):

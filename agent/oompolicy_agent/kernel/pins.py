@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.kernel.layout import Stat
-from oompolicy_agent.kernel.maps import PerCPUCounters, PriorityMap, RingBuffer
+from oompolicy_agent.kernel.maps import PerCPUCounters, PriorityMap, RingBuffer, SettingsMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-NAMES: Final = ("cgroup_priority", "events", "cgroups", "stats")
+NAMES: Final = ("cgroup_priority", "events", "cgroups", "stats", "settings")
 
 Pinned = tuple[tuple[int, int], ...]
 
@@ -29,6 +29,7 @@ class OpenMaps:
             self.priorities = stack.enter_context(PriorityMap(folder / "cgroup_priority"))
             self.events = stack.enter_context(RingBuffer(folder / "events", on_victim))
             self.cgroups = stack.enter_context(RingBuffer(folder / "cgroups", on_cgroup))
+            self.settings = stack.enter_context(SettingsMap(folder / "settings"))
             self.stats = stack.enter_context(PerCPUCounters(folder / "stats"))
             self._stack = stack.pop_all()
 

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.kernel.layout import Entry, Settings
-from oompolicy_agent.kernel.libbpf import libbpf
-from oompolicy_agent.kernel.maps import Map, PriorityMap
+from oompolicy_agent.kernel.layout import Entry, KernelMode, Settings
+from oompolicy_agent.kernel.maps import PriorityMap, SettingsMap
 from oompolicy_agent.loader import safefiles
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.mapping.cgroups import scan
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from oompolicy.oomsettings import Mode
     from oompolicy_agent.mapping.cgroups import Tree
     from oompolicy_agent.mapping.desired import Value
     from oompolicy_agent.objects.checkpoint import Checkpoint
@@ -46,14 +46,18 @@ loader that exceeds its container's memory limit (512 MiB in the chart) would be
 """
 
 
-def fill_settings(pin: Path, host_priority: int) -> None:
-    """Write the only element of the map, and read it back. LoaderError if another element is read."""
-    wanted, found, zero = Settings(host_priority=host_priority, page_shift=PAGE_SHIFT), Settings(), ctypes.c_uint32()
-    with Map(pin) as settings:
-        lib = libbpf()
-        written = lib.bpf_map_update_elem(settings.fd, ctypes.byref(zero), ctypes.byref(wanted), 0)
-        read = lib.bpf_map_lookup_elem(settings.fd, ctypes.byref(zero), ctypes.byref(found))
-    if written or read or bytes(found) != bytes(wanted):
+def fill_settings(pin: Path, host_priority: int, mode: KernelMode) -> None:
+    """Write the settings, and read them back. LoaderError if other settings are read.
+
+    A mode in the map is newer than `mode`, because the agent writes it. It stays.
+    """
+    with SettingsMap(pin) as settings:
+        before = settings.read()
+        kept = before.mode if before.page_shift else mode
+        wanted = Settings(host_priority=host_priority, page_shift=PAGE_SHIFT, mode=kept)
+        settings.write(wanted)
+        found = settings.read()
+    if bytes(found) != bytes(wanted):
         raise LoaderError(f"{pin} does not hold the settings that the loader wrote to it")
 
 
@@ -76,6 +80,12 @@ def fill_priorities(pin: Path, cgroup_root: Path, last: Checkpoint | None, acces
         if lost and (lost := {key: lost[key] for key in lost.keys() & scan(cgroup_root).ids}):
             raise LoaderError(f"{pin} does not hold {len(lost)} of the {len(added)} entries that were written to it")
     return len(added)
+
+
+def first_mode(last: Checkpoint | None, otherwise: Mode) -> KernelMode:
+    """Return the mode of a node whose map has none yet: the mode in the checkpoint, or else the given mode."""
+    mode = last.mode if last and last.mode else otherwise
+    return KernelMode[mode.name]
 
 
 def wanted_entries(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, Value]:

@@ -75,8 +75,8 @@ def _maps_for(obj: BPFObject, pins: PinFolder) -> Path:
 
 
 def _fill(maps: Path, settings: Settings) -> None:
-    fill.fill_settings(maps / "settings", settings.host_priority)
     last = fill.load_checkpoint(settings.checkpoint)
+    fill.fill_settings(maps / "settings", settings.host_priority, fill.first_mode(last, settings.mode))
     added = fill.fill_priorities(maps / "cgroup_priority", settings.cgroup_root, last, fill.choose_access())
     log.info("%d entries were missing in cgroup_priority, %s checkpoint", added, "with a" if last else "without a")
 

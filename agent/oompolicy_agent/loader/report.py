@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file loader.json: what the loader found and did. The agent reads it, and so do people."""
+"""The file loader.json: the findings and actions of the loader, for the agent and for people."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.layout import HOST_PRIORITY, PRIORITY_MAX
 from oompolicy_agent.paths import AGENT_UID, BPFFS, CGROUP_ROOT, CHECKPOINT, LOADER_REPORT, RUN_DIR, STATE_DIR
 
@@ -36,6 +37,7 @@ class Settings:
     uid: int = AGENT_UID
     gid: int = AGENT_UID
     host_priority: int = HOST_PRIORITY
+    mode: Mode = Mode.ENFORCE
     state_dir: Path = STATE_DIR
     run_dir: Path = RUN_DIR
     checkpoint: Path
@@ -99,6 +101,13 @@ def _add_attach_flags(parser: argparse.ArgumentParser) -> None:
         help=f"priority of processes outside pods; default {HOST_PRIORITY}",
     )
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help=f"state folder of the agent; default {STATE_DIR}")
+    parser.add_argument(
+        "--mode",
+        type=Mode,
+        choices=list(Mode),
+        metavar="|".join(Mode),
+        help=f"mode until the agent sets it, if no agent has set one before; default {Mode.ENFORCE}",
+    )
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help=f"checkpoint of the agent; default STATE_DIR/{CHECKPOINT}"
     )

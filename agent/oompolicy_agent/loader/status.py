@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb `status`: the last report, and what is attached and pinned at this moment."""
+"""The verb `status`: the last report, and the programs and maps that are attached and pinned now."""
 
 from __future__ import annotations
 

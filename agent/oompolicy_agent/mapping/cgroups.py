@@ -113,7 +113,7 @@ def parse_path(segments: Iterable[str]) -> tuple[Name | None, ...]:
     above, kind = "", ""
     for segment in segments:
         name = _below(kind, above, segment)
-        # From kubepods on, nothing below what means nothing does.
+        # From kubepods on, a name without a meaning ends the meaning of all names below it.
         above, kind = segment, name.kind if name else "other" if kind else ""
         found.append(name)
     return tuple(found)
@@ -216,7 +216,7 @@ def _scan_slice(parent: CgroupDir, qos: QOSClass, slices: list[SliceCgroup], pod
             _scan_slice(child, below, slices, pods)
         else:
             pod, before = PodCgroup(child.id, child.path, qos, _containers(child)), pods.get(name.value)
-            # Both drivers' trees can be there until the next boot; only one of them has the pod's containers.
+            # The trees of both drivers can exist until the next boot. Only one of them has the pod's containers.
             if before is None or (pod.containers and not before.containers):
                 pods[name.value] = pod
 

@@ -197,5 +197,5 @@ def _valid(known: Mapping[str, Any]) -> bool:
 
 
 def _plain(owner: Owner) -> dict[str, Any]:
-    # Not asdict(), which copies in depth: with 110 pods that was half of what a checkpoint cost.
+    # Not asdict(), which copies in depth: with 110 pods that was half of the cost of a checkpoint.
     return {key: value for key in _FIELDS if (value := getattr(owner, key)) not in ("", None)}

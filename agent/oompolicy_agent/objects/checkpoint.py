@@ -2,8 +2,8 @@
 """The last state of the agent on disk. The next loader and the next agent read it.
 
 Shape: {"version": 1, "bootId": str, "objects": [raw manifests], "index": [named cgroups], "reported": [ids],
-"refusals": [names of Events]}. Cgroup IDs change at each boot, so `index` is valid
-only in the boot that wrote it.
+"refusals": [names of Events], "mode": str}. Cgroup IDs change at each boot, so `index` is valid only in the boot that
+wrote it. A version before modes has written no mode, and has enforced.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.plumbing.files import write_atomic
 from oompolicy_agent.plumbing.text import utf8
 
@@ -31,6 +32,7 @@ class Checkpoint:
     index: tuple[dict[str, Any], ...] = ()
     reported: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    mode: Mode | None = None
 
     @property
     def manifests(self) -> tuple[tuple[None, dict[str, Any]], ...]:
@@ -62,6 +64,7 @@ def save(
     *,
     reported: tuple[str, ...] = (),
     refusals: tuple[str, ...] = (),
+    mode: Mode | None = None,
 ) -> None:
     """Replace the checkpoint durably. Raise OSError if that fails.
 
@@ -74,6 +77,7 @@ def save(
         "index": index_json,
         "reported": json.dumps(reported),
         "refusals": json.dumps(refusals),
+        "mode": json.dumps(mode),
     }
     text = ",\n".join(f'"{name}": {value}' for name, value in fields.items())
     write_atomic(path, utf8(f"{{{text}}}\n"))
@@ -90,7 +94,16 @@ def parse(data: bytes) -> Checkpoint:
         _list(raw, "index", dict),
         _list(raw, "reported", str),
         _list(raw, "refusals", str),
+        _mode(raw.get("mode", Mode.ENFORCE)),
     )
+
+
+def _mode(text: object) -> Mode | None:
+    if text is None:
+        return None
+    if text not in list(Mode):
+        raise ValueError(f"{text!r} is no mode")
+    return Mode(str(text))
 
 
 def _list(raw: dict[str, Any], key: str, kind: type) -> tuple[Any, ...]:

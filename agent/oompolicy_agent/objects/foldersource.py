@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from oompolicy.resolve.modes import effective_mode
 from oompolicy_agent.objects.known import Fingerprint, ResolvedPods, decide, fingerprint, restored
 from oompolicy_agent.objects.manifestfolder import ManifestFolder
 from oompolicy_agent.objects.source import DeletedPods
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.model import Pod
+    from oompolicy.oomsettings import Mode, OOMSettings
     from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems
@@ -30,6 +32,7 @@ class FolderSource:
     """The `ObjectSource` that reads a folder."""
 
     incomplete = False
+    discloses = True  # a folder has no tenants from whom anything could be hidden
 
     def __init__(self, folder: Path, settings: Settings, problems: Problems) -> None:
         """Begin to watch the folder, without reading it. Raise OSError if it cannot be watched."""
@@ -42,6 +45,12 @@ class FolderSource:
         self.settle = settings.settle
         self.known: ResolvedPods | None = None
         self.since: float | None = None
+        self._node_settings: OOMSettings | None = None
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode that OOMSettings has for all nodes, or None while no OOMSettings is known."""
+        return effective_mode(self._node_settings, None) if self._node_settings else None
 
     @property
     def unwatched(self) -> str | None:
@@ -90,9 +99,19 @@ class FolderSource:
         self._problems.set(Reason.INVALID_MANIFESTS, *map(str, manifests.problems))
         if manifests.problems:
             return False
+        self._take_settings(manifests.settings)
         known = decide(manifests, self._settings.node, self._settings.defaults)
         if known == self.known:
             return False
         self._deleted.update(self.known.pods if self.known else (), known.pods)
         self.known = known
         return True
+
+    def _take_settings(self, settings: OOMSettings | None) -> None:
+        """Take over OOMSettings. If it is gone, the last one stays, as with an API server."""
+        self._node_settings = settings or self._node_settings
+        unused = bool(settings and settings.node_modes)
+        self._problems.set(
+            Reason.SETTINGS_NOT_SYNCED,
+            "OOMSettings/cluster: spec.nodeModes has no effect, because a folder has no operator" if unused else None,
+        )

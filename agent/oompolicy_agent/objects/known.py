@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oompolicy.policyhash import policy_hash
 from oompolicy.resolve import resolve
 from oompolicy_agent.objects.trim import trim
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from oompolicy.manifests import Manifests
@@ -38,13 +39,20 @@ def decide(manifests: Manifests, node: str, defaults: Defaults) -> ResolvedPods:
     """Return the state that the manifests give to the pods of `node`. Pure."""
     pods = tuple(pod for pod in manifests.pods if pod.node_name == node)
     uids = {pod.uid for pod in pods}
-    kept = [trim(raw) for _, raw in manifests.objects if raw["kind"] != "Pod" or raw["metadata"]["uid"] in uids]
+    kept = [trim(raw) for _, raw in manifests.objects if _belongs_in_checkpoint(raw, uids)]
     return ResolvedPods(
         pods,
         resolve(manifests.policies, manifests.namespaces, pods, defaults),
         policy_hash(manifests.policies),
         json.dumps(kept, ensure_ascii=False),
     )
+
+
+def _belongs_in_checkpoint(raw: Mapping[str, Any], uids: set[str]) -> bool:
+    """Return False for pods of other nodes, and for OOMSettings: the checkpoint has the mode instead."""
+    if raw["kind"] == "Pod":
+        return raw["metadata"]["uid"] in uids
+    return bool(raw["kind"] != "OOMSettings")
 
 
 def restored(checkpoint: Checkpoint, node: str, defaults: Defaults) -> ResolvedPods | None:

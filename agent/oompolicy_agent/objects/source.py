@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from oompolicy.model import Pod
+    from oompolicy.oomsettings import Mode
     from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.objects.known import ResolvedPods
 
@@ -30,6 +31,14 @@ class ObjectSource(Protocol):
     @property
     def unwatched(self) -> str | None:
         """A sentence while changes are found at the next full check only, or None."""
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode that OOMSettings has for this node, or None while no OOMSettings is known."""
+
+    @property
+    def discloses(self) -> bool:
+        """True if the Event of a victim may name pods of other namespaces."""
 
     @property
     def incomplete(self) -> bool:

@@ -42,6 +42,7 @@ _VALUE: Final = 128
 _HUGE_PAGES: Final = 8
 """The number of huge page sizes of one container that are kept. No architecture has more."""
 
+_WITH_SPEC: Final = frozenset({"OOMPolicy", "OOMSettings", "OOMNode"})
 _Object = Mapping[str, Any]
 
 
@@ -50,7 +51,7 @@ def _all(labels: Labels) -> Labels:
 
 
 def trim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[str, Any]:
-    """Return the needed parts of an OOMPolicy, a Namespace or a Pod. `kept_labels` selects the labels of a pod.
+    """Return the needed parts of an object of a kind that the agent reads. `kept_labels` selects the labels of a pod.
 
     A value of the wrong type is left out, or kept so that the parser reports it.
     """
@@ -58,7 +59,7 @@ def trim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[s
     if raw["kind"] == "Pod":
         return short | _pod(raw, kept_labels)
     short["metadata"] = _only(raw["metadata"], (*_METADATA, "labels"))
-    if "spec" in raw and raw["kind"] == "OOMPolicy":
+    if "spec" in raw and raw["kind"] in _WITH_SPEC:
         short["spec"] = raw["spec"]
     return short
 

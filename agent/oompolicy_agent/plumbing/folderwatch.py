@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# No IN_MODIFY: a file counts when its writer has closed it. IN_CREATE is for links, which nobody writes.
+# No IN_MODIFY: a file counts when its writer has closed it. IN_CREATE is for links, which no program opens for writing.
 _CONTENT: Final = (
     inotify.CLOSE_WRITE | inotify.MOVED_TO | inotify.MOVED_FROM | inotify.CREATE | inotify.DELETE
     | inotify.DELETE_SELF | inotify.MOVE_SELF | inotify.ONLYDIR
@@ -38,7 +38,7 @@ class FolderWatch:
     """
 
     def __init__(self, folder: Path, only: str | None = None) -> None:
-        """Begin to watch; the folder may be absent. With `only`, other names in it do not count."""
+        """Begin to watch the folder, which may be absent. With `only`, other names in it do not count."""
         self._folder, self._only = folder, only
         # Of an epoll instance, which stays the same when inotify's comes later.
         self._epoll = select.epoll()

@@ -70,6 +70,7 @@ class Counters:
         self.namespaces: Counter[NamespaceAndPolicy] = Counter({NONE: 0, OTHER: 0})
         self.events: Counter[tuple[str, str]] = Counter()
         self.errors: Counter[tuple[str, str]] = Counter()
+        self.choices: Counter[tuple[str, str]] = Counter()
         self.change_lag = Histogram(CHANGE_BOUNDS)
         self.event_lag = Histogram(EVENT_BOUNDS)
 
@@ -80,6 +81,11 @@ class Counters:
             self.victims[scope, qos_class or "None"] += 1
             known = pair in self.namespaces or len(self.namespaces) < MAX_PAIRS
             self.namespaces[pair if known else OTHER] += 1
+
+    def choice(self, mode: str, comparison: str) -> None:
+        """Count an OOM in which the program compared the choices of kernel and policy."""
+        with self._lock:
+            self.choices[mode, comparison] += 1
 
     def event(self, reason: str, outcome: EventOutcome, count: int = 1) -> None:
         """Count Events that were posted, counted in the series of another Event, or given up."""

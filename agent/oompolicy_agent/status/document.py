@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.conditions import TRANSITION, condition, transition_time
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.backend import Backend
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.plumbing.files import write_atomic
 from oompolicy_agent.plumbing.text import utf8
 from oompolicy_agent.plumbing.turns import in_turns
-from oompolicy_agent.settings import MODE
 from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
@@ -38,12 +38,22 @@ READINESS: Final = (
     Reason.PINS_MISSING,
     Reason.NOT_ATTACHED,
     Reason.MAP_NOT_WRITTEN,
+    Reason.MODE_NOT_SET,
 )
 """The problems that make the node not ready. The first that the node has is the reason of its condition.
 
 APIUnreachable is not among them. An API server that is unreachable does not change the priorities in the kernel, and
 must not make the agents of all its nodes unready at once (fail static).
 """
+
+_NOT_ENFORCING: Final = {
+    Mode.AUDIT: (
+        Reason.AUDIT,
+        "mode Audit: the kernel chooses each victim, and its Event names the process that the policy would have killed",
+    ),
+    Mode.OFF: (Reason.OFF, "mode Off: the kernel chooses each victim"),
+}
+"""Reason and message of the condition Enforcing on a node that could enforce, and has a mode in which it does not."""
 
 SILENCE: Final = (Reason.NOT_SYNCED, Reason.API_UNREACHABLE)
 """The problems with the API server: before its first complete lists, and after them."""
@@ -54,6 +64,7 @@ class View:
     """The facts that the status is built from. `problems` has the sentences of each reason."""
 
     attachment: Attachment
+    mode: Mode | None
     policy_hash: str
     pods: tuple[Pod, ...]
     not_mapped: tuple[Pod, ...]
@@ -84,7 +95,7 @@ def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, A
     refusals = _refusals(view.assignments)
     live = sum(not pod.finished for pod in view.pods)
     return {
-        "mode": MODE,
+        "mode": view.mode,
         "backend": view.attachment.backend or None,
         "hook": view.attachment.hook or None,
         "kernelVersion": view.attachment.kernel_version,
@@ -162,6 +173,8 @@ def _ready(view: View) -> dict[str, str]:
 
 def _enforcing(view: View) -> dict[str, str]:
     attachment, warned = view.attachment, warnings(view.attachment, view.counters)
+    if attachment.enforcing and view.mode in _NOT_ENFORCING:
+        return condition("Enforcing", False, *_NOT_ENFORCING[view.mode])
     message = attachment.problem or attachment.message or f"backend {attachment.backend}, hook {attachment.hook}"
     reason = _enforcing_reason(attachment, warned)
     # The sentence that explains why nothing is enforced comes first.
@@ -182,7 +195,7 @@ def _synced(view: View) -> dict[str, str]:
     if found := _out_of_sync(view):
         return condition("Synced", False, *found)
     if unknown := view.problems.get(Reason.UNKNOWN_FIELDS):
-        message = f"policies are applied without fields that this agent does not know: {'; '.join(unknown)}"
+        message = f"objects are applied without fields that this agent does not know: {'; '.join(unknown)}"
         return condition("Synced", True, Reason.UNKNOWN_FIELDS, message)
     if view.not_mapped:
         drivers = view.problems.get(Reason.CGROUP_DRIVERS_DIFFER, ())

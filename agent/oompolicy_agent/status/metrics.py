@@ -14,9 +14,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import CollectorRegistry
 
 from oompolicy.model import QOSClass
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.status.counters import EventOutcome, namespace_and_policy, with_zeros
-from oompolicy_agent.status.reasons import EventReason, Scope
+from oompolicy_agent.status.reasons import Comparison, EventReason, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +33,8 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 # that begins at 1 does not increase.
 _VICTIMS: Final = dict.fromkeys(product(get_args(Scope), [*map(str, QOSClass), "None"]), 0)
 _EVENTS: Final = dict.fromkeys(product(map(str, EventReason), get_args(EventOutcome)), 0)
+
+_CHOICES: Final = dict.fromkeys(product((Mode.ENFORCE, Mode.AUDIT), map(str, Comparison)), 0)
 
 _DROPS: Final = {"events": Stat.VICTIMS_DROPPED, "cgroups": Stat.CGROUPS_DROPPED}
 
@@ -83,6 +86,10 @@ def _state(view: View) -> Iterable[Metric]:
     called = not attachment.problem and not attachment.disabled
     attached.add_metric([attachment.backend or "None", attachment.hook or "None"], float(called))
     yield attached
+    mode = GaugeMetricFamily("oompolicy_agent_mode", "1 for the mode of the node", labels=["mode"])
+    for each in Mode:
+        mode.add_metric([each], float(each is view.mode))
+    yield mode
     dropped = "Victims that were not reported because the spool was full or a file was unreadable"
     yield CounterMetricFamily("oompolicy_agent_spool_dropped", dropped, float(view.spool_dropped))
 
@@ -107,6 +114,13 @@ def _counted(counters: Counters) -> Iterable[Metric]:
     for name, text, labels, zeros, counter in (
         ("victims", "Killed processes that this agent named", ["scope", "qos_class"], _VICTIMS, counters.victims),
         ("events", "Events by outcome", ["reason", "outcome"], _EVENTS, counters.events),
+        (
+            "compared_choices",
+            "OOMs by the result of comparing the choices of kernel and policy",
+            ["mode", "comparison"],
+            _CHOICES,
+            counters.choices,
+        ),
         ("api_errors", "Requests to the API server that failed", ["request", "status"], {}, counters.errors),
     ):
         family = CounterMetricFamily(f"oompolicy_agent_{name}", text, labels=labels)

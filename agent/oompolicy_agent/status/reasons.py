@@ -10,6 +10,14 @@ Scope = Literal["Node", "Kubepods", "Pod", "Container", "Other", "Unknown"]
 """The part of the node that ran out of memory, in reports, status and metrics."""
 
 
+class Comparison(StrEnum):
+    """The result of comparing the choice of the kernel with the choice of the policy."""
+
+    SAME = "Same"
+    DIFFERENT = "Different"
+    UNKNOWN = "Unknown"
+
+
 class Reason(StrEnum):
     """The reason of a condition of an OOMNode, or of a problem in status.json and the log."""
 
@@ -31,7 +39,11 @@ class Reason(StrEnum):
     API_UNREACHABLE = "APIUnreachable"
     POLICIES_LEFT_OUT = "PoliciesLeftOut"
     UNKNOWN_FIELDS = "UnknownFields"
+    AUDIT = "Audit"
+    OFF = "Off"
     # Only problems have these.
+    MODE_NOT_SET = "ModeNotSet"
+    SETTINGS_NOT_SYNCED = "SettingsNotSynced"
     POD_FIELDS_UNREADABLE = "PodFieldsUnreadable"
     CGROUP_DRIVERS_DIFFER = "CgroupDriversDiffer"
     EVENTS_NOT_DELIVERED = "EventsNotDelivered"
@@ -50,6 +62,8 @@ PROBLEMS: Final = frozenset(Reason) - {
     Reason.SYNCED,
     Reason.PODS_NOT_MAPPED,
     Reason.LAST_GOOD_STATE,
+    Reason.AUDIT,
+    Reason.OFF,
 }
 """The reasons that a problem can have. The others are reasons of conditions only."""
 

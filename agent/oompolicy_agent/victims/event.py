@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.api import API_VERSION
+from oompolicy.oomsettings import Mode
 from oompolicy.text import clip
 from oompolicy.timestamps import api_micro_time
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.plumbing.text import clip_start, fit_bytes, printable
-from oompolicy_agent.status.reasons import EventReason
+from oompolicy_agent.status.reasons import Comparison, EventReason
 from oompolicy_agent.victims.naming import SANDBOX_SCORE_ADJ
 from oompolicy_agent.victims.record import identity
 
@@ -100,6 +101,8 @@ def note(named: NamedVictim, *, disclose: bool) -> str:
         parts.insert(1, "killed together with the chosen process")
     if victim.spared:
         parts.append(_spared(named, victim.spared, disclose=disclose))
+    elif victim.mode is Mode.AUDIT:
+        parts.append(_audited(victim))
     return fit_bytes(printable(text + "; ".join(parts)), NOTE_BYTES)
 
 
@@ -148,7 +151,9 @@ def _priority(named: NamedVictim) -> str:
     victim, owner = named.victim, named.decided_by
     if victim.flags & VictimFlag.NO_SCOPE:
         return f"priority {victim.priority}, but it is unknown if the kernel used it"
-    if not victim.flags & VictimFlag.SELECTED:
+    if victim.mode is Mode.OFF:
+        return f"priority {victim.priority}, which the kernel did not use, because the mode of the node is Off"
+    if victim.mode is None:
         return f"priority {victim.priority}, but the kernel did not use priorities in this OOM"
     if victim.host_priority:
         return f"priority {victim.priority}, the default for processes of the host"
@@ -167,11 +172,23 @@ def _trigger(named: NamedVictim, *, disclose: bool) -> str:
 
 
 def _spared(named: NamedVictim, spared: Process, *, disclose: bool) -> str:
-    victim = named.victim
+    victim, audit = named.victim, named.victim.mode is Mode.AUDIT
     if not disclose and _is_foreign(named.spared_owner, named):
+        if audit:
+            return f"mode Audit: the policy would have killed {FOREIGN}"
         return f"spared: {FOREIGN}, which would have been killed without the policy"
+    process = _process(spared, named.spared_owner)
     rank = f"priority {victim.spared_priority}, badness {victim.spared_badness}"
-    return f"spared: {_process(spared, named.spared_owner)}, {rank}, would have been killed without the policy"
+    if audit:
+        return f"mode Audit: the policy would have killed {process}, {rank}"
+    return f"spared: {process}, {rank}, would have been killed without the policy"
+
+
+def _audited(victim: Victim) -> str:
+    """Return the words for a victim in the mode Audit without another process that the policy would have killed."""
+    if victim.comparison is Comparison.UNKNOWN:
+        return "mode Audit: it is unknown which process the policy would have killed"
+    return "mode Audit: the policy would have killed it too"
 
 
 def _is_foreign(owner: Owner | None, named: NamedVictim) -> bool:

@@ -7,8 +7,10 @@ import ctypes
 import hashlib
 from dataclasses import dataclass
 
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, OldVictimRecord, VictimFlag, VictimRecord
 from oompolicy_agent.plumbing.text import printable
+from oompolicy_agent.status.reasons import Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Process:
 class Victim:
     """A record in Python types. `cgroup_ids` and `names` run from the root down, as far as recorded.
 
+    `spared` is the process that the other rule would have killed: the kernel's choice in the mode Enforce, and the
+    policy's in Audit. It is None if both choose the victim, or if the program cannot tell.
     `host_priority` is True if no ancestor has an entry. `priority_cgroup_id` is None in that case, or if the entry is
     deeper than the record's last level.
     """
@@ -61,6 +65,24 @@ class Victim:
     def path(self) -> str:
         """The path of its cgroup, from the root of the tree."""
         return "/".join(self.names) or "/"
+
+    @property
+    def mode(self) -> Mode | None:
+        """The mode of the node in this OOM. None if the program had no part in the OOM, or only observes."""
+        if self.flags & VictimFlag.OFF:
+            return Mode.OFF
+        if not self.flags & VictimFlag.SELECTED:
+            return None
+        return Mode.AUDIT if self.flags & VictimFlag.AUDIT else Mode.ENFORCE
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The comparison of the two choices in this OOM. None if the program computed one choice only."""
+        if not self.flags & VictimFlag.SELECTED:
+            return None
+        if self.flags & VictimFlag.UNSURE:
+            return Comparison.UNKNOWN
+        return Comparison.DIFFERENT if self.flags & VictimFlag.CHANGED else Comparison.SAME
 
 
 def identity(boot_id: str, tgid: int, start_boottime_ns: int) -> str:

@@ -76,7 +76,7 @@ def report_of(named: NamedVictim, node: str, realtime_offset_ns: int, *, disclos
 def read_report(event: Mapping[str, Any], summary: Mapping[str, Any], log: Mapping[str, Any] | None = None) -> Report:
     """Return the report of an Event that this program or an earlier version made.
 
-    An earlier version kept no `log` with a report. Its log line then has what the Event and the summary have.
+    An earlier version kept no `log` with a report. Its log line then has the facts of the Event and of the summary.
 
     Raises:
         ValueError: The object is no Event of a victim.

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy.logs import FIELDS
+from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.status.document import LAST_VICTIMS
 from oompolicy_agent.victims.naming import name_victim, qos_class
@@ -15,7 +16,7 @@ from oompolicy_agent.victims.report import report_of
 from oompolicy_agent.victims.sink import PARKED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from oompolicy.model import Pod
     from oompolicy_agent.settings import Settings
@@ -50,9 +51,12 @@ class Reporter:
         sink: EventSink,
         *,
         counters: Counters,
+        discloses: Callable[[], bool],
     ) -> None:
+        """`discloses` returns True if the Event of a victim may name pods of other namespaces."""
         self._settings, self._boot_id = settings, boot_id
         self._spool, self._index, self._sink, self._counters = spool, index, sink, counters
+        self._discloses = discloses
         self._arrived: dict[str, float] = {}
         self._incomplete: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -188,9 +192,15 @@ class Reporter:
         self._incomplete.pop(name, None)
         if name in self._arrived and name not in self._logged:
             self._counters.victim(named.scope, qos_class(named.victim), named.owner.namespace, named.policy)
-        made = report_of(named, self._settings.node, spooled.realtime_offset_ns, disclose=self._settings.discloses)
+            self._count_choice(named.victim)
+        made = report_of(named, self._settings.node, spooled.realtime_offset_ns, disclose=self._discloses())
         self._log_once(name, made)
         return _Found(spooled, made)
+
+    def _count_choice(self, victim: Victim) -> None:
+        """Count the comparison once for each OOM, because all victims of a group belong to the same OOM."""
+        if victim.mode and victim.comparison and not victim.flags & VictimFlag.GROUP:
+            self._counters.choice(victim.mode, victim.comparison)
 
     def _log_once(self, name: str, report: Report) -> None:
         """Log the victim and add it to the last victims, once, even if the report itself takes long."""

@@ -209,7 +209,7 @@ class Spool:
         self.bytes += size - self._sizes.get(name, 0)
         self._sizes[name] = size
 
-    # More than a container's share.
+    # The methods below count the victims beyond a container's share.
 
     def _is_crowded(self, group: str) -> bool:
         held = self._held_shares.count(group)
@@ -238,7 +238,7 @@ class Spool:
         self._repeats[name] = more.repeats
         return True
 
-    # What there is room for.
+    # The methods below keep the victims within the limits.
 
     def _store(self, name: str, spooled: Spooled) -> None:
         self._held.pop(name, None)

@@ -86,5 +86,5 @@ def _load(paths: Sequence[Path], *, recursive: bool) -> Manifests:
         sys.stderr.write(skipped(manifests.skipped))
     if manifests.objects or manifests.problems:
         return manifests
-    message = "no OOMPolicy, Namespace, Pod or workload is in this input"
+    message = "no OOMPolicy, OOMSettings, Namespace, Pod or workload is in this input"
     return replace(manifests, problems=(Problem(", ".join(map(str, paths)), "", "", message),))

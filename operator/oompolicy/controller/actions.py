@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's requests for OOMPolicies and OOMNodes beside its watches. The Lease is written in `election`."""
+"""The operator's requests for our objects beside its watches. The Lease is written in `election`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy.api import API_VERSION, OOMNODES, POLICIES
+from oompolicy.api import API_VERSION, OOMNODES, POLICIES, SETTINGS
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError
+from oompolicy.oomsettings import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from oompolicy.kube.connection import Connection
+    from oompolicy.oomsettings import Mode
 
 MANAGER: Final = "oompolicy-operator"
 _PAGE: Final = "500"
@@ -68,6 +70,40 @@ def apply_conditions(
         "status": {"conditions": conditions},
     }
     return apply(connection, f"{OOMNODES}/{name}", body, manager=MANAGER, subresource="status", force=True)
+
+
+def list_settings(connection: Connection) -> list[dict[str, Any]] | None:
+    """Return all OOMSettings, or `None` if OOMSettings is not defined.
+
+    Raise ApiError or UnreachableError if they cannot be listed.
+    """
+    try:
+        items: list[dict[str, Any]] = connection.request("GET", SETTINGS)["items"]
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return None
+    return items
+
+
+def apply_settings_status(connection: Connection, uid: str, status: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the status of OOMSettings and return the object.
+
+    Raise ApiError 404 if it is deleted, and 409 if the object has another uid.
+    """
+    body = {"apiVersion": API_VERSION, "kind": "OOMSettings", "metadata": {"name": NAME, "uid": uid}, "status": status}
+    return apply(connection, f"{SETTINGS}/{NAME}", body, manager=MANAGER, subresource="status", force=True)
+
+
+def apply_mode(connection: Connection, name: str, uid: str, mode: Mode | None) -> dict[str, Any]:
+    """Write `spec.mode` of an OOMNode and return the OOMNode. `None` removes a mode that the operator has written.
+
+    Raise ApiError 404 if it is deleted, and 409 if it has another uid or if another field manager has set another mode.
+    """
+    body: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "OOMNode", "metadata": {"name": name, "uid": uid}}
+    if mode:
+        body["spec"] = {"mode": mode}
+    return apply(connection, f"{OOMNODES}/{name}", body, manager=MANAGER)
 
 
 def create_oomnode(connection: Connection, name: str, uid: str) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs kopf, which watches OOMPolicies. `traced` follows its requests.
+"""Runs kopf, which watches OOMPolicies or OOMSettings. `traced` follows its requests.
 
-kopf is used because it is the common Python framework for operators, and a cluster has few policies. It must never
-watch pods, because it takes about 2 ms of CPU for each event. `oompolicy.kube.informer` watches the other collections.
+kopf is used because it is the common Python framework for operators, and a cluster has few of these objects. It must
+never watch pods, because it takes about 2 ms of CPU for each event. `oompolicy.kube.informer` watches the other
+collections.
 
 The handler only passes each event on. The loop decides and writes. kopf itself writes nothing: no annotations, no
 finalizers, no Events.
@@ -17,11 +18,11 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import kopf
 
-from oompolicy.api import GROUP, OOMPOLICIES, POLICIES, VERSION
+from oompolicy.api import API_VERSION, GROUP, OOMPOLICIES, OOMSETTINGS, VERSION
 from oompolicy.controller.traced import Traced
 from oompolicy.kube.backoff import delay
 
@@ -41,10 +42,21 @@ _LASTING: Final = 300.0
 log = logging.getLogger(__name__)
 
 
+class Collection(NamedTuple):
+    """A collection that kopf watches: its name in a path, and in a sentence."""
+
+    plural: str
+    title: str
+
+
+OF_POLICIES: Final = Collection(OOMPOLICIES, "OOMPolicies")
+OF_SETTINGS: Final = Collection(OOMSETTINGS, "OOMSettings")
+
+
 class Handlers:
     """A thread that runs kopf. It ends if kopf fails, as after a 404, or if there is no watch for `patience` seconds.
 
-    Between its end and the next `start`, no change of a policy is received.
+    Between its end and the next `start`, no change of an object is received.
     """
 
     def __init__(
@@ -53,6 +65,7 @@ class Handlers:
         on_event: OnEvent,
         on_end: Callable[[], None],
         *,
+        collection: Collection = OF_POLICIES,
         patience: float = _PATIENCE,
         clock: Callable[[], float] = time.monotonic,
         uniform: Callable[[float, float], float] = random.uniform,
@@ -64,7 +77,7 @@ class Handlers:
         `clock` gives the seconds that `patience` is compared with.
         """
         self._credentials, self._on_event, self._on_end = credentials, on_event, on_end
-        self._patience, self._clock, self._uniform = patience, clock, uniform
+        self._collection, self._patience, self._clock, self._uniform = collection, patience, clock, uniform
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._traced: Traced | None = None
@@ -73,13 +86,15 @@ class Handlers:
 
     @property
     def failing(self) -> str | None:
-        """The problem while policies are not watched. `None` before the first start."""
+        """The problem while the collection is not watched. `None` before the first start."""
         return self._traced.failing if self._traced else None
 
     def start(self) -> None:
-        """Start to list and watch. The definition of OOMPolicy must exist, and the thread must not be running."""
-        self._traced = Traced(POLICIES, self._clock)
-        self._thread = threading.Thread(target=self._run, args=(self._traced,), name="kopf", daemon=True)
+        """Start to list and watch. The definition of the objects must exist, and the thread must not be running."""
+        self._traced = Traced(f"/apis/{API_VERSION}/{self._collection.plural}", self._clock)
+        self._thread = threading.Thread(
+            target=self._run, args=(self._traced,), name=f"kopf-{self._collection.plural}", daemon=True
+        )
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
@@ -101,13 +116,14 @@ class Handlers:
         traced.fail(reason)
         self._failures = 1 if time.monotonic() - begun > _LASTING else self._failures + 1
         pause = delay(self._failures, self._uniform)
-        log.error("OOMPolicies are not watched: %s. Retrying in %.1f s", reason, pause)
+        log.error("%s are not watched: %s. Retrying in %.1f s", self._collection.title, reason, pause)
         if not self._stop.wait(pause):
             self._on_end()
 
     async def _follow(self, traced: Traced) -> None:
         """Run kopf until `stop`, or until there was no watch for too long. Exceptions of kopf are raised."""
-        registry, loop = _registry(self._credentials, traced, self._on_event), asyncio.get_running_loop()
+        registry = _registry(self._credentials, traced, self._collection, self._on_event)
+        loop = asyncio.get_running_loop()
         # kopf is stopped by cancellation and not by a flag. kopf waits for a threading.Event in a thread, and if kopf
         # fails, it waits for that thread forever. For any other flag it waits for five seconds.
         running = asyncio.create_task(
@@ -165,7 +181,7 @@ class _NoProgress(kopf.ProgressStorage):
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False  # log lines do not become Events
-    settings.scanning.disabled = True  # no watch of all definitions, because OOMPolicy's exists before kopf starts
+    settings.scanning.disabled = True  # no watch of all definitions, because ours exists before kopf starts
     settings.peering.standalone = True  # the Lease decides which replica is active
     settings.watching.server_timeout = 600
     settings.networking.connect_timeout = 10
@@ -175,7 +191,9 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(credentials: Callable[[], Configuration], traced: Traced, on_event: OnEvent) -> kopf.OperatorRegistry:
+def _registry(
+    credentials: Callable[[], Configuration], traced: Traced, collection: Collection, on_event: OnEvent
+) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
     refused: kopf.ConnectionInfo | None = None
 
@@ -190,7 +208,7 @@ def _registry(credentials: Callable[[], Configuration], traced: Traced, on_event
         session = traced.session(info.as_ssl_context(), info.as_http_headers())
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
-    @kopf.on.event(GROUP, VERSION, OOMPOLICIES, registry=registry)
+    @kopf.on.event(GROUP, VERSION, collection.plural, registry=registry)
     async def event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401
         on_event(event["type"], event["object"])
 

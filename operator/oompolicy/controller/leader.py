@@ -12,7 +12,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy.controller.handlers import Handlers
+from oompolicy.controller.handlers import OF_SETTINGS, Handlers
 from oompolicy.controller.loop import Loop
 from oompolicy.controller.watches import informers
 
@@ -36,10 +36,20 @@ class Leader:
     """The work of the active replica. `run` is called once."""
 
     def __init__(self, connection: Connection, settings: Settings, metrics: Metrics) -> None:
-        self._loop = Loop(connection, settings, metrics, self._watch_policies, self._oomnodes_watched)
+        self._loop = Loop(
+            connection,
+            settings,
+            metrics,
+            self._watch_policies,
+            self._oomnodes_watched,
+            settings_watchable=self._watch_settings,
+        )
         self._informers = informers(connection, self._loop.state, self._loop.post)
         self._handlers = Handlers(connection.credentials, self._receive, self._policies_unwatched)
-        metrics.watch({**self._informers, "policies": self._handlers})
+        self._settings_handlers = Handlers(
+            connection.credentials, self._receive_settings, self._settings_unwatched, collection=OF_SETTINGS
+        )
+        metrics.watch({**self._informers, "policies": self._handlers, "settings": self._settings_handlers})
 
     def run(self) -> None:
         """Run until `stop`."""
@@ -51,6 +61,7 @@ class Leader:
             for informer in self._informers.values():
                 informer.stop()
             self._handlers.stop(_KOPF_END)
+            self._settings_handlers.stop(_KOPF_END)
 
     def stop(self) -> None:
         """Stop `run`. Any thread or signal handler may call this, also before `run`."""
@@ -66,17 +77,24 @@ class Leader:
     def unready(self) -> tuple[str, ...]:
         """Return the reasons why the reported status may be wrong."""
         unlisted = (f"{name}: not listed yet" for name in sorted(self._loop.state.unlisted))
-        watches = (self._handlers.failing, *(informer.failing for informer in self._informers.values()))
+        kopfs = (self._handlers.failing, self._settings_handlers.failing)
+        watches = (*kopfs, *(informer.failing for informer in self._informers.values()))
         return (*unlisted, *filter(None, watches))
 
     def _watch_policies(self) -> None:
         self._handlers.start()
+
+    def _watch_settings(self) -> None:
+        self._settings_handlers.start()
 
     def _oomnodes_watched(self) -> bool:
         return self._informers["oomnodes"].failing is None
 
     def _policies_unwatched(self) -> None:
         self._loop.post(self._loop.watch_ended)
+
+    def _settings_unwatched(self) -> None:
+        self._loop.post(self._loop.settings_list.watch_ended)
 
     def _receive(self, kind: str | None, raw: Mapping[str, Any]) -> None:
         state, metadata = self._loop.state, raw["metadata"]
@@ -87,3 +105,12 @@ class Leader:
         if kind is None:
             # kopf lists, maybe because its watch expired. It does not report the policies that were deleted meanwhile.
             self._loop.post(self._loop.recheck_policies)
+
+    def _receive_settings(self, kind: str | None, raw: Mapping[str, Any]) -> None:
+        state = self._loop.state
+        if kind == "DELETED":
+            self._loop.post(partial(state.settings_deleted, raw["metadata"]["uid"]))
+            return
+        self._loop.post(partial(state.settings, raw))
+        if kind is None:  # as above
+            self._loop.post(self._loop.settings_list.recheck)

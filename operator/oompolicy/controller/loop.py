@@ -14,7 +14,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from oompolicy.controller import actions, nodestatus
+from oompolicy.controller.modewriter import ModeWriter
 from oompolicy.controller.schedule import StatusSchedule
+from oompolicy.controller.settingslist import SettingsList
 from oompolicy.controller.state import State
 from oompolicy.controller.watches import node_report
 from oompolicy.kube.backoff import Backoff
@@ -45,11 +47,13 @@ class Loop:
         metrics: Metrics,
         watchable: Callable[[], None],
         listening: Callable[[], bool] = lambda: True,
+        *,
+        settings_watchable: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take two callbacks.
+        """Take three callbacks.
 
         `watchable` is called when OOMPolicies can be watched: once, and once after each `watch_ended`. `listening`
-        returns True while OOMNodes are watched.
+        returns True while OOMNodes are watched. `settings_watchable` is the same for OOMSettings as `watchable`.
         """
         self._connection, self._settings, self._metrics = connection, settings, metrics
         self._watchable, self._listening = watchable, listening
@@ -64,6 +68,8 @@ class Loop:
         self._mark_at = 0.0
         self.state = State(settings.silent_after)
         self._schedule = StatusSchedule(self.state, settings)
+        self._modes = ModeWriter(connection, settings, metrics, self.state)
+        self.settings_list = SettingsList(connection, settings, metrics, self.state, settings_watchable)
         self.last_turn = time.monotonic()
 
     def post(self, apply: Callable[[], None]) -> None:
@@ -119,7 +125,9 @@ class Loop:
         return [change.arrived for change in changes]
 
     def _patience(self, now: float) -> float:
-        due = min(self._schedule.next, self._list_at, self._next_mark(), now if self.state.missing else float("inf"))
+        lists = min(self._list_at, self.settings_list.next)
+        due = min(self._schedule.next, self._modes.next, lists, self._next_mark())
+        due = now if self.state.missing else due
         return min(max(due, self._blocked) - now, self._settings.idle_turn) if max(due, self._blocked) > now else 0.0
 
     def _next_mark(self) -> float:
@@ -142,6 +150,8 @@ class Loop:
         try:
             if now >= self._list_at and now >= self._blocked:
                 self._list_policies(now)
+            if now >= self.settings_list.next and now >= self._blocked:
+                self.settings_list.take(now)
             if self.state.unlisted:
                 return
             if not self._complete:
@@ -149,6 +159,7 @@ class Loop:
                 log.info("all collections are listed: %s", self.state)
             self._evaluate()
             if now >= self._blocked:
+                self._modes.write(time.monotonic(), datetime.now(UTC))
                 self._write_statuses()
                 self._create_oomnodes()
                 self._mark_silent()
@@ -166,7 +177,9 @@ class Loop:
 
     def _evaluate(self) -> None:
         names = self.state.evaluate()
-        self._schedule.reconsider(names, time.monotonic(), datetime.now(UTC))
+        now, today = time.monotonic(), datetime.now(UTC)
+        self._schedule.reconsider(names, now, today)
+        self._modes.reconsider(now, today)
         self._metrics.update(self.state, names)
 
     def _write_statuses(self) -> None:

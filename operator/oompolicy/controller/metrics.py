@@ -38,7 +38,17 @@ class Metrics:
         self.pods = gauge("oompolicy_pods", "Unfinished pods")
         self.shapes = gauge("oompolicy_pod_shapes", "Different shapes of pods, by the fields that a policy can match")
         self.nodes = gauge("oompolicy_nodes", "Nodes by backend", ["backend"])
+        self._modes: set[str] = set()  # the same for modes
         self._backends: set[str] = set()  # those that a node had once, so that the number of the last one becomes 0
+        self.modes = gauge("oompolicy_nodes_by_mode", "Nodes by the mode that they report", ["mode"])
+        self.differing = gauge(
+            "oompolicy_nodes_other_mode", "Nodes that report another mode than the one that they have to be in"
+        )
+        self.overridden = gauge(
+            "oompolicy_nodes_mode_overridden", "OOMNodes whose spec.mode another field manager has written"
+        )
+        self.settings = gauge("oompolicy_settings", "Valid and invalid OOMSettings", ["ready"])
+        self.suspended = gauge("oompolicy_suspended", "1 while OOMSettings suspends all nodes")
         self.current = gauge("oompolicy_nodes_current", "Nodes that apply exactly the current set of policies")
         self.silent = gauge("oompolicy_nodes_silent", "Nodes whose agent is silent")
         self.leader = gauge("oompolicy_operator_leader", "1 on the active replica")
@@ -79,6 +89,19 @@ class Metrics:
         self._backends |= set(state.backends)
         for backend in self._backends:
             self.nodes.labels(backend).set(state.backends.get(backend, 0))
+        self._update_modes(state)
+
+    def _update_modes(self, state: State) -> None:
+        modes, settings = state.modes, state.modes.settings
+        for mode in {*state.by_mode, *self._modes}:
+            self.modes.labels(mode).set(state.by_mode.get(mode, 0))
+        self._modes |= set(state.by_mode)
+        self.differing.set(modes.differing)
+        self.overridden.set(len(modes.overridden))
+        invalid = bool(settings.record and settings.record.problem)
+        self.settings.labels("true").set(bool(settings.record) and not invalid)
+        self.settings.labels("false").set(invalid)
+        self.suspended.set(bool(settings.valid and settings.valid.suspend))
 
 
 def _failing(watch: Watch) -> float:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oompolicy.controller.heartbeats import Heartbeat, SilentReason
+from oompolicy.oomsettings import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +24,7 @@ class Node(NamedTuple):
 
     name: str
     boot_id: str = ""
+    labels: Mapping[str, str] = MappingProxyType({})
 
 
 class NodeCondition(NamedTuple):
@@ -33,8 +36,16 @@ class NodeCondition(NamedTuple):
     since: str
 
 
+class NodeSpec(NamedTuple):
+    """`spec.mode` of an OOMNode. `own` is True if the operator owns the field, and `others` are all other owners."""
+
+    mode: str = ""
+    own: bool = False
+    others: tuple[str, ...] = ()
+
+
 class NodeReport(NamedTuple):
-    """The relevant part of one OOMNode. All but the name is empty until the agent has reported."""
+    """The relevant part of one OOMNode. All but the name and the spec is empty until the agent has reported."""
 
     name: str
     backend: str
@@ -42,6 +53,8 @@ class NodeReport(NamedTuple):
     conditions: tuple[NodeCondition, ...] = ()
     heartbeat: Heartbeat = Heartbeat()
     version: str = ""  # changes with each write
+    mode: str = ""
+    spec: NodeSpec = NodeSpec()
 
     @property
     def marked(self) -> bool:
@@ -54,7 +67,7 @@ class NodeReport(NamedTuple):
 
     def says_the_same(self, other: NodeReport | None) -> bool:
         """Return True if `other` differs by nothing but its heartbeat."""
-        return other is not None and self[:4] == other[:4]
+        return other is not None and self == other._replace(heartbeat=self.heartbeat, version=self.version)
 
 
 class NodeTable:
@@ -83,7 +96,7 @@ class NodeTable:
 
     def silent(self) -> int:
         """Return the number of nodes whose agents are silent."""
-        return sum(map(self._silent, self._reports_of_nodes()))
+        return sum(1 for _ in self.silent_nodes())
 
     def hashes(self) -> Mapping[str, int]:
         """Return the number of nodes by the hash of the policies that they apply. An unknown hash is empty."""
@@ -96,10 +109,25 @@ class NodeTable:
         counted[UNKNOWN] += len(self.nodes) - counted.total()
         return counted
 
+    def modes(self) -> Mapping[str, int]:
+        """Return the number of nodes by the mode that they report."""
+        reports = self._reports_of_nodes()
+        counted = Counter(UNKNOWN if self._silent(each) else each.mode or UNKNOWN for each in reports)
+        counted[UNKNOWN] += len(self.nodes) - counted.total()
+        return {**dict.fromkeys(Mode, 0), **counted}
+
+    def reports_of_nodes(self) -> Iterator[tuple[str, NodeReport]]:
+        """Return the uid and the report of each OOMNode whose Node exists."""
+        names = set(self.nodes.values())
+        return ((uid, report) for uid, report in self.reports.items() if report.name in names)
+
+    def silent_nodes(self) -> Iterator[str]:
+        """Return the names of the nodes whose agents are silent."""
+        return (report.name for report in self._reports_of_nodes() if self._silent(report))
+
     def _silent(self, report: NodeReport) -> bool:
         # The mark counts too, because an operator that has just started has judged nothing yet.
         return report.marked or report.name in self.judged
 
     def _reports_of_nodes(self) -> Iterator[NodeReport]:
-        names = set(self.nodes.values())
-        return (report for report in self.reports.values() if report.name in names)
+        return (report for _, report in self.reports_of_nodes())

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NAMES: Final = 10
 """The number of policies that a message names."""
 
+COUNTS: Final = ("matchedPods", "appliedNodes")
+
 
 class Reason(StrEnum):
     """The reasons of the conditions of an OOMPolicy. docs/reference.md describes each of them."""
@@ -61,8 +63,9 @@ def build(record: PolicyRecord, counts: PolicyCounts, now: datetime) -> dict[str
 
 @dataclass(slots=True)
 class Pace:
-    """The times of the writes of one policy's status, in seconds of a monotonic clock."""
+    """The times of the writes of one status, in seconds of a monotonic clock. `counts` are its fields with numbers."""
 
+    counts: tuple[str, ...] = COUNTS
     written: float = float("-inf")
     counts_written: float = float("-inf")
     counts_differ_since: float | None = None
@@ -76,7 +79,7 @@ class Pace:
             return now
         if _timeless(wanted) != _timeless(current):
             return max(now, self.written + settings.condition_gap)
-        if all(wanted[count] == current.get(count) for count in ("matchedPods", "appliedNodes")):
+        if all(wanted[count] == current.get(count) for count in self.counts):
             self.counts_differ_since = None
             return None
         if self.counts_differ_since is None:

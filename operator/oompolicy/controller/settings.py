@@ -38,6 +38,7 @@ class Settings:
     condition_gap: float = 5.0  # a status is sent to every node's agent, so a condition that flaps must not flood them
     count_settle: float = 2.0  # nodes apply a policy one after the other, so the first count would be stale at once
     count_gap: float = 60.0  # in a busy cluster, counts change all the time. Shorter after a new generation (`Pace`)
+    mode_settle: float = 30.0  # a node applies a new mode within a second, and reports it a second later
     policy_check: float = 300.0  # finds a deletion that kopf's watch missed, by one list of some hundred policies
     retry_max: float = 30.0  # between tries of a failed write. The first delay is half a second
     writes_per_turn: int = 200  # a number: 5,000 OOMNodes are created in parts, and pods are counted in between

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.controller.census import Census
 from oompolicy.controller.heartbeats import Heartbeats
+from oompolicy.controller.modetable import ModeTable
 from oompolicy.controller.nodetable import NodeTable
 from oompolicy.controller.policystatus import PolicyCounts
 from oompolicy.controller.policytable import PolicyTable
@@ -25,7 +26,7 @@ _COLLECTIONS: Final = frozenset({"policies", "pods", "namespaces", "nodes", "oom
 
 
 class State:
-    """Policies, pods, namespaces, Nodes and OOMNodes. Changes are only recorded until `evaluate` is called."""
+    """All objects that the operator reads. Changes are only recorded until `evaluate` is called."""
 
     def __init__(self, silent_after: float = float("inf")) -> None:
         """Begin without any object. An agent without a heartbeat for `silent_after` seconds is silent."""
@@ -33,16 +34,19 @@ class State:
         self.census = Census()
         self.nodes = NodeTable()
         self.heartbeats = Heartbeats(silent_after)
+        self.modes = ModeTable()
         self.label_filter = LabelFilter()
         self.missing: dict[str, str] = {}  # the uids of Nodes without an OOMNode, by name
         self.unmarked: dict[str, SilentReason] = {}  # the OOMNodes by uid that have to be marked as silent, and why
         self.silent = 0  # the number of nodes whose agents are silent
         self.hashes: Mapping[str, int] = {}  # the number of nodes by the hash of the policies that they apply
         self.backends: Mapping[str, int] = {}  # the number of nodes by backend
+        self.by_mode: Mapping[str, int] = {}  # the number of nodes by mode
         self._listed: set[str] = set()
         self._touched: set[str] = set()
         self._policies_changed = False
         self._nodes_changed = False
+        self._modes_changed = False
         self._namespaces: dict[str, str] = {}
 
     def __str__(self) -> str:
@@ -76,6 +80,18 @@ class State:
         for record in [record for record in self.policies.records.values() if record.uid in gone]:
             self.policy_deleted(record.name, record.uid)
         self._listed.add("policies")
+
+    def settings(self, raw: Mapping[str, Any]) -> None:
+        """Record OOMSettings that were added or changed, even if only their status changed."""
+        self._modes_changed |= self.modes.settings.put(raw)
+
+    def settings_deleted(self, uid: str) -> None:
+        """Record that OOMSettings were deleted."""
+        self._modes_changed |= self.modes.settings.drop(uid)
+
+    def settings_listed(self, raws: Iterable[Mapping[str, Any]], known_before: str) -> None:
+        """Record a list of OOMSettings. The uid `known_before` was known when the list was requested."""
+        self._modes_changed |= self.modes.settings.replace(raws, known_before)
 
     def pods_listed(self, pods: Mapping[str, Shape | None]) -> None:
         """Record the shapes of all pods by uid."""
@@ -112,6 +128,7 @@ class State:
         """Record a Node that was added or changed. Every Node changes every few minutes."""
         self._nodes_changed |= uid not in self.nodes.nodes
         self.nodes.nodes[uid] = node.name
+        self._modes_changed |= self.modes.node(node.name, node.labels)
         self.heartbeats.node(node.name, node.boot_id)
 
     def node_deleted(self, uid: str) -> None:
@@ -119,6 +136,7 @@ class State:
         if (name := self.nodes.nodes.pop(uid, None)) is not None:
             self._nodes_changed = True
             self.heartbeats.node_deleted(name)
+            self.modes.node_deleted(name)
 
     def oomnodes_listed(self, reports: Mapping[str, NodeReport]) -> None:
         """Record the reports of all OOMNodes by uid."""
@@ -151,17 +169,20 @@ class State:
         touched, self._touched = self._touched, set()
         before = self.hashes
         if self.heartbeats.changed() or self._nodes_changed:
+            self._modes_changed = True
             self.nodes.judged = self.heartbeats.silent
             self.missing = dict(self.nodes.without_oomnode())
             self.unmarked, self.silent = dict(self.nodes.unmarked()), self.nodes.silent()
-            self.hashes, self.backends = self.nodes.hashes(), self.nodes.backends()
+            self.hashes, self.backends, self.by_mode = self.nodes.hashes(), self.nodes.backends(), self.nodes.modes()
+        if self._modes_changed:
+            self.modes.evaluate(self.nodes.reports_of_nodes(), self.nodes.silent_nodes())
         if self._policies_changed:
             self.census.put_policies(self.policies.valid)
             self.label_filter.set_policies(self.policies.valid)
         # Nodes may have applied a set of policies before the operator knew it.
         if self._policies_changed or self.hashes != before:
             touched |= set(self.policies.records)
-        self._policies_changed = self._nodes_changed = False
+        self._policies_changed = self._nodes_changed = self._modes_changed = False
         return touched | self.census.changed()
 
     def counts(self, name: str) -> PolicyCounts:

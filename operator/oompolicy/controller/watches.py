@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 from oompolicy.api import NAMESPACES, NODES, OOMNODES, PODS
+from oompolicy.controller.actions import MANAGER
 from oompolicy.controller.heartbeats import Heartbeat
 from oompolicy.controller.matcher import Shape
-from oompolicy.controller.nodetable import Node, NodeCondition, NodeReport
+from oompolicy.controller.nodetable import Node, NodeCondition, NodeReport, NodeSpec
 from oompolicy.kube.informer import Informer
 from oompolicy.mirror import read_mirror
 from oompolicy.model import FINISHED_PHASES, QOSClass
@@ -103,9 +104,14 @@ def labels_of(raw: dict[str, Any]) -> tuple[str, dict[str, str]]:
 
 
 def node_of(raw: dict[str, Any]) -> Node:
-    """Return the name and boot id of a Node."""
-    info = (raw.get("status") or {}).get("nodeInfo") or {}
-    return Node(str(raw["metadata"]["name"]), str(info.get("bootID") or ""))
+    """Return the name, boot id and labels of a Node.
+
+    Unlike those of a pod, all labels are kept. Few users may set them, and without a label that settings select by, the
+    node would be in a wrong mode until all Nodes are read again.
+    """
+    metadata, info = raw["metadata"], (raw.get("status") or {}).get("nodeInfo") or {}
+    labels = {sys.intern(key): sys.intern(value) for key, value in (metadata.get("labels") or {}).items()}
+    return Node(str(metadata["name"]), str(info.get("bootID") or ""), labels)
 
 
 def node_report(raw: dict[str, Any]) -> NodeReport:
@@ -118,7 +124,21 @@ def node_report(raw: dict[str, Any]) -> NodeReport:
         tuple(map(_condition, status.get("conditions") or ())),
         Heartbeat(status.get("lastHeartbeatTime") or "", status.get("bootID") or ""),
         metadata.get("resourceVersion") or "",
+        status.get("mode") or "",
+        _spec(raw),
     )
+
+
+def _spec(raw: dict[str, Any]) -> NodeSpec:
+    mode = (raw.get("spec") or {}).get("mode") or ""
+    if not mode:
+        return NodeSpec()
+    managers = {
+        each["manager"]
+        for each in raw["metadata"].get("managedFields") or ()
+        if "f:mode" in ((each.get("fieldsV1") or {}).get("f:spec") or {})
+    }
+    return NodeSpec(mode, MANAGER in managers, tuple(sorted(managers - {MANAGER})))
 
 
 def _condition(raw: dict[str, Any]) -> NodeCondition:

@@ -2,7 +2,7 @@
 """Manifests in files and folders: found, read as kubectl reads them, sorted by kind, and checked.
 
 Here belong the YAML dialect and the problems that a reader of files can have.
-Here does not belong what a field means: that is `parse`.
+The meaning of a field belongs to `parse`.
 """
 
 from oompolicy.manifests.collect import (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collect OOMPolicy, Namespace and Pod objects from files, as `kubectl get -o yaml` prints them.
+"""Collect OOMPolicy, OOMSettings, Namespace and Pod objects from files, as `kubectl get -o yaml` prints them.
 
 The command line also reads the pod templates of workloads, and skips all other kinds.
 """
@@ -13,15 +13,23 @@ from typing import Any, Final
 from oompolicy.api import API_VERSION, GROUP
 from oompolicy.manifests.documents import files_of, read_documents
 from oompolicy.model import Namespace, OOMPolicy, Pod
-from oompolicy.parse import InvalidObject, Problem, parse_namespace, parse_pod, parse_policy, read_pod
+from oompolicy.oomsettings import OOMSettings
+from oompolicy.parse import (
+    InvalidObject,
+    Problem,
+    parse_namespace,
+    parse_pod,
+    parse_policy,
+    parse_settings,
+    read_pod,
+)
 from oompolicy.parse.fields import kind_of
 from oompolicy.parse.workload import API_VERSIONS, parse_workload
 
-_OWN_VERSIONS: Final = {"OOMPolicy": API_VERSION, "Namespace": "v1", "Pod": "v1"}
-_Record = OOMPolicy | Namespace | Pod
+_OWN_VERSIONS: Final = {"OOMPolicy": API_VERSION, "OOMSettings": API_VERSION, "Namespace": "v1", "Pod": "v1"}
+_Record = OOMPolicy | OOMSettings | Namespace | Pod
 _Raw = tuple[str | None, Mapping[str, Any]]
-_PolicyParser = Callable[[Mapping[str, Any]], OOMPolicy]
-_PodParser = Callable[[Mapping[str, Any]], Pod]
+_Parsers = Mapping[str, Callable[[Mapping[str, Any]], _Record]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,7 @@ class Manifests:
     pods: tuple[Pod, ...]
     problems: tuple[Problem, ...]
     objects: tuple[_Raw, ...]
+    settings: OOMSettings | None = None
     skipped: tuple[str, ...] = ()
 
 
@@ -84,20 +93,33 @@ def manifests_from_objects(
     objects: Iterable[_Raw], *, stand_in_uids: bool = False, workloads: bool = False
 ) -> Manifests:
     """Return the manifests of raw objects, each given with the name of its file or `None`."""
-    collection = _Collection(parse_policy, partial(parse_pod, stand_in_uid=stand_in_uids), workloads=workloads)
-    return _collected(collection, objects)
+    parsers: _Parsers = {
+        "OOMPolicy": parse_policy,
+        "OOMSettings": parse_settings,
+        "Namespace": parse_namespace,
+        "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
+        **(dict.fromkeys(API_VERSIONS, parse_workload) if workloads else {}),
+    }
+    return _collected(objects, parsers, skips=workloads)
 
 
 def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
     """Return the manifests of raw objects that were accepted before.
 
-    A pod is read as far as possible, and a policy is read without its unknown fields.
+    A pod is read as far as possible, and policies and settings are read without their unknown fields.
     Objects that came from a folder were read strictly before they were saved.
     """
-    return _collected(_Collection(lambda raw: parse_policy(raw, unknown=[]), read_pod), objects)
+    parsers: _Parsers = {
+        "OOMPolicy": lambda raw: parse_policy(raw, unknown=[]),
+        "OOMSettings": lambda raw: parse_settings(raw, unknown=[]),
+        "Namespace": parse_namespace,
+        "Pod": read_pod,
+    }
+    return _collected(objects, parsers)
 
 
-def _collected(collection: "_Collection", objects: Iterable[_Raw]) -> Manifests:
+def _collected(objects: Iterable[_Raw], parsers: _Parsers, *, skips: bool = False) -> Manifests:
+    collection = _Collection(parsers, skips=skips)
     for file, raw in objects:
         collection.add(file, raw)
     return collection.manifests()
@@ -106,14 +128,9 @@ def _collected(collection: "_Collection", objects: Iterable[_Raw]) -> Manifests:
 class _Collection:
     """The objects read so far."""
 
-    def __init__(self, policy_parser: _PolicyParser, pod_parser: _PodParser, *, workloads: bool = False) -> None:
-        self._parsers: Mapping[str, Callable[[Mapping[str, Any]], _Record]] = {
-            "OOMPolicy": policy_parser,
-            "Namespace": parse_namespace,
-            "Pod": pod_parser,
-            **(dict.fromkeys(API_VERSIONS, parse_workload) if workloads else {}),
-        }
-        self._skips = workloads
+    def __init__(self, parsers: _Parsers, *, skips: bool) -> None:
+        self._parsers = parsers
+        self._skips = skips
         self._skipped: list[str] = []
         self._records: list[_Record] = []
         self._raw: list[_Raw] = []
@@ -127,6 +144,7 @@ class _Collection:
             tuple(record for record in self._records if isinstance(record, Pod)),
             tuple(self._problems),
             tuple(self._raw),
+            next((record for record in self._records if isinstance(record, OOMSettings)), None),
             tuple(self._skipped),
         )
 

@@ -138,7 +138,7 @@ def _yaml_documents(text: str) -> list[object]:
 
 
 def _check_size(text: str) -> None:
-    """Refuse what nests too deeply, or in itself, or grows too large by its aliases: JSON could not hold it."""
+    """Refuse a document that JSON could not hold: it nests too deeply or in itself, or its aliases are too large."""
     open_nodes: list[tuple[str | None, int]] = []  # anchor, values before it
     sizes: dict[str, int] = {}
     anchors: set[str] = set()

@@ -83,13 +83,13 @@ def _number(plain: str) -> int | float | None:
     number = int(digits.lstrip("0")[: _UINT64_BITS + 1] or "0", _BASES[base])
     if number.bit_length() <= _UINT64_BITS:
         signed = -number if match["sign"] == "-" else number
-        # What ParseInt refuses ParseUint may take, but not with a sign.
+        # ParseUint may accept a number that ParseInt refuses, but not one with a sign.
         if _MIN_INT64 <= signed <= _MAX_INT64 or not match["sign"]:
             return signed
     return _finite(plain) if _FLOAT.fullmatch(plain) else None
 
 
 def _finite(text: str) -> float | None:
-    """Go's ParseFloat refuses what is beyond a float64, and then it is a string."""
+    """Return None for a number beyond a float64: Go's ParseFloat refuses it, so the value is a string."""
     number = float(text)
     return number if math.isfinite(number) else None

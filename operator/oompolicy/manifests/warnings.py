@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find policies that are valid and probably not meant: each warning says what happens and what to do instead. Pure."""
+"""Find policies and settings that are valid and probably not meant. Pure.
+
+Each warning says what happens and what to do instead.
+"""
 
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -19,6 +22,7 @@ from oompolicy.model import (
 from oompolicy.parse.problems import Problem
 from oompolicy.resolve import Resolver
 from oompolicy.resolve.disjoint import can_both_match
+from oompolicy.resolve.modes import never_deciding
 
 _DEFAULTS: Final = Defaults()
 
@@ -26,7 +30,7 @@ _Warn = Callable[[OOMPolicy, str, str], Problem]
 
 
 def warnings_of(manifests: Manifests) -> tuple[Problem, ...]:
-    """Return the warnings of all policies, in the order of the policies.
+    """Return the warnings of all policies, in the order of the policies, and then of the settings.
 
     A warning about pods needs pods in the input: without any, two policies that could match the same pod overlap.
     """
@@ -39,7 +43,20 @@ def warnings_of(manifests: Manifests) -> tuple[Problem, ...]:
     of_pods = _about_pods(manifests, warn) if manifests.pods else _about_pairs(manifests.policies, warn)
     found = [*(each for policy in manifests.policies for each in _about_one(policy, warn)), *of_pods]
     order = [f"OOMPolicy/{policy.name}" for policy in manifests.policies]
-    return tuple(sorted(found, key=lambda problem: order.index(problem.object)))
+    found.sort(key=lambda problem: order.index(problem.object))
+    return (*found, *_about_settings(manifests))
+
+
+def _about_settings(manifests: Manifests) -> Iterator[Problem]:
+    if manifests.settings is None:
+        return
+    file = next(file for file, raw in manifests.objects if raw.get("kind") == "OOMSettings")
+    for index, earlier in never_deciding(manifests.settings).items():
+        if earlier is None:
+            message = "never applies, because its requirements contradict each other"
+        else:
+            message = f"never applies, because spec.nodeModes[{earlier}] selects all of its nodes; put this entry first"
+        yield Problem(file, f"OOMSettings/{manifests.settings.name}", f"spec.nodeModes[{index}]", message)
 
 
 def _about_one(policy: OOMPolicy, warn: _Warn) -> Iterator[Problem]:

@@ -8,5 +8,6 @@ Here does not belong how a manifest is read from a file: that is `manifests`.
 from oompolicy.parse.pod import parse_namespace, parse_pod, read_pod
 from oompolicy.parse.policy import parse_policy
 from oompolicy.parse.problems import InvalidObject, Problem
+from oompolicy.parse.settings import parse_settings
 
-__all__ = ["InvalidObject", "Problem", "parse_namespace", "parse_pod", "parse_policy", "read_pod"]
+__all__ = ["InvalidObject", "Problem", "parse_namespace", "parse_pod", "parse_policy", "parse_settings", "read_pod"]

@@ -95,6 +95,13 @@ class Field:
             return low
         return self.value
 
+    def boolean(self) -> bool:
+        """Return a boolean."""
+        if isinstance(self.value, bool):
+            return self.value
+        self.problem(f"must be a boolean, not {kind_of(self.value)}")
+        return False
+
     def text(self) -> str:
         """Return a string."""
         if isinstance(self.value, str):

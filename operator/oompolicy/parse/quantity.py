@@ -25,7 +25,7 @@ _SHOWN: Final = 40
 _NEVER_ALONE: Final = ("Pi", "Ei")
 _SMALLEST: Final = -9
 _NANO: Final = Decimal(10) ** _SMALLEST
-# What Go's TrimSpace takes off. JSON writes the other spaces, such as a tab, as an escape, which is not trimmed.
+# Go's TrimSpace removes these. JSON writes the other spaces, such as a tab, as an escape, which is not trimmed.
 _SPACES: Final = " \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
 

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the nodes that do not enforce, with the reason in their OOMNodes. Pure."""
+"""Finds the nodes that do not do what their mode says, with the reason in their OOMNodes. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+_BY_MODE: Final = ("Audit", "Off")
+"""The reasons of the condition Enforcing on a node that does not enforce because its mode says so."""
 
 
 def shortcomings(
     nodes: Iterable[str], oomnodes: Iterable[Mapping[str, Any]], *, observing_is_enough: bool
 ) -> Iterator[str]:
-    """Yield a sentence for each of `nodes` that is not ready or does not enforce.
+    """Yield a sentence for each of `nodes` that is not ready, or cannot enforce.
 
-    If `observing_is_enough`, a node need not enforce.
+    A node in the mode Audit or Off could enforce. If `observing_is_enough`, a node need not be able to.
     """
     known = {each["metadata"]["name"]: each for each in oomnodes}
     for node in sorted(nodes):
@@ -33,6 +36,8 @@ def _shortcoming(oomnode: Mapping[str, Any] | None, *, observing_is_enough: bool
         if kind == "Enforcing" and observing_is_enough:
             continue
         condition = conditions.get(kind, {})
+        if kind == "Enforcing" and condition.get("reason") in _BY_MODE:
+            continue
         if condition.get("status") != "True":
             return f"{means}: {condition.get('message') or 'no reason given'}"
     return None

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decide whether one pod can match two policies. Pure."""
+"""Decide whether one pod can match two policies, and whether one selector selects all that another selects. Pure."""
+
+from dataclasses import replace
 
 from oompolicy.model import NODE_CRITICAL_CLASS, LabelSelector, Match, Operator, Requirement
 
@@ -13,8 +15,21 @@ def can_both_match(first: Match, second: Match) -> bool:
         return False
     return (
         not _classes(first, second).isdisjoint(_classes(second, first))
-        and _satisfiable(first.namespace_selector, second.namespace_selector)
-        and _satisfiable(first.pod_selector, second.pod_selector)
+        and satisfiable(first.namespace_selector, second.namespace_selector)
+        and satisfiable(first.pod_selector, second.pod_selector)
+    )
+
+
+def satisfiable(*selectors: LabelSelector | None) -> bool:
+    """Return True if a set of labels fulfils all of these selectors. Each key can be decided by itself."""
+    return all(_has_value(each) for each in _by_key(*selectors).values())
+
+
+def implies(selector: LabelSelector, other: LabelSelector) -> bool:
+    """Return True if all labels that fulfil `selector` fulfil `other` too."""
+    given = _by_key(selector)
+    return not satisfiable(selector) or not any(
+        _has_value([*given.get(each.key, ()), _negated(each)]) for each in other.requirements
     )
 
 
@@ -26,13 +41,23 @@ def _classes(match: Match, other: Match) -> frozenset[str]:
     return ((other.priority_class_names or frozenset()) | {_ANY_OTHER_CLASS}) - {NODE_CRITICAL_CLASS}
 
 
-def _satisfiable(first: LabelSelector | None, second: LabelSelector | None) -> bool:
-    """Return True if a set of labels fulfils both selectors. Each key can be decided by itself."""
-    requirements = [each for selector in (first, second) if selector for each in selector.requirements]
+def _by_key(*selectors: LabelSelector | None) -> dict[str, list[Requirement]]:
+    requirements = [each for selector in selectors if selector for each in selector.requirements]
     by_key: dict[str, list[Requirement]] = {}
     for requirement in requirements:
         by_key.setdefault(requirement.key, []).append(requirement)
-    return all(_has_value(each) for each in by_key.values())
+    return by_key
+
+
+def _negated(requirement: Requirement) -> Requirement:
+    """Return the requirement that holds exactly where this one does not."""
+    opposite = {
+        Operator.IN: Operator.NOT_IN,
+        Operator.NOT_IN: Operator.IN,
+        Operator.EXISTS: Operator.DOES_NOT_EXIST,
+        Operator.DOES_NOT_EXIST: Operator.EXISTS,
+    }
+    return replace(requirement, operator=opposite[requirement.operator])
 
 
 def _has_value(requirements: list[Requirement]) -> bool:

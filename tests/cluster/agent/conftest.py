@@ -24,8 +24,9 @@ NODE = "node-1"
 @pytest.fixture
 def agent(deployment: Deployment, cluster: Cluster, tmp_path: Path) -> Iterator[RunningAgent]:
     """Return the agent before its start, with attached programs and the token of its own pod."""
-    cluster.api.node(NODE)
+    # The OOMNode is first. A running operator creates the OOMNode of a Node that has none.
     cluster.api.create({"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": NODE}})
+    cluster.api.node(NODE)
     with ExitStack() as stack:
         made = RunningAgent(cluster, tmp_path, NODE, deployment.agent_kubeconfig(NODE), stack)
         made.attach()

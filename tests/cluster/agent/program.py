@@ -2,8 +2,9 @@
 """The agent's command, on a node made of files: `python3 -m tests.cluster.agent.program KERNEL SETTINGS ARGUMENT...`.
 
 KERNEL is a folder. Its `victims` is a pipe for records, and `written` gets a line with the time for each written map
-entry. There are no pins while `victims` does not exist. SETTINGS are the settings without a flag, as JSON. With
-`--in-cluster`, the service account is in the folder `serviceaccount` beside KERNEL.
+entry. `mode` has the number of the program's mode. There are no pins while `victims` does not exist. SETTINGS are the
+settings without a flag, as JSON. With `--in-cluster`, the service account is in the folder `serviceaccount` beside
+KERNEL.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from oompolicy.kube import client
 from oompolicy_agent import main, settings
-from oompolicy_agent.kernel.layout import Stat, VictimRecord
+from oompolicy_agent.kernel.layout import KernelMode, Stat, VictimRecord
 from oompolicy_agent.mapping import cgroups, pinnedmap, treewatch
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class OpenMaps:
 
     def __init__(self, _: Path, on_victim: Callable[[bytes], None], __: Callable[[bytes], None]) -> None:
         self.events, self.cgroups = Pipe(FOLDER / "victims", on_victim), EmptyPipe()
-        self.priorities = self
+        self.priorities = self.settings = self
         self._entries: dict[int, tuple[int, int]] = {}
         self._written = (FOLDER / "written").open("a", buffering=1)
 
@@ -82,6 +83,19 @@ class OpenMaps:
 
     def delete(self, cgroup_id: int) -> bool:
         return self._entries.pop(cgroup_id, None) is not None
+
+    has_modes = True
+
+    def mode(self) -> int:
+        return int((FOLDER / "mode").read_text())
+
+    def set_mode(self, mode: KernelMode) -> bool:
+        if self.mode() == mode:
+            return False
+        new = FOLDER / "..mode"
+        new.write_text(str(int(mode)))
+        new.replace(FOLDER / "mode")
+        return True
 
     def counters(self) -> dict[Stat, int]:
         return {}

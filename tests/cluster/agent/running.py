@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oompolicy_agent.kernel.layout import KernelMode
 from oompolicy_agent.objects.checkpoint import boot_id
 from oompolicy_agent.victims.spool import Spool
 from tests.cluster.ports import reserved_port
@@ -60,8 +61,18 @@ class RunningAgent:
         """Make the pins and the report of a loader."""
         (self.folder / "bpffs/links/abc/evaluate_task").touch()
         os.mkfifo(self.folder / "kernel/victims")
+        self.set_program_mode(KernelMode.ENFORCE)
         report = {"backend": "EvaluateTask", "hook": "Kernel", "object": "abc", "bootId": boot_id(), "attached": True}
         (self.folder / "run/loader.json").write_text(json.dumps(report))
+
+    def set_program_mode(self, mode: KernelMode) -> None:
+        """Set the mode of the program, as the loader does."""
+        (self.folder / "kernel/mode").write_text(str(int(mode)))
+
+    @property
+    def program_mode(self) -> KernelMode:
+        """The mode of the program."""
+        return KernelMode(int((self.folder / "kernel/mode").read_text()))
 
     def start(self, *flags: str, **settings: Any) -> None:  # noqa: ANN401
         """Start the agent. `settings` are settings without a flag."""

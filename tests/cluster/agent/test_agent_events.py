@@ -13,6 +13,7 @@ from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.victims.event import nanoseconds
 from tests.cluster.agent.objects import policy
 from tests.cluster.waiting import eventually
+from tests.unit.policy.factories import raw_settings
 
 if TYPE_CHECKING:
     from tests.cluster.agent.running import RunningAgent
@@ -76,7 +77,8 @@ def test_an_event_names_a_pod_of_another_namespace_only_if_the_admin_allows_it(
     ids = agent.cgroup_ids(agent.run(pod, "cd" * 32))
     flags = VictimFlag.SELECTED | VictimFlag.CHANGED | VictimFlag.SPARED_ENTRY
     spared = {"spared_tgid": 9, "spared_comm": b"psql", "spared_priority": 900, "spared_badness": 77}
-    agent.start(disclose_other_namespaces=discloses, log_format="json")
+    api.create(raw_settings({"mode": "Enforce", "discloseOtherNamespaces": discloses}))
+    agent.start(log_format="json")
     agent.wait_ready()
     eventually(agent.written, lambda lines: any(line.startswith(f"{ids[-2]} ") for line in lines))
     agent.oom_kill(path, 4711, flags=flags, spared_cgroup_ids=ids, **spared)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Helm chart: what it renders, refuses, and does to a real API server with a real helm.
+"""The Helm chart: its rendered objects, the values that it refuses, and its releases at a real API server.
 
-There is no kubelet and no controller here; where a release waits for these, `controllers` plays them.
+A real helm runs here, but no kubelet and no controller. If a release waits for one, `controllers` plays it.
 """

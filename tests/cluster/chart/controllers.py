@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Play the controllers and kubelets that a release waits for: no such program runs beside the API server here.
 
-DaemonSets get a pod per node and their status, and their pods go with them; Jobs and Helm's test pod are run as
-processes with their service account. `journal` has what happened, `words` what these processes said.
+Each DaemonSet gets a pod on each node and a status, and its pods are deleted with it. Jobs and Helm's test pod run as
+processes with their service account. `journal` lists the events in order, and `words` has the output of the processes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
 
 NOW = "2026-11-25T12:00:00Z"
-# A container's last words, as kubelet has them with terminationMessagePolicy FallbackToLogsOnError.
+# The last log line of a container, which the kubelet reports with terminationMessagePolicy FallbackToLogsOnError.
 REFUSAL = "oompolicy-loader: oompolicy_hook stays loaded: it is in use"
 
 
 class Controllers:
-    """`stuck`: nodes whose next pods do not get beyond their init container."""
+    """A thread that plays all controllers. The init container of a new pod fails on the nodes in `stuck`."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.stuck: set[str] = set()
@@ -71,7 +71,7 @@ class Controllers:
                 self._patch("Pod", each, {"phase": "Succeeded" if succeeded else "Failed"})
 
     def _tend_all(self) -> None:
-        """As the garbage collector and the DaemonSet controller do."""
+        """Do the work of the garbage collector and of the DaemonSet controller once."""
         daemonsets = self._api.list("DaemonSet", self._namespace)
         owners = {each["metadata"]["uid"] for each in daemonsets}
         for each in self._api.list("Pod", self._namespace):
@@ -127,7 +127,7 @@ class Controllers:
         with subprocess.Popen(
             [*program, *container["args"], *place], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
-            # It waits for what we do meanwhile.
+            # The process waits for pods that start or end in this loop.
             while process.poll() is None:
                 self._tend_all()
                 time.sleep(LOOK_SECONDS)
@@ -150,7 +150,7 @@ class Controllers:
 
 @contextlib.contextmanager
 def already_gone() -> Iterator[None]:
-    """What helm, or the end of a test, deletes at the same time."""
+    """Ignore that an object does not exist: helm, or the end of a test, may delete it at the same time."""
     try:
         yield
     except ApiError as error:
@@ -159,17 +159,17 @@ def already_gone() -> Iterator[None]:
 
 
 def owned_by(daemonset: dict[str, Any], each: dict[str, Any]) -> bool:
-    """Whether this pod is one of the DaemonSet's."""
+    """Return True if the DaemonSet owns this pod."""
     return daemonset["metadata"]["uid"] in {owner["uid"] for owner in each["metadata"].get("ownerReferences", ())}
 
 
 def ready() -> dict[str, Any]:
-    """The status of a pod that runs."""
+    """Return the status of a pod that runs."""
     return {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
 
 
 def stuck() -> dict[str, Any]:
-    """The status of a pod whose init container fails."""
+    """Return the status of a pod with a failing init container."""
     ended = {"exitCode": 1, "reason": "Error", "message": f"{REFUSAL}\n"}
     return {
         "phase": "Pending",

@@ -11,7 +11,7 @@ from tests.cluster.chart.helm import CHART
 from tests.cluster.chart.scrapes import Scrapes
 
 RATE_INTERVAL = f"{4 * Scrapes.INTERVAL}s"
-"""The value of `$__rate_interval` in a panel whose smallest step is one scrape: Grafana takes four steps."""
+"""The value of `$__rate_interval` in a panel with one scrape as the smallest step: Grafana takes four steps."""
 
 
 @dataclass(frozen=True)

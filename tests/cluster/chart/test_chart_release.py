@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A release from install to uninstall, by a real helm at a real API server."""
+"""A real helm installs, upgrades, tests and uninstalls a release at a real API server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def reads_in_the_nodes_name(release: Release) -> bool:
-    """The agents have the flag and the rules for it, and no rule for all pods."""
+    """Return True if agents impersonate their node to read pods, and have no right to read all pods."""
     roles = {each["metadata"]["name"] for each in release.cluster.api.list("ClusterRole")}
     daemonset = release.cluster.api.get("DaemonSet", "oompolicy-agent", release.NAMESPACE)
     (agent,) = daemonset["spec"]["template"]["spec"]["containers"]
@@ -33,8 +33,8 @@ def reads_in_the_nodes_name(release: Release) -> bool:
     return ("--impersonate-node" in agent["args"], *rules) == (True, True, False)
 
 
-def test_the_notes_say_how_to_see_that_it_works(release: Release) -> None:
-    """For this release, and as it is configured."""
+def test_the_notes_name_the_commands_that_check_the_installation(release: Release) -> None:
+    """The notes have the name and the namespace of the release, and describe its configuration."""
     said = release("get", "notes", release.NAME)
 
     assert "kubectl get oomnodes" in said
@@ -44,14 +44,14 @@ def test_the_notes_say_how_to_see_that_it_works(release: Release) -> None:
 
 
 def test_an_installation_on_1_36_lets_agents_read_in_the_name_of_their_node(release: Release) -> None:
-    """An upgrade keeps it: helm asks the cluster both times."""
+    """An upgrade keeps this, because helm asks the cluster for its version each time."""
     assert reads_in_the_nodes_name(release)
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "operator.replicas=3")
     assert reads_in_the_nodes_name(release)
 
 
-def test_an_agent_is_held_to_its_node_by_the_charts_rules(release: Release) -> None:
-    """In the release's namespace, with the tokens of its service account."""
+def test_the_charts_rules_restrict_an_agent_to_its_node(release: Release) -> None:
+    """The rules apply to the service account in the release's namespace, and depend on the node in its token."""
     cluster = release.cluster
     unbound = cluster.api_as(cluster.kubeconfig(release.NAMESPACE, "oompolicy-agent"))
     eventually(lambda: refusal(unbound), lambda message: "the agent's token has no node name" in message)
@@ -66,7 +66,7 @@ def test_an_agent_is_held_to_its_node_by_the_charts_rules(release: Release) -> N
 
 
 def test_the_operator_works_with_the_charts_rights(release: Release, tmp_path: Path) -> None:
-    """It says of the chart's own policy that it holds, and keeps an OOMNode per node."""
+    """The operator accepts the chart's own policy, and creates an OOMNode for each node."""
     cluster = release.cluster
     kubeconfig = cluster.kubeconfig(release.NAMESPACE, "oompolicy-operator")
     with ExitStack() as stack:
@@ -86,8 +86,8 @@ def test_the_operator_works_with_the_charts_rights(release: Release, tmp_path: P
         assert set(release.NODES) == set(names)
 
 
-def test_an_upgrade_changes_what_was_asked_for(release: Release) -> None:
-    """As a new revision."""
+def test_an_upgrade_applies_the_new_value(release: Release) -> None:
+    """The upgrade is a new revision of the release."""
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "operator.replicas=3")
 
     found = release.cluster.api.get("Deployment", "oompolicy-operator", release.NAMESPACE)
@@ -96,13 +96,13 @@ def test_an_upgrade_changes_what_was_asked_for(release: Release) -> None:
 
 
 def test_a_second_release_is_refused(release: Release) -> None:
-    """Two of them would take each other's place on each node."""
+    """Two releases would replace each other's programs on each node."""
     with pytest.raises(HelmError, match="invalid ownership metadata"):
         release.helm("install", "another", str(CHART), "--namespace", "another", "--create-namespace", *release.admin)
 
 
-def test_helm_test_is_content_when_all_nodes_enforce(release: Release) -> None:
-    """Each node that has an agent says so itself."""
+def test_helm_test_succeeds_when_all_nodes_enforce(release: Release) -> None:
+    """The agent of each node reports in its OOMNode that the node enforces."""
     for node in release.NODES:
         release.says(node, **WELL)
     release("test", release.NAME)
@@ -111,7 +111,7 @@ def test_helm_test_is_content_when_all_nodes_enforce(release: Release) -> None:
 
 
 def test_helm_test_names_the_nodes_that_do_not_enforce(release: Release) -> None:
-    """With the reason that the node gives."""
+    """The output has the message of the node, or reports that there is no OOMNode."""
     release.says("node-a", Ready=("True", ""), Enforcing=("False", "there is no module for this kernel"))
     with pytest.raises(HelmError):
         release("test", release.NAME)
@@ -122,7 +122,10 @@ def test_helm_test_names_the_nodes_that_do_not_enforce(release: Release) -> None
 
 
 def test_uninstall_stops_the_agents_detaches_each_node_and_leaves_nothing(release: Release) -> None:
-    """In this order, or a loader might attach again behind the one that detached; definitions stay, with the data."""
+    """The agents stop first, because otherwise a loader could attach again after the detach.
+
+    Helm keeps the definitions, and deletes the chart's own policy.
+    """
     eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-b"), lambda count: count == 1)
     release.controllers.journal.clear()
     release.uninstall()
@@ -142,8 +145,8 @@ def test_uninstall_stops_the_agents_detaches_each_node_and_leaves_nothing(releas
     assert [] == api.list("OOMPolicy")
 
 
-def test_uninstall_says_which_node_stays_attached_and_why(release: Release) -> None:
-    """It fails with all else in place, and can be tried again."""
+def test_uninstall_reports_which_node_stays_attached_and_why(release: Release) -> None:
+    """The failed uninstall leaves the operator in place, and a second one succeeds."""
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "uninstall.deadlineSeconds=2")
     release.controllers.stuck.add("node-b")
     with pytest.raises(HelmError):
@@ -165,7 +168,7 @@ def test_uninstall_says_which_node_stays_attached_and_why(release: Release) -> N
 
 
 def test_uninstall_without_hooks_leaves_nodes_as_they_are(release: Release) -> None:
-    """For a node that will never come back; a reboot detaches too."""
+    """No node is detached, so a node that never comes back does not block this uninstall. A reboot detaches too."""
     release.uninstall("--no-hooks")
     eventually(lambda: release.cluster.api.list("DaemonSet", release.NAMESPACE), lambda left: not left)
 

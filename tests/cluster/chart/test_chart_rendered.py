@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the chart renders, in each scenario: accepted by a real API server, and no more privileged than it says."""
+"""A real API server accepts the rendered objects of each scenario, and they have only the documented privileges."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
     from tests.cluster.kubectl import Kubectl
 
-# The Prometheus operator's, whose definition is not ours to bring.
+# The Prometheus operator defines this kind. The chart does not, so the API server of a test does not know it.
 FOREIGN = {"PodMonitor"}
 PRIVILEGED = {"loader", "detach"}
 KERNEL_FOLDERS = {"/sys/fs/bpf", "/sys/fs/cgroup", "/sys/kernel/security"}
 AGENT_PATHS = {"/sys/fs/bpf/oompolicy", "/sys/fs/cgroup", "/run/oompolicy", "/var/lib/oompolicy"}
 
 
-def test_an_api_server_takes_it(objects: list[dict[str, Any]], session_cluster: Cluster, kubectl: Kubectl) -> None:
-    """With each field known to it, and nothing stored."""
+def test_an_api_server_accepts_the_objects(
+    objects: list[dict[str, Any]], session_cluster: Cluster, kubectl: Kubectl
+) -> None:
+    """The API server knows each field. It validates the objects without storing them."""
     ours = [each for each in objects if each["kind"] not in FOREIGN]
     session_cluster.kubectl("apply", "--server-side", "-f", str(DEPLOY / "namespace.yaml"))
     flags = ("--server-side", "--validate=strict", "--dry-run=server", "--field-manager=helm", "--force-conflicts")
@@ -37,7 +39,7 @@ def test_an_api_server_takes_it(objects: list[dict[str, Any]], session_cluster: 
 
 
 def test_an_unknown_field_would_be_refused(objects: list[dict[str, Any]], kubectl: Kubectl) -> None:
-    """So the test above can fail."""
+    """The API server refuses an object with one more field, so the test above can fail."""
     daemonset = named(objects, "DaemonSet", "oompolicy-agent")
     spec = {**daemonset["spec"], "updateStratagem": {}}
     flags = ("--server-side", "--validate=strict", "--dry-run=server")
@@ -47,7 +49,7 @@ def test_an_unknown_field_would_be_refused(objects: list[dict[str, Any]], kubect
 
 
 def test_the_rules_are_those_of_deploy(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
-    """Word for word, but for the chart's labels; of the two ways to read pods exactly one."""
+    """The rules have the chart's labels in addition, and contain exactly one of the two ways to read pods."""
     left_out = "agent-pods.yaml" if scenario.own_node else "agent-pods-impersonated.yaml"
     files = [file for file in DEPLOY.glob("*.yaml") if file.name not in {left_out, "namespace.yaml"}]
     expected = [each for file in files for each in yaml.safe_load_all(file.read_text())]
@@ -64,12 +66,12 @@ def test_the_rules_are_those_of_deploy(scenario: Scenario, objects: list[dict[st
 def test_without_a_cluster_the_manifests_are_those_of_the_oldest_kubernetes(
     helm: Helm, rendered: dict[str, list[dict[str, Any]]]
 ) -> None:
-    """helm does not know the version of the cluster then, and its own default is newer than many clusters."""
+    """Helm's own default is newer than many clusters, so the chart does not rely on it."""
     assert rendered["oldest"] == helm.template(version=None)
 
 
-def test_the_rules_follow_the_namespace(helm: Helm) -> None:
-    """Accounts and the user whom admission looks for are those of the release's namespace."""
+def test_the_rules_name_the_namespace_of_the_release(helm: Helm) -> None:
+    """The accounts, and the user name in the admission policies, have the release's namespace."""
     text = yaml.safe_dump_all(helm.template(namespace="elsewhere"))
 
     assert "system:serviceaccount:elsewhere:oompolicy-agent" in text
@@ -77,7 +79,7 @@ def test_the_rules_follow_the_namespace(helm: Helm) -> None:
 
 
 def test_only_loaders_have_capabilities(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
-    """Each one named; the agent's BPF is in its bounding set alone, for it is not root."""
+    """Every container drops all capabilities first. The agent is not root, so its BPF is only in the bounding set."""
     found = {}
     for _, spec in pod_templates(objects):
         for name, container in containers(spec).items():
@@ -94,8 +96,8 @@ def test_only_loaders_have_capabilities(scenario: Scenario, objects: list[dict[s
     assert {"agent": ["BPF"], **loaders} == found
 
 
-def test_the_agent_sees_of_its_node_what_it_needs(objects: list[dict[str, Any]]) -> None:
-    """Four folders, the tree of cgroups read-only, and a token that neither loader nor build has."""
+def test_the_agent_mounts_only_the_folders_that_it_needs(objects: list[dict[str, Any]]) -> None:
+    """The agent mounts four folders, the cgroups read-only, and a token that neither loader nor build has."""
     spec = named(objects, "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
     volumes = {each["name"]: each for each in spec["volumes"]}
     mounts = containers(spec)["agent"]["volumeMounts"]
@@ -110,8 +112,8 @@ def test_the_agent_sees_of_its_node_what_it_needs(objects: list[dict[str, Any]])
     assert {"cgroup", "token"} == {each["name"] for each in mounts if each.get("readOnly")}
 
 
-def test_what_helm_has_run_can_create_nothing(objects: list[dict[str, Any]]) -> None:
-    """Helm makes the DaemonSet that detaches; an account that could would be root on every node."""
+def test_the_accounts_of_helms_hooks_can_create_nothing(objects: list[dict[str, Any]]) -> None:
+    """Helm itself creates the DaemonSet that detaches. An account with that right would be root on every node."""
     roles = [
         each
         for each in objects
@@ -123,23 +125,23 @@ def test_what_helm_has_run_can_create_nothing(objects: list[dict[str, Any]]) -> 
     assert verbs <= {"get", "list", "delete"}
 
 
-def test_every_volume_is_mounted_and_every_mount_has_one(objects: list[dict[str, Any]]) -> None:
-    """A folder of the node that nobody uses would be one too many."""
+def test_every_volume_is_mounted_and_every_mount_has_a_volume(objects: list[dict[str, Any]]) -> None:
+    """A folder of the node that no container uses would be an unnecessary risk."""
     for name, spec in pod_templates(objects):
         mounted = {mount["name"] for each in containers(spec).values() for mount in each.get("volumeMounts", ())}
         assert mounted == {each["name"] for each in spec.get("volumes", ())}, name
 
 
-def test_nothing_is_mounted_where_a_container_has_no_place_for_it(objects: list[dict[str, Any]]) -> None:
-    """Its /sys is the kernel's own: a runtime finds these folders there, and can make no others."""
+def test_mounts_below_sys_are_on_folders_of_the_kernel(objects: list[dict[str, Any]]) -> None:
+    """The /sys of a container is the kernel's own, and the runtime cannot create more folders there."""
     found = [each for _, spec in pod_templates(objects) for each in containers(spec).values()]
     paths = {mount["mountPath"] for each in found for mount in each.get("volumeMounts", ())}
 
     assert {path for path in paths if path.startswith("/sys")} <= KERNEL_FOLDERS
 
 
-def test_what_runs_has_time_to_start(objects: list[dict[str, Any]]) -> None:
-    """A starved node takes minutes to start a program; killed for that, it would never be there."""
+def test_each_program_has_five_minutes_to_start(objects: list[dict[str, Any]]) -> None:
+    """A starved node takes minutes to start a program. If a probe killed it earlier, the program would never run."""
     specs = [each["spec"]["template"]["spec"] for each in objects if each["kind"] in ("DaemonSet", "Deployment")]
     probed = [each for spec in specs for each in spec["containers"] if "livenessProbe" in each]
 
@@ -149,8 +151,10 @@ def test_what_runs_has_time_to_start(objects: list[dict[str, Any]]) -> None:
     )
 
 
-def test_loaders_and_agents_are_told_the_same_of_pods(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
-    """Who reads pods in its node's name has the flag for it, and nobody else."""
+def test_an_agent_impersonates_its_node_if_it_may_read_only_its_pods(
+    scenario: Scenario, objects: list[dict[str, Any]]
+) -> None:
+    """The agent has the flag `--impersonate-node` in the scenario with the matching rule, and in no other."""
     spec = named(objects, "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
 
     assert scenario.own_node == ("--impersonate-node" in containers(spec)["agent"]["args"])
@@ -166,7 +170,7 @@ def test_loaders_and_agents_are_told_the_same_of_pods(scenario: Scenario, object
     ],
 )
 def test_the_loader_finds_the_module(rendered: dict[str, list[dict[str, Any]]], name: str, module: str | None) -> None:
-    """Where the scenario has it, and none where the kernel has the hook."""
+    """The path fits the source of the module. The loader gets no path if the kernel has the hook."""
     spec = named(rendered[name], "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
     (loader,) = (each for each in spec["initContainers"] if each["name"] == "loader")
 
@@ -174,8 +178,8 @@ def test_the_loader_finds_the_module(rendered: dict[str, list[dict[str, Any]]], 
     assert ("build" in containers(spec)) == (name == "defaults")
 
 
-def test_the_policy_is_for_the_agents_too(rendered: dict[str, list[dict[str, Any]]]) -> None:
-    """They are node-critical, so it has to name their class."""
+def test_the_policy_matches_the_agents(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """The agents are node-critical, so the policy has to name their class."""
     agent = named(rendered["defaults"], "DaemonSet", "oompolicy-agent")["spec"]["template"]
     policy = parse_policy(named(rendered["defaults"], "OOMPolicy", "oompolicy"))
     pod = parse_pod(
@@ -186,8 +190,8 @@ def test_the_policy_is_for_the_agents_too(rendered: dict[str, list[dict[str, Any
     assert matches_pod(policy.match, pod)
 
 
-def test_images_come_from_where_the_values_say(rendered: dict[str, list[dict[str, Any]]]) -> None:
-    """A digest counts before a tag."""
+def test_images_come_from_the_registry_of_the_values(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """An image with a digest in the values has no tag, and all pods have the pull secrets."""
     images = {each["image"] for _, spec in pod_templates(rendered["private"]) for each in containers(spec).values()}
     secrets = {str(spec["imagePullSecrets"]) for _, spec in pod_templates(rendered["private"])}
 
@@ -198,8 +202,8 @@ def test_images_come_from_where_the_values_say(rendered: dict[str, list[dict[str
     assert {"[{'name': 'one'}, {'name': 'two'}]"} == secrets
 
 
-def test_what_is_watched_is_what_listens(rendered: dict[str, list[dict[str, Any]]]) -> None:
-    """The PodMonitor finds the pods that have its port, and no others."""
+def test_the_podmonitor_selects_the_pods_with_its_port(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """The PodMonitor selects every pod that has its port, and no other pod."""
     monitor = named(rendered["watched"], "PodMonitor", "oompolicy")["spec"]
     (endpoint,) = monitor["podMetricsEndpoints"]
     (components,) = monitor["selector"]["matchExpressions"]
@@ -214,8 +218,8 @@ def test_what_is_watched_is_what_listens(rendered: dict[str, list[dict[str, Any]
     assert listening == set(components["values"])
 
 
-def test_only_those_named_reach_what_listens(rendered: dict[str, list[dict[str, Any]]]) -> None:
-    """Each pod that listens, at its port and no other; the kubelet on a pod's own node needs no rule."""
+def test_the_networkpolicy_admits_only_the_pods_of_the_values(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """The policy selects each pod that listens, and opens only its port. The kubelet of the node needs no rule."""
     spec = named(rendered["guarded"], "NetworkPolicy", "oompolicy")["spec"]
     (components,) = spec["podSelector"]["matchExpressions"]
     listening = {
@@ -233,16 +237,16 @@ def test_only_those_named_reach_what_listens(rendered: dict[str, list[dict[str, 
     assert [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}] == rule["from"]
 
 
-def test_nobody_is_shut_out_unasked(rendered: dict[str, list[dict[str, Any]]]) -> None:
-    """The chart cannot know where Prometheus runs."""
+def test_by_default_there_is_no_networkpolicy(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """The chart cannot know where Prometheus runs, so a default policy could block it."""
     assert not [each for each in rendered["defaults"] if each["kind"] == "NetworkPolicy"]
 
 
 @pytest.mark.parametrize("level", ["restricted", "privileged"])
-def test_pod_security_is_asked_for_no_more_than_is_needed(
+def test_only_agent_and_detach_need_the_level_privileged(
     rendered: dict[str, list[dict[str, Any]]], session_cluster: Cluster, level: str
 ) -> None:
-    """All but the agents and what detaches meet `restricted`; for these two the namespace has to be `privileged`."""
+    """Agent and detach need the level `privileged`, and all other pods meet `restricted`."""
     api, name = session_cluster.api, f"security-{level}"
     api.namespace(name, {"pod-security.kubernetes.io/enforce": level})
     refused = set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the chart refuses, and in which words; that it lints, and that a package holds all of it."""
+"""The chart refuses wrong values with a clear message, lints without a warning, and is complete in a package."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     ],
 )
 def test_a_wrong_value_is_refused(helm: Helm, value: str, sentence: str) -> None:
-    """A misspelt one would be a setting that nobody reads."""
+    """The message names the wrong value. Otherwise a misspelt value would be a setting without effect."""
     with pytest.raises(HelmError) as refused:
         helm.template("--set", value)
 
     assert sentence in str(refused.value)
 
 
-def test_a_cluster_that_cannot_hold_agents_to_their_node_is_named(helm: Helm) -> None:
-    """Whoever asked for it does not get the weaker rights in silence."""
+def test_a_cluster_that_cannot_restrict_agents_to_their_node_is_refused(helm: Helm) -> None:
+    """The chart does not replace `ownNode` by wider rights without a message."""
     with pytest.raises(HelmError, match=r"agent\.podAccess is ownNode, which needs Kubernetes 1\.36.*v1\.35\.1"):
         helm.template("--set", "agent.podAccess=ownNode", version="1.35.1")
 
 
-def test_metrics_that_nobody_could_fetch_are_refused(helm: Helm) -> None:
-    """A monitor and a policy that lets nobody in contradict each other."""
+def test_a_podmonitor_with_a_networkpolicy_that_admits_no_pod_is_refused(helm: Helm) -> None:
+    """A NetworkPolicy without pods would block the Prometheus that reads the PodMonitor."""
     flags = [word for name in ("podMonitor", "networkPolicy") for word in ("--set", f"{name}.enabled=true")]
 
     with pytest.raises(HelmError, match="name the pods of your Prometheus"):
@@ -58,18 +58,18 @@ def test_metrics_that_nobody_could_fetch_are_refused(helm: Helm) -> None:
 
 
 def test_a_cluster_that_is_too_old_is_refused(helm: Helm) -> None:
-    """There, nothing would hold an agent's writes to its node."""
+    """Kubernetes 1.29 does not serve the admission policies that restrict an agent's writes to its node."""
     with pytest.raises(HelmError, match=r"chart requires kubeVersion: >=1\.30\.0-0"):
         helm.template(version="1.29.9")
 
 
-def test_the_chart_has_nothing_to_criticise(helm: Helm) -> None:
-    """Not even as a warning."""
+def test_helm_lint_finds_no_problem(helm: Helm) -> None:
+    """`helm lint --strict` finds no error and no warning."""
     assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
 
 
-def test_a_package_holds_what_is_linked(helm: Helm, tmp_path: Path) -> None:
-    """The definitions and rules themselves; a link would lead nowhere there."""
+def test_a_package_contains_the_linked_files(helm: Helm, tmp_path: Path) -> None:
+    """The package has the definitions and rules as files, because a link out of it would have no target."""
     helm("package", str(CHART), "--destination", str(tmp_path))
     (package,) = tmp_path.glob("oompolicy-*.tgz")
     with tarfile.open(package) as opened:

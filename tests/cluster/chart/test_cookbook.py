@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of docs/cookbook.md and docs/troubleshooting.md, run as they stand there, in their order."""
+"""The commands of docs/cookbook.md and docs/troubleshooting.md, run unchanged and in their order."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ def loader_capabilities(cluster: Cluster) -> list[str]:
 
 
 def aggregate(cluster: Cluster, name: str) -> None:
-    """What the controller manager does for a ClusterRole that is the sum of others."""
+    """Set the rules of a ClusterRole to the sum of others, as the controller manager does."""
     label = f"rbac.authorization.k8s.io/aggregate-to-{name}"
     roles = cluster.api.list("ClusterRole")
     rules = [rule for role in roles if label in role["metadata"].get("labels", {}) for rule in role["rules"]]
     cluster.api.patch("ClusterRole", name, {"rules": rules})
 
 
-def test_the_recipes_can_be_followed(admin: Admin, nodes: tuple[str, ...], chart_cluster: Cluster) -> None:
-    """From observing to vital pods, and then what is asked when something is wrong."""
+def test_the_commands_of_cookbook_and_troubleshooting_work(
+    admin: Admin, nodes: tuple[str, ...], chart_cluster: Cluster
+) -> None:
+    """The recipes lead from observing to vital pods. The questions of the troubleshooting page come after them."""
     aggregate(chart_cluster, "view")
     aggregate(chart_cluster, "edit")
     printed: dict[str, str] = {}

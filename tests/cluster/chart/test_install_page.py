@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of docs/install.md, docs/upgrade.md and README.md, run as they stand there, in their order."""
+"""The commands of docs/install.md, docs/upgrade.md and README.md, run unchanged and in their order."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 RESOLVED = re.compile(r"^```\n(NAMESPACE .*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_pages_can_be_followed(
+def test_the_commands_of_install_and_upgrade_work(
     admin: Admin, nodes: tuple[str, ...], chart_cluster: Cluster, tmp_path: Path
 ) -> None:
-    """From the first command to the last. The first policy changes the priority of a pod as the page shows it."""
+    """Every command succeeds. The first policy changes the priority of a pod to the one on the page."""
     commands = blocks("install.md", "upgrade.md")
     resolved = []
     for block in commands:
@@ -47,8 +47,8 @@ def test_the_pages_can_be_followed(
 
 
 @pytest.mark.usefixtures("nodes")
-def test_the_readmes_first_commands_can_be_followed(admin: Admin) -> None:
-    """The installation, and then the first policies: each file that a command names exists."""
+def test_the_first_commands_of_the_readme_work(admin: Admin) -> None:
+    """The commands of the installation and of the first policies succeed, and create three policies."""
     commands = [
         block
         for heading in ("Install", "The first policy")
@@ -57,7 +57,7 @@ def test_the_readmes_first_commands_can_be_followed(admin: Admin) -> None:
     printed = "".join(map(admin, commands))
     admin("helm uninstall oompolicy --namespace oompolicy-system && kubectl delete oompolicies --all")
 
-    assert 2 == len(commands)
+    assert 3 == len(commands)
     assert ["batch", "databases", "oompolicy"] == re.findall(
         r"^(batch|databases|oompolicy) +\d+ ", printed, re.MULTILINE
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 GROUP: Final = "/apis/oompolicy.dev/v1alpha1"
 OOMNODES: Final = f"{GROUP}/oomnodes"
 OOMPOLICIES: Final = f"{GROUP}/oompolicies"
+OOMSETTINGS: Final = f"{GROUP}/oomsettings"
 PODS: Final = "/api/v1/pods"
 AS_GUARDED_A: Final = {"Impersonate-User": "system:node:guarded-a"}
 ON_GUARDED_A: Final = {"fieldSelector": "spec.nodeName=guarded-a"}

@@ -11,6 +11,7 @@ from tests.cluster.security.requests import (
     MERGE_PATCH,
     OOMNODES,
     OOMPOLICIES,
+    OOMSETTINGS,
     refusal,
 )
 
@@ -26,7 +27,9 @@ Rule = tuple[str, str, str]
 OPERATOR: Final = {
     *((verb, "oompolicies.oompolicy.dev", "") for verb in ("get", "list", "watch")),
     ("patch", "oompolicies/status.oompolicy.dev", ""),
-    *((verb, "oomnodes.oompolicy.dev", "") for verb in ("get", "list", "watch", "create")),
+    *((verb, "oomsettings.oompolicy.dev", "") for verb in ("get", "list", "watch")),
+    ("patch", "oomsettings/status.oompolicy.dev", ""),
+    *((verb, "oomnodes.oompolicy.dev", "") for verb in ("get", "list", "watch", "create", "patch")),
     ("patch", "oomnodes/status.oompolicy.dev", ""),
     *((verb, kind, "") for verb in ("list", "watch") for kind in ("pods", "namespaces", "nodes")),
 }
@@ -37,7 +40,8 @@ OPERATOR_LEASE: Final = {
 }
 AGENT: Final = {
     *((verb, kind, "") for verb in ("list", "watch") for kind in ("oompolicies.oompolicy.dev", "namespaces")),
-    ("get", "oomnodes.oompolicy.dev", ""),
+    *((verb, "oomsettings.oompolicy.dev", "") for verb in ("list", "watch")),
+    *((verb, "oomnodes.oompolicy.dev", "") for verb in ("get", "list", "watch")),
     ("patch", "oomnodes/status.oompolicy.dev", ""),
     ("create", "events.events.k8s.io", ""),
     ("patch", "events.events.k8s.io", ""),
@@ -90,7 +94,7 @@ def test_an_agent_has_only_the_rights_that_it_needs(agent: Connection, anybody: 
 
 @pytest.mark.parametrize(
     "path",
-    [OOMPOLICIES, OOMNODES, "/api/v1/pods", "/api/v1/namespaces", "/api/v1/nodes"],
+    [OOMPOLICIES, OOMNODES, OOMSETTINGS, "/api/v1/pods", "/api/v1/namespaces", "/api/v1/nodes"],
     ids=lambda path: path.rpartition("/")[2],
 )
 def test_the_operator_lists_the_collections_that_it_watches(operator: Connection, path: str) -> None:
@@ -151,8 +155,10 @@ def lease(name: str) -> dict[str, Any]:
         ("POST", "/api/v1/namespaces/guarded-team/events", "events"),
         ("PATCH", f"{OOMPOLICIES}/any", "oompolicies"),
         ("DELETE", f"{OOMPOLICIES}/any", "oompolicies"),
-        ("PATCH", f"{OOMNODES}/guarded-a", "oomnodes"),
+        ("PUT", f"{OOMNODES}/guarded-a", "oomnodes"),
         ("PUT", f"{OOMNODES}/guarded-a/status", "oomnodes/status"),
+        ("PATCH", f"{OOMSETTINGS}/cluster", "oomsettings"),
+        ("DELETE", f"{OOMSETTINGS}/cluster", "oomsettings"),
         ("DELETE", f"{OOMNODES}/guarded-a", "oomnodes"),
         ("GET", f"{LEASES.format('oompolicy-system')}/another", "leases"),
         ("PUT", f"{LEASES.format('oompolicy-system')}/another", "leases"),
@@ -184,10 +190,11 @@ def test_other_requests_of_the_operator_are_refused(
         ("PATCH", "/api/v1/namespaces/guarded-team", "namespaces"),
         ("GET", "/api/v1/nodes", "nodes"),
         ("PATCH", "/api/v1/nodes/guarded-a", "nodes"),
-        ("GET", OOMNODES, "oomnodes"),
         ("PATCH", f"{OOMPOLICIES}/any", "oompolicies"),
         ("PATCH", f"{OOMPOLICIES}/any/status", "oompolicies/status"),
         ("POST", OOMPOLICIES, "oompolicies"),
+        ("PATCH", f"{OOMSETTINGS}/cluster", "oomsettings"),
+        ("PATCH", f"{OOMSETTINGS}/cluster/status", "oomsettings/status"),
         ("GET", "/api/v1/namespaces/guarded-team/secrets", "secrets"),
         ("GET", "/api/v1/namespaces/oompolicy-system/configmaps", "configmaps"),
         ("GET", f"{LEASES.format('oompolicy-system')}/oompolicy-operator", "leases"),
@@ -202,7 +209,7 @@ def test_other_requests_of_an_agent_are_refused(agent: Connection, method: str, 
     assert f'resource "{resource}"' in said
 
 
-@pytest.mark.parametrize("path", [OOMPOLICIES, "/api/v1/namespaces"])
+@pytest.mark.parametrize("path", [OOMPOLICIES, OOMSETTINGS, OOMNODES, "/api/v1/namespaces"])
 def test_an_agent_lists_the_collections_that_it_watches(agent: Connection, path: str) -> None:
     """Each informer begins with a list."""
     assert agent.request("GET", path)["kind"].endswith("List")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.environment import FolderEnvironment
-from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord, Stat
+from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord, KernelMode, Stat
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.counters import Counters
@@ -55,6 +55,7 @@ class FakeOpenMaps:
         self.generation = self.state["pinned"]
         self.events, self.cgroups = FakeRing(on_victim), FakeRing(on_cgroup)
         self.priorities = self
+        self.settings = self
         self.state["open"] = self
 
     @property
@@ -75,6 +76,19 @@ class FakeOpenMaps:
     def counters(self) -> dict[Stat, int]:
         return {Stat.VICTIMS: 1}
 
+    @property
+    def has_modes(self) -> bool:
+        return "mode" in self.state
+
+    def mode(self) -> int:
+        return int(self.state["mode"])
+
+    def set_mode(self, mode: KernelMode) -> bool:
+        if self.state["error"]:
+            raise self.state["error"]
+        before, self.state["mode"] = self.state["mode"], mode
+        return bool(before != mode)
+
     def close(self) -> None:
         self.events.close()
         self.cgroups.close()
@@ -86,7 +100,7 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.root = folder, folder / "cgroup"
-        self.state: dict[str, Any] = {"pinned": 1, "map": {}, "error": None, "open": None}
+        self.state: dict[str, Any] = {"pinned": 1, "map": {}, "error": None, "open": None, "mode": 2}
         for name in ("manifests", "run", "bpffs/links/abc", "cgroup"):
             (folder / name).mkdir(parents=True)
         (folder / "bpffs/links/abc/evaluate_task").touch()

@@ -45,7 +45,13 @@ class Node:
         self.target = FileSink(self, self.settings.retry_max, lambda _, longest: longest)
         self.counters = Counters()
         self.reporter = Reporter(
-            self.settings, self.boot_id, self.spool, self.index, self.target, counters=self.counters
+            self.settings,
+            self.boot_id,
+            self.spool,
+            self.index,
+            self.target,
+            counters=self.counters,
+            discloses=lambda: True,
         )
 
     def last(self) -> bytes:

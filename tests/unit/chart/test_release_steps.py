@@ -25,9 +25,11 @@ def container(name: str, state: dict[str, Any], before: dict[str, Any] | None = 
     return {"name": name, "state": state, "lastState": before or {}}
 
 
-def oomnode(name: str, **conditions: str) -> dict[str, Any]:
-    """Return an OOMNode whose conditions have these statuses and the message `because`."""
-    found = [{"type": kind, "status": status, "message": "because"} for kind, status in conditions.items()]
+def oomnode(name: str, reason: str = "Any", **conditions: str) -> dict[str, Any]:
+    """Return an OOMNode whose conditions have these statuses, the reason, and the message `because`."""
+    found = [
+        {"type": kind, "status": status, "reason": reason, "message": "because"} for kind, status in conditions.items()
+    ]
     return {"metadata": {"name": name}, "status": {"conditions": found}}
 
 
@@ -113,6 +115,9 @@ def test_a_pod_without_a_node_is_reported_by_its_own_name() -> None:
         ([oomnode("a", Ready="False", Enforcing="True")], True, ["a: not ready: because"]),
         ([oomnode("a", Ready="True", Enforcing="False")], False, ["a: does not enforce: because"]),
         ([oomnode("a", Ready="True", Enforcing="False")], True, []),
+        ([oomnode("a", reason="Audit", Ready="True", Enforcing="False")], False, []),
+        ([oomnode("a", reason="Off", Ready="True", Enforcing="False")], False, []),
+        ([oomnode("a", reason="Audit", Ready="False", Enforcing="False")], False, ["a: not ready: because"]),
     ],
 )
 def test_a_node_that_does_not_enforce_is_reported(

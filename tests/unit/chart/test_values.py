@@ -15,6 +15,7 @@ import yaml
 
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
 from oompolicy.model import MAX_PRECEDENCE, MAX_PRIORITY
+from oompolicy.oomsettings import MAX_NODE_MODES, Mode
 from oompolicy_agent.kernel.layout import HOST_PRIORITY
 from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.metrics import Metrics as AgentMetrics
@@ -100,6 +101,13 @@ def test_limits_are_those_of_the_policy_model() -> None:
         hook["hostPriority"]["maximum"],
     )
     assert HOST_PRIORITY == VALUES["hook"]["hostPriority"]
+
+
+def test_modes_are_those_of_the_settings() -> None:
+    """The API server does not refuse a value that the schema accepts."""
+    assert list(Mode) == SCHEMA["$defs"]["mode"]["enum"]
+    assert MAX_NODE_MODES == SCHEMA["properties"]["settings"]["properties"]["nodeModes"]["maxItems"]
+    assert VALUES["settings"]["mode"] in list(Mode)
 
 
 def test_the_charts_versions_are_the_projects() -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy.controller.handlers import Handlers
-from tests.unit.controller.raws import raw_policy
+from oompolicy.controller.handlers import OF_SETTINGS, Handlers
+from tests.unit.controller.raws import raw_policy, raw_settings
 from tests.unit.kube.server import Answer, Asked, Server, status
 
 if TYPE_CHECKING:
@@ -213,6 +213,34 @@ def test_failing_is_the_last_answer_while_kopf_retries(cluster: Cluster, server:
     assert f"{PATH}: 403 Forbidden" == handlers.failing
     handlers.stop(10)
     assert recorder.ended.empty()
+
+
+def test_settings_are_watched_in_the_same_way(
+    cluster: Cluster, server: Server, recorder: Recorder, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each collection has its own kopf, and the log names the collection that is not watched."""
+    path = f"{GROUP}/oomsettings"
+    cluster.discovery[GROUP] = resources("oompolicy.dev/v1alpha1", oomsettings="OOMSettings")
+    cluster.discovery[path] = {"metadata": {"resourceVersion": "1"}, "items": [raw_settings()]}
+    handlers = Handlers(
+        lambda: server.configuration("token"),
+        recorder.see,
+        recorder.end,
+        collection=OF_SETTINGS,
+        patience=1.0,
+        clock=clock,
+        uniform=lambda *_: 0.01,
+    )
+    handlers.start()
+    assert "cluster" == recorder.seen.get(timeout=30)
+    clock.now += 2.0
+    cluster.discovery[path] = {}
+    assert recorder.ended.get(timeout=30)
+    handlers.stop(10)
+
+    assert handlers.failing is not None
+    assert handlers.failing.startswith(f"{path}: kopf ")
+    assert "OOMSettings are not watched: kopf " in caplog.text
 
 
 def test_stopped_handlers_end_at_once_without_a_call(handlers: Handlers, recorder: Recorder) -> None:

@@ -30,6 +30,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.policies: list[str] = []
+        self.settings: list[dict[str, Any]] = []
         self.refuses: dict[str, Answer] = {}
         self.written: list[str] = []
         self.conditions: dict[str, list[dict[str, str]]] = {}
@@ -37,6 +38,8 @@ class Cluster:
     def answer(self, asked: Asked) -> Answer:
         if asked.path in self.refuses:
             return self.refuses[asked.path]
+        if asked.method == "GET" and asked.path.endswith("/oomsettings"):
+            return Answer(body={"metadata": {}, "items": self.settings})
         if asked.method == "GET":
             return Answer(body={"metadata": {}, "items": [raw_policy(name) for name in self.policies]})
         sent = json.loads(asked.body)

@@ -10,7 +10,7 @@ import pytest
 from oompolicy.controller import watches
 from oompolicy.controller.heartbeats import Heartbeat
 from oompolicy.controller.matcher import Shape
-from oompolicy.controller.nodetable import Node, NodeCondition, NodeReport
+from oompolicy.controller.nodetable import Node, NodeCondition, NodeReport, NodeSpec
 from oompolicy.controller.state import State
 from oompolicy.controller.watches import labels_of, node_of, node_report, shape_of
 from oompolicy.model import QOSClass
@@ -116,6 +116,44 @@ def test_a_node_is_reduced_to_name_and_boot() -> None:
     assert Node("n1", "b1") == node_of({"metadata": {"name": "n1"}, "status": {"nodeInfo": info}})
     assert Node("n1", "") == node_of({"metadata": {"name": "n1"}, "status": {}})
     assert Node("n1", "") == node_of({"metadata": {"name": "n1"}})
+
+
+def test_a_node_keeps_all_of_its_labels() -> None:
+    """Programs that discover hardware give a Node more than a hundred labels, and settings may select by each."""
+    labels = {f"feature.example.com/l{number}": "true" for number in range(200)}
+
+    assert labels == node_of({"metadata": {"name": "n1", "labels": labels}}).labels
+
+
+def managed(manager: str, *fields: str, operation: str = "Apply") -> dict[str, Any]:
+    return {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {f"f:{each}": {} for each in fields}}}
+
+
+@pytest.mark.parametrize(
+    ("managers", "expected"),
+    [
+        ([managed("oompolicy-operator", "mode")], NodeSpec("Off", own=True)),
+        ([managed("kubectl-patch", "mode", operation="Update")], NodeSpec("Off", others=("kubectl-patch",))),
+        (
+            [managed("oompolicy-operator", "mode"), managed("b", "mode"), managed("a", "mode"), managed("c", "other")],
+            NodeSpec("Off", own=True, others=("a", "b")),
+        ),
+        ([{"manager": "oompolicy-agent", "fieldsV1": {"f:status": {"f:mode": {}}}}], NodeSpec("Off")),
+        ([], NodeSpec("Off")),
+    ],
+)
+def test_the_mode_of_an_oomnode_has_its_managers(managers: list[dict[str, Any]], expected: NodeSpec) -> None:
+    """Only an owner of spec.mode counts, and not an owner of status.mode."""
+    raw = {"metadata": {"name": "n1", "managedFields": managers}, "spec": {"mode": "Off"}, "status": {"mode": "Audit"}}
+
+    assert (expected, "Audit") == (node_report(raw).spec, node_report(raw).mode)
+
+
+def test_an_oomnode_without_a_mode_has_no_managers() -> None:
+    """A manager may own the empty spec."""
+    raw = {"metadata": {"name": "n1", "managedFields": [managed("kubectl")]}, "spec": {}}
+
+    assert NodeSpec() == node_report(raw).spec
 
 
 def test_an_oomnode_is_reduced_to_its_heartbeat_and_conditions() -> None:

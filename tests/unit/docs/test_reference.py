@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pytest
+import yaml
 
-from oompolicy.controller import nodestatus, policystatus
+from oompolicy.controller import nodestatus, policystatus, settingsstatus
 from oompolicy.controller.heartbeats import SilentReason
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
+from oompolicy.controller.modetable import Difference
 from oompolicy.controller.nodetable import NodeCondition, NodeReport
 from oompolicy.controller.policystatus import PolicyCounts
+from oompolicy.controller.settingsstatus import NodeModes
+from oompolicy.controller.settingstable import SettingsTable
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.loader import build, module, plan
@@ -36,9 +41,10 @@ from tests.unit.agent.loader.test_module import KERNEL, with_function
 from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
 from tests.unit.agent.loader.test_plan import obstacle
 from tests.unit.agent.status.test_document import ATTACHED, GOOD
-from tests.unit.agent.victims.test_event import APP_OWNER, CHANGED, named
+from tests.unit.agent.victims.test_event import APP_OWNER, AUDIT, CHANGED, named
+from tests.unit.controller.raws import raw_settings
 from tests.unit.controller.test_policystatus import record
-from tests.unit.docs.page import codes, rows, section
+from tests.unit.docs.page import CHECKOUT, codes, rows, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +92,7 @@ def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
             ATTACHMENTS, [{}, *({problem: ("sentence",)} for problem in PROBLEMS)], (0, 1), ((), (pod(),))
         )
     ]
+    views += [replace(GOOD, mode=mode) for mode in Mode]
     for view in views:
         for each in document.build(view, {}, NOW)["conditions"]:
             yield each["type"], each["status"], str(each["reason"])
@@ -105,6 +112,7 @@ def test_the_page_has_every_condition_of_a_node() -> None:
         Reason.CHECKPOINT_NOT_WRITTEN,
         Reason.STATUS_NOT_WRITTEN,
         Reason.FOLDER_NOT_WATCHED,
+        Reason.SETTINGS_NOT_SYNCED,
     } == set(Reason) - {reason for _, _, reason in made}
 
 
@@ -130,6 +138,56 @@ def test_the_page_has_every_condition_of_a_policy() -> None:
     assert set(policystatus.Reason) == {reason for _, _, reason in made}
 
 
+def fields(schema: dict[str, Any], path: str, required: bool = False) -> Iterator[tuple[str, str]]:
+    """Yield each field with the default that the page has to give, except for the fields of a label selector."""
+    below = schema.get("items", schema)
+    properties = {} if path.endswith("Selector") or path.endswith("conditions") else below.get("properties", {})
+    if path.count("."):
+        default = str(schema["default"]).lower() if "default" in schema else "required" if required else "none"
+        yield path, default if path.startswith("spec") else ""
+    inner = f"{path}[]" if "items" in schema else path
+    for name, each in properties.items():
+        yield from fields(each, f"{inner}.{name}", name in below.get("required", ()))
+
+
+def test_the_page_has_every_field_of_the_settings() -> None:
+    """Each field is there with its default."""
+    crd = yaml.safe_load((CHECKOUT / "crds/oompolicy.dev_oomsettings.yaml").read_text())
+    (version,) = crd["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]["properties"]
+    table = rows(section(PAGE, "OOMSettings"))
+    found = {codes(cells[0])[0]: cells[1].strip("`") for cells in table if "." in cells[0]}
+
+    assert {**dict(fields(schema["spec"], "spec")), **dict(fields(schema["status"], "status"))} == found
+    assert list(Mode) == [codes(cells[0])[0] for cells in table if "." not in cells[0]]
+
+
+def test_the_page_has_every_condition_of_the_settings() -> None:
+    """Each status and reason that the operator can give is on the page."""
+    entry = ({"pool": "canary"}, "Off")
+    late = {"n1": Difference(Mode.OFF, "Enforce")}
+    raws = [raw_settings(node_modes=each) for each in ((), [entry], [entry, entry])]
+    raws += [raw_settings("Sometimes"), {**raw_settings(), "spec": {"mode": "Off", "newField": 1}}]
+    views = [
+        NodeModes({}, {}, used, bool(differing) or changing, differing, overridden)
+        for used in (frozenset[int](), frozenset({0}))
+        for changing in (False, True)
+        for differing in ({}, late)
+        for overridden in ({}, {"n1": ("Off", "kubectl")})
+    ]
+    made = set()
+    for raw, view in product(raws, views):
+        table = SettingsTable()
+        table.put(raw)
+        assert table.record is not None
+        status = settingsstatus.build(table.record, table.valid, view, NOW)
+        made |= {(each["type"], each["status"], str(each["reason"])) for each in status["conditions"]}
+
+    headings = {kind: kind for kind in ("UnusedNodeModes", "Applied", "Overridden")}
+    assert made == conditions_on_page({"Ready of the settings": "Ready", **headings})
+    assert set(settingsstatus.Reason) == {reason for _, _, reason in made}
+
+
 def test_the_page_has_every_event() -> None:
     assert list(EventReason) == [code for cells in rows(section(PAGE, "Events")) for code in codes(cells[0])]
 
@@ -148,6 +206,10 @@ def notes() -> list[str]:
         named(priority=301),
         named(replace(APP_OWNER, container="", kind="pod"), oom_score_adj=-998),
         named(flags=CHANGED, trigger_tgid=1, **spared),
+        named(flags=VictimFlag.OFF),
+        named(flags=AUDIT),
+        named(flags=AUDIT | VictimFlag.UNSURE),
+        named(flags=AUDIT | VictimFlag.CHANGED, **spared),
     ]
     return [note(each, disclose=disclose) for each in made for disclose in (True, False)]
 

@@ -24,6 +24,10 @@ def raw_policy(spec: Mapping[str, Any], name: str = "databases") -> dict[str, An
     return {"apiVersion": API_VERSION, "kind": "OOMPolicy", "metadata": {"name": name}, "spec": dict(spec)}
 
 
+def raw_settings(spec: Mapping[str, Any], name: str = "cluster") -> dict[str, Any]:
+    return {"apiVersion": API_VERSION, "kind": "OOMSettings", "metadata": {"name": name}, "spec": dict(spec)}
+
+
 def raw_pod(
     *, metadata: Mapping[str, Any] | None = None, status: Mapping[str, Any] | None = None, **spec: object
 ) -> dict[str, Any]:

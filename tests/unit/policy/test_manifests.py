@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from oompolicy.manifests import Manifests, load_manifests, manifests_from_objects
+from oompolicy.manifests import Manifests, load_manifests, manifests_from_checkpoint, manifests_from_objects
 from oompolicy.model import Namespace, OOMPolicy, Pod
-from tests.unit.policy.factories import UID, raw_pod, raw_policy
+from oompolicy.oomsettings import Mode, OOMSettings
+from tests.unit.policy.factories import UID, raw_pod, raw_policy, raw_settings
 
 POLICY = raw_policy({"priority": {"value": 900}})
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
@@ -56,6 +57,25 @@ def test_the_items_of_lists_are_read(file: Path, document: object, dump: object)
     manifests = load_manifests([file])
     assert ((Namespace("shop"),), ()) == (manifests.namespaces, manifests.problems)
     assert "Namespace" == manifests.objects[0][1]["kind"]
+
+
+def test_settings_are_read_once(file: Path) -> None:
+    """A checkpoint is read without the fields of a newer version. A second object is a problem."""
+    raw = raw_settings({"mode": "Audit"})
+    file.write_text(yaml.safe_dump_all([raw, raw]))
+    manifests = load_manifests([file])
+    newer = manifests_from_checkpoint([(None, raw_settings({"mode": "Audit", "newField": 1}))])
+
+    assert OOMSettings(Mode.AUDIT) == manifests.settings == newer.settings
+    assert [f"{file}: OOMSettings/cluster: is defined twice, first in {file}"] == [str(p) for p in manifests.problems]
+
+
+def test_an_off_without_quotes_is_a_problem(file: Path) -> None:
+    """kubectl reads it as a boolean too."""
+    file.write_text(yaml.safe_dump(raw_settings({"mode": "Off"})).replace("'Off'", "Off"))
+
+    (problem,) = problems_of(file)
+    assert problem.endswith("OOMSettings/cluster: spec.mode: must be a string, not a boolean; put it in quotes")
 
 
 def test_objects_can_be_read_again(file: Path) -> None:
@@ -118,15 +138,18 @@ def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
     [
         (
             {**POD, "kind": "Deployment"},
-            "Deployment/postgres-0: kind: must be one of OOMPolicy, Namespace, Pod, not 'D",
+            "Deployment/postgres-0: kind: must be one of OOMPolicy, OOMSettings, Namespace, Pod, not 'D",
         ),
-        ({"metadata": {"name": "a"}}, "a: kind: must be one of OOMPolicy, Namespace, Pod, but is missing"),
+        ({"metadata": {"name": "a"}}, "a: kind: must be one of OOMPolicy, OOMSettings, Namespace, Pod, but is missing"),
         ({**POLICY, "apiVersion": "v1"}, "OOMPolicy/databases: apiVersion: must be oompolicy.dev/v1alpha1, not 'v1'"),
         ({**POLICY, "spec": {"priority": {"value": 1001}}}, "OOMPolicy/databases: spec.priority.value: must be from 0"),
         ({**POD, "metadata": {"name": "a"}}, "Pod/default/a: metadata.uid: is required"),
         ({"kind": "List", "items": None}, "List: items: must be a list, not null"),
         ({"kind": "List", "items": [7]}, "List: items[0]: must be an object, not an integer"),
-        ({"kind": "List", "items": [{"kind": "List"}]}, "List: kind: must be one of OOMPolicy, Namespace, Pod"),
+        (
+            {"kind": "List", "items": [{"kind": "List"}]},
+            "List: kind: must be one of OOMPolicy, OOMSettings, Namespace, Pod",
+        ),
     ],
 )
 def test_a_wrong_object_is_a_problem(file: Path, document: object, expected: str) -> None:

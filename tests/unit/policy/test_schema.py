@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema of OOMPolicy has the ranges of the records, and bounds the lists that its rules read."""
+"""The schemas have the ranges of the records, and bound the lists that their rules read."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +21,7 @@ from oompolicy.model import (
     Operator,
     QOSClass,
 )
+from oompolicy.oomsettings import MAX_NODE_MODES, Mode
 from oompolicy_agent.status.reasons import Scope
 
 CRDS = Path(__file__).parents[3] / "crds"
@@ -115,6 +117,50 @@ def test_a_victim_may_have_any_scope_that_an_agent_reports() -> None:
     status = schema_of(load(CRDS / "oompolicy.dev_oomnodes.yaml"))["properties"]["status"]
 
     assert sorted(get_args(Scope)) == sorted(field(status, "lastVictims.[].scope")["enum"])
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, Any]:
+    schema: dict[str, Any] = schema_of(load(CRDS / "oompolicy.dev_oomsettings.yaml"))["properties"]["spec"]
+    return schema
+
+
+def test_settings_and_nodes_have_the_modes_of_the_records(settings: dict[str, Any]) -> None:
+    """The schema and the program spell each mode in the same way."""
+    node = schema_of(load(CRDS / "oompolicy.dev_oomnodes.yaml"))
+    found = [field(settings, "mode"), field(settings, "nodeModes.[].mode")]
+    found += [field(node, "spec.mode"), field(node, "status.mode")]
+
+    assert [list(Mode)] * 4 == [each["enum"] for each in found]
+
+
+def test_settings_have_as_many_entries_as_the_parser_takes(settings: dict[str, Any]) -> None:
+    """The schema and the parser have the same limit."""
+    assert MAX_NODE_MODES == field(settings, "nodeModes")["maxItems"]
+
+
+def test_a_node_selector_has_the_rules_of_the_selectors_of_a_policy(
+    settings: dict[str, Any], spec: dict[str, Any]
+) -> None:
+    """One parser reads both, so the API server must refuse the same selectors in both, except for the longest ones."""
+    of_policy, of_settings = (
+        copy.deepcopy(each["properties"])
+        for each in (field(spec, "match.podSelector"), field(settings, "nodeModes.[].nodeSelector"))
+    )
+    for selector, limit in ((of_policy, 32), (of_settings, 16)):
+        assert limit == selector["matchLabels"].pop("maxProperties") == selector["matchExpressions"].pop("maxItems")
+
+    assert of_policy == of_settings
+
+
+def test_each_field_of_the_settings_is_described(settings: dict[str, Any]) -> None:
+    """`kubectl explain` shows a sentence for each field, except within a label selector."""
+    bare = [
+        path
+        for path, schema in walk(settings)
+        if "matchExpressions" not in path and "matchLabels" not in path and "description" not in schema
+    ]
+    assert [] == bare
 
 
 def test_a_missing_precedence_has_the_same_meaning_in_both(spec: dict[str, Any]) -> None:

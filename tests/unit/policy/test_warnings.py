@@ -17,7 +17,7 @@ from oompolicy.manifests.warnings import warnings_of
 from oompolicy.model import LabelSelector, Match, Operator, QOSClass, Requirement
 from oompolicy.resolve.disjoint import can_both_match
 from oompolicy.resolve.matching import matches_pod, selects
-from tests.unit.policy.factories import pod, raw_pod, raw_policy
+from tests.unit.policy.factories import pod, raw_pod, raw_policy, raw_settings
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 BY_LABEL = {"podSelector": {"matchLabels": {"app": "postgres"}}}
@@ -42,6 +42,20 @@ def test_policy_that_raises_by_labels_alone_needs_a_namespace_selector() -> None
         "OOMPolicy/databases: spec.match: raises priorities (up to 900, and 200 is the default of BestEffort)"
     )
     assert found.endswith("add a namespaceSelector")
+
+
+def test_an_entry_of_the_settings_that_never_applies_is_found() -> None:
+    """The warnings of the settings follow those of the policies."""
+    canary = {"matchLabels": {"pool": "canary"}}
+    contradiction = {**canary, "matchExpressions": [{"key": "pool", "operator": "DoesNotExist"}]}
+    entries = [{"nodeSelector": each, "mode": "Off"} for each in (canary, canary, contradiction)]
+    found = warnings(raw_settings({"mode": "Audit", "nodeModes": entries}), policy(BY_LABEL))
+
+    assert [
+        "OOMSettings/cluster: spec.nodeModes[1]: never applies, because spec.nodeModes[0] selects all of its nodes;"
+        " put this entry first",
+        "OOMSettings/cluster: spec.nodeModes[2]: never applies, because its requirements contradict each other",
+    ] == found[1:]
 
 
 @pytest.mark.parametrize(

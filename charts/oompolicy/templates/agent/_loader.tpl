@@ -64,6 +64,8 @@
   args:
     - attach
     - --host-priority={{ .Values.hook.hostPriority | int }}
+    {{- /* helm upgrade --reuse-values has no settings in the values of an earlier release. */}}
+    - --mode={{ (.Values.settings | default dict).mode | default "Audit" }}
     {{- if eq .Values.hook.source "module" }}
     - --module={{ include "oompolicy.modulePath" . }}
     {{- end }}

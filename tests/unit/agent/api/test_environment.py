@@ -39,10 +39,11 @@ def test_each_watch_that_has_ended_is_named(tmp_path: Path, monkeypatch: pytest.
     )
     before = api.dead_threads()
     api.source.start()
-    for _ in range(3):
+    for _ in range(5):
         ended.get(timeout=10).join(10)
     after = api.dead_threads()
     api.close()
 
     assert () == before
-    assert [f"the watch of {name} has ended by a defect" for name in ("policies", "namespaces", "pods")] == list(after)
+    names = ("policies", "namespaces", "pods", "settings", "oomnodes")
+    assert [f"the watch of {name} has ended by a defect" for name in names] == list(after)

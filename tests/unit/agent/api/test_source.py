@@ -21,6 +21,25 @@ from tests.unit.agent.fakes import APP, BOOT, UID, raw_pod, raw_policy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from oompolicy.oomsettings import Mode
+
+
+KINDS = {
+    "policies": "OOMPolicy",
+    "namespaces": "Namespace",
+    "pods": "Pod",
+    "settings": "OOMSettings",
+    "oomnodes": "OOMNode",
+}
+
+
+def raw_settings(mode: str = "Audit", **spec: object) -> dict[str, Any]:
+    return {"metadata": {"name": "cluster", "uid": "s-1", "generation": 1}, "spec": {"mode": mode, **spec}}
+
+
+def raw_oomnode(**spec: object) -> dict[str, Any]:
+    return {"metadata": {"name": "node-1", "uid": "o-1"}, "spec": spec, "status": {"mode": "Enforce"}}
+
 
 class Cluster:
     """A source that gets its objects from the test."""
@@ -31,8 +50,8 @@ class Cluster:
         self.source = ApiSource(None, settings, self.problems)  # type: ignore[arg-type]
 
     def send(self, what: str, *raws: dict[str, Any]) -> None:
-        kind = {"policies": "OOMPolicy", "namespaces": "Namespace", "pods": "Pod"}[what]
-        keep = keep_as("oompolicy.dev/v1alpha1" if kind == "OOMPolicy" else "v1", kind, LabelFilter())
+        kind = KINDS[what]
+        keep = keep_as("oompolicy.dev/v1alpha1" if kind.startswith("OOM") else "v1", kind, LabelFilter())
         objects = {raw["metadata"].get("uid", raw["metadata"]["name"]): keep(raw) for raw in raws}
         self.source.followed[what].objects.replaced(objects)
 
@@ -40,6 +59,13 @@ class Cluster:
         self.send("policies", raw_policy(value=300))
         self.send("namespaces", {"metadata": {"name": "team-a"}})
         self.send("pods", raw_pod())
+
+    def send_settings(self, *settings: dict[str, Any], oomnode: dict[str, Any] | None = None) -> Mode | None:
+        """Send OOMSettings and the OOMNode, and return the mode of the node."""
+        self.send("settings", *settings)
+        self.send("oomnodes", *([oomnode] if oomnode else []))
+        self.source.reload()
+        return self.source.mode
 
     @property
     def priorities(self) -> list[int]:
@@ -232,3 +258,88 @@ def test_a_reply_in_between_starts_the_outage_again() -> None:
     notice.update([FailingWatch("refused", 5.0)], 100.0, 1_000.0)
 
     assert not notice.update([FailingWatch("refused", 2.0)], 140.0, 1_040.0)
+
+
+# Settings.
+
+
+@pytest.mark.parametrize(
+    ("settings", "of_node", "mode"),
+    [
+        ({"mode": "Audit"}, None, "Audit"),
+        ({"mode": "Audit"}, "Enforce", "Enforce"),
+        ({"mode": "Enforce", "suspend": True}, None, "Off"),
+        ({"mode": "Enforce", "suspend": True}, "Enforce", "Off"),
+    ],
+)
+def test_the_mode_is_the_nodes_own_or_that_of_all_nodes(
+    cluster: Cluster, settings: dict[str, Any], of_node: str | None, mode: str
+) -> None:
+    """`suspend` stops a node with a mode of its own, too."""
+    oomnode = raw_oomnode(mode=of_node) if of_node else None
+
+    assert mode == cluster.send_settings(raw_settings(**settings), oomnode=oomnode)
+
+
+def test_the_mode_needs_no_pods(cluster: Cluster) -> None:
+    """The kill switch works although the list of pods has not arrived."""
+    assert "Off" == cluster.send_settings(raw_settings("Off"))
+    assert cluster.source.incomplete
+
+
+def test_without_settings_no_mode_is_wanted(cluster: Cluster) -> None:
+    """The node keeps the mode that it has. The mode of the OOMNode alone does not count."""
+    assert cluster.send_settings(oomnode=raw_oomnode(mode="Enforce")) is None
+
+
+def test_no_mode_counts_before_both_lists_are_complete(cluster: Cluster) -> None:
+    """A node that an entry of `nodeModes` selects must not enforce for a moment after a restart of the agent."""
+    cluster.send("settings", raw_settings("Enforce"))
+    cluster.source.reload()
+    assert cluster.source.mode is None
+    cluster.send("oomnodes", raw_oomnode(mode="Audit"))
+    cluster.source.reload()
+
+    assert "Audit" == cluster.source.mode
+
+
+def test_deleted_settings_stay_in_force(cluster: Cluster) -> None:
+    """To delete an OOMSettings that stops everything must not start it."""
+    cluster.send_settings(raw_settings("Enforce", suspend=True))
+
+    assert "Off" == cluster.send_settings()
+
+
+def test_invalid_settings_leave_the_last_good_ones_in_force(cluster: Cluster) -> None:
+    """A later version may have a mode that this agent does not know."""
+    cluster.send_settings(raw_settings("Off"))
+
+    assert "Off" == cluster.send_settings(raw_settings("Later"))
+    (sentence,) = cluster.problems.current[Reason.SETTINGS_NOT_SYNCED]
+    assert "OOMSettings/cluster: spec.mode: must be one of Enforce, Audit, Off, not 'Later'" in sentence
+    assert "the last good settings stay in force" in sentence
+    assert "Audit" == cluster.send_settings(raw_settings("Audit"))
+    assert Reason.SETTINGS_NOT_SYNCED not in cluster.problems.current
+
+
+def test_an_unknown_mode_of_the_node_is_reported_and_ignored(cluster: Cluster) -> None:
+    """The mode of all nodes applies."""
+    assert "Audit" == cluster.send_settings(raw_settings("Audit"), oomnode=raw_oomnode(mode="Later"))
+    assert "no mode 'Later'" in cluster.problems.current[Reason.SETTINGS_NOT_SYNCED][0]
+
+
+def test_unknown_fields_of_settings_are_reported(cluster: Cluster) -> None:
+    """The settings are applied without them."""
+    cluster.send_all()
+
+    assert "Audit" == cluster.send_settings(raw_settings("Audit", laterField=1))
+    assert "spec.laterField" in cluster.problems.current[Reason.UNKNOWN_FIELDS][0]
+
+
+def test_a_status_of_the_oomnode_wakes_nobody(cluster: Cluster) -> None:
+    """The agent writes it, and every heartbeat comes back as an event."""
+    cluster.send_settings(raw_settings("Audit"), oomnode=raw_oomnode(mode="Off"))
+    cluster.source.changed()
+    cluster.send("oomnodes", {**raw_oomnode(mode="Off"), "status": {"mode": "Off"}})
+
+    assert not cluster.source.changed()

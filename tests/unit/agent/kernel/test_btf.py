@@ -167,7 +167,7 @@ def test_a_modules_types_continue_the_kernels(blob: Blob, tmp_path: Path) -> Non
     ],
 )
 def test_a_file_without_btf_is_an_error(file: Path, data: bytes, message: str) -> None:
-    """The error says in one sentence what is missing."""
+    """The error names the missing thing in one sentence."""
     with pytest.raises(MissingBTFError, match=message):
         structs(file, data, "record")
 

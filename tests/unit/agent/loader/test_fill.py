@@ -11,11 +11,13 @@ from typing import Any, Final
 import pytest
 
 from oompolicy.model import QOSClass
-from oompolicy_agent.kernel.layout import Entry
+from oompolicy.oomsettings import Mode
+from oompolicy_agent.kernel.layout import Entry, KernelMode
 from oompolicy_agent.loader.fill import (
     BCCBatch,
     OneByOne,
     choose_access,
+    first_mode,
     load_checkpoint,
     missing_entries,
     wanted_entries,
@@ -132,3 +134,10 @@ def test_without_bcc_the_map_is_filled_through_libbpf(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "bcc", None)
 
     assert isinstance(choose_access(), OneByOne)
+
+
+def test_a_node_begins_with_the_mode_of_its_checkpoint() -> None:
+    """A node that booted without an API server must not enforce if it was stopped before."""
+    assert KernelMode.OFF == first_mode(Checkpoint("boot", mode=Mode.OFF), Mode.ENFORCE)
+    assert KernelMode.AUDIT == first_mode(Checkpoint("boot"), Mode.AUDIT)
+    assert KernelMode.AUDIT == first_mode(None, Mode.AUDIT)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.objects import checkpoint
 from oompolicy_agent.objects.checkpoint import Checkpoint, boot_id, load, parse, save
 from tests.unit.agent.fakes import BOOT, raw_pod
@@ -26,15 +27,28 @@ def saved(path: Path, objects: list[dict[str, Any]]) -> Path:
         '[{"id": 1, "kind": "pod", "path": "/x"}]',
         reported=("a", "b"),
         refusals=("c",),
+        mode=Mode.AUDIT,
     )
     return path
 
 
 def test_a_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
-    """All five parts are equal."""
+    """All six parts are equal."""
     index = ({"id": 1, "kind": "pod", "path": "/x"},)
 
-    assert Checkpoint(BOOT, (raw_pod(),), index, ("a", "b"), ("c",)) == load(saved(tmp_path / "c.json", [raw_pod()]))
+    expected = Checkpoint(BOOT, (raw_pod(),), index, ("a", "b"), ("c",), Mode.AUDIT)
+    assert expected == load(saved(tmp_path / "c.json", [raw_pod()]))
+
+
+def test_a_version_before_modes_has_enforced(tmp_path: Path) -> None:
+    """So does the node after the upgrade, until its agent has read OOMSettings."""
+    path = saved(tmp_path / "c.json", [])
+    before = {key: value for key, value in json.loads(path.read_text()).items() if key != "mode"}
+    path.write_text(json.dumps(before))
+    found = load(path)
+
+    assert found
+    assert Mode.ENFORCE is found.mode
 
 
 def test_half_of_a_surrogate_pair_does_not_prevent_a_checkpoint(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from oompolicy.conditions import MESSAGE_LENGTH
 from oompolicy.manifests import manifests_from_objects
 from oompolicy.model import Assignment, Refusal
+from oompolicy.oomsettings import Mode
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import Stat
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 22, 20, 31, 47, 5, UTC)
 ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
 GOOD = View(
+    mode=Mode.ENFORCE,
     attachment=ATTACHED,
     policy_hash="abc",
     pods=(pod(),),
@@ -304,3 +306,23 @@ def test_a_problem_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     assert [True, False, True, True, False, False] == changed
     assert ["MapNotWritten: full", "MapNotWritten: worse", "MapNotWritten: resolved"] == caplog.messages
     assert {} == problems.current
+
+
+@pytest.mark.parametrize(("mode", "reason"), [(Mode.AUDIT, "Audit"), (Mode.OFF, "Off")])
+def test_a_node_in_another_mode_does_not_enforce_and_is_ready(mode: Mode, reason: str) -> None:
+    """The node is ready, because it has the mode of OOMSettings."""
+    view = replace(GOOD, mode=mode)
+    status, found, message = condition(view, "Enforcing")
+
+    assert mode == build(view, {}, NOW)["mode"]
+    assert "False" == status
+    assert reason == found
+    assert message.startswith(f"mode {mode}: the kernel chooses each victim")
+    assert "True" == condition(view, "Ready")[0]
+
+
+def test_a_node_that_cannot_enforce_has_the_reason_in_every_mode() -> None:
+    """A missing program is reported in every mode."""
+    attachment = replace(ATTACHED, problem="the loader has not run")
+
+    assert "NotAttached" == condition(replace(GOOD, mode=Mode.AUDIT, attachment=attachment), "Enforcing")[1]

@@ -54,7 +54,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 
 def test_the_first_view_is_not_written(node: Node) -> None:
-    """The metrics have a view from the start, and status.json only has what the agent has checked."""
+    """The metrics have a view from the start, and status.json only has facts that the agent has checked."""
     assert (GOOD, [], False) == (node.file.view, node.published, node.path.exists())
 
 

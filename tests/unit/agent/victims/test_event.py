@@ -17,7 +17,7 @@ from oompolicy.text import clip
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.mapping.owners import Owner
 from oompolicy_agent.plumbing.text import clip_start, fit_bytes, printable
-from oompolicy_agent.victims.event import event, event_name, micro_time, note
+from oompolicy_agent.victims.event import FOREIGN, event, event_name, micro_time, note
 from oompolicy_agent.victims.log import log_of
 from oompolicy_agent.victims.manifestfile import as_json_line, as_yaml
 from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim
@@ -44,6 +44,7 @@ APP_OWNER = Owner(
     "p-1",
 )
 CHANGED = VictimFlag.SELECTED | VictimFlag.CHANGED | VictimFlag.SPARED_ENTRY
+AUDIT = VictimFlag.SELECTED | VictimFlag.AUDIT
 
 
 def named(owner: Owner = APP_OWNER, scope: Scope = "Node", path: str = "", **fields: Any) -> NamedVictim:  # noqa: ANN401
@@ -59,7 +60,7 @@ def by(trigger: Owner | None) -> NamedVictim:
 
 def spared(owner: Owner, **fields: Any) -> NamedVictim:  # noqa: ANN401
     task = {"spared_tgid": 9, "spared_comm": b"psql", "spared_priority": 900, "spared_badness": 77, **fields}
-    return replace(named(flags=CHANGED, **task), spared_owner=owner)
+    return replace(named(**{"flags": CHANGED, **task}), spared_owner=owner)
 
 
 def test_an_event_has_the_fields_of_the_api() -> None:
@@ -148,6 +149,20 @@ def test_a_policy_without_uid_is_related_by_name() -> None:
         (named(scope="Unknown", flags=32), "; priority 300, but it is unknown if the kernel used it; trigger"),
         (named(flags=5), "; killed together with the chosen process; priority 300"),
         (named(flags=0), "; priority 300, but the kernel did not use priorities in this OOM;"),
+        (
+            named(flags=VictimFlag.OFF),
+            "; priority 300, which the kernel did not use, because the mode of the node is Off; trigger",
+        ),
+        (named(flags=AUDIT), "; mode Audit: the policy would have killed it too"),
+        (
+            named(flags=AUDIT | VictimFlag.UNSURE),
+            "; mode Audit: it is unknown which process the policy would have killed",
+        ),
+        (
+            spared(APP_OWNER, flags=AUDIT | VictimFlag.CHANGED),
+            "; mode Audit: the policy would have killed psql (pid 9) in container app of pod team-a/web-0, "
+            "priority 900, badness 77",
+        ),
         (named(HOST, priority=1000), "; priority 1000, the default for processes of the host;"),
         (named(priority_level=12), "; priority 300; trigger"),
         (named(priority=299), "; priority 299; trigger"),
@@ -244,7 +259,9 @@ def test_note_names_no_process_that_may_run_in_another_namespace(owner: Owner | 
 
     assert note(trigger, disclose=False).endswith(FOREIGN_TRIGGER)
     assert note(other, disclose=False).endswith(FOREIGN_SPARED)
-    for text in (note(trigger, disclose=False), note(other, disclose=False)):
+    audited = replace(spared(APP_OWNER, flags=AUDIT | VictimFlag.CHANGED), spared_owner=owner)
+    assert note(audited, disclose=False).endswith(f"; mode Audit: the policy would have killed {FOREIGN}")
+    for text in (note(trigger, disclose=False), note(other, disclose=False), note(audited, disclose=False)):
         assert not any(word in text for word in ("kubelet", "psql", "team-b", "db-0", "postgres", "900", "77"))
 
 
@@ -283,6 +300,8 @@ def test_log_has_all_parts_of_a_victim() -> None:
         "priority": 300,
         "policy": "web",
         "scope": "Node",
+        "mode": "Enforce",
+        "comparison": "Different",
         "spared": {
             "process": "psql",
             "pid": 9,

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.model import Defaults
+from oompolicy.oomsettings import Mode
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, VictimFlag
 from oompolicy_agent.mapping.owners import CgroupOwners, Owner, OwnerFinder
+from oompolicy_agent.status.reasons import Comparison
 from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim, name_victim
 from oompolicy_agent.victims.record import identity, parse_victim
 from tests.unit.agent.fakes import APP, BOOT, PAUSE, SYSTEMD, UID, ids_along, make, old_record, pod, record, tree_of
@@ -369,3 +371,26 @@ def test_the_owner_of_a_slice_is_no_pod(root: Path, index: CgroupOwners) -> None
     for victim in (named(root, "kubepods.slice", index), named(root, "kubepods.slice")):
         assert ("kubepods", "") == (victim.owner.kind, victim.owner.cgroup_uid)
         assert victim.complete
+
+
+@pytest.mark.parametrize(
+    ("flags", "mode", "comparison"),
+    [
+        (VictimFlag.SELECTED, Mode.ENFORCE, Comparison.SAME),
+        (CHANGED, Mode.ENFORCE, Comparison.DIFFERENT),
+        (VictimFlag.SELECTED | VictimFlag.UNSURE, Mode.ENFORCE, Comparison.UNKNOWN),
+        (VictimFlag.SELECTED | VictimFlag.AUDIT, Mode.AUDIT, Comparison.SAME),
+        (CHANGED | VictimFlag.AUDIT, Mode.AUDIT, Comparison.DIFFERENT),
+        (VictimFlag.OFF, Mode.OFF, None),
+        (VictimFlag.NO_SCOPE, None, None),
+        (VictimFlag(0), None, None),
+    ],
+)
+def test_flags_say_the_mode_and_whether_the_rules_agree(
+    flags: VictimFlag, mode: Mode | None, comparison: Comparison | None
+) -> None:
+    """Without a part in the OOM, the program knows neither. In the mode Off it compares nothing."""
+    victim = parse_victim(bytes(record(flags=flags)), BOOT)
+
+    assert mode == victim.mode
+    assert comparison == victim.comparison

@@ -56,7 +56,15 @@ class SlowNode(Node):
     def boot(self) -> None:
         self.slow, self.counters = SlowTarget(), Counters()
         self.spool = Spool(self.root.parent / "spool", self.boot_id)
-        self.reporter = Reporter(self.settings, self.boot_id, self.spool, self.index, self.slow, counters=self.counters)
+        self.reporter = Reporter(
+            self.settings,
+            self.boot_id,
+            self.spool,
+            self.index,
+            self.slow,
+            counters=self.counters,
+            discloses=lambda: True,
+        )
 
 
 @pytest.fixture

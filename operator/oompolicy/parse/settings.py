@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read an OOMSettings object as strictly as a policy: see `oompolicy.parse.policy`."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from oompolicy.model import LabelSelector
+from oompolicy.oomsettings import MAX_NODE_MODES, NAME, Mode, NodeMode, OOMSettings
+from oompolicy.parse.fields import Field
+from oompolicy.parse.problems import Problem, Report
+from oompolicy.parse.selectors import read_selector
+
+_UNREADABLE: Final = Mode.OFF
+"""Stands in for a mode that cannot be read, until the object is refused because of it."""
+_MAX_GENERATION: Final = 2**63 - 1
+
+
+def parse_settings(raw: Mapping[str, Any], *, unknown: list[Problem] | None = None) -> OOMSettings:
+    """Return the settings `raw`. Raise `InvalidObject` with all its problems if they are not valid.
+
+    `unknown` is for an object from an API server: the unknown fields are added to it, and the settings are read without
+    them. A caller that has read valid settings before keeps those if `raw` is not valid.
+    """
+    metadata = raw.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    report = Report(f"OOMSettings/{name}" if isinstance(name, str) else "OOMSettings", unknown)
+    top = Field(raw, "", report)
+    top.known("apiVersion", "kind", "metadata", "spec", "status", required=("metadata", "spec"))
+    settings = _settings(top.child("metadata"), top.child("spec"))
+    report.refuse_if_any()
+    return settings
+
+
+def _settings(metadata: Field, spec: Field) -> OOMSettings:
+    name, generation, uid = (metadata.child(key) for key in ("name", "generation", "uid"))
+    if metadata and name.value != NAME:
+        name.problem(f"must be {NAME}: there is one OOMSettings per cluster")
+    if spec:
+        spec.known("suspend", "mode", "nodeModes", "discloseOtherNamespaces", required=("mode",))
+    suspend, mode, node_modes, disclose = (
+        spec.child(key) for key in ("suspend", "mode", "nodeModes", "discloseOtherNamespaces")
+    )
+    return OOMSettings(
+        mode=_mode(mode) if mode else _UNREADABLE,
+        suspend=suspend.boolean() if suspend else False,
+        node_modes=_node_modes(node_modes) if node_modes else (),
+        disclose_other_namespaces=disclose.boolean() if disclose else False,
+        generation=generation.integer(0, _MAX_GENERATION) if generation else 0,
+        uid=uid.text() if uid else None,
+    )
+
+
+def _mode(mode: Field) -> Mode:
+    text = mode.text()
+    if text in list(Mode):
+        return Mode(text)
+    if isinstance(mode.value, str):
+        mode.problem(f"must be one of {', '.join(Mode)}, not {text!r}")
+    return _UNREADABLE
+
+
+def _node_modes(node_modes: Field) -> tuple[NodeMode, ...]:
+    # The API server accepts an empty list, which means the same as no list.
+    items = [] if node_modes.value == [] else node_modes.items()
+    if len(items) > MAX_NODE_MODES:
+        node_modes.problem(f"must have at most {MAX_NODE_MODES} entries, not {len(items)}")
+    return tuple(map(_node_mode, items))
+
+
+def _node_mode(item: Field) -> NodeMode:
+    item.known("nodeSelector", "mode", required=("nodeSelector", "mode"))
+    selector, mode = item.child("nodeSelector"), item.child("mode")
+    return NodeMode(
+        read_selector(selector) if selector else LabelSelector(),
+        _mode(mode) if mode else _UNREADABLE,
+    )

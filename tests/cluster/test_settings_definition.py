@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API server refuses OOMSettings that no program could apply, and shows the others in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from oompolicy.kube.errors import ApiError
+from oompolicy.oomsettings import Mode
+from oompolicy.parse import parse_settings
+from tests.cluster.test_definitions import condition, rows, write_status
+from tests.unit.policy.factories import raw_settings
+
+if TYPE_CHECKING:
+    from tests.cluster.api import Api
+    from tests.cluster.kubectl import Kubectl
+
+CANARY = {"nodeSelector": {"matchLabels": {"pool": "canary"}}, "mode": "Enforce"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, "spec.mode: Required value"),
+        ({"mode": "Warn"}, 'spec.mode: Unsupported value: "Warn": supported values: '),
+        ({"mode": False}, 'spec.mode in body must be of type string: "boolean"'),
+        ({"mode": "Off", "suspend": "yes"}, 'spec.suspend in body must be of type boolean: "string"'),
+        ({"mode": "Off", "hostPriority": 1}, "spec.hostPriority"),
+        ({"mode": "Off", "nodeModes": [{"mode": "Off"}]}, "spec.nodeModes[0].nodeSelector: Required value"),
+        ({"mode": "Off", "nodeModes": [{"nodeSelector": {}}]}, "spec.nodeModes[0].mode: Required value"),
+        ({"mode": "Off", "nodeModes": [{**CANARY, "mode": "on"}]}, "spec.nodeModes[0].mode: Unsupported value"),
+        ({"mode": "Off", "nodeModes": [CANARY] * 17}, "spec.nodeModes: Too many: 17: must have at most 16 items"),
+        (
+            {"mode": "Off", "nodeModes": [{**CANARY, "nodeSelector": {"matchLabels": {"a b": "c"}}}]},
+            "'a b' is not a valid label key",
+        ),
+    ],
+)
+def test_wrong_settings_are_refused(api: Api, spec: dict[str, Any], expected: str) -> None:
+    """The message names the field and its valid values."""
+    with pytest.raises(ApiError) as refused:
+        api.create(raw_settings(spec), dryRun="All", fieldValidation="Strict")
+
+    assert expected in refused.value.message
+
+
+def test_a_second_object_is_refused(api: Api) -> None:
+    """It would have no effect, so the message gives the only name."""
+    api.create(raw_settings({"mode": "Audit"}))
+    with pytest.raises(ApiError) as refused:
+        api.create(raw_settings({"mode": "Off"}, name="team-a"))
+
+    assert "metadata.name must be cluster: there is one OOMSettings per cluster" in refused.value.message
+    assert ["cluster"] == [each["metadata"]["name"] for each in api.list("OOMSettings")]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_accepted_settings_can_be_parsed(api: Api, mode: Mode) -> None:
+    """The stored object shows the values of the fields that were left out."""
+    stored = api.create(raw_settings({"mode": str(mode), "nodeModes": [CANARY]}), dryRun="All")
+
+    expected = {"mode": mode, "suspend": False, "discloseOtherNamespaces": False, "nodeModes": [CANARY]}
+    assert expected == stored["spec"]
+    assert mode is parse_settings(stored).mode
+
+
+def test_one_line_shows_the_settings_and_their_effect(api: Api, kubectl: Kubectl) -> None:
+    """A new object has no counts until the operator has written them."""
+    api.create(raw_settings({"mode": "Audit"}))
+    header, new = rows(kubectl("get", "ooms"))
+    assert ["NAME", "MODE", "SUSPENDED", "ENFORCE", "AUDIT", "OFF", "AGE"] == header
+    assert ["cluster", "Audit", "false"] == new[:-1]
+
+    counts = {"nodesByMode": {"Enforce": 1, "Audit": 12, "Off": 0, "Unknown": 2}, "nodesByBackend": {"ObserveOnly": 13}}
+    written = write_status(api, "OOMSettings", "cluster", {**counts, "conditions": [condition("Ready", "True")]})
+    kubectl("patch", "ooms", "cluster", "--type", "merge", "-p", '{"spec":{"suspend":true}}')
+    _, seen = rows(kubectl("get", "ooms"))
+    assert ["cluster", "Audit", "true", "1", "12", "0"] == seen[:-1]
+    assert counts.items() <= written["status"].items()
+
+
+def test_a_node_takes_a_mode_of_its_own(api: Api) -> None:
+    """An unknown mode is refused, and an OOMNode without a spec is valid."""
+    api.create({"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": "n1"}})
+    patched = api.patch("OOMNode", "n1", {"spec": {"mode": "Off"}})
+    with pytest.raises(ApiError, match=r"spec\.mode: Unsupported value"):
+        api.patch("OOMNode", "n1", {"spec": {"mode": "Sometimes"}})
+
+    assert {"mode": "Off"} == patched["spec"]
+
+
+def test_the_settings_are_explained(kubectl: Kubectl) -> None:
+    """`kubectl explain` describes each mode and the kill switch."""
+    explained = " ".join(kubectl("explain", "ooms.spec").split())
+
+    assert "Audit: the kernel chooses the victim, and the node reports the choice of the policies." in explained
+    assert "The kill switch." in explained
