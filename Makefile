@@ -111,6 +111,39 @@ realnode: setup ## start that node and its cluster until Ctrl-C (build/realnode.
 	@mkdir -p build
 	$(PYTHON) -m tests.realnode build/realnode.env
 
+generated: setup ## write README and kustomize bases again, after a change of the chart
+	$(PYTHON) -m publish.readme
+	$(PYTHON) -m publish.kustomize --helm "$$($(PYTHON) -m tests.cluster.chart.helm)"
+
+# The address from which krew fetches the archive.
+DIST_URL ?= https://releases.example/oompolicy
+
+# The time of all files makes two builds of one commit equal.
+dist: export SOURCE_DATE_EPOCH = $(shell cat image/source-date-epoch)
+dist: setup ## build chart, wheel, command line as one file, kubectl plugin, krew manifest and checksums in dist/ (DIST_URL=the address of the folder)
+	mkdir -p dist
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --build-constraint image/tools.txt --wheel-dir dist .
+	$(PYTHON) -m bundle dist --url $(DIST_URL)
+	$(PYTHON) -m publish.notes --into dist
+	$(PYTHON) -m publish.chart --helm "$$($(PYTHON) -m tests.cluster.chart.helm)" --into dist --digests dist/digests.json
+	cd dist && sha256sum *.whl *.pyz *.tar.gz *.tgz oom.yaml $$(ls *.cdx.json 2>/dev/null) >SHA256SUMS
+
+# These targets are for the release workflow: docs/release.md.
+release-check: setup ## print the reasons why this commit cannot be released as TAG
+	$(PYTHON) -m publish.check --tag "$(TAG)"
+
+release-images: setup ## build and push both images (Docker with a login at the registry)
+	$(PYTHON) -m publish.steps images
+
+release-chart: setup ## push the chart of dist/ (a login of Helm at the registry)
+	$(PYTHON) -m publish.steps chart --helm "$$($(PYTHON) -m tests.cluster.chart.helm)"
+
+release-outputs:
+	@$(PYTHON) -m publish.steps outputs
+
+release-sign: setup ## sign images, chart and checksums with cosign
+	$(PYTHON) -m publish.steps sign
+
 bench: setup ## measure the time of a selection (results: docs/benchmarks.md)
 	$(PYTHON) -m benchmarks
 
@@ -126,14 +159,9 @@ bench-images: setup ## measure the size of the images and the start of their pro
 bench-realnode: setup ## measure the agent on a node with 110 pods
 	$(PYTHON) -m benchmarks.realnode
 
-# The address from which krew fetches the archive.
-DIST_URL ?= https://releases.example/oompolicy
-dist: setup ## build the zipapp, the kubectl plugin and its krew manifest in dist/ (DIST_URL=the address of the folder)
-	$(PYTHON) -m bundle dist --url $(DIST_URL)
-
 clean: ## delete build results in the checkout (the cache stays)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa test-page \
-	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode \
-	bench bench-images bench-cluster bench-path bench-realnode dist clean
+	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode generated dist release-check release-images release-chart release-sign release-outputs \
+	bench bench-images bench-cluster bench-path bench-realnode clean

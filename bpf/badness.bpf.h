@@ -152,16 +152,9 @@ static __always_inline bool shares_a_node(struct task_struct *task)
 /* Return true if memory.oom.group is set on the cgroup. */
 static __always_inline bool kills_groups(struct cgroup *cgrp)
 {
-	u32 memory = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
-	void *subsys = (void *)cgrp + bpf_core_field_offset(cgrp->subsys);
-	struct mem_cgroup *memcg;
-	void *css = NULL;
+	struct mem_cgroup *memcg = memcg_of(cgrp);
 
-	bpf_probe_read_kernel(&css, sizeof(css), subsys + memory * sizeof(css));
-	if (!css)
-		return false;
-	memcg = bpf_core_cast(css - bpf_core_field_offset(struct mem_cgroup, css), struct mem_cgroup);
-	return memcg->oom_group;
+	return memcg && memcg->oom_group;
 }
 
 /*

@@ -26,6 +26,7 @@ enum bpf_oom_verdict___local {
 struct standing {
 	u64 oom;		/* number of the OOM of the lookup: entries may change between two OOMs */
 	u64 cgroup_id;
+	s64 over_request;	/* pages, with OOMPOLICY_MOST_OVER_REQUEST only. 0 without an entry */
 	s32 priority;
 	u32 level;		/* or OOMPOLICY_NO_LEVEL, if there is no entry */
 };
@@ -33,8 +34,9 @@ struct standing {
 /* A task that the OOM killer may choose, with its place in the order in which tasks die. */
 struct candidate {
 	u64 task;		/* its address. The task may have exited since, see fill_spared() */
-	s64 rank;		/* the lower dies first: dying, protected or not, then priority */
-	s64 badness;
+	s64 rank;		/* the lower dies first: dying, protected or not, then priority. See rank_of() */
+	s64 over_request;	/* at the same rank, the higher dies first */
+	s64 badness;		/* at the same rank and over_request, the higher dies first */
 	u32 tgid;
 	bool ending;		/* it has received SIGKILL, or is exiting */
 	bool unkilled;		/* if it is chosen, the kernel marks it and does not kill it */
@@ -63,9 +65,11 @@ static struct {
 	struct choice kernel_choice;
 	struct choice policy_choice;	/* in the mode AUDIT only */
 	s64 runner_up;			/* badness of the next task after kernel_choice */
+	u64 minimum_victim_pages;
 	s32 host_priority;
 	u32 page_shift;
 	u32 mode;
+	u32 tie_break;
 	u32 answers[4];			/* by verdict. They go to stats at the end of the OOM, not at each task */
 	u32 chosen_tgid;		/* set at the first victim, 0 if no task was chosen */
 	bool marked;			/* a task was marked as victim */
@@ -92,6 +96,8 @@ static __always_inline void read_settings(void)
 		return;
 	}
 	oom.mode = set->mode;
+	oom.tie_break = set->tie_break;
+	oom.minimum_victim_pages = set->minimum_victim_memory >> (set->page_shift & 31);
 	oom.host_priority = set->host_priority;
 	/* The mask shows the verifier that the shift is in range. */
 	oom.page_shift = set->page_shift & 31;

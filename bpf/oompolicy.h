@@ -44,11 +44,19 @@ enum oompolicy_mode {
 	OOMPOLICY_MODE_ENFORCE,	/* the policy chooses, and the record names the kernel's choice */
 };
 
+/* The order of tasks with the same priority. An unknown tie-break is LARGEST_MEMORY. */
+enum oompolicy_tie_break {
+	OOMPOLICY_LARGEST_MEMORY,	/* the kernel's badness decides */
+	OOMPOLICY_MOST_OVER_REQUEST,	/* the memory of the cgroup with the entry above its request, then badness */
+};
+
 /* settings: array of one */
 struct oompolicy_settings {
+	__u64 minimum_victim_memory;	/* bytes. A task of a pod that frees less comes after the other tasks of pods */
 	__s32 host_priority;
 	__u32 page_shift;	/* 0 until the loader has written the settings. The mode is OFF until then */
 	__u32 mode;		/* enum oompolicy_mode. A change applies to the next OOM */
+	__u32 tie_break;	/* enum oompolicy_tie_break */
 };
 
 /* stats: per-CPU array, one u64 per index */
@@ -146,7 +154,7 @@ struct oompolicy_victim {
 };
 _Static_assert(sizeof(struct oompolicy_victim) == 1656, "oompolicy_victim");
 _Static_assert(sizeof(struct oompolicy_entry) == 16, "oompolicy_entry");
-_Static_assert(sizeof(struct oompolicy_settings) == 12, "oompolicy_settings");
+_Static_assert(sizeof(struct oompolicy_settings) == 24, "oompolicy_settings");
 
 enum oompolicy_cgroup_change {
 	OOMPOLICY_CGROUP_MKDIR = 1,

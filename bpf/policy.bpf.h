@@ -8,8 +8,10 @@
  * 1. tasks that are dying already, because the kernel waits for the memory of
  *    such a task and kills no other
  * 2. tasks that oom_score_adj does not protect, before those that it protects
- * 3. the lowest priority
- * 4. the kernel's badness
+ * 3. the lowest priority. Tasks of pods that free less than the minimum come
+ *    after all other tasks below the host's priority
+ * 4. with OOMPOLICY_MOST_OVER_REQUEST, the memory above the request
+ * 5. the kernel's badness
  *
  * Only a task that the kernel's own checks let through has a place in this
  * order. For any other task the answer is NO_BPF_POLICY, and the kernel
@@ -40,8 +42,12 @@
  */
 #define PROTECTED_SCORE_ADJ	(-998)
 
-/* Below all other ranks, even that of a task with the lowest priority that an s32 holds. */
-#define DYING_RANK		(-(1LL << 33))
+/* Ranks of two neighbouring priorities have this distance. It leaves room for PRIORITY_MAX ranks between them. */
+#define RANK_STEP		4096LL
+/* Above all ranks of tasks that are not protected, even that with the highest priority that an s32 holds. */
+#define PROTECTED_RANK		(1LL << 45)
+/* Below all other ranks. */
+#define DYING_RANK		(-(1LL << 45))
 
 /*
  * Return true if the hook is the one of this project. The kernel calls that
@@ -61,25 +67,51 @@ static __always_inline bool kernel_decides(struct task_struct *task)
 	return signal->oom_mm || BPF_CORE_READ_BITFIELD(signal, oom_flag_origin);
 }
 
+static __always_inline s64 clamped(s32 priority)
+{
+	if (priority < 0)
+		return 0;
+	return priority > OOMPOLICY_PRIORITY_MAX ? OOMPOLICY_PRIORITY_MAX : priority;
+}
+
+/*
+ * Return true if the task frees less memory than the minimum, so that tasks of
+ * other pods die first. With memory.oom.group the whole cgroup dies with the
+ * task. A process of the host never dies in place of a small task: otherwise
+ * small pods would be safer than the host.
+ */
+static __always_inline bool is_passed_over(struct task_struct *task, struct standing *standing, s64 pages)
+{
+	struct cgroup *cgrp;
+
+	if (pages >= (s64)oom.minimum_victim_pages || standing->priority >= oom.host_priority)
+		return false;
+	cgrp = cgroup_of(task);
+	return !kills_groups(cgrp) || usage_of(cgrp) < (s64)oom.minimum_victim_pages;
+}
+
 /*
  * The kernel waits for a chosen task that is dying, and kills no other. A task
  * that holds less than a thousandth of the scope's memory does not count as
  * dying. Otherwise a workload that starts and ends processes all the time
  * would keep the OOM killer from ever killing.
  */
-static __always_inline s64 rank_of(struct task_struct *task, bool dying, s64 pages)
+static __always_inline s64 rank_of(struct task_struct *task, struct standing *standing, bool dying, s64 pages)
 {
-	bool is_protected = task->signal->oom_score_adj <= PROTECTED_SCORE_ADJ;
+	s64 rank = standing->priority * RANK_STEP;
 
 	if (dying && pages >= oom.points_per_adj)
 		return DYING_RANK;
-	return ((s64)is_protected << 32) + standing_of(task)->priority;
+	if (is_passed_over(task, standing, pages))
+		rank = oom.host_priority * RANK_STEP - RANK_STEP / 2 + clamped(standing->priority);
+	return rank + (task->signal->oom_score_adj <= PROTECTED_SCORE_ADJ ? PROTECTED_RANK : 0);
 }
 
 /* Describe the task as a candidate. Return false if it is unkillable or has no memory. */
 static __always_inline bool make_candidate(struct task_struct *task, struct candidate *out)
 {
 	s32 adj = task->signal->oom_score_adj;
+	struct standing *standing;
 	struct mm_struct *mm;
 	bool dying;
 	s64 pages;
@@ -97,7 +129,9 @@ static __always_inline bool make_candidate(struct task_struct *task, struct cand
 	/* The kernel tests the first thread alone. If that has exited, the kernel kills the process once more. */
 	out->unkilled = dying && task->mm;
 	out->badness = pages + adj * oom.points_per_adj;
-	out->rank = rank_of(task, dying, pages);
+	standing = standing_of(task);
+	out->rank = rank_of(task, standing, dying, pages);
+	out->over_request = out->rank == DYING_RANK ? 0 : standing->over_request;
 	return true;
 }
 
@@ -121,6 +155,7 @@ static __always_inline bool know_chosen(struct oom_control *oc)
 		oom.chosen.task = (u64)chosen;
 		oom.chosen.tgid = chosen->tgid;
 		oom.chosen.rank = DYING_RANK;
+		oom.chosen.over_request = 0;
 		oom.chosen.badness = 0;
 		oom.chosen.ending = true;
 		oom.chosen.unkilled = true;
@@ -158,6 +193,9 @@ static __always_inline int judge(struct candidate *one, struct oom_control *oc)
 		return BPF_EVAL_SELECT;
 	if (one->rank > oom.chosen.rank)
 		return BPF_EVAL_NEXT;
+	/* Without OOMPOLICY_MOST_OVER_REQUEST both values are 0. */
+	if (one->over_request != oom.chosen.over_request)
+		return one->over_request > oom.chosen.over_request ? BPF_EVAL_SELECT : BPF_EVAL_NEXT;
 	return tie(one);
 }
 
@@ -190,6 +228,8 @@ static __always_inline bool dies_before(struct candidate *one, struct candidate 
 {
 	if (one->rank != other->rank)
 		return one->rank < other->rank;
+	if (one->over_request != other->over_request)
+		return one->over_request > other->over_request;
 	return one->badness >= other->badness;
 }
 

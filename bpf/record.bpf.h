@@ -134,8 +134,9 @@ static __always_inline enum comparison compare(struct task_struct *victim, struc
 	/* The kernel would have waited for a task that is ending, and killed no other. */
 	if (other->candidate.ending)
 		return UNSURE;
-	/* Among tasks of one rank, the policy chooses as the kernel does. */
-	if (oom.mode == OOMPOLICY_MODE_AUDIT && other->candidate.rank == oom.kernel_choice.candidate.rank)
+	/* Among tasks of one rank, the policy chooses as the kernel does, unless the requests decide. */
+	if (oom.mode == OOMPOLICY_MODE_AUDIT && other->candidate.rank == oom.kernel_choice.candidate.rank &&
+	    other->candidate.over_request == oom.kernel_choice.candidate.over_request)
 		return SAME;
 	return dies_with_the_victim(cgroup_of(spared), cgroup_of(victim)) ? SAME : DIFFERENT;
 }

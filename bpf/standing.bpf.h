@@ -46,6 +46,27 @@ static __always_inline struct cgroup *ancestor_at(struct cgroup *cgrp, u32 level
 	return bpf_core_cast(ancestor, struct cgroup);
 }
 
+/* Return the memory controller's part of the cgroup, or NULL if the cgroup has none of its own. */
+static __always_inline struct mem_cgroup *memcg_of(struct cgroup *cgrp)
+{
+	u32 memory = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
+	void *subsys = (void *)cgrp + bpf_core_field_offset(cgrp->subsys);
+	void *css = NULL;
+
+	bpf_probe_read_kernel(&css, sizeof(css), subsys + memory * sizeof(css));
+	if (!css)
+		return NULL;
+	return bpf_core_cast(css - bpf_core_field_offset(struct mem_cgroup, css), struct mem_cgroup);
+}
+
+/* Return the memory that the cgroup uses, in pages, as memory.current counts it. */
+static __always_inline s64 usage_of(struct cgroup *cgrp)
+{
+	struct mem_cgroup *memcg = memcg_of(cgrp);
+
+	return memcg ? memcg->memory.usage.counter : 0;
+}
+
 static __always_inline bool find_at(struct cgroup *cgrp, struct standing *found)
 {
 	u64 id = cgroup_id(cgrp);
@@ -55,6 +76,9 @@ static __always_inline bool find_at(struct cgroup *cgrp, struct standing *found)
 		return false;
 	found->priority = entry->priority;
 	found->level = cgrp->level;
+	/* Read once for all tasks of the cgroup, so that the order within one OOM does not change with the usage. */
+	if (oom.tie_break == OOMPOLICY_MOST_OVER_REQUEST)
+		found->over_request = usage_of(cgrp) - (s64)(entry->memory_request >> (oom.page_shift & 31));
 	return true;
 }
 
@@ -83,6 +107,7 @@ static __noinline int find_standing(struct cgroup *cgrp, struct standing *found)
 
 	found->cgroup_id = id;
 	found->oom = oom.number;
+	found->over_request = 0;
 	if (cgrp->level <= DEEPEST_INHERITED)
 		return find_above(cgrp, found);
 	return find_at(cgrp, found) ? 0 : find_above(ancestor_at(cgrp, DEEPEST_INHERITED), found);

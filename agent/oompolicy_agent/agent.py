@@ -141,7 +141,7 @@ class Agent:
         self._status.write_later()
 
     def _apply_mode(self) -> None:
-        if self._mode.apply(self._mapper.pinned.mode_setting, self._source.mode):
+        if self._mode.apply(self._mapper.pinned.program_settings, self._source.wanted):
             # At once: after a crash of the node, the loader begins with the mode in the checkpoint.
             self._keeper.save()
             self._status.write_later()

@@ -24,6 +24,11 @@ RUN_DIR: Final = Path("/run/oompolicy")
 LOADER_REPORT: Final = "loader.json"
 """The file in the folder of reports that the loader writes and the agent reads."""
 
+WANTED: Final = "wanted.json"
+"""The file in the folder of reports in which the agent asks the adjuster for scores."""
+ADJUSTER_DIR: Final = Path("/run/oompolicy-adjuster")
+"""The adjuster's own folder, which belongs to root. Its content is for one boot, as cgroups and processes are."""
+
 BPFFS: Final = Path("/sys/fs/bpf/oompolicy")
 """The folder of pins."""
 CGROUP_ROOT: Final = Path("/sys/fs/cgroup")

@@ -6,7 +6,7 @@ All are frozen, compare by value and hold only values that were checked (`oompol
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from oompolicy.model import LabelSelector
 
@@ -28,6 +28,15 @@ class Mode(StrEnum):
     """The kernel chooses the victim."""
 
 
+class TieBreak(StrEnum):
+    """The order of processes with the same priority, spelt as in `spec.tieBreak`."""
+
+    LARGEST_MEMORY = "LargestMemory"
+    """The kernel's own order by badness, which is mostly memory."""
+    MOST_OVER_REQUEST = "MostOverRequest"
+    """The container that uses the most memory above its request comes first."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeMode:
     """One entry of `nodeModes`: the mode of the nodes whose labels the selector selects."""
@@ -38,7 +47,9 @@ class NodeMode:
 
 @dataclass(frozen=True, slots=True)
 class OOMSettings:
-    """The OOMSettings object. Settings from a hand-written file have `generation` 0 and `uid` `None`.
+    """The OOMSettings object. `minimum_victim_memory` is in bytes.
+
+    Settings from a hand-written file have `generation` 0 and `uid` `None`.
 
     Without `suspend`, `mode` is for each node that no entry of `node_modes` selects. The first such entry applies.
     """
@@ -47,6 +58,16 @@ class OOMSettings:
     suspend: bool = False
     node_modes: tuple[NodeMode, ...] = ()
     disclose_other_namespaces: bool = False
+    tie_break: TieBreak = TieBreak.LARGEST_MEMORY
+    minimum_victim_memory: int = 0
     name: str = NAME
     generation: int = 0
     uid: str | None = None
+
+
+class ProgramSettings(NamedTuple):
+    """The settings that the programs of one node should have. `minimum_victim_memory` is in bytes."""
+
+    mode: Mode
+    tie_break: TieBreak = TieBreak.LARGEST_MEMORY
+    minimum_victim_memory: int = 0

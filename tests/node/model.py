@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ class Candidate:
     adj: int
 
 
+def nearest_entry(path: tuple[str, ...], entries: Mapping[tuple[str, ...], int]) -> tuple[str, ...]:
+    """Return the nearest cgroup with an entry from the process's own cgroup upwards, or nothing."""
+    return next((path[:length] for length in range(len(path), 0, -1) if path[:length] in entries), ())
+
+
 def priority(path: tuple[str, ...], entries: Mapping[tuple[str, ...], int]) -> int:
     """Return the nearest entry, from the process's own cgroup upwards."""
-    for length in range(len(path), 0, -1):
-        if path[:length] in entries:
-            return entries[path[:length]]
-    return HOST_PRIORITY
+    return entries.get(nearest_entry(path, entries), HOST_PRIORITY)
 
 
 def kernel_victim(candidates: Iterable[Candidate], total_pages: int) -> int | None:
@@ -43,16 +45,50 @@ def _badness(one: Candidate, total_pages: int) -> int:
     return one.mib * (1 << 20) // PAGE + one.adj * (total_pages // 1000)
 
 
-def victim(candidates: Iterable[Candidate], entries: Mapping[tuple[str, ...], int], total_pages: int) -> int | None:
-    """Return the victim in strict order: unprotected before protected, low before high, then the worst badness."""
+@dataclass(frozen=True)
+class Rules:
+    """The settings of the programs. `over_request` has MiB by the path of an entry, or nothing without requests."""
+
+    minimum_mib: int = 0
+    over_request: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+
+
+NO_RULES = Rules()
+
+
+def victim(
+    candidates: Iterable[Candidate],
+    entries: Mapping[tuple[str, ...], int],
+    total_pages: int,
+    rules: Rules = NO_RULES,
+) -> int | None:
+    """Return the victim of strict order.
+
+    It is unprotected rather than protected, and large enough rather than small. Then its priority is the lowest, its
+    container is furthest above its request, and its badness is the worst.
+    """
     able = [candidate for candidate in candidates if candidate.adj > -1000]
     if not able:
         return None
 
-    def rank(one: Candidate) -> tuple[bool, int, int]:
-        return one.adj <= -998, priority(one.path, entries), -_badness(one, total_pages)
+    def rank(one: Candidate) -> tuple[bool, float, int, int, int]:
+        own = priority(one.path, entries)
+        passed_over = one.mib < rules.minimum_mib and own < HOST_PRIORITY
+        over = rules.over_request.get(nearest_entry(one.path, entries), 0)
+        return one.adj <= -998, HOST_PRIORITY - 0.5 if passed_over else own, own, -over, -_badness(one, total_pages)
 
     return min(able, key=rank).name
+
+
+def over_requests(
+    candidates: Iterable[Candidate], requests: Mapping[tuple[str, ...], int]
+) -> dict[tuple[str, ...], int]:
+    """Return the MiB that each cgroup with an entry uses above its request."""
+    found = list(candidates)
+    return {
+        path: sum(one.mib for one in found if one.path[: len(path)] == path) - request
+        for path, request in requests.items()
+    }
 
 
 def random_path(rng: random.Random) -> tuple[str, ...]:

@@ -8,15 +8,28 @@ from __future__ import annotations
 
 import os
 import random
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from oompolicy_agent.kernel.layout import KernelMode, KernelTieBreak
 from tests.node.hog import run_out_of_memory
-from tests.node.model import Candidate, kernel_victim, random_entries, random_path, victim
+from tests.node.model import (
+    HOST_PRIORITY,
+    NO_RULES,
+    Candidate,
+    Rules,
+    kernel_victim,
+    over_requests,
+    random_entries,
+    random_path,
+    victim,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from tests.node.cgroup import Cgroup
     from tests.node.hog import Hog
     from tests.node.machine import Node
     from tests.node.policy import Policy
@@ -25,6 +38,9 @@ OOMS = int(os.environ.get("OOMPOLICY_RANDOM_OOMS", "200"))
 OOMS_PER_SCENE = 10
 LIMIT_MIB = 64
 Entries = dict[tuple[str, ...], int]
+MINIMA = (0, 3, 7, 11)
+"""MiB. No process has just this much."""
+CLEAR_MIB = 4
 PAGES = (LIMIT_MIB << 20) // os.sysconf("SC_PAGESIZE")
 SIZES = (2, 4, 6, 8, 10, 12)
 """The sizes are all different, so that more than a page table decides a tie."""
@@ -32,6 +48,14 @@ ADJS = (0, 0, 0, 0, 3, 500, 1000, -500, -997, -998, -999, -1000)
 
 TRIGGER = Candidate(-1, ("kubepods", "trigger"), LIMIT_MIB - sum(SIZES), 0)
 """The process that holds the rest of the memory at the OOM. No other process has its priority of 1000."""
+
+
+class Priorities(Protocol):
+    """The priorities of cgroups, however they are enforced."""
+
+    def clear(self) -> None: ...
+
+    def set(self, priorities: Mapping[Cgroup, int]) -> None: ...
 
 
 class Scene:
@@ -56,7 +80,7 @@ class Scene:
             hog.end()
         self.hogs.clear()
 
-    def set_entries(self, policy: Policy) -> Entries:
+    def set_entries(self, policy: Priorities) -> Entries:
         """Give random priorities to some of the cgroups, and return them."""
         entries = random_entries(self.rng, [candidate.path for _, candidate in self.hogs.values()])
         entries[TRIGGER.path] = 1000
@@ -64,9 +88,29 @@ class Scene:
         policy.set({self.node.cgroup("/".join(path)): value for path, value in entries.items()})
         return entries
 
+    def set_rules(self, policy: Policy, entries: Entries) -> Rules:
+        """Give random requests to the entries and a random minimum to the program, and return them as the model's.
+
+        The memory of a cgroup is a little more than that of its processes. So any two cgroups of the same priority
+        differ by at least `CLEAR_MIB` above their requests.
+        """
+        living = [TRIGGER, *(candidate for _, candidate in self.hogs.values())]
+        while True:
+            requests = {path: self.rng.randrange(120) for path in entries}
+            over = over_requests(living, requests)
+            if is_clear({**over, (): 0}, {**entries, (): HOST_PRIORITY}):
+                break
+        for path, value in entries.items():
+            policy.entries.put(self.node.cgroup("/".join(path)).id, value, requests[path] << 20)
+        minimum = self.rng.choice(MINIMA)
+        policy.settings.change(
+            tie_break=KernelTieBreak.MOST_OVER_REQUEST, minimum_victim_memory=minimum << 20, mode=KernelMode.ENFORCE
+        )
+        return Rules(minimum, over)
+
     def run_out_of_memory(self) -> tuple[list[int], dict[int, int]]:
         """Return the names of the dead in the kernel's order, and all names by pid. The trigger is -1."""
-        trigger = self.node.hog(self.node.cgroup("/".join(TRIGGER.path)), 0)
+        trigger = self.trigger()
         dead = run_out_of_memory(trigger, [hog for hog, _ in self.hogs.values()])
         names = {hog.pid: name for name, (hog, _) in self.hogs.items()} | {trigger.pid: TRIGGER.name}
         trigger.end()
@@ -77,9 +121,12 @@ class Scene:
         self.living = {TRIGGER.name: TRIGGER} | {name: candidate for name, (_, candidate) in self.hogs.items()}
         return died, names
 
-    def policys_choice(self, entries: Entries) -> int | None:
+    def trigger(self) -> Hog:
+        return self.node.hog(self.node.cgroup("/".join(TRIGGER.path)), 0)
+
+    def policys_choice(self, entries: Entries, rules: Rules = NO_RULES) -> int | None:
         """Return the model's victim in strict order."""
-        return victim(self.living.values(), entries, PAGES)
+        return victim(self.living.values(), entries, PAGES, rules)
 
     def kernels_choice(self) -> int | None:
         """Return the model's victim of a kernel without a policy."""
@@ -90,6 +137,15 @@ class Scene:
         if name is not None:
             del self.living[name]
             self.hogs.pop(name, None)
+
+
+def is_clear(over: Entries, priorities: Entries) -> bool:
+    """Return True if no two cgroups of the same priority are close to each other above their requests."""
+    groups: dict[int, list[int]] = {}
+    for path, mib in over.items():
+        groups.setdefault(priorities[path], []).append(mib)
+    pairs = (pair for group in groups.values() for pair in pairwise(sorted(group)))
+    return all(high - low >= CLEAR_MIB for low, high in pairs)
 
 
 def seed_of_this_run() -> int:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from oompolicy.oomsettings import Mode, OOMSettings
+from oompolicy.oomsettings import Mode, OOMSettings, ProgramSettings
 from oompolicy.parse import InvalidObject, parse_settings
-from oompolicy.resolve.modes import effective_mode
+from oompolicy.resolve.modes import program_settings
 from oompolicy.text import clip
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class NodeSettings:
         self.unknown: tuple[str, ...] = ()
 
     @property
-    def mode(self) -> Mode | None:
-        """The mode of this node, or None while no OOMSettings is known."""
-        return effective_mode(self._settings, self._of_node) if self._settings else None
+    def wanted(self) -> ProgramSettings | None:
+        """The settings of this node's programs, or None while no OOMSettings is known."""
+        return program_settings(self._settings, self._of_node) if self._settings else None
 
     @property
     def discloses(self) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from oompolicy.kube.connection import Connection
     from oompolicy.model import Pod
-    from oompolicy.oomsettings import Mode
+    from oompolicy.oomsettings import ProgramSettings
     from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems
@@ -71,9 +71,9 @@ class ApiSource:
         self.known: ResolvedPods | None = None
 
     @property
-    def mode(self) -> Mode | None:
-        """The mode that OOMSettings has for this node, or None while no OOMSettings is known."""
-        return self._node_settings.mode
+    def wanted(self) -> ProgramSettings | None:
+        """The settings that OOMSettings has for the programs of this node, or None while no OOMSettings is known."""
+        return self._node_settings.wanted
 
     @property
     def discloses(self) -> bool:

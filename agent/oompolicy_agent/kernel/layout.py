@@ -74,6 +74,13 @@ class CgroupChange(IntEnum):
     RMDIR = 2
 
 
+class KernelTieBreak(IntEnum):
+    """The order of tasks with the same priority, enum oompolicy_tie_break."""
+
+    LARGEST_MEMORY = 0
+    MOST_OVER_REQUEST = 1
+
+
 class Entry(ctypes.Structure):
     """A value of `cgroup_priority`, struct oompolicy_entry."""
 
@@ -91,14 +98,18 @@ class Entry(ctypes.Structure):
 class Settings(ctypes.Structure):
     """The value of `settings`, struct oompolicy_settings."""
 
+    minimum_victim_memory: int
     host_priority: int
     page_shift: int
     mode: int
+    tie_break: int
 
     _fields_ = (
+        ("minimum_victim_memory", ctypes.c_uint64),
         ("host_priority", ctypes.c_int32),
         ("page_shift", ctypes.c_uint32),
         ("mode", ctypes.c_uint32),
+        ("tie_break", ctypes.c_uint32),
     )
 
 

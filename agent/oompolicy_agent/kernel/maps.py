@@ -184,10 +184,15 @@ class SettingsMap(Map):
 
     def set_mode(self, mode: KernelMode) -> bool:
         """Change the mode alone. Return True if it was another one before."""
+        return self.change(mode=mode)
+
+    def change(self, **fields: int) -> bool:
+        """Change some fields of the settings. Return True if one of them had another value."""
         settings = self.read()
-        if settings.mode == mode:
+        if all(getattr(settings, name) == value for name, value in fields.items()):
             return False
-        settings.mode = mode
+        for name, value in fields.items():
+            setattr(settings, name, value)
         self.write(settings)
         return True
 

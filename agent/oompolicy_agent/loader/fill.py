@@ -49,12 +49,12 @@ loader that exceeds its container's memory limit (512 MiB in the chart) would be
 def fill_settings(pin: Path, host_priority: int, mode: KernelMode) -> None:
     """Write the settings, and read them back. LoaderError if other settings are read.
 
-    A mode in the map is newer than `mode`, because the agent writes it. It stays.
+    A mode in the map is newer than `mode`, because the agent writes it. It stays, and so do the agent's other settings.
     """
     with SettingsMap(pin) as settings:
         before = settings.read()
-        kept = before.mode if before.page_shift else mode
-        wanted = Settings(host_priority=host_priority, page_shift=PAGE_SHIFT, mode=kept)
+        wanted = before if before.page_shift else Settings(mode=mode)
+        wanted.host_priority, wanted.page_shift = host_priority, PAGE_SHIFT
         settings.write(wanted)
         found = settings.read()
     if bytes(found) != bytes(wanted):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the mode of the programs as the cluster wants it."""
+"""Keeps the mode and the other settings of the programs as the cluster wants them."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
-from oompolicy.oomsettings import Mode
-from oompolicy_agent.kernel.layout import KernelMode
+from oompolicy.oomsettings import Mode, ProgramSettings
+from oompolicy_agent.kernel.layout import KernelMode, KernelTieBreak
 from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 _MODES: Final = {KernelMode[mode.name].value: mode for mode in Mode}
 
 
-class ModeSetting(Protocol):
-    """The interface of `kernel.maps.SettingsMap` that the mode needs. Every member may raise OSError."""
+class SettingsPin(Protocol):
+    """The interface of `kernel.maps.SettingsMap` that this module needs. Every member may raise OSError."""
 
     @property
     def has_modes(self) -> bool:
@@ -28,8 +28,8 @@ class ModeSetting(Protocol):
     def mode(self) -> int:
         """Return the number of the programs' mode."""
 
-    def set_mode(self, mode: KernelMode) -> bool:
-        """Change the mode. Return True if it was another one before."""
+    def change(self, **fields: int) -> bool:
+        """Change some settings. Return True if one of them had another value."""
 
 
 class NodeMode:
@@ -39,33 +39,47 @@ class NodeMode:
         self._problems = problems
         self.current: Mode | None = None
 
-    def apply(self, setting: ModeSetting | None, wanted: Mode | None) -> bool:
-        """Set the wanted mode. Return True if `current` changed.
+    def apply(self, settings: SettingsPin | None, wanted: ProgramSettings | None) -> bool:
+        """Set the wanted mode and the other settings. Return True if `current` changed.
 
-        Without a wanted mode, which means that no OOMSettings is known, the programs keep the mode that they have: the
-        mode of an earlier OOMSettings, or else the mode that the loader began with. Without pins, nothing changes.
+        Without wanted settings, which means that no OOMSettings is known, the programs keep those that they have: the
+        settings of an earlier OOMSettings, or else the mode that the loader began with. Without pins, nothing changes.
         """
-        if setting is None:
+        if settings is None:
             return False
         before = self.current
         try:
-            self._apply(setting, wanted)
+            self._apply(settings, wanted)
         except OSError as error:
-            self._problems.set(Reason.MODE_NOT_SET, f"the mode {wanted or 'of the node'} cannot be set: {error}")
+            mode = wanted.mode if wanted else "of the node"
+            self._problems.set(Reason.MODE_NOT_SET, f"the mode {mode} cannot be set: {error}")
         return self.current is not before
 
-    def _apply(self, setting: ModeSetting, wanted: Mode | None) -> None:
-        if not setting.has_modes:
+    def _apply(self, settings: SettingsPin, wanted: ProgramSettings | None) -> None:
+        if not settings.has_modes:
             self.current = Mode.ENFORCE
-            refused = wanted is not None and wanted is not Mode.ENFORCE
+            refused = wanted is not None and wanted != ProgramSettings(Mode.ENFORCE)
             sentence = (
-                f"the mode {wanted} is not applied, because the attached programs are of a version before modes and "
+                "the settings of OOMSettings are not applied, because the attached programs are of another version and "
                 "enforce: the loader could not replace them, see its log"
             )
             self._problems.set(Reason.MODE_NOT_SET, sentence if refused else None)
             return
-        if wanted is not None and setting.set_mode(KernelMode[wanted.name]):
-            log.warning("the mode is %s from now on", wanted)
+        if wanted is not None and settings.change(**_fields(wanted)):
+            log.warning("from now on, the settings of the programs are: %s", _words(wanted))
         # The program treats an unknown mode as Off.
-        self.current = _MODES.get(setting.mode(), Mode.OFF)
-        self._problems.set(Reason.MODE_NOT_SET)
+        self.current = _MODES.get(settings.mode(), Mode.OFF)
+        self._problems.set(Reason.MODE_NOT_SET, None)
+
+
+def _fields(wanted: ProgramSettings) -> dict[str, int]:
+    """Return the fields of `layout.Settings` that the agent writes."""
+    return {
+        "mode": KernelMode[wanted.mode.name],
+        "tie_break": KernelTieBreak[wanted.tie_break.name],
+        "minimum_victim_memory": wanted.minimum_victim_memory,
+    }
+
+
+def _words(wanted: ProgramSettings) -> str:
+    return f"mode {wanted.mode}, tieBreak {wanted.tie_break}, minimumVictimMemory {wanted.minimum_victim_memory}"

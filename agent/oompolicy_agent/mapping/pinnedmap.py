@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from oompolicy_agent.kernel.layout import Stat
     from oompolicy_agent.mapping.desired import Value
-    from oompolicy_agent.mapping.nodemode import ModeSetting
+    from oompolicy_agent.mapping.nodemode import SettingsPin
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems
@@ -49,8 +49,8 @@ class PinnedMap:
         return self._map.entries
 
     @property
-    def mode_setting(self) -> ModeSetting | None:
-        """The setting of the programs' mode, or None while the pins are not open."""
+    def program_settings(self) -> SettingsPin | None:
+        """The settings of the programs, or None while the pins are not open."""
         return self._pins.settings if self._pins else None
 
     def ensure(self) -> None:

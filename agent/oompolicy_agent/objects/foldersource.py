@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from oompolicy.resolve.modes import effective_mode
+from oompolicy.resolve.modes import program_settings
 from oompolicy_agent.objects.known import Fingerprint, ResolvedPods, decide, fingerprint, restored
 from oompolicy_agent.objects.manifestfolder import ManifestFolder
 from oompolicy_agent.objects.source import DeletedPods
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.model import Pod
-    from oompolicy.oomsettings import Mode, OOMSettings
+    from oompolicy.oomsettings import OOMSettings, ProgramSettings
     from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.problems import Problems
@@ -48,9 +48,9 @@ class FolderSource:
         self._node_settings: OOMSettings | None = None
 
     @property
-    def mode(self) -> Mode | None:
-        """The mode that OOMSettings has for all nodes, or None while no OOMSettings is known."""
-        return effective_mode(self._node_settings, None) if self._node_settings else None
+    def wanted(self) -> ProgramSettings | None:
+        """The settings that OOMSettings has for the programs of all nodes, or None while no OOMSettings is known."""
+        return program_settings(self._node_settings, None) if self._node_settings else None
 
     @property
     def unwatched(self) -> str | None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from oompolicy.model import Pod
-    from oompolicy.oomsettings import Mode
+    from oompolicy.oomsettings import ProgramSettings
     from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.objects.known import ResolvedPods
 
@@ -33,8 +33,8 @@ class ObjectSource(Protocol):
         """A sentence while changes are found at the next full check only, or None."""
 
     @property
-    def mode(self) -> Mode | None:
-        """The mode that OOMSettings has for this node, or None while no OOMSettings is known."""
+    def wanted(self) -> ProgramSettings | None:
+        """The settings that OOMSettings has for the programs of this node, or None while no OOMSettings is known."""
 
     @property
     def discloses(self) -> bool:

@@ -100,7 +100,7 @@ def manifests_from_objects(
         "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
         **(dict.fromkeys(API_VERSIONS, parse_workload) if workloads else {}),
     }
-    return _collected(objects, parsers, skips=workloads)
+    return _collected(_Collection(parsers, workloads=workloads), objects)
 
 
 def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
@@ -115,11 +115,10 @@ def manifests_from_checkpoint(objects: Iterable[_Raw]) -> Manifests:
         "Namespace": parse_namespace,
         "Pod": read_pod,
     }
-    return _collected(objects, parsers)
+    return _collected(_Collection(parsers), objects)
 
 
-def _collected(objects: Iterable[_Raw], parsers: _Parsers, *, skips: bool = False) -> Manifests:
-    collection = _Collection(parsers, skips=skips)
+def _collected(collection: "_Collection", objects: Iterable[_Raw]) -> Manifests:
     for file, raw in objects:
         collection.add(file, raw)
     return collection.manifests()
@@ -128,9 +127,9 @@ def _collected(objects: Iterable[_Raw], parsers: _Parsers, *, skips: bool = Fals
 class _Collection:
     """The objects read so far."""
 
-    def __init__(self, parsers: _Parsers, *, skips: bool) -> None:
-        self._parsers = parsers
-        self._skips = skips
+    def __init__(self, parsers: _Parsers, *, workloads: bool = False) -> None:
+        self._parsers: _Parsers = {**parsers, **(dict.fromkeys(API_VERSIONS, parse_workload) if workloads else {})}
+        self._skips = workloads
         self._skipped: list[str] = []
         self._records: list[_Record] = []
         self._raw: list[_Raw] = []

@@ -67,13 +67,13 @@ def read_amounts(amounts: Field) -> dict[str, Fraction]:
     if not amounts or amounts.value is None:
         return {}
     return {
-        name: _amount(item)
+        name: read_amount(item)
         for name, item in amounts.members().items()
         if name in _COUNTED or name.startswith(_HUGE_PAGES)
     }
 
 
-def _amount(item: Field) -> Fraction:
+def read_amount(item: Field) -> Fraction:
     """Return the quantity. Report one that is negative or cannot be read, and count it as 0."""
     # Hand-written manifests say `cpu: 1` and `cpu: 0.5`.
     is_number = isinstance(item.value, int | float) and not isinstance(item.value, bool)

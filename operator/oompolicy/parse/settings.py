@@ -2,14 +2,17 @@
 """Read an OOMSettings object as strictly as a policy: see `oompolicy.parse.policy`."""
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Final
 
 from oompolicy.model import LabelSelector
-from oompolicy.oomsettings import MAX_NODE_MODES, NAME, Mode, NodeMode, OOMSettings
+from oompolicy.oomsettings import MAX_NODE_MODES, NAME, Mode, NodeMode, OOMSettings, TieBreak
 from oompolicy.parse.fields import Field
 from oompolicy.parse.problems import Problem, Report
+from oompolicy.parse.resources import read_amount
 from oompolicy.parse.selectors import read_selector
 
+_FIELDS: Final = ("suspend", "mode", "nodeModes", "discloseOtherNamespaces", "tieBreak", "minimumVictimMemory")
 _UNREADABLE: Final = Mode.OFF
 """Stands in for a mode that cannot be read, until the object is refused because of it."""
 _MAX_GENERATION: Final = 2**63 - 1
@@ -36,15 +39,15 @@ def _settings(metadata: Field, spec: Field) -> OOMSettings:
     if metadata and name.value != NAME:
         name.problem(f"must be {NAME}: there is one OOMSettings per cluster")
     if spec:
-        spec.known("suspend", "mode", "nodeModes", "discloseOtherNamespaces", required=("mode",))
-    suspend, mode, node_modes, disclose = (
-        spec.child(key) for key in ("suspend", "mode", "nodeModes", "discloseOtherNamespaces")
-    )
+        spec.known(*_FIELDS, required=("mode",))
+    suspend, mode, node_modes, disclose, tie_break, minimum = map(spec.child, _FIELDS)
     return OOMSettings(
         mode=_mode(mode) if mode else _UNREADABLE,
         suspend=suspend.boolean() if suspend else False,
         node_modes=_node_modes(node_modes) if node_modes else (),
         disclose_other_namespaces=disclose.boolean() if disclose else False,
+        tie_break=_tie_break(tie_break) if tie_break else TieBreak.LARGEST_MEMORY,
+        minimum_victim_memory=_bytes(minimum) if minimum else 0,
         generation=generation.integer(0, _MAX_GENERATION) if generation else 0,
         uid=uid.text() if uid else None,
     )
@@ -57,6 +60,20 @@ def _mode(mode: Field) -> Mode:
     if isinstance(mode.value, str):
         mode.problem(f"must be one of {', '.join(Mode)}, not {text!r}")
     return _UNREADABLE
+
+
+def _tie_break(tie_break: Field) -> TieBreak:
+    text = tie_break.text()
+    if text in list(TieBreak):
+        return TieBreak(text)
+    if isinstance(tie_break.value, str):
+        tie_break.problem(f"must be one of {', '.join(TieBreak)}, not {text!r}")
+    return TieBreak.LARGEST_MEMORY
+
+
+def _bytes(minimum: Field) -> int:
+    """Return the whole bytes of a quantity, rounded up as the kubelet rounds memory."""
+    return ceil(read_amount(minimum))
 
 
 def _node_modes(node_modes: Field) -> tuple[NodeMode, ...]:

@@ -7,7 +7,7 @@ It writes the mode of this entry to `OOMNode.spec.mode`, and the agent decides t
 
 from collections.abc import Mapping
 
-from oompolicy.oomsettings import Mode, OOMSettings
+from oompolicy.oomsettings import Mode, OOMSettings, ProgramSettings
 from oompolicy.resolve.disjoint import implies, satisfiable
 from oompolicy.resolve.matching import selects
 
@@ -27,6 +27,11 @@ def node_mode(settings: OOMSettings, labels: Mapping[str, str]) -> Mode | None:
 def effective_mode(settings: OOMSettings, of_node: Mode | None) -> Mode:
     """Return the mode that a node has to be in. `of_node` is `OOMNode.spec.mode`, or `None` if it is not set."""
     return Mode.OFF if settings.suspend else of_node or settings.mode
+
+
+def program_settings(settings: OOMSettings, of_node: Mode | None) -> ProgramSettings:
+    """Return the settings of the programs of a node. `of_node` is that of `effective_mode`."""
+    return ProgramSettings(effective_mode(settings, of_node), settings.tie_break, settings.minimum_victim_memory)
 
 
 def never_deciding(settings: OOMSettings) -> Mapping[int, int | None]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from oompolicy.kube import client
 from oompolicy_agent import main, settings
-from oompolicy_agent.kernel.layout import KernelMode, Stat, VictimRecord
+from oompolicy_agent.kernel.layout import Stat, VictimRecord
 from oompolicy_agent.mapping import cgroups, pinnedmap, treewatch
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ class OpenMaps:
     def mode(self) -> int:
         return int((FOLDER / "mode").read_text())
 
-    def set_mode(self, mode: KernelMode) -> bool:
-        if self.mode() == mode:
+    def change(self, **fields: int) -> bool:
+        if self.mode() == fields["mode"]:
             return False
         new = FOLDER / "..mode"
-        new.write_text(str(int(mode)))
+        new.write_text(str(int(fields["mode"])))
         new.replace(FOLDER / "mode")
         return True
 

@@ -22,6 +22,21 @@ TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
+class Alert:
+    """An alert that fires, with the labels that its expression adds."""
+
+    summary: str
+    node: str = ""
+    backend: str = ""
+
+    def expected(self, rule: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the alert of this rule in the notation of promtool."""
+        added = {name: value for name, value in (("node", self.node), ("backend", self.backend)) if value}
+        labels = {**rule["labels"], **added}
+        return {"exp_labels": labels, "exp_annotations": {**rule["annotations"], "summary": self.summary}}
+
+
+@dataclass(frozen=True)
 class Promtool:
     """The program, and a folder for the files that it reads."""
 
@@ -38,13 +53,34 @@ class Promtool:
             {"expr": each, "eval_time": at, "exp_samples": [] if value is None else [{"labels": "{}", "value": value}]}
             for each, value in expected.items()
         ]
-        case = {
-            "interval": f"{scrapes.INTERVAL}s",
-            "input_series": scrapes.input_series(),
-            "promql_expr_test": checks,
+        return self._test(scrapes, {"promql_expr_test": checks}, rules=[])
+
+    def alerts(self, scrapes: Scrapes, rules: Mapping[str, Any], expected: Mapping[str, Alert]) -> str:
+        """Compare the alerts that fire at the last scrape: each alert by its name.
+
+        `rules` is the content of a rule file. Return promtool's description of every difference.
+        """
+        file = self.folder / "rules.yaml"
+        file.write_text(yaml.safe_dump(dict(rules), width=10_000))
+        defined = {each["alert"]: each for group in rules["groups"] for each in group["rules"]}
+        at = f"{scrapes.seconds}s"
+        firing = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in expected]
+        count = 'count by (alertname) (ALERTS{alertstate="firing"})'
+        checks = {
+            "promql_expr_test": [{"expr": count, "eval_time": at, "exp_samples": firing}],
+            "alert_rule_test": [
+                {"eval_time": at, "alertname": name, "exp_alerts": [alert.expected(defined[name])]}
+                for name, alert in expected.items()
+            ],
         }
+        return self._test(scrapes, checks, rules=[str(file)])
+
+    def _test(self, scrapes: Scrapes, checks: Mapping[str, Any], rules: list[str]) -> str:
+        interval = f"{scrapes.INTERVAL}s"
+        case = {"interval": interval, "input_series": scrapes.input_series(), **checks}
         file = self.folder / "rules.test.yaml"
-        file.write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}, sort_keys=False, width=10_000))
+        content = {"rule_files": rules, "evaluation_interval": interval, "tests": [case]}
+        file.write_text(yaml.safe_dump(content, sort_keys=False, width=10_000))
         result = subprocess.run(
             [str(self.program), "test", "rules", str(file)],
             stdin=subprocess.DEVNULL,

@@ -37,7 +37,7 @@ SCENARIOS = {
         Scenario("all-pods", ("agent.podAccess=allPods",)),
         Scenario("own-node", ("agent.podAccess=ownNode",), own_node=True),
         Scenario("kernel", ("hook.source=kernel", "hook.hostPriority=700"), capabilities=tuple(KERNEL)),
-        Scenario("none", ("hook.source=none",), capabilities=tuple(KERNEL)),
+        Scenario("none", ("hook.source=none", "prometheusRule.enabled=true"), capabilities=tuple(KERNEL)),
         Scenario("dkms", ("hook.module.from=host",)),
         Scenario("prebuilt", ("hook.module.from=image", "hook.module.path=/modules/%r.ko")),
         Scenario(
@@ -64,7 +64,9 @@ SCENARIOS = {
                 ".nodeSelectorTerms[0].matchExpressions[0].operator=Exists",
             ),
         ),
-        Scenario("watched", ("podMonitor.enabled=true", "grafanaDashboard.enabled=true")),
+        Scenario(
+            "watched", ("podMonitor.enabled=true", "prometheusRule.enabled=true", "grafanaDashboard.enabled=true")
+        ),
         Scenario(
             "guarded",
             (
@@ -73,6 +75,27 @@ SCENARIOS = {
                 "networkPolicy.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=monitoring",
             ),
         ),
+        Scenario(
+            "extended",
+            (
+                "commonLabels.team=platform",
+                "agent.extraEnv[0].name=ONE",
+                "agent.extraEnv[0].value=a",
+                "agent.extraArgs={--one}",
+                "agent.loaderExtraEnv[0].name=TWO",
+                "agent.loaderExtraEnv[0].value=b",
+                "agent.loaderExtraArgs={--two}",
+                "operator.extraEnv[0].name=THREE",
+                "operator.extraEnv[0].value=c",
+                "operator.extraArgs={--three}",
+                "serviceMonitor.enabled=true",
+                "prometheusRule.enabled=true",
+                "prometheusRule.disabled={OOMPolicyMapFull}",
+                "prometheusRule.alertLabels.team=storage",
+                "resourceQuota.enabled=true",
+            ),
+        ),
+        Scenario("openshift", ("openshift.enabled=true",)),
         Scenario("smallest", ("operator.replicas=1", "policy.enabled=false", "uninstall.detach=false")),
     )
 }

@@ -96,9 +96,15 @@ def test_an_upgrade_applies_the_new_value(release: Release) -> None:
 
 
 def test_a_second_release_is_refused(release: Release) -> None:
-    """Two releases would replace each other's programs on each node."""
-    with pytest.raises(HelmError, match="invalid ownership metadata"):
-        release.helm("install", "another", str(CHART), "--namespace", "another", "--create-namespace", *release.admin)
+    """The error names the first release, and Helm has created no object of the second release."""
+    sentence = f"already installed in this cluster, as release {release.NAME} in namespace {release.NAMESPACE}: "
+    place = ("--namespace", "another")
+    with pytest.raises(HelmError, match=sentence):
+        release.helm("install", "another", str(CHART), *place, "--create-namespace", *release.admin)
+    with pytest.raises(HelmError, match=sentence):
+        release.helm("install", release.NAME, str(CHART), *place, "--create-namespace", *release.admin)
+
+    assert "[]" == release.helm("list", *place, "--output", "json", *release.admin).strip()
 
 
 def test_helm_test_succeeds_when_all_nodes_enforce(release: Release) -> None:

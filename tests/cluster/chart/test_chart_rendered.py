@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
     from tests.cluster.kubectl import Kubectl
 
-# The Prometheus operator defines this kind. The chart does not, so the API server of a test does not know it.
-FOREIGN = {"PodMonitor"}
+# The Prometheus operator defines these kinds. The chart does not, so the API server of a test does not know them.
+FOREIGN = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
 PRIVILEGED = {"loader", "detach"}
 KERNEL_FOLDERS = {"/sys/fs/bpf", "/sys/fs/cgroup", "/sys/kernel/security"}
 AGENT_PATHS = {"/sys/fs/bpf/oompolicy", "/sys/fs/cgroup", "/run/oompolicy", "/var/lib/oompolicy"}

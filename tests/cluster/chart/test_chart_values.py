@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         ("policy.priority=high", "at '/policy/priority': got string, want integer"),
         ("networkPolicy.from.a=b", "at '/networkPolicy/from': got object, want array"),
         ("operator.silentAfter=300", "at '/operator/silentAfter': minimum: got 300, want 360"),
+        ("agent.extraEnv[0].value=1", "at '/agent/extraEnv/0': missing property 'name'"),
+        ("resourceQuota.pods=many", "at '/resourceQuota/pods': 'many' does not match pattern"),
+        (r"commonLabels.helm\.sh/chart=x", "at '/commonLabels/helm.sh~1chart'"),
         ("agent.maxUnavailable=0", "at '/agent/maxUnavailable': minimum: got 0, want 1"),
         (r"operator.podLabels.app\.kubernetes\.io/name=x", "at '/operator/podLabels/app.kubernetes.io~1name'"),
     ],
@@ -49,11 +52,20 @@ def test_a_cluster_that_cannot_restrict_agents_to_their_node_is_refused(helm: He
         helm.template("--set", "agent.podAccess=ownNode", version="1.35.1")
 
 
-def test_a_podmonitor_with_a_networkpolicy_that_admits_no_pod_is_refused(helm: Helm) -> None:
-    """A NetworkPolicy without pods would block the Prometheus that reads the PodMonitor."""
-    flags = [word for name in ("podMonitor", "networkPolicy") for word in ("--set", f"{name}.enabled=true")]
+@pytest.mark.parametrize("monitor", ["podMonitor", "serviceMonitor"])
+def test_a_monitor_with_a_networkpolicy_that_admits_no_pod_is_refused(helm: Helm, monitor: str) -> None:
+    """A NetworkPolicy without pods would block the Prometheus that reads the monitor."""
+    flags = [word for name in (monitor, "networkPolicy") for word in ("--set", f"{name}.enabled=true")]
 
-    with pytest.raises(HelmError, match="name the pods of your Prometheus"):
+    with pytest.raises(HelmError, match=f"{monitor}.enabled and .*name the pods of your Prometheus"):
+        helm.template(*flags)
+
+
+def test_two_monitors_of_the_same_pods_are_refused(helm: Helm) -> None:
+    """Prometheus would scrape each pod twice."""
+    flags = [word for name in ("podMonitor", "serviceMonitor") for word in ("--set", f"{name}.enabled=true")]
+
+    with pytest.raises(HelmError, match="would count each victim twice: set one of them to false"):
         helm.template(*flags)
 
 
@@ -69,7 +81,7 @@ def test_helm_lint_finds_no_problem(helm: Helm) -> None:
 
 
 def test_a_package_contains_the_linked_files(helm: Helm, tmp_path: Path) -> None:
-    """The package has the definitions and rules as files, because a link out of it would have no target."""
+    """Definitions, rules and the licence are files, because a link out of the package would have no target."""
     helm("package", str(CHART), "--destination", str(tmp_path))
     (package,) = tmp_path.glob("oompolicy-*.tgz")
     with tarfile.open(package) as opened:
@@ -79,4 +91,4 @@ def test_a_package_contains_the_linked_files(helm: Helm, tmp_path: Path) -> None
     }
 
     assert len(expected) >= 8
-    assert expected <= files
+    assert expected | {"oompolicy/LICENSE", "oompolicy/README.md"} <= files

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.environment import FolderEnvironment
-from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord, KernelMode, Stat
+from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord, Stat
 from oompolicy_agent.plumbing.loop import Loop
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.counters import Counters
@@ -83,11 +83,11 @@ class FakeOpenMaps:
     def mode(self) -> int:
         return int(self.state["mode"])
 
-    def set_mode(self, mode: KernelMode) -> bool:
+    def change(self, **fields: int) -> bool:
         if self.state["error"]:
             raise self.state["error"]
-        before, self.state["mode"] = self.state["mode"], mode
-        return bool(before != mode)
+        before, self.state["mode"] = self.state["mode"], fields["mode"]
+        return bool(before != fields["mode"])
 
     def close(self) -> None:
         self.events.close()

@@ -207,8 +207,9 @@ def test_an_empty_directory_is_a_problem(
 ) -> None:
     """If you lint the wrong directory, you get a problem."""
     assert 1 == main([*command, str(tmp_path)])
-    message = f"{tmp_path}: no OOMPolicy, OOMSettings, Namespace, Pod or workload is in this input\n"
-    assert message in "".join(capsys.readouterr())
+    assert f"{tmp_path}: no OOMPolicy, OOMSettings, Namespace, Pod or workload is in this input\n" in "".join(
+        capsys.readouterr()
+    )
 
 
 @pytest.mark.parametrize("arguments", [[], ["resolve"], ["lint"], ["resolve", "-f", "a", "-o", "xml"], ["guess"]])

@@ -143,7 +143,8 @@ def fields(schema: dict[str, Any], path: str, required: bool = False) -> Iterato
     below = schema.get("items", schema)
     properties = {} if path.endswith("Selector") or path.endswith("conditions") else below.get("properties", {})
     if path.count("."):
-        default = str(schema["default"]).lower() if "default" in schema else "required" if required else "none"
+        default = schema.get("default", "required" if required else "none")
+        default = str(default).lower() if isinstance(default, bool) else str(default)
         yield path, default if path.startswith("spec") else ""
     inner = f"{path}[]" if "items" in schema else path
     for name, each in properties.items():

@@ -185,9 +185,10 @@ def test_everything_is_bounded(file: Path) -> None:
         for path, schema in walk({"properties": schema_of(load(file))["properties"]})
         if path.count(".") > 1
         and (
-            (schema["type"] == "array" and "maxItems" not in schema)
+            (schema.get("type") == "array" and "maxItems" not in schema)
             or ("additionalProperties" in schema and "maxProperties" not in schema)
-            or (schema["type"] == "string" and not {"maxLength", "enum", "format"} & schema.keys())
+            # A field without a type is a number or a string.
+            or (schema.get("type", "string") == "string" and not {"maxLength", "enum", "format"} & schema.keys())
         )
     ]
     assert [] == unbounded

@@ -69,6 +69,13 @@
     {{- if eq .Values.hook.source "module" }}
     - --module={{ include "oompolicy.modulePath" . }}
     {{- end }}
+    {{- with .Values.agent.loaderExtraArgs }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with .Values.agent.loaderExtraEnv }}
+  env:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   resources:
     {{- toYaml .Values.agent.loaderResources | nindent 4 }}
   securityContext:

@@ -65,7 +65,7 @@ class Cluster:
         self.send("settings", *settings)
         self.send("oomnodes", *([oomnode] if oomnode else []))
         self.source.reload()
-        return self.source.mode
+        return self.source.wanted.mode if self.source.wanted else None
 
     @property
     def priorities(self) -> list[int]:
@@ -296,11 +296,12 @@ def test_no_mode_counts_before_both_lists_are_complete(cluster: Cluster) -> None
     """A node that an entry of `nodeModes` selects must not enforce for a moment after a restart of the agent."""
     cluster.send("settings", raw_settings("Enforce"))
     cluster.source.reload()
-    assert cluster.source.mode is None
+    assert cluster.source.wanted is None
     cluster.send("oomnodes", raw_oomnode(mode="Audit"))
     cluster.source.reload()
 
-    assert "Audit" == cluster.source.mode
+    assert cluster.source.wanted
+    assert "Audit" == cluster.source.wanted.mode
 
 
 def test_deleted_settings_stay_in_force(cluster: Cluster) -> None:

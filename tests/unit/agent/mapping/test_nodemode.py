@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
-from oompolicy.oomsettings import Mode
+from oompolicy.oomsettings import Mode, ProgramSettings, TieBreak
 from oompolicy_agent.kernel.layout import KernelMode
 from oompolicy_agent.mapping.nodemode import NodeMode
 from oompolicy_agent.status.problems import Problems
@@ -22,15 +22,16 @@ class FakeSetting:
     number: int = KernelMode.ENFORCE
     has_modes: bool = True
     error: OSError | None = None
+    fields: dict[str, int] = field(default_factory=dict)
 
     def mode(self) -> int:
         return self.number
 
-    def set_mode(self, mode: KernelMode) -> bool:
+    def change(self, **fields: int) -> bool:
         if self.error:
             raise self.error
-        before, self.number = self.number, mode
-        return before != mode
+        before, self.number, self.fields = self.number, fields["mode"], fields
+        return before != self.number
 
 
 @pytest.fixture
@@ -43,10 +44,17 @@ def test_the_wanted_mode_is_set(problems: Problems, mode: Mode) -> None:
     """The names of the modes are the same on both sides."""
     setting, node = FakeSetting(number=9), NodeMode(problems)
 
-    assert node.apply(setting, mode)
+    assert node.apply(setting, ProgramSettings(mode))
     assert KernelMode[mode.name] == setting.number
     assert mode is node.current
-    assert not node.apply(setting, mode)
+    assert not node.apply(setting, ProgramSettings(mode))
+
+
+def test_the_other_settings_are_set_with_the_mode(problems: Problems) -> None:
+    setting = FakeSetting()
+    NodeMode(problems).apply(setting, ProgramSettings(Mode.ENFORCE, TieBreak.MOST_OVER_REQUEST, 64 << 20))
+
+    assert {"mode": 2, "tie_break": 1, "minimum_victim_memory": 64 << 20} == setting.fields
 
 
 def test_without_a_wanted_mode_the_programs_keep_theirs(problems: Problems) -> None:
@@ -70,29 +78,29 @@ def test_without_pins_the_last_mode_is_remembered(problems: Problems) -> None:
     node = NodeMode(problems)
     node.current = Mode.AUDIT
 
-    assert not node.apply(None, Mode.ENFORCE)
+    assert not node.apply(None, ProgramSettings(Mode.ENFORCE))
     assert Mode.AUDIT is node.current
 
 
 def test_programs_before_modes_enforce_and_the_node_reports_it(problems: Problems) -> None:
     """The loader could not replace them. Only another mode than Enforce is a problem."""
     setting, node = FakeSetting(has_modes=False), NodeMode(problems)
-    node.apply(setting, Mode.AUDIT)
+    node.apply(setting, ProgramSettings(Mode.AUDIT))
 
     assert Mode.ENFORCE is node.current
     (sentence,) = problems.current[Reason.MODE_NOT_SET]
-    assert "the mode Audit is not applied" in sentence
-    node.apply(setting, Mode.ENFORCE)
+    assert "the settings of OOMSettings are not applied" in sentence
+    node.apply(setting, ProgramSettings(Mode.ENFORCE))
     assert {} == problems.current
 
 
 def test_a_mode_that_cannot_be_set_is_a_problem_until_it_is_set(problems: Problems) -> None:
     setting, node = FakeSetting(error=OSError(errno.EPERM, "Operation not permitted", "/pin")), NodeMode(problems)
-    node.apply(setting, Mode.OFF)
+    node.apply(setting, ProgramSettings(Mode.OFF))
 
     (sentence,) = problems.current[Reason.MODE_NOT_SET]
     assert "the mode Off cannot be set: [Errno 1] Operation not permitted: '/pin'" == sentence
     setting.error = None
-    node.apply(setting, Mode.OFF)
+    node.apply(setting, ProgramSettings(Mode.OFF))
     assert {} == problems.current
     assert KernelMode.OFF == setting.number

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The adjuster's loop: look at the node, bring the processes to the wanted scores, and wait for the next reason."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from oompolicy_agent.adjuster import look, memory, pace
+from oompolicy_agent.adjuster.pressure import PressureWatch
+from oompolicy_agent.adjuster.processes import VANISHED
+from oompolicy_agent.adjuster.wanted import Wanted, WantedFile
+from oompolicy_agent.plumbing.folderwatch import FolderWatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oompolicy_agent.adjuster.enforcer import Enforcer
+    from oompolicy_agent.adjuster.look import Look
+    from oompolicy_agent.adjuster.processes import Processes
+    from oompolicy_agent.adjuster.solver import Solution
+    from oompolicy_agent.plumbing.loop import Loop
+
+log = logging.getLogger(__name__)
+
+_SETTLE = 0.02
+"""Seconds between a change of the request and the look. Pods often start together."""
+
+
+class Adjuster:
+    """The adjuster of one node. `solution` is that of the last look, or None if nothing is enforced or audited."""
+
+    def __init__(self, request: Path, cgroup_root: Path, loop: Loop, enforcer: Enforcer, processes: Processes) -> None:
+        self.solution: Solution | None = None
+        self._file, self._folder = WantedFile(request), FolderWatch(request.parent, request.name)
+        self._root, self._loop = cgroup_root, loop
+        self._enforcer, self._processes = enforcer, processes
+        self._pressure: PressureWatch | None = None
+        self._looked, self._left, self._unfinished = loop.clock(), 1.0, False
+        self._roots: tuple[str, ...] = ()
+        self._said: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Begin to follow the request and the memory."""
+        self._loop.watch(self._folder.fd, self._request_changed)
+        try:
+            self._pressure = PressureWatch()
+        except OSError as error:
+            log.info("the kernel does not report memory pressure (%s), so only the clock decides when to look", error)
+        else:
+            self._loop.watch(self._pressure.fd, self._pressed)
+        self._folder.changed()
+        self._file.read()
+        self.look()
+        self._check_later()
+
+    def close(self) -> None:
+        """End all watches. The scores stay."""
+        self._folder.close()
+        if self._pressure:
+            self._pressure.close()
+
+    def look(self) -> None:
+        """Look at the node, and bring all processes to what is wanted now."""
+        self._say("request", self._file.problem)
+        wanted = self._file.current
+        if wanted is None:
+            return
+        self._processes.errors.clear()
+        self._looked, self._left = self._loop.clock(), memory.share_left(self._roots)
+        try:
+            self._bring(look.take(self._root, self._processes, wanted), wanted)
+        except OSError as error:
+            self._unfinished = True
+            self._say("look", f"scores may be old: {error}")
+        else:
+            self._say("look", "")
+        self._report(wanted)
+
+    def _bring(self, found: Look, wanted: Wanted) -> None:
+        self.solution, self._roots = None, found.roots
+        back = (*found.wanted, *found.others)
+        if wanted.mode == "Enforce":
+            self.solution = self._enforcer.enforce(found.wanted, found.scopes, wanted.host_priority)
+            back = found.others
+        elif wanted.mode == "Audit":
+            self.solution = self._enforcer.audit(found.wanted, found.scopes, wanted.host_priority)
+        self._unfinished = self._enforcer.restore(back)
+        self._enforcer.forget_all_but(found.cgroups)
+
+    def _request_changed(self) -> None:
+        if self._folder.changed() and self._file.read():
+            self._loop.after(_SETTLE, "look", self.look)
+        self._say("request", self._file.problem)
+
+    def _pressed(self) -> None:
+        if self._pressure:
+            self._pressure.acknowledge()
+        self._loop.after(max(0.0, self._looked + pace.SHORTEST - self._loop.clock()), "look", self.look)
+
+    def _check(self) -> None:
+        """Read the memory that is left, and look if it is time."""
+        elapsed, margin = self._loop.clock() - self._looked, self._margin()
+        if self._unfinished or pace.is_due(elapsed, memory.share_left(self._roots), self._left, margin):
+            if not self._folder.complete:
+                self._folder.renew()
+            self._file.read()
+            self.look()
+        self._check_later()
+
+    def _check_later(self) -> None:
+        self._loop.after(min(pace.CHECK, pace.pause(self._left)), "check", self._check)
+
+    def _margin(self) -> float:
+        return self.solution.order.margin / memory.of_node().total if self.solution else 1.0
+
+    def _report(self, wanted: Wanted) -> None:
+        self._say("mode", f"mode {wanted.mode}")
+        broken = self.solution.order.broken if self.solution else ()
+        self._say("order", "; ".join(map(str, broken)))
+        failed = {name: count for name, count in self._processes.errors.items() if name != VANISHED}
+        names = ", ".join(sorted(failed))
+        self._say("errors", f"some processes could not be read or written: {names}" if failed else "")
+
+    def _say(self, subject: str, sentence: str) -> None:
+        """Log a sentence when it changes."""
+        if sentence != self._said.get(subject, ""):
+            self._said[subject] = sentence
+            if sentence and subject != "mode":
+                log.warning("%s", sentence)
+            else:
+                log.info("%s", sentence or f"{subject}: in order again")

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One look at the node: the groups to score, the scopes with their host processes, and the groups to restore."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from oompolicy_agent.adjuster import memory
+from oompolicy_agent.adjuster.badness import PROTECTED, SMALLEST, Scope, Span
+from oompolicy_agent.adjuster.group import Group
+from oompolicy_agent.mapping.cgroups import find_roots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from oompolicy_agent.adjuster.group import Process
+    from oompolicy_agent.adjuster.memory import Memory
+    from oompolicy_agent.adjuster.processes import Processes
+    from oompolicy_agent.adjuster.wanted import Wanted
+
+_GONE: Final = {errno.ENOENT, errno.ENODEV}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The state of the node.
+
+    `wanted` are the groups of pods with a priority, and `others` those without one.
+    `cgroups` has the ids of all cgroups of pods, with and without processes. `roots` are the kubepods cgroups.
+    """
+
+    wanted: tuple[Group, ...]
+    others: tuple[Group, ...]
+    scopes: tuple[Scope, ...]
+    cgroups: frozenset[int]
+    roots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cgroup:
+    """A cgroup of pods, with the priority of the nearest entry. `root` is the kubepods cgroup above it."""
+
+    id: int
+    path: str
+    root: str
+    priority: int | None
+
+
+def take(root: Path, processes: Processes, wanted: Wanted) -> Look:
+    """Look at all pods and host processes. OSError if the tree or /proc cannot be read at all."""
+    roots = find_roots(root)
+    cgroups = [found for each in roots for found in _walk(each, wanted.cgroups)]
+    groups = {each: group for each in cgroups if (group := _group(each, processes, wanted.host_priority))}
+    chosen = {cgroup: group for cgroup, group in groups.items() if cgroup.priority is not None}
+    scored = {process.id.pid for group in chosen.values() for process in group.processes}
+    all_pids = processes.all_pids()
+    host = processes.read(pid for pid in all_pids if pid not in scored)
+    processes.keep(all_pids)
+    unlisted = {cgroup: group for cgroup, group in groups.items() if cgroup.priority is None}
+    return Look(
+        tuple(chosen.values()),
+        tuple(unlisted.values()),
+        tuple(_scopes(roots, host, unlisted)),
+        frozenset(each.id for each in cgroups),
+        roots,
+    )
+
+
+def _walk(root: str, entries: Mapping[int, int]) -> Iterator[_Cgroup]:
+    """Yield a kubepods cgroup and all cgroups below it. A cgroup that vanishes is left out."""
+    waiting: list[tuple[str, int | None]] = [(root, None)]
+    while waiting:
+        path, above = waiting.pop()
+        try:
+            number = os.stat(path).st_ino  # noqa: PTH116 (hundreds of cgroups, several times a second)
+            with os.scandir(path) as found:
+                below = [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
+        except OSError as error:
+            if error.errno in _GONE:
+                continue
+            raise
+        priority = entries.get(number, above)
+        yield _Cgroup(number, path, root, priority)
+        waiting += [(child, priority) for child in below]
+
+
+def _group(cgroup: _Cgroup, processes: Processes, host_priority: int) -> Group | None:
+    """Return the processes that may be scored, or None if there are none.
+
+    A cgroup whose first process is protected is that of a sandbox, and is left alone.
+    """
+    found = processes.read(_pids(cgroup.path))
+    # A pid that was used again since then belongs to a process of another cgroup.
+    still = set(_pids(cgroup.path)) if found else set()
+    members = [each for each in found if each.id.pid in still]
+    if not members or members[0].score <= PROTECTED:
+        return None
+    scorable = tuple(each for each in members if each.score > PROTECTED)
+    return Group(cgroup.id, host_priority if cgroup.priority is None else cgroup.priority, scorable)
+
+
+def _pids(cgroup: str) -> list[int]:
+    try:
+        return [int(line) for line in Path(cgroup, "cgroup.procs").read_text(encoding="ascii").split()]
+    except OSError:
+        # It vanished, or its processes are listed in the cgroup above it (a threaded cgroup).
+        return []
+
+
+def _scopes(roots: Sequence[str], host: Iterable[Process], unlisted: Mapping[_Cgroup, Group]) -> Iterator[Scope]:
+    """Yield the scope of the node, and that of each kubepods cgroup with a limit."""
+    yield _scope("Node", memory.of_node(), host)
+    for root in roots:
+        limited = memory.of_cgroup(Path(root))
+        if limited and limited.total >= SMALLEST:
+            inside = [each for cgroup, group in unlisted.items() if cgroup.root == root for each in group.processes]
+            yield _scope("Kubepods", limited, inside)
+
+
+def _scope(name: str, found: Memory, host: Iterable[Process]) -> Scope:
+    bare = Scope(name, found.total)
+    points = [bare.badness(each.usage, each.score) for each in host if each.score > PROTECTED]
+    return Scope(name, found.total, Span(min(points), max(points)) if points else None)

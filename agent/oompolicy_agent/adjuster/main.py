@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `oompolicy-adjuster`. Exit status: 0 ended by a signal or restored, 1 failed, 2 wrong usage."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import fcntl
+import logging
+import os
+import resource
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from oompolicy.logs import start_logging
+from oompolicy_agent.adjuster import look
+from oompolicy_agent.adjuster.adjuster import Adjuster
+from oompolicy_agent.adjuster.enforcer import Enforcer
+from oompolicy_agent.adjuster.originals import Originals, OriginalsError
+from oompolicy_agent.adjuster.processes import Processes
+from oompolicy_agent.adjuster.wanted import Wanted
+from oompolicy_agent.mapping.cgroups import is_cgroup2
+from oompolicy_agent.paths import ADJUSTER_DIR, CGROUP_ROOT, RUN_DIR, WANTED
+from oompolicy_agent.plumbing.libc import last_error, libc
+from oompolicy_agent.plumbing.loop import Loop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+NOTHING: Final = Wanted("Off", 1000, {})
+LOOKS_TO_RESTORE: Final = 10
+"""A look after the one that restored confirms it. More are needed only while processes fork faster than that."""
+
+_MCL_CURRENT, _MCL_FUTURE = 1, 2  # include/uapi/asm-generic/mman.h
+
+log = logging.getLogger(__name__)
+
+
+class AdjusterError(Exception):
+    """The adjuster cannot start or cannot finish. The message is a sentence for the node's owner."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command, and return the exit status."""
+    chosen = _parse(arguments)
+    start_logging(chosen.log_format)
+    try:
+        with ExitStack() as stack:
+            _lock(chosen.state_dir, stack)
+            _run(chosen, stack)
+    except (AdjusterError, OriginalsError) as error:
+        log.error("%s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
+        return 1
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="oompolicy-adjuster", description="Keep the order of priorities in the oom_score_adj of this node's pods."
+    )
+    for flag, default, text in (
+        ("--run-dir", RUN_DIR, f"the agent's folder with {WANTED}"),
+        ("--state-dir", ADJUSTER_DIR, "the folder for the original values, which only root may open"),
+        ("--cgroup-root", CGROUP_ROOT, "a cgroup v2 mount"),
+    ):
+        parser.add_argument(flag, type=Path, metavar="DIR", default=default, help=f"{text}; default %(default)s")
+    parser.add_argument("--restore", action="store_true", help="put all original values back, and end")
+    parser.add_argument("--log-format", choices=["text", "json"], default="text", help="default %(default)s")
+    return parser.parse_args(arguments)
+
+
+def _lock(state_dir: Path, stack: ExitStack) -> None:
+    """Allow one adjuster per node, because two would take each other's scores for values of the workload."""
+    path = state_dir / "adjuster.lock"
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise AdjusterError(f"the state directory cannot be used: {error}") from error
+    stack.callback(os.close, fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise AdjusterError(f"another adjuster runs on this node: it holds {path}; end it first") from error
+
+
+def _run(chosen: argparse.Namespace, stack: ExitStack) -> None:
+    try:
+        if not is_cgroup2(chosen.cgroup_root):
+            raise AdjusterError(f"{chosen.cgroup_root} is not a cgroup v2 mount: this node's pods cannot be found")
+        originals = Originals(chosen.state_dir / "originals.json", BOOT_ID.read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise AdjusterError(f"cannot start: {error}") from error
+    processes = Processes()
+    enforcer = Enforcer(originals, processes.write)
+    if chosen.restore:
+        _restore(chosen.cgroup_root, enforcer, processes)
+    else:
+        _follow(chosen, enforcer, processes, stack)
+
+
+def _follow(chosen: argparse.Namespace, enforcer: Enforcer, processes: Processes, stack: ExitStack) -> None:
+    """Adjust until SIGTERM or SIGINT. The scores stay, so that an upgrade changes no order."""
+    _raise_limits()
+    loop = Loop()
+    stack.callback(loop.close)
+    _stop_on_signals(loop, stack)
+    adjuster = Adjuster(chosen.run_dir / WANTED, chosen.cgroup_root, loop, enforcer, processes)
+    stack.callback(adjuster.close)
+    adjuster.start()
+    log.info("running")
+    loop.run()
+    log.info("ended by a signal")
+
+
+def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> None:
+    """Restore until a look finds every original value in force."""
+    try:
+        for _ in range(LOOKS_TO_RESTORE):
+            found = look.take(root, processes, NOTHING)
+            unfinished = enforcer.restore(found.others)
+            if not unfinished:
+                enforcer.forget_all_but(found.cgroups)
+                return
+    except OSError as error:
+        raise AdjusterError(f"not all original values are restored: {error}; run the command again") from error
+    names = ", ".join(sorted(processes.errors)) or "processes start faster than they are restored"
+    raise AdjusterError(f"not all original values are restored: {names}; run the command again")
+
+
+def _raise_limits() -> None:
+    """Stay in memory while memory is short, and keep a descriptor for each process."""
+    for limit, enough in ((resource.RLIMIT_MEMLOCK, resource.RLIM_INFINITY), (resource.RLIMIT_NOFILE, 1 << 20)):
+        try:
+            resource.setrlimit(limit, (enough, enough))
+        except (OSError, ValueError) as error:
+            log.warning("a limit of this process stays as it is: %s; grant the capability SYS_RESOURCE", error)
+    if libc().mlockall(ctypes.c_int(_MCL_CURRENT | _MCL_FUTURE)):
+        log.warning("the adjuster may be slow while memory is short: %s", last_error("mlockall"))
+
+
+def _stop_on_signals(loop: Loop, stack: ExitStack) -> None:
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    stack.callback(os.close, reader)
+    stack.callback(os.close, writer)
+    stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writer))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The handler has nothing to do: the byte in the pipe wakes the loop.
+        stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
+    loop.watch(reader, loop.stop)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program refuses to start with a sentence, and one program runs per node."""
+
+from __future__ import annotations
+
+import fcntl
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy_agent.adjuster import main as program
+from oompolicy_agent.adjuster.originals import Original, Originals
+from oompolicy_agent.mapping import cgroups
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a command line that restores in a folder in place of the cgroup tree."""
+    monkeypatch.setattr(program, "is_cgroup2", lambda _: True)
+    monkeypatch.setattr(program, "start_logging", lambda _: None)
+    (tmp_path / "cgroup/kubepods").mkdir(parents=True)
+    return ["--restore", "--state-dir", str(tmp_path / "state"), "--cgroup-root", str(tmp_path / "cgroup")]
+
+
+def test_restore_without_scores_succeeds(arguments: list[str], tmp_path: Path) -> None:
+    """The state folder is for root alone."""
+    assert 0 == program.main(arguments)
+    assert 0o700 == (tmp_path / "state").stat().st_mode & 0o777
+
+
+def test_restore_forgets_cgroups_that_are_gone(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    boot = program.BOOT_ID.read_text().strip()
+    Originals(tmp_path / "state/originals.json", boot).remember({1: Original(500)})
+
+    assert 0 == program.main(arguments)
+    assert {} == Originals(tmp_path / "state/originals.json", boot).known
+
+
+def test_a_second_adjuster_refuses_to_start(
+    arguments: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "state").mkdir()
+    lock = tmp_path / "state/adjuster.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        assert 1 == program.main(arguments)
+    assert f"another adjuster runs on this node: it holds {lock}; end it first" in caplog.text
+
+
+def test_a_damaged_file_of_original_values_stops_the_program(
+    arguments: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/originals.json").write_text('{"version": 1')
+
+    assert 1 == program.main(arguments)
+    assert "so no score is written or restored; delete the file" in caplog.text
+
+
+def test_a_state_folder_that_is_a_file_stops_the_program(
+    arguments: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "state").write_text("")
+
+    assert 1 == program.main(arguments)
+    assert "the state directory cannot be used" in caplog.text
+
+
+def test_a_root_without_cgroup2_stops_the_program(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(program, "is_cgroup2", cgroups.is_cgroup2)
+
+    assert 1 == program.main(arguments)
+    assert f"{tmp_path}/cgroup is not a cgroup v2 mount: this node's pods cannot be found" in caplog.text
+
+
+def test_a_wrong_command_line_has_status_2() -> None:
+    with pytest.raises(SystemExit) as ended:
+        program.main(["--restor", "now"])
+    assert 2 == ended.value.code
