@@ -98,7 +98,6 @@ def manifests_from_objects(
         "OOMSettings": parse_settings,
         "Namespace": parse_namespace,
         "Pod": partial(parse_pod, stand_in_uid=stand_in_uids),
-        **(dict.fromkeys(API_VERSIONS, parse_workload) if workloads else {}),
     }
     return _collected(_Collection(parsers, workloads=workloads), objects)
 
