@@ -10,7 +10,7 @@ from oompolicy.parse.problems import Problem
 from oompolicy.parse.workload import template_path
 from oompolicy.resolve.annotations import read_annotations
 
-_WITHOUT_PODS: Final = ("OOMPolicy", "Namespace")
+_WITHOUT_PODS: Final = ("OOMPolicy", "OOMSettings", "Namespace")
 
 
 def problems_of(manifests: Manifests) -> tuple[Problem, ...]:

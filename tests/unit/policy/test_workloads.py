@@ -88,6 +88,22 @@ def test_lint_names_the_annotation_of_a_template() -> None:
     assert "spec.template.metadata.annotations[oompolicy.dev/priority]" == problem.field
 
 
+def test_lint_names_the_file_of_the_pod_beside_other_kinds() -> None:
+    """OOMSettings, policies and namespaces have no pod."""
+    settings = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMSettings"}
+    others = [
+        {**settings, "metadata": {"name": "cluster"}, "spec": {"mode": "Audit"}},
+        raw_policy({"priority": {"value": 1}}),
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
+    ]
+    pod = raw_pod(metadata={"annotations": {"oompolicy.dev/priority": "high"}})
+    objects = [(f"{number}.yaml", raw) for number, raw in enumerate([*others, workload("Job"), pod])]
+    manifests = manifests_from_objects(objects, stand_in_uids=True, workloads=True)
+    (problem,) = problems_of(manifests)
+
+    assert ("4.yaml", "Pod/shop/postgres-0", ()) == (problem.file, problem.object, manifests.skipped)
+
+
 def test_a_warning_names_the_kind_of_the_workload() -> None:
     """Two policies of one precedence match the pods of a Deployment."""
     policies = [raw_policy({"priority": {"value": 1}}, name) for name in ("a", "b")]
