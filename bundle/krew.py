@@ -14,7 +14,7 @@ _DESCRIPTION: Final = (
 _CAVEATS: Final = "The plugin needs python3, version 3.11 or later."
 
 
-def manifest(version: str, uri: str, sha256: str) -> dict[str, Any]:
+def manifest(version: str, homepage: str, uri: str, sha256: str) -> dict[str, Any]:
     """Return the manifest of the archive at `uri`. One archive serves all systems, because it has no compiled code."""
     systems = {"key": "os", "operator": "In", "values": ["linux", "darwin"]}
     platform = {
@@ -30,6 +30,7 @@ def manifest(version: str, uri: str, sha256: str) -> dict[str, Any]:
         "metadata": {"name": "oom"},
         "spec": {
             "version": f"v{version}",
+            "homepage": homepage,
             "shortDescription": "Show which pods the OOM killer kills, and why",
             "description": _DESCRIPTION,
             "caveats": _CAVEATS,

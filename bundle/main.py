@@ -13,6 +13,7 @@ from typing import NamedTuple
 import yaml
 
 from bundle import archive, krew, parts
+from publish.project import Project
 
 
 class Built(NamedTuple):
@@ -33,7 +34,7 @@ def build(folder: Path, url: str) -> Built:
     license_text = ((parts.CHECKOUT / "LICENSES/Apache-2.0.txt").read_bytes(), 0o644)
     archive.write_tar(built.plugin, {krew.PROGRAM: program, krew.LICENSE: license_text})
     digest = hashlib.sha256(built.plugin.read_bytes()).hexdigest()
-    made = krew.manifest(version, f"{url.rstrip('/')}/{built.plugin.name}", digest)
+    made = krew.manifest(version, Project.load().repository, f"{url.rstrip('/')}/{built.plugin.name}", digest)
     built.manifest.write_text(yaml.safe_dump(made, sort_keys=False, width=120))
     return built
 

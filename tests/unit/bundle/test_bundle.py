@@ -19,6 +19,7 @@ import yaml
 from bundle.krew import PROGRAM
 from bundle.main import Built, build
 from oompolicy.cli.program import COMMANDS
+from publish.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,7 @@ def test_the_krew_manifest_describes_the_archive(built: Built) -> None:
 
     assert ("Plugin", {"name": "oom"}) == (manifest["kind"], manifest["metadata"])
     assert re.fullmatch(r"v\d+\.\d+\.\d+", manifest["spec"]["version"])
+    assert Project.load().repository == manifest["spec"]["homepage"]
     assert URL + built.plugin.name == platform["uri"]
     assert hashlib.sha256(built.plugin.read_bytes()).hexdigest() == platform["sha256"]
     assert {PROGRAM: 0o755, "LICENSE": 0o644} == members
