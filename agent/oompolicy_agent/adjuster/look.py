@@ -89,17 +89,13 @@ def _walk(root: str, entries: Mapping[int, int]) -> Iterator[_Cgroup]:
 
 
 def _group(cgroup: _Cgroup, processes: Processes, host_priority: int) -> Group | None:
-    """Return the processes that may be scored, or None if there are none.
-
-    A cgroup whose first process is protected is that of a sandbox, and is left alone.
-    """
+    """Return the processes that may be scored, or None if there are none, as in a sandbox."""
     found = processes.read(_pids(cgroup.path))
     # A pid that was used again since then belongs to a process of another cgroup.
     still = set(_pids(cgroup.path)) if found else set()
-    members = [each for each in found if each.id.pid in still]
-    if not members or members[0].score <= PROTECTED:
+    scorable = tuple(each for each in found if each.id.pid in still and each.score > PROTECTED)
+    if not scorable:
         return None
-    scorable = tuple(each for each in members if each.score > PROTECTED)
     return Group(cgroup.id, host_priority if cgroup.priority is None else cgroup.priority, scorable)
 
 

@@ -100,13 +100,13 @@ def test_entries_outside_of_pods_have_no_effect(tree: Tree) -> None:
 
 
 def test_protected_processes_are_in_no_group(tree: Tree) -> None:
-    """A sandbox is left alone as a whole, and any other protected process by itself."""
-    tree.cgroup("kubepods/pod1/sandbox", p10=-998, p11=0)
+    """The other processes of the same cgroup are in its group, also if the oldest process is protected."""
+    tree.cgroup("kubepods/pod1/sandbox", p10=-998)
     tree.cgroup("kubepods/pod1/kubelet", p12=-999)
-    mixed = tree.cgroup("kubepods/pod1/a", p13=5, p14=-1000)
+    mixed = tree.cgroup("kubepods/pod1/a", p13=-1000, p14=5, p15=-998)
     found = tree.look({tree.cgroup("kubepods"): 100})
 
-    assert (tree.group(mixed, 100, 13),) == found.wanted
+    assert (tree.group(mixed, 100, 14),) == found.wanted
 
 
 def test_a_pid_that_left_the_cgroup_while_it_was_read_is_left_out(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
