@@ -65,6 +65,7 @@ def test_a_task_of_another_node_is_not_reported_as_spared(
     # The trigger fills its sockets until no other task is left that can die.
     assert -signal.SIGKILL == trigger.wait()
 
+    # The program cannot compute the kernel's choice, and says so.
     record = policy.record_of(low)
-    assert VictimFlag.SELECTED == flags(record)
+    assert VictimFlag.SELECTED | VictimFlag.UNSURE == flags(record)
     assert high.alive
