@@ -105,11 +105,6 @@ class Scores:
         self._enforcer.forget_all_but(found.cgroups)
         return solution
 
-    def restore(self) -> None:
-        """Put all original values back, and look a second time."""
-        for _ in range(2):
-            self._enforcer.restore(look.take(ROOT, self._processes, Wanted("Off", HOST_PRIORITY, {})).others)
-
 
 class LookedAt(Hog):
     """A process that grows in steps, with a look before each of them."""

@@ -44,7 +44,7 @@ class Enforcer:
             scores = process_scores(group, original, solution.scores[group.cgroup], host_priority)
             written = {each.id: scores[each.id] for each in group.processes if self._bring(each, scores[each.id])}
             self._own.wrote(group, written, original)
-        self._own.keep(groups)
+        self._own.keep(groups, self._originals.known.keys())
         return solution
 
     def audit(self, groups: Sequence[Group], scopes: Sequence[Scope], host_priority: int) -> Solution:

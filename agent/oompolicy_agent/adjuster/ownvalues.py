@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from oompolicy_agent.adjuster.originals import Original
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Set
 
     from oompolicy_agent.adjuster.group import Group, Process, ProcessId
 
@@ -50,11 +50,13 @@ class OwnValues:
                 self._written[process.id] = _Written(scores[process.id], process.score, original.of(process.id))
                 self._by_pid[process.id.pid] = process.id
 
-    def keep(self, groups: Iterable[Group]) -> None:
-        """Forget all cgroups and processes that are in none of these groups."""
-        present = list(groups)
-        self._seen &= {group.cgroup for group in present}
-        alive = {each.id for group in present for each in group.processes}
+    def keep(self, groups: Iterable[Group], cgroups: Set[int]) -> None:
+        """Forget all processes but those of these groups, and all cgroups but these.
+
+        A cgroup without a process is still one that this adjuster saw: its next process is new.
+        """
+        self._seen &= cgroups
+        alive = {each.id for group in groups for each in group.processes}
         self._written = {process: written for process, written in self._written.items() if process in alive}
         self._by_pid = {process.pid: process for process in self._written}
 
