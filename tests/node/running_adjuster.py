@@ -102,7 +102,7 @@ class Scores:
         found = look.take(ROOT, self._processes, Wanted("Enforce", HOST_PRIORITY, self.entries))
         scopes = [scope for scope in found.scopes if scope.name == self._scope]
         solution = self._enforcer.enforce(found.wanted, scopes, HOST_PRIORITY)
-        self._enforcer.forget_all_but(found.cgroups)
+        self._enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
         return solution
 
 

@@ -87,7 +87,7 @@ class Adjuster:
         elif wanted.mode == "Audit":
             self.solution = self._enforcer.audit(found.wanted, found.scopes, wanted.host_priority)
         self._unfinished = self._enforcer.restore(back)
-        self._enforcer.forget_all_but(found.cgroups)
+        self._enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
 
     def _request_changed(self) -> None:
         if self._folder.changed() and self._file.read():

@@ -44,7 +44,6 @@ class Enforcer:
             scores = process_scores(group, original, solution.scores[group.cgroup], host_priority)
             written = {each.id: scores[each.id] for each in group.processes if self._bring(each, scores[each.id])}
             self._own.wrote(group, written, original)
-        self._own.keep(groups, self._originals.known.keys())
         return solution
 
     def audit(self, groups: Sequence[Group], scopes: Sequence[Scope], host_priority: int) -> Solution:
@@ -62,9 +61,10 @@ class Enforcer:
         self._originals.forget(done)
         return len(done) < len(scored)
 
-    def forget_all_but(self, cgroups: Set[int]) -> None:
-        """Forget cgroups that are gone. OSError as in `restore`."""
+    def forget_all_but(self, groups: Sequence[Group], cgroups: Set[int]) -> None:
+        """Forget processes in none of `groups`, all of a look, and cgroups that are gone. OSError as above."""
         self._originals.forget(set(self._originals.known) - cgroups)
+        self._own.keep(groups, self._originals.known.keys())
 
     def _learn(self, groups: Sequence[Group]) -> dict[int, Original]:
         known = self._originals.known

@@ -123,7 +123,7 @@ def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> None:
             found = look.take(root, processes, NOTHING)
             unfinished = enforcer.restore(found.others)
             if not unfinished:
-                enforcer.forget_all_but(found.cgroups)
+                enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
                 return
     except OSError as error:
         raise AdjusterError(f"not all original values are restored: {error}; run the command again") from error

@@ -116,7 +116,8 @@ class Crashes(RuleBasedStateMachine):
         self.adjuster = adjuster(self.machine, self.path)
         for _ in range(2):
             self.turn_off(None, None)
-        self.adjuster.forget_all_but({each.cgroup for each in self.machine.processes.values()})
+        groups = self.machine.groups(self.machine.priorities)
+        self.adjuster.forget_all_but(groups, {group.cgroup for group in groups})
         self.patch.stop()
         kept = Originals(self.path, BOOT).known
         self.folder.cleanup()

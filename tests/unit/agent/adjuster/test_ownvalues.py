@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of the runtime and of workloads are told apart from the adjuster's scores."""
+"""Values of the runtime and of workloads are kept apart from the adjuster's scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def test_a_process_in_a_cgroup_that_was_empty_has_its_own_value(tmp_path: Path) 
     first = machine.start(7, 900, 10)
     machine.start(8, 0, 10)
     for _ in range(2):
-        running.enforce(machine.groups([7, 8]), SCOPES, 1000)
+        groups = machine.groups([7, 8])
+        running.enforce(groups, SCOPES, 1000)
+        running.forget_all_but(groups, {7, 8})
         machine.processes.pop(first.id.pid, None)
     machine.start(7, -500, 10)
     running.enforce(machine.groups([7, 8]), SCOPES, 1000)
