@@ -7,6 +7,7 @@ PYTHON := .venv/bin/python
 PAGE := tests/node/test_docs.py
 NODE_TESTS ?= tests/node --ignore=$(PAGE)
 RANDOM_OOMS ?= 100
+SCORED_OOMS ?= 20
 # The newest stock kernel, and one that contains the hook. `make test` uses Debian 13's kernel, and `make test-kernels`
 # all others.
 MORE_KERNELS := trixie-backports patched-6.12
@@ -67,7 +68,7 @@ test-node: test-node-trixie ## real OOMs in a guest with Debian 13's kernel (tes
 
 test-node-%: setup
 	$(PYTHON) -m vmtest.run --kernel $* --deadline 2700 -- \
-		env OOMPOLICY_RANDOM_OOMS=$(RANDOM_OOMS) \
+		env OOMPOLICY_RANDOM_OOMS=$(RANDOM_OOMS) OOMPOLICY_SCORED_OOMS=$(SCORED_OOMS) \
 		python3 -m pytest -p no:cacheprovider --durations=5 $(NODE_TESTS) $(SHOW)
 
 test-page: NODE_TESTS = $(PAGE)

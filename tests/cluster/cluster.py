@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -13,12 +14,14 @@ import urllib3
 from oompolicy.kube.connection import connect
 from tests.cluster import apiserver, etcd
 from tests.cluster.api import Api
+from tests.cluster.definition import KINDS, is_served
 from tests.cluster.errors import ServerError
 from tests.cluster.kubeconfig import by_certificate, by_token, write_kubeconfig
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.pki import client_cert, make_pki, write_pair
 from tests.cluster.ports import reserved_port
 from tests.cluster.server import Server
+from tests.cluster.waiting import eventually
 from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
@@ -111,9 +114,14 @@ class Cluster:
         self.start_api()
 
     def install_crds(self) -> None:
-        """Apply `crds/`, and return when the API server serves them."""
+        """Apply `crds/`, and return when the API server answers lists of all kinds.
+
+        For a moment after a definition is established, the first list fills a cache and is refused with 429.
+        """
         self.kubectl("apply", "--server-side", "-f", str(CRDS))
         self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
+        for kind in KINDS:
+            eventually(partial(is_served, self.api, kind), bool)
 
     def certified(self, user: str, group: str | None = None) -> Path:
         """Issue a certificate for a user, and write a kubeconfig with it."""

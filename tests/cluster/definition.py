@@ -12,6 +12,7 @@ from tests.cluster.waiting import eventually
 if TYPE_CHECKING:
     from tests.cluster.api import Api
 
+KINDS: Final = ("OOMPolicy", "OOMNode", "OOMSettings")
 NAME: Final = "oompolicies.oompolicy.dev"
 
 
@@ -44,12 +45,17 @@ class NewerDefinition:
         return set(self._api.create(probe, dryRun="All")["spec"])
 
 
-def settings_are_served(api: Api) -> bool:
-    """Return True if the API server has the definition of OOMSettings."""
+def is_served(api: Api, kind: str) -> bool:
+    """Return True if the API server lists the objects of a kind."""
     try:
-        api.list("OOMSettings")
+        api.list(kind)
     except ApiError as error:
         if error.status not in (404, 429):
             raise
         return False
     return True
+
+
+def settings_are_served(api: Api) -> bool:
+    """Return True if the API server has the definition of OOMSettings."""
+    return is_served(api, "OOMSettings")

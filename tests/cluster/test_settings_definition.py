@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from tests.cluster.kubectl import Kubectl
 
 CANARY = {"nodeSelector": {"matchLabels": {"pool": "canary"}}, "mode": "Enforce"}
+DEFAULTS = {
+    "suspend": False,
+    "discloseOtherNamespaces": False,
+    "tieBreak": "LargestMemory",
+    "minimumVictimMemory": "0",
+}
+"""The values of the fields that are left out."""
 
 
 @pytest.mark.parametrize(
@@ -61,8 +68,7 @@ def test_accepted_settings_can_be_parsed(api: Api, mode: Mode) -> None:
     """The stored object shows the values of the fields that were left out."""
     stored = api.create(raw_settings({"mode": str(mode), "nodeModes": [CANARY]}), dryRun="All")
 
-    expected = {"mode": mode, "suspend": False, "discloseOtherNamespaces": False, "nodeModes": [CANARY]}
-    assert expected == stored["spec"]
+    assert {"mode": mode, "nodeModes": [CANARY], **DEFAULTS} == stored["spec"]
     assert mode is parse_settings(stored).mode
 
 
@@ -97,3 +103,20 @@ def test_the_settings_are_explained(kubectl: Kubectl) -> None:
 
     assert "Audit: the kernel chooses the victim, and the node reports the choice of the policies." in explained
     assert "The kill switch." in explained
+
+
+@pytest.mark.parametrize(("value", "parsed"), [("64Mi", 64 << 20), (1000, 1000), ("0.5Gi", 1 << 29), ("0", 0)])
+def test_the_minimum_is_a_quantity(api: Api, value: object, parsed: int) -> None:
+    """API server and agent read the same quantities."""
+    stored = api.create(raw_settings({"mode": "Off", "minimumVictimMemory": value}), dryRun="All")
+
+    assert parsed == parse_settings(stored).minimum_victim_memory
+
+
+@pytest.mark.parametrize("value", ["-1", -1, "lots", "64 Mi", ""])
+def test_a_minimum_that_is_no_quantity_is_refused(api: Api, value: object) -> None:
+    """The sentence has an example."""
+    with pytest.raises(ApiError) as refused:
+        api.create(raw_settings({"mode": "Off", "minimumVictimMemory": value}), dryRun="All")
+
+    assert "must be a quantity of bytes, for example 64Mi, and not negative" in refused.value.message

@@ -11,7 +11,7 @@ import pytest
 from oompolicy_agent.kernel.layout import KernelMode, KernelTieBreak, VictimFlag
 from tests.node.policy import flags
 from tests.node.test_order import cgroup_of
-from tests.node.test_random import OOMS_PER_SCENE, Scene, seed_of_this_run
+from tests.node.test_random import OOMS, OOMS_PER_SCENE, Scene, seed_of_this_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.node.policy import Policy
 
 MIB = 1 << 20
-RANDOM_OOMS = 100
+RANDOM_OOMS = OOMS // 3
 ORDERS = [("first", "second"), ("second", "first")]
 """The orders in which cgroups are made, which is the order of the scan in a limit."""
 

@@ -195,7 +195,7 @@ def test_every_victim_of_a_storm_is_the_choice_of_the_mode_in_its_record(pod: Po
     switching.start()
     seen = set()
     try:
-        for _ in range(40):
+        for _ in range(20):
             batch, database = batch_and_database(pod, policy)
             dead = pod.first_victim()
             found = flags(policy.record_of(dead))

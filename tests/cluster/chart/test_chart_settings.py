@@ -13,6 +13,7 @@ from oompolicy.parse import parse_settings
 from tests.cluster.chart.helm import CHART
 from tests.cluster.chart.scenarios import named
 from tests.cluster.errors import HelmError
+from tests.cluster.test_settings_definition import DEFAULTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,8 @@ ADMINS = {
     "mode": "Audit",
     "nodeModes": [{"nodeSelector": {"matchLabels": {"pool": "canary"}}, "mode": "Off"}],
     "discloseOtherNamespaces": True,
+    "tieBreak": "MostOverRequest",
+    "minimumVictimMemory": "64Mi",
 }
 
 
@@ -39,7 +42,7 @@ def upgrade(release: Release, *words: str) -> None:
 
 def test_the_admins_changes_outlive_upgrades_rollback_and_reinstallation(release: Release) -> None:
     """Each command runs with values that differ from the admin's."""
-    assert {"mode": "Audit", "suspend": False, "discloseOtherNamespaces": False} == settings(release)["spec"]
+    assert {"mode": "Audit", **DEFAULTS} == settings(release)["spec"]
     release.cluster.api.patch("OOMSettings", "cluster", {"spec": ADMINS})
     uid = settings(release)["metadata"]["uid"]
     values = ("--set", "settings.mode=Enforce", "--set", "test.deadlineSeconds=2")
@@ -77,7 +80,7 @@ def test_an_upgrade_from_a_release_without_settings_continues_to_enforce(release
     release.cluster.api.delete("OOMSettings", "cluster")
     upgrade(release, "--set", "settings.mode=Audit", "--set", "settings.discloseOtherNamespaces=true")
 
-    assert {"mode": "Enforce", "suspend": False, "discloseOtherNamespaces": True} == settings(release)["spec"]
+    assert {"mode": "Enforce", **DEFAULTS, "discloseOtherNamespaces": True} == settings(release)["spec"]
 
 
 def test_an_upgrade_with_the_values_of_a_release_without_settings_works(release: Release, tmp_path: Path) -> None:
