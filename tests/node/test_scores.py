@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tests.node.hog import Hog
     from tests.node.machine import Node
 
+pytestmark = pytest.mark.scores
+
 OOMS = int(os.environ.get("OOMPOLICY_SCORED_OOMS", "100"))
 LIMIT_MIB = 64
 NODE_PAGES = os.sysconf("SC_PHYS_PAGES")
