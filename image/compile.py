@@ -14,6 +14,8 @@ import sys
 from typing import Final
 
 PROGRAMS: Final = ("oompolicy", "oompolicy_agent")
+COMMAND_LINE: Final = "oompolicy.cli."
+"""The modules of the command line, whose libraries are not in the images."""
 
 
 def import_programs() -> None:
@@ -21,8 +23,9 @@ def import_programs() -> None:
     for program in PROGRAMS:
         package = importlib.import_module(program)
         for module in pkgutil.walk_packages(package.__path__, f"{program}."):
-            if not module.name.endswith("__main__"):  # an import would run the program
-                importlib.import_module(module.name)
+            if module.name.startswith(COMMAND_LINE) or module.name.endswith("__main__"):  # which would run
+                continue
+            importlib.import_module(module.name)
 
 
 def sources() -> list[str]:
