@@ -36,7 +36,7 @@ class Seen:
 
     @property
     def note(self) -> str:
-        return str(self.event["note"])
+        return str(self.event.get("note", ""))
 
     @property
     def pid(self) -> int:
