@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import Defaults
-from oompolicy_agent.paths import BPFFS, CGROUP_ROOT, CHECKPOINT, RUN_DIR, STATE_DIR
+from oompolicy_agent.plumbing.paths import BPFFS, CGROUP_ROOT, CHECKPOINT, RUN_DIR, STATE_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from oompolicy_agent.paths import AGENT_UID
+from oompolicy_agent.plumbing.paths import AGENT_UID
 from tests.node.kubelet import NODE_NAME
 
 if TYPE_CHECKING:

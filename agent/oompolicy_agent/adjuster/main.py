@@ -22,9 +22,9 @@ from oompolicy_agent.adjuster.originals import Originals, OriginalsError
 from oompolicy_agent.adjuster.processes import Processes
 from oompolicy_agent.adjuster.wanted import Wanted
 from oompolicy_agent.mapping.cgroups import is_cgroup2
-from oompolicy_agent.paths import ADJUSTER_DIR, CGROUP_ROOT, RUN_DIR, WANTED
 from oompolicy_agent.plumbing.libc import last_error, libc
 from oompolicy_agent.plumbing.loop import Loop
+from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, CGROUP_ROOT, RUN_DIR, WANTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

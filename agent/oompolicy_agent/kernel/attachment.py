@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy_agent.kernel.backend import Backend
-from oompolicy_agent.paths import LOADER_REPORT
+from oompolicy_agent.plumbing.paths import LOADER_REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ from oompolicy_agent.loader import module
 from oompolicy_agent.loader.command import run
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
 from oompolicy_agent.loader.hook import MODULE
-from oompolicy_agent.paths import KERNEL_BTF, VMLINUX
+from oompolicy_agent.plumbing.paths import KERNEL_BTF, VMLINUX
 
 if TYPE_CHECKING:
     from oompolicy_agent.loader.settings import Settings

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.kernel.btf import BTFError, opened
-from oompolicy_agent.paths import VMLINUX
+from oompolicy_agent.plumbing.paths import VMLINUX
 
 if TYPE_CHECKING:
     from pathlib import Path

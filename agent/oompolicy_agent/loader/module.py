@@ -14,8 +14,8 @@ from oompolicy_agent.loader.command import run
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.hook import FUNCTION, MODULE, named_in
 from oompolicy_agent.loader.wait import until
-from oompolicy_agent.paths import KERNEL_BTF, VMLINUX
 from oompolicy_agent.plumbing.libc import libc
+from oompolicy_agent.plumbing.paths import KERNEL_BTF, VMLINUX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,8 +15,8 @@ from oompolicy_agent.loader import hook, module
 from oompolicy_agent.loader.bpftool import Tool, probe
 from oompolicy_agent.mapping.cgroups import CGROUP2_MAGIC
 from oompolicy_agent.objects.checkpoint import boot_id
-from oompolicy_agent.paths import KERNEL_BTF, VMLINUX
 from oompolicy_agent.plumbing.libc import filesystem_magic
+from oompolicy_agent.plumbing.paths import KERNEL_BTF, VMLINUX
 
 BPF_FS_MAGIC: Final = 0xCAFE4A11
 """The magic number of bpffs in include/uapi/linux/magic.h."""

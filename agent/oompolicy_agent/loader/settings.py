@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.layout import HOST_PRIORITY, PRIORITY_MAX
-from oompolicy_agent.paths import AGENT_UID, BPFFS, CGROUP_ROOT, CHECKPOINT, LOADER_REPORT, RUN_DIR, STATE_DIR
+from oompolicy_agent.plumbing.paths import AGENT_UID, BPFFS, CGROUP_ROOT, CHECKPOINT, LOADER_REPORT, RUN_DIR, STATE_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

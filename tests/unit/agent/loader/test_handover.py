@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy_agent.loader.handover import give_folder
-from oompolicy_agent.paths import AGENT_UID
+from oompolicy_agent.plumbing.paths import AGENT_UID
 
 if TYPE_CHECKING:
     from pathlib import Path
