@@ -73,6 +73,15 @@ class Stage:
             deadline=SLOW_SECONDS,
         )
 
+    def await_end(self, uid: str) -> None:
+        """Wait until the cgroup of a deleted pod is gone, so that no process of the pod can be killed any more."""
+        script = f"ls -d /sys/fs/cgroup/kubepods/*/pod{uid} /sys/fs/cgroup/kubepods/pod{uid} 2>/dev/null || true"
+        eventually(
+            lambda: self.cluster.guest.order("shell", script=script),
+            lambda seen: not seen.strip(),
+            deadline=SLOW_SECONDS,
+        )
+
     def killed_event(self, name: Name) -> Seen:
         """Return the first Event about a killed process of the pod that now has this name."""
         uid = self.pod(name)["metadata"]["uid"]

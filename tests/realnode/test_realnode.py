@@ -92,6 +92,7 @@ def test_the_policy_chooses_every_victim_in_a_rolling_update(stage: Stage) -> No
     stage.cluster.await_agent()
     uid = stage.pod(STORM)["metadata"]["uid"]
     stage.api.delete("Pod", STORM[1], STORM[0])
+    stage.await_end(uid)
     lines = stage.cluster.guest.order("followed_kernel_log")
     kinds = [kind for line in lines for kind in re.findall("policy_name=oompolicy|Killed process", line)]
     kills = kinds.count("Killed process")
@@ -108,7 +109,6 @@ def test_one_command_stops_everything(stage: Stage) -> None:
     before = {name: stage.container(name)["restartCount"] for name in PRIORITIES}
     stage.cluster.set_settings("Off", suspend=True)
     stage.run_out_of_memory()
-    # The pod of the rolling update may exceed its limit once more before it has ended.
     words = (f"of pod {'/'.join(HUNGRY)}: scope Node", "the mode of the node is Off")
     stage.events.wait(
         "the Event in the mode Off",
