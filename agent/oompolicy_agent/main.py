@@ -7,7 +7,6 @@ import fcntl
 import gc
 import logging
 import os
-import signal
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +18,7 @@ from oompolicy_agent.environment import FolderEnvironment
 from oompolicy_agent.kernel import btf
 from oompolicy_agent.kernel.libbpf import libbpf
 from oompolicy_agent.objects.checkpoint import boot_id
-from oompolicy_agent.plumbing.loop import Loop
+from oompolicy_agent.plumbing.loop import Loop, stop_on_signals
 from oompolicy_agent.status import document
 from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.problems import Problems
@@ -70,7 +69,7 @@ def run(chosen: Settings, stack: ExitStack) -> None:
             agent = Agent(chosen, loop, boot_id(), outside, problems=problems, counters=counters)
     except (OSError, ValueError) as error:
         raise StartError(f"cannot start: {error}") from error
-    _stop_on_signals(loop, stack)
+    stop_on_signals(loop, stack)
     agent.start()
     if chosen.listen:
         _serve(chosen.listen, agent, loop, stack)
@@ -136,17 +135,6 @@ def _check_layout() -> None:
         raise StartError(f"cannot start: {error}") from error
     if mismatch:
         raise StartError(mismatch)
-
-
-def _stop_on_signals(loop: Loop, stack: ExitStack) -> None:
-    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    stack.callback(os.close, reader)
-    stack.callback(os.close, writer)
-    stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writer))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # The handler has nothing to do: the byte in the pipe wakes the loop.
-        stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
-    loop.watch(reader, loop.stop)
 
 
 def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack) -> None:

@@ -9,7 +9,6 @@ import fcntl
 import logging
 import os
 import resource
-import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +22,7 @@ from oompolicy_agent.adjuster.processes import Processes
 from oompolicy_agent.adjuster.wanted import Wanted
 from oompolicy_agent.mapping.cgroups import is_cgroup2
 from oompolicy_agent.plumbing.libc import last_error, libc
-from oompolicy_agent.plumbing.loop import Loop
+from oompolicy_agent.plumbing.loop import Loop, stop_on_signals
 from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, CGROUP_ROOT, RUN_DIR, WANTED
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def _follow(chosen: argparse.Namespace, enforcer: Enforcer, processes: Processes
     _raise_limits()
     loop = Loop()
     stack.callback(loop.close)
-    _stop_on_signals(loop, stack)
+    stop_on_signals(loop, stack)
     adjuster = Adjuster(chosen.run_dir / WANTED, chosen.cgroup_root, loop, enforcer, processes)
     stack.callback(adjuster.close)
     adjuster.start()
@@ -140,14 +139,3 @@ def _raise_limits() -> None:
             log.warning("a limit of this process stays as it is: %s; grant the capability SYS_RESOURCE", error)
     if libc().mlockall(ctypes.c_int(_MCL_CURRENT | _MCL_FUTURE)):
         log.warning("the adjuster may be slow while memory is short: %s", last_error("mlockall"))
-
-
-def _stop_on_signals(loop: Loop, stack: ExitStack) -> None:
-    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    stack.callback(os.close, reader)
-    stack.callback(os.close, writer)
-    stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writer))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # The handler has nothing to do: the byte in the pipe wakes the loop.
-        stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
-    loop.watch(reader, loop.stop)

@@ -6,12 +6,15 @@ asyncio would make every part of the agent a coroutine, and a loop of 70 lines i
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
 
 
 class Loop:
@@ -70,3 +73,15 @@ class Loop:
             return None
         soonest = min(deadline for deadline, _ in self._timers.values())
         return max(0.0, soonest - self.clock())
+
+
+def stop_on_signals(loop: Loop, stack: ExitStack) -> None:
+    """Stop the loop at SIGTERM and SIGINT, until `stack` is closed."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    stack.callback(os.close, reader)
+    stack.callback(os.close, writer)
+    stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(writer))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The handler has nothing to do: the byte in the pipe wakes the loop.
+        stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
+    loop.watch(reader, loop.stop)
