@@ -47,6 +47,7 @@ class Settings:
     bpffs: Path = BPFFS
     cgroup_root: Path = CGROUP_ROOT
     root: Path = Path("/")
+    load: bool = True
     adjuster: bool = True
     output: str = "table"
 
@@ -147,11 +148,15 @@ def _add_preflight_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="folder in which the node's root is mounted, in a container; default /"
     )
-    parser.add_argument(
+    module = parser.add_mutually_exclusive_group()
+    module.add_argument(
         "--module",
         type=for_this_kernel,
         metavar="FILE.ko",
         help="module that attach would load; %%r stands for the kernel release, uname -r. Default: build one",
+    )
+    module.add_argument(
+        "--no-module", dest="load", action="store_false", help="answer for an installation that loads no module"
     )
     parser.add_argument(
         "--headers",
@@ -163,7 +168,7 @@ def _add_preflight_flags(parser: argparse.ArgumentParser) -> None:
         "--no-adjuster",
         dest="adjuster",
         action="store_false",
-        help="answer for a node on which no adjuster writes scores",
+        help="answer for an installation in which no adjuster writes scores",
     )
 
 

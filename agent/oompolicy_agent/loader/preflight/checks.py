@@ -27,15 +27,16 @@ def checks(facts: Facts) -> tuple[Check, ...]:
     """Return all rows, in the order of the table."""
     rows = (*_kernel(facts), *module_checks(facts), *refusals(facts), *_node(facts), *_process(facts))
     needless = _needless(facts)
-    return tuple(
+    relevant = (
         replace(each, verdict=Verdict.NOTE) if each.verdict is Verdict.NO and each.ways <= needless else each
         for each in rows
     )
+    return (*relevant, *_installation(facts))
 
 
 def _needless(facts: Facts) -> frozenset[Way]:
     """Return the ways that this node does not need to enforce."""
-    if facts.node.hook is not Hook.NONE:
+    if facts.node.hook is not Hook.NONE or not facts.load:
         return ways(Way.LOAD, Way.BUILD)
     return ways(Way.BUILD) if facts.offered and facts.offered.exists else frozenset()
 
@@ -129,7 +130,7 @@ def _process(facts: Facts) -> Iterator[Check]:
     inside = "no capability of this process counts for the kernel: a rootless node can only be watched from outside"
     yield row("user namespace", "of the host", "its own", inside if facts.user_namespace else None, *Way)
     held, wanted = facts.node.capabilities, set(plan.needed(facts.node, facts.agent_uid))
-    if facts.node.hook is Hook.NONE:
+    if facts.node.hook is Hook.NONE and facts.load:
         wanted |= {"SYS_ADMIN", "SYS_MODULE"}
         wanted -= {"BPF", "PERFMON"}
     missing = ", ".join(f"CAP_{name}" for name in sorted(wanted - held))
@@ -138,5 +139,13 @@ def _process(facts: Facts) -> Iterator[Check]:
         yield Check("capabilities", found, Verdict.NOTE, f"preflight needs none; attach also needs {missing}")
     else:
         yield Check("capabilities", found)
+
+
+def _installation(facts: Facts) -> Iterator[Check]:
+    """Yield the rows about what this installation leaves out, whatever the node can do."""
+    if not facts.load:
+        yield Check("module", "not used", Verdict.NO, "this installation loads no module", ways(Way.LOAD))
     if not facts.adjuster:
-        yield Check("adjuster", "not used", Verdict.NO, "without the adjuster no scores are written", ways(Way.SCORES))
+        yield Check(
+            "adjuster", "not used", Verdict.NO, "no adjuster writes scores in this installation", ways(Way.SCORES)
+        )

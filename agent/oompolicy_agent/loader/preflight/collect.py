@@ -55,7 +55,7 @@ def collect(settings: Settings, own: Path = Path("/")) -> Facts:
         functions=_functions(types / VMLINUX),
         module_btf=_module_btf(types, _config(root, proc, node.kernel_version)),
         offered=_offered(settings.module),
-        headers=_headers(settings.headers),
+        headers=_headers(root, settings.headers),
         compiler=compiler,
         missing=_missing(compiler),
         lockdown=_lockdown(security / "lockdown", node.lockdown),
@@ -71,6 +71,7 @@ def collect(settings: Settings, own: Path = Path("/")) -> Facts:
         user_namespace=tuple(_text(proc / "self/uid_map").split()) not in {_WHOLE_HOST, ()},
         agent_uid=settings.uid,
         swap_mib=swap_mib(_text(proc / "swaps").splitlines()),
+        load=settings.load,
         adjuster=settings.adjuster,
     )
 
@@ -129,7 +130,10 @@ def _offered(file: Path | None) -> Offered | None:
     return Offered(file, exists=True, btf=not module.lacks_btf(file), signed=signed)
 
 
-def _headers(folder: Path) -> Headers:
+def _headers(root: Path, folder: Path) -> Headers:
+    # Ubuntu's link to the headers is absolute, so in a container it points into the wrong root.
+    if folder.is_symlink() and (target := folder.readlink()).is_absolute():
+        folder = root / target.relative_to("/")
     resolver = folder / "tools/bpf/resolve_btfids/resolve_btfids"
     return Headers(folder, exists=os.path.exists(folder / "Makefile"), resolver=os.path.exists(resolver))  # noqa: PTH110
 

@@ -47,6 +47,7 @@ class Facts:
     `compiler` is the name of the compiler that made the kernel, and `missing` are the tools of a build that are not
     installed. `sig_enforce` is None if the kernel was built without signatures of modules. `loadpin` is True if LoadPin
     refuses modules. `redirected` is True if a program other than the module redirects `oom_evaluate_task()`.
+    `load` is False if this installation loads no module, and `adjuster` is False if it has no adjuster.
     """
 
     node: Node
@@ -72,4 +73,5 @@ class Facts:
     user_namespace: bool
     agent_uid: int
     swap_mib: int
+    load: bool
     adjuster: bool

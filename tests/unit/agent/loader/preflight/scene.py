@@ -56,6 +56,7 @@ GOOD: Final = Facts(
     user_namespace=False,
     agent_uid=41317,
     swap_mib=0,
+    load=True,
     adjuster=True,
 )
 

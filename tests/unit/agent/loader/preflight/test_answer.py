@@ -78,7 +78,14 @@ def test_without_an_adjuster_a_node_without_the_hook_observes() -> None:
     found = line(modules_disabled=True, adjuster=False)
 
     assert found.startswith("observes, because kernel.modules_disabled=1")
-    assert found.endswith("; and without the adjuster no scores are written")
+    assert found.endswith("; and no adjuster writes scores in this installation")
+
+
+def test_an_installation_without_a_module_never_promises_one() -> None:
+    """What the node could build does not matter then. A hook in the kernel does."""
+    assert "by scores, because this installation loads no module" == line(load=False)
+    assert "by scores, because this installation loads no module" == line(load=False, headers=NO_HEADERS)
+    assert "exact, because this kernel has the hook" == line(load=False, hook=Hook.KERNEL)
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,17 @@ def test_headers_and_module_are_those_of_the_flags(node: Folders, tmp_path: Path
     assert (True, True, False) == (found.offered.exists, found.offered.signed, found.offered.btf)
 
 
+def test_an_absolute_link_to_the_headers_leads_into_the_nodes_root(node: Folders) -> None:
+    """The folder of the same path in the container is another one, or does not exist."""
+    node.file("usr/src/linux-headers-1/Makefile", "")
+    link = node.root / f"lib/modules/{RELEASE}/build"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("/usr/src/linux-headers-1")
+
+    assert node.facts().headers.exists
+    assert node.root / "usr/src/linux-headers-1" == node.facts().headers.folder
+
+
 def test_headers_are_by_default_those_of_the_node(node: Folders) -> None:
     assert node.root / f"lib/modules/{RELEASE}/build" == node.facts().headers.folder
     assert not node.facts().headers.exists
