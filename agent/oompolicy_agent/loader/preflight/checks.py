@@ -129,7 +129,9 @@ def _node(facts: Facts) -> Iterator[Check]:
 def _process(facts: Facts) -> Iterator[Check]:
     inside = "no capability of this process counts for the kernel: a rootless node can only be watched from outside"
     yield row("user namespace", "of the host", "its own", inside if facts.user_namespace else None, *Way)
-    held, wanted = facts.node.capabilities, set(plan.needed(facts.node, facts.agent_uid))
+    held = facts.node.capabilities
+    # `attach` runs as root, whichever user runs this.
+    wanted = set(plan.needed(replace(facts.node, uid=0), facts.agent_uid))
     if facts.node.hook is Hook.NONE and facts.load:
         wanted |= {"SYS_ADMIN", "SYS_MODULE"}
         wanted -= {"BPF", "PERFMON"}
