@@ -82,7 +82,7 @@ def test_without_an_adjuster_a_node_without_the_hook_observes() -> None:
 
 
 def test_an_installation_without_a_module_never_promises_one() -> None:
-    """What the node could build does not matter then. A hook in the kernel does."""
+    """The headers of the node do not matter then. A hook in the kernel does."""
     assert "by scores, because this installation loads no module" == line(load=False)
     assert "by scores, because this installation loads no module" == line(load=False, headers=NO_HEADERS)
     assert "exact, because this kernel has the hook" == line(load=False, hook=Hook.KERNEL)
