@@ -57,7 +57,7 @@ def _without_hook(facts: Facts, rows: Sequence[Check]) -> str | None:
         return None
     if refused := _first(rows, Way.LOAD):
         return refused
-    return None if facts.offered and facts.offered.exists else _first(rows, Way.BUILD)
+    return None if facts.offered else _first(rows, Way.BUILD)
 
 
 def _reason(facts: Facts) -> str:
@@ -65,7 +65,7 @@ def _reason(facts: Facts) -> str:
         return "this kernel has the hook"
     if facts.node.hook is Hook.MODULE:
         return "the hook's module is loaded"
-    if facts.offered and facts.offered.exists:
+    if facts.offered:
         return f"{facts.offered.file} can add the hook"
     return "the hook's module can be built and loaded"
 

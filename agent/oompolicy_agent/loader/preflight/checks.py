@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OLDEST: Final = (5, 10)
 """The oldest kernel that the programs are written for."""
+MODULE_SINCE: Final = (6, 3)
+"""The oldest kernel that the module compiles for."""
 MACHINES: Final = ("x86_64", "aarch64")
 
 
@@ -38,7 +40,7 @@ def _needless(facts: Facts) -> frozenset[Way]:
     """Return the ways that this node does not need to enforce."""
     if facts.node.hook is not Hook.NONE or not facts.load:
         return ways(Way.LOAD, Way.BUILD)
-    return ways(Way.BUILD) if facts.offered and facts.offered.exists else frozenset()
+    return ways(Way.BUILD) if facts.offered else frozenset()
 
 
 def _kernel(facts: Facts) -> Iterator[Check]:
@@ -51,10 +53,8 @@ def _kernel(facts: Facts) -> Iterator[Check]:
 
 def _version(facts: Facts) -> Check:
     release = facts.node.kernel_version
-    if number(release) >= OLDEST:
-        return Check("kernel", release)
-    oldest = ".".join(map(str, OLDEST))
-    return Check("kernel", release, Verdict.NO, f"older than {oldest}: not supported", frozenset(Way))
+    old = f"this kernel is older than {OLDEST[0]}.{OLDEST[1]}, which is not supported"
+    return row("kernel", release, release, None if number(release) >= OLDEST else old, *Way)
 
 
 def number(release: str) -> tuple[int, ...]:
@@ -63,41 +63,27 @@ def number(release: str) -> tuple[int, ...]:
 
 
 def _arch(facts: Facts) -> Check:
-    if facts.machine in MACHINES:
-        return Check("architecture", facts.machine)
-    return Check(
-        "architecture",
-        facts.machine,
-        Verdict.NO,
-        "the programs are built for x86_64 and aarch64 only",
-        ways(Way.ATTACH),
-    )
+    other = None if facts.machine in MACHINES else "the programs are built for x86_64 and aarch64 only"
+    return row("architecture", facts.machine, facts.machine, other, Way.ATTACH)
 
 
 def _hook(facts: Facts) -> Check:
     found = facts.node.hook
     if found is not Hook.NONE:
         return Check("hook", "in the kernel" if found is Hook.KERNEL else "in the loaded module")
-    rules_out = ways(Way.LOAD)
-    if not facts.node.btf:
-        return Check("hook", "none", Verdict.NO, "without BTF no hook can be found", rules_out)
-    if REGISTER not in facts.functions:
-        return Check(
-            "hook",
-            "none",
-            Verdict.NO,
-            f"this kernel takes no hook from a module: it has no {REGISTER}(), of Linux 6.3",
-            rules_out,
-        )
-    if REDIRECTED not in facts.functions:
-        return Check(
-            "hook",
-            "none",
-            Verdict.NO,
-            f"the compiler inlined {REDIRECTED}(), which the module has to redirect",
-            rules_out,
-        )
+    if obstacle := _no_module_can_add_it(facts):
+        return Check("hook", "none", Verdict.NO, obstacle, ways(Way.LOAD))
     return Check("hook", "none", Verdict.NOTE, "only a module can add it")
+
+
+def _no_module_can_add_it(facts: Facts) -> str | None:
+    if not facts.node.btf:
+        return plan.NO_BTF
+    if REGISTER not in facts.functions or number(facts.node.kernel_version) < MODULE_SINCE:
+        return f"this kernel takes no hook from a module: that needs Linux {MODULE_SINCE[0]}.{MODULE_SINCE[1]}"
+    if REDIRECTED not in facts.functions:
+        return f"the compiler inlined {REDIRECTED}(), which the module has to redirect"
+    return None
 
 
 def _node(facts: Facts) -> Iterator[Check]:

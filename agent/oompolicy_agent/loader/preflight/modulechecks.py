@@ -22,8 +22,8 @@ def module_checks(facts: Facts) -> Iterator[Check]:
     if isinstance(has_btf, Unknown):
         yield Check("module BTF", "unknown", Verdict.UNKNOWN, has_btf.reason, ways(Way.LOAD))
     else:
-        wanted = None if has_btf else "built without CONFIG_DEBUG_INFO_BTF_MODULES: no program finds a module's hook"
-        yield row("module BTF", "yes", "no", wanted, Way.LOAD)
+        lacking = "this kernel was built without CONFIG_DEBUG_INFO_BTF_MODULES: no program finds a module's hook"
+        yield row("module BTF", "yes", "no", None if has_btf else lacking, Way.LOAD)
     if facts.offered:
         yield _offered(facts.offered)
     yield from _build(facts)
@@ -31,11 +31,11 @@ def module_checks(facts: Facts) -> Iterator[Check]:
 
 def _offered(offered: Offered) -> Check:
     if not offered.exists:
-        # Then `build` may make one.
-        return Check("module file", "missing", Verdict.NOTE, f"{offered.file} does not exist, or cannot be read")
-    if not offered.btf:
-        return Check("module file", str(offered.file), Verdict.NO, f"it {module.NO_BTF}", ways(Way.LOAD))
-    return Check("module file", f"{offered.file}, {'signed' if offered.signed else 'not signed'}")
+        missing = f"{offered.file} does not exist, or cannot be read"
+        return Check("module file", "missing", Verdict.NO, missing, ways(Way.LOAD))
+    useless = None if offered.btf else f"{offered.file} {module.NO_BTF}"
+    signed = "signed" if offered.signed else "not signed"
+    return row("module file", f"{offered.file}, {signed}", "without BTF", useless, Way.LOAD)
 
 
 def _build(facts: Facts) -> Iterator[Check]:
@@ -48,16 +48,11 @@ def _build(facts: Facts) -> Iterator[Check]:
     made_by = f"; {facts.compiler} made the kernel" if facts.compiler else ""
     if facts.missing:
         listed = ", ".join(facts.missing)
-        yield Check(
-            "compiler", f"missing: {listed}{made_by}", Verdict.NO, "no module can be built here", ways(Way.BUILD)
-        )
+        absent = f"no module can be built: not installed: {listed}"
+        yield Check("compiler", f"missing: {listed}{made_by}", Verdict.NO, absent, ways(Way.BUILD))
     elif facts.compiler.startswith("clang"):
-        yield Check(
-            "compiler",
-            f"installed{made_by}",
-            Verdict.NOTE,
-            "a module from another compiler was never tried on such a kernel",
-        )
+        mixed = "a module from another compiler was never tried on such a kernel"
+        yield Check("compiler", f"installed{made_by}", Verdict.NOTE, mixed)
     else:
         yield Check("compiler", f"installed{made_by}")
 
@@ -77,7 +72,8 @@ def refusals(facts: Facts) -> Iterator[Check]:
 
 def _loading(facts: Facts) -> Check:
     if not facts.takes_modules:
-        return Check("modules", "none", Verdict.NO, "built without CONFIG_MODULES: it loads no module", ways(Way.LOAD))
+        without = "this kernel was built without CONFIG_MODULES, and loads no module"
+        return Check("modules", "none", Verdict.NO, without, ways(Way.LOAD))
     disabled = "kernel.modules_disabled=1: the kernel loads no module until it reboots"
     return row("modules", "can be loaded", "disabled", disabled if facts.modules_disabled else None, Way.LOAD)
 
@@ -89,9 +85,8 @@ def _lockdown(facts: Facts) -> Check:
     if mode is None:
         return Check("lockdown", "none")
     if mode == "confidentiality":
-        return Check(
-            "lockdown", mode, Verdict.NO, "BPF programs may not read the kernel's memory", ways(Way.ATTACH, Way.LOAD)
-        )
+        hidden = "the lockdown forbids BPF programs to read the kernel's memory"
+        return Check("lockdown", mode, Verdict.NO, hidden, ways(Way.ATTACH, Way.LOAD))
     return _only_signed(facts, "lockdown", mode)
 
 
@@ -104,20 +99,10 @@ def _signatures(facts: Facts) -> Check:
 def _only_signed(facts: Facts, name: str, found: str) -> Check:
     """Return the row of a kernel that takes only modules with a signature by a key that it trusts."""
     if facts.offered and facts.offered.signed:
-        return Check(
-            name,
-            found,
-            Verdict.UNKNOWN,
-            "only a load shows whether the kernel trusts the module's key",
-            ways(Way.LOAD),
-        )
-    return Check(
-        name,
-        found,
-        Verdict.NO,
-        "the kernel refuses a module that is not signed by a key that it trusts",
-        ways(Way.LOAD),
-    )
+        unsure = "only a load shows whether the kernel trusts the key of the module"
+        return Check(name, found, Verdict.UNKNOWN, unsure, ways(Way.LOAD))
+    unsigned = "the kernel refuses a module that is not signed by a key that it trusts"
+    return Check(name, found, Verdict.NO, unsigned, ways(Way.LOAD))
 
 
 def _secure_boot(facts: Facts) -> Check:

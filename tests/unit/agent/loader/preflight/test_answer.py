@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,17 +48,20 @@ def test_a_hook_in_force_is_not_affected_by_what_refuses_modules(hook: Hook) -> 
     [
         ({"headers": NO_HEADERS}, "there is no /h/Makefile"),
         ({"headers": Headers(NO_HEADERS.folder, exists=True, resolver=False)}, "/h has no resolve_btfids"),
-        ({"missing": ("pahole",)}, "no module can be built here"),
+        ({"missing": ("pahole",)}, "not installed: pahole"),
         ({"modules_disabled": True}, "kernel.modules_disabled=1"),
         ({"takes_modules": False}, "CONFIG_MODULES"),
         ({"sig_enforce": True}, "not signed by a key that it trusts"),
         ({"lockdown": "integrity"}, "not signed by a key that it trusts"),
-        ({"lockdown": "confidentiality"}, "may not read the kernel's memory"),
+        ({"lockdown": "confidentiality"}, "forbids BPF programs to read the kernel's memory"),
         ({"loadpin": True}, "LoadPin"),
         ({"live_patches": ("kpatch_1",)}, "kpatch_1 changes oom_evaluate_task()"),
         ({"redirected": True}, "another program redirects oom_evaluate_task()"),
         ({"module_btf": False}, "CONFIG_DEBUG_INFO_BTF_MODULES"),
         ({"functions": frozenset({REDIRECTED})}, "takes no hook from a module"),
+        ({"kernel_version": "5.14.0-570.12.1.el9_6.x86_64"}, "that needs Linux 6.3"),
+        ({"offered": replace(UNSIGNED, exists=False)}, "/m/hook.ko does not exist"),
+        ({"offered": replace(UNSIGNED, btf=False)}, "/m/hook.ko was built without BTF"),
         ({"functions": frozenset({REGISTER})}, "the compiler inlined oom_evaluate_task()"),
         ({"btf": False}, "no BTF"),
         ({"ftrace": False}, "kernel.ftrace_enabled=1"),

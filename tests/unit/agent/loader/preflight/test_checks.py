@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,7 +34,6 @@ def test_every_row_has_a_name_of_its_own() -> None:
         ("vm.panic_on_oom", {"sysctls": {"vm.panic_on_oom": "1"}}, "the kernel panics"),
         ("swap", {"swap_mib": 512}, "only after the swap is full"),
         ("compiler", {"compiler": "clang"}, "was never tried"),
-        ("module file", {"offered": replace(UNSIGNED, exists=False)}, "/m/hook.ko does not exist"),
     ],
 )
 def test_a_note_says_what_to_know_and_changes_no_answer(name: str, changes: dict[str, Any], words: str) -> None:
@@ -57,12 +55,6 @@ def test_a_note_says_what_to_know_and_changes_no_answer(name: str, changes: dict
 )
 def test_a_fact_that_cannot_be_read_is_unknown_with_the_reason(name: str, field: str) -> None:
     assert ("unknown", "unknown", "it is hidden") == row(name, **{field: Unknown("it is hidden")})
-
-
-def test_a_module_without_btf_is_useless() -> None:
-    found = row("module file", offered=replace(UNSIGNED, btf=False))
-
-    assert ("/m/hook.ko", "no", "it was built without BTF, and no program could attach to its hook") == found
 
 
 @pytest.mark.parametrize(
