@@ -16,6 +16,16 @@ from tests.node.policy import BPFFS, MODULE, STOCK
 from tests.node.running_agent import SETPRIV
 from tests.node.test_loader import REPORT, modules, report
 
+HOST: Final = "/mnt"
+HIDE: Final = """
+mount -t tmpfs tmpfs "$0"
+for folder in fs/bpf fs/cgroup firmware; do
+	mkdir -p "$0/sys/$folder" && mount --rbind "/sys/$folder" "$0/sys/$folder"
+	mount -t tmpfs tmpfs "/sys/$folder"
+done
+exec "$@"
+"""
+"""Moves folders of /sys below $0 and leaves empty ones, as in a container that mounts those of its node."""
 DISABLED: Final = Path("/proc/sys/kernel/modules_disabled")
 
 
@@ -67,6 +77,19 @@ def test_headers_make_a_node_exact_and_without_them_scores_remain(bare: None) ->
     assert "by scores" == without["order"], without
     assert "no module can be built: there is no /nowhere/Makefile" == without["because"]
     assert "observes" == observing["order"]
+
+
+def test_a_container_answers_for_its_node(bare: None) -> None:
+    """Its own folders of /sys are empty. With those of the node below `--root`, the answer is that of the node."""
+    assert bare is None
+    container = ("unshare", "--mount", "sh", "-euc", HIDE, HOST, *SETPRIV)
+    found = preflight(f"--root={HOST}", *attached.with_module(), command=container)
+    blind = preflight(*attached.with_module(), command=container)
+
+    assert "exact" == found["order"], found
+    assert ("ok", "ok") == tuple(rows(found)[name]["verdict"] for name in ("Secure Boot", "cgroup"))
+    assert "nothing" == blind["order"], blind
+    assert "unknown" == rows(blind)["Secure Boot"]["verdict"]
 
 
 @pytest.mark.module
