@@ -46,7 +46,7 @@ class Cluster:
     """
 
     def __init__(self, connection: Connection, namespace: str, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._connection = connection
+        self.connection = connection
         self.namespace = namespace
         self._sleep = sleep
 
@@ -57,7 +57,7 @@ class Cluster:
             headers = _METADATA if metadata_only else {}
             try:
                 for item in self._asked(
-                    lambda: self._connection.page(path, query=query, headers=headers, timeout=_SILENCE)
+                    lambda: self.connection.page(path, query=query, headers=headers, timeout=_SILENCE)
                 )["items"]:
                     found.append(item)
                     if len(found) % 500 == 0:
@@ -79,7 +79,7 @@ class Cluster:
     def get(self, path: str) -> dict[str, Any] | None:
         """Return one object, or None if it does not exist."""
         try:
-            return self._asked(lambda: self._connection.request("GET", path, timeout=_SILENCE))
+            return self._asked(lambda: self.connection.request("GET", path, timeout=_SILENCE))
         except ApiError as error:
             if error.status == _MISSING:
                 return None
