@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from oompolicy.health import Answer, Limits, rationed, serve, serve_locally
+from oompolicy.health import Answer, Limits, serve, serve_locally
 from oompolicy.order.facts import PATH, PORT, SOCKET, plain
 from oompolicy_agent.order.collect import collect
 
@@ -44,7 +44,8 @@ def page_of(state: Callable[[], State | None]) -> Page:
 
 def serve_order(state: Callable[[], State | None], run_dir: Path, stack: ExitStack, *, loopback: bool) -> None:
     """Serve the page until `stack` is closed. Raise OSError if an address cannot be used."""
-    pages = {PATH: rationed(page_of(state))}
+    # Not rationed: an order from before the last kill would be wrong, and only trusted users can ask.
+    pages = {PATH: page_of(state)}
     stack.callback(serve_locally(run_dir / SOCKET, pages, _LIMITS).close)
     if loopback:
         stack.callback(serve((_LOOPBACK, PORT), pages, _LIMITS).close)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read the objects of the cluster that the kubeconfig names."""
+"""Read, and change, the objects of the cluster that the kubeconfig names."""
 
 from __future__ import annotations
 
@@ -86,6 +86,18 @@ class Cluster:
             raise _failed(path, error) from error
         except UnreachableError as error:
             raise _failed(path, error) from error
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> None:
+        """Change some fields of one object, by a merge patch."""
+        try:
+            self._asked(
+                lambda: self.connection.request(
+                    "PATCH", path, body=body, content_type="application/merge-patch+json", timeout=_SILENCE
+                )
+            )
+        except (ApiError, UnreachableError) as error:
+            message = error.message if isinstance(error, ApiError) else error
+            raise click.ClickException(f"{path} cannot be changed: {message}") from error
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """Ask again while the server answers that it is busy and says when to come back."""
