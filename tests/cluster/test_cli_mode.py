@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from tests.cluster.cliscene import build
+from tests.cluster.cliscene import build, settings
 from tests.cluster.objects import pod
+from tests.cluster.waiting import eventually
 from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
@@ -25,10 +27,17 @@ if TYPE_CHECKING:
     Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 AGENT_LABELS = {"app.kubernetes.io/name": "oompolicy", "app.kubernetes.io/component": "agent"}
-RIGHTS = [
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
-    {"apiGroups": ["oompolicy.dev"], "resources": ["oomnodes"], "verbs": ["list"]},
-]
+ROLE = re.search(r"```yaml\n(.*?kind: Role\n.*?)```", (CHECKOUT / "docs/cli.md").read_text(), re.DOTALL)
+"""The role of docs/cli.md, in which the namespace is another one than that of the test."""
+
+
+BINDING = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "RoleBinding",
+    "metadata": {"name": "oompolicy-order"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "oompolicy-order"},
+    "subjects": [{"kind": "User", "name": "curious"}],
+}
 
 
 def run(kubeconfig: Path, *words: str, answer: str = "") -> subprocess.CompletedProcess[str]:
@@ -52,14 +61,7 @@ def scene(api: Api) -> Api:
     """Nodes a and b with OOMNodes, of which b has a label, and OOMSettings in the mode Audit."""
     build(api)
     api.patch("Node", "node-b", {"metadata": {"labels": {"pool": "canary"}}})
-    api.create(
-        {
-            "apiVersion": "oompolicy.dev/v1alpha1",
-            "kind": "OOMSettings",
-            "metadata": {"name": "cluster"},
-            "spec": {"mode": "Audit"},
-        }
-    )
+    settings(api, "Audit")
     return api
 
 
@@ -144,26 +146,25 @@ def test_order_says_why_there_is_no_answer(cli: Cli, scene: Api) -> None:
 
 
 def test_the_api_server_decides_who_may_ask_an_agent(cluster: Cluster, scene: Api) -> None:
-    """A user without a right to pods/portforward gets the sentence of the API server."""
-    run_agent(scene, "others")
-    paths = "/apis/rbac.authorization.k8s.io/v1"
-    group = "rbac.authorization.k8s.io"
-    scene.create({"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": "curious"}, "rules": RIGHTS})
-    binding = {
-        "apiVersion": f"{group}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "curious"},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "curious"},
-        "subjects": [{"kind": "User", "name": "curious"}],
-    }
-    scene.connection.request("POST", f"{paths}/clusterrolebindings", body=binding)
-    try:
-        done = run(cluster.certified("curious"), "order", "node-a", "-n", "others")
-    finally:
-        scene.connection.request("DELETE", f"{paths}/clusterrolebindings/curious")
-        scene.connection.request("DELETE", f"{paths}/clusterroles/curious")
+    """The role of the page suffices, and without the rule for pods/portforward the API server refuses.
 
-    assert 1 == done.returncode
-    assert "port-forward to pod others/agent-a is refused: " in done.stderr
-    assert 'cannot get resource "pods/portforward"' in done.stderr
-    assert json.dumps("curious") in done.stderr
+    Nothing but the kubelet is missing then, because these tests have none.
+    """
+    run_agent(scene, "others")
+    assert ROLE
+    role = {**yaml.safe_load(ROLE[1]), "metadata": {"name": "oompolicy-order", "namespace": "others"}}
+    roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/others"
+    user = cluster.certified("curious")
+    scene.connection.request("POST", f"{roles}/roles", body={**role, "rules": role["rules"][:1]})
+    scene.connection.request("POST", f"{roles}/rolebindings", body=BINDING)
+    refused = run(user, "order", "node-a", "-n", "others")
+    scene.connection.request("PUT", f"{roles}/roles/oompolicy-order", body=role)
+    allowed = eventually(
+        lambda: run(user, "order", "node-a", "-n", "others"), lambda done: "pods/portforward" not in done.stderr
+    )
+
+    assert 1 == refused.returncode
+    assert "port-forward to pod others/agent-a failed: " in refused.stderr
+    assert 'cannot get resource "pods/portforward"' in refused.stderr
+    assert "curious" in refused.stderr
+    assert "pod others/agent-a failed: no preferred addresses found" in allowed.stderr

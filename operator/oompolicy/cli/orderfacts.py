@@ -34,7 +34,7 @@ def of_agent(cluster: Cluster, node: str, namespace: str) -> NodeFacts:
         with forwarded(cluster.connection, namespace, pod, PORT, timeout=_SILENCE) as connected:
             return _asked(connected, f"the agent {namespace}/{pod}")
     except ApiError as error:
-        raise click.ClickException(f"port-forward to pod {namespace}/{pod} is refused: {error.message}") from error
+        raise click.ClickException(f"port-forward to pod {namespace}/{pod} failed: {error.message}") from error
     except UnreachableError as error:
         raise click.ClickException(f"pod {namespace}/{pod} cannot be reached: {error}") from error
 
