@@ -7,13 +7,13 @@ import http.client
 import json
 import socket
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from oompolicy.api import NAMESPACES, OOMNODES
 from oompolicy.kube.errors import ApiError, UnreachableError
-from oompolicy.kube.portforward import forwarded
+from oompolicy.kube.portforward import get
 from oompolicy.order.facts import PATH, PORT, NodeFacts, parse
 from oompolicy.order.rank import POD
 
@@ -31,12 +31,12 @@ def of_agent(cluster: Cluster, node: str, namespace: str) -> NodeFacts:
     """Ask the agent of a node through the API server. Raise ClickException with a sentence if there is no answer."""
     pod = _agent_of(cluster, node, namespace)
     try:
-        with forwarded(cluster.connection, namespace, pod, PORT, timeout=_SILENCE) as connected:
-            return _asked(connected, f"the agent {namespace}/{pod}")
+        status, body = get(cluster.connection, namespace, pod, PORT, PATH, timeout=_SILENCE)
     except ApiError as error:
         raise click.ClickException(f"port-forward to pod {namespace}/{pod} failed: {error.message}") from error
     except UnreachableError as error:
         raise click.ClickException(f"pod {namespace}/{pod} cannot be reached: {error}") from error
+    return _read(status, body, f"the agent {namespace}/{pod}")
 
 
 def of_socket(path: Path) -> NodeFacts:
@@ -50,7 +50,15 @@ def of_socket(path: Path) -> NodeFacts:
         except OSError as error:
             message = f"the agent cannot be reached at {path}: {error.strerror or error}. Check that it runs"
             raise click.ClickException(message) from error
-        return _asked(connected, f"the agent at {path}")
+        client = http.client.HTTPConnection("localhost")
+        client.sock = connected
+        try:
+            client.request("GET", PATH)
+            answer = client.getresponse()
+            body = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise click.ClickException(f"the agent at {path} did not answer: {error}") from error
+    return _read(answer.status, body, f"the agent at {path}")
 
 
 def node_of(cluster: Cluster, scope: str) -> str:
@@ -83,23 +91,10 @@ def _agent_of(cluster: Cluster, node: str, namespace: str) -> str:
     return str(running[0]["metadata"]["name"])
 
 
-def _asked(connected: socket.socket, who: str) -> NodeFacts:
-    client = http.client.HTTPConnection("localhost")
-    client.sock = connected
-    try:
-        client.request("GET", PATH)
-        answer = client.getresponse()
-        body = answer.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise click.ClickException(f"{who} did not answer: {error}") from error
-    if answer.status != http.client.OK:
+def _read(status: int, body: bytes, who: str) -> NodeFacts:
+    if status != http.client.OK:
         raise click.ClickException(f"{who} answered: {body.decode(errors='replace').strip()}")
-    return _parsed(body, who)
-
-
-def _parsed(body: bytes, who: str) -> NodeFacts:
     try:
-        data: Any = json.loads(body)
-        return parse(data)
+        return parse(json.loads(body))
     except ValueError as error:
         raise click.ClickException(f"{who}: {error}") from error

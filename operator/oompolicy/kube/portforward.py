@@ -1,54 +1,105 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connect to a port of a pod through the API server, as `kubectl port-forward` does.
+"""Send a request to a port of a pod through the API server, as `kubectl port-forward` does.
 
 The API server checks the right to `pods/portforward` and asks the kubelet. The kubelet connects to the port on the
 loopback of the pod, which no other pod can reach.
+
+PortForward of the kubernetes client is not used, because it loses the end of an answer if the pod closes the connection
+right after it. The protocol is small: each message begins with the number of a channel. Channel 0 has the data of the
+port and channel 1 the error, and the first message of each has the number of the port.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import http.client
+import io
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.kube.client import ConfigException
 from oompolicy.kube.errors import ApiError, UnreachableError, from_answer
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Iterator
+    from typing_extensions import Buffer
 
     from oompolicy.kube.connection import Connection
 
 _PATH: Final = "/api/v1/namespaces/{}/pods/{}/portforward?ports={}"
+_DATA, _ERROR = 0, 1
 
 
-@contextmanager
-def forwarded(
-    connection: Connection, namespace: str, pod: str, port: int, *, timeout: float
-) -> Iterator[socket.socket]:
-    """Yield a socket that is connected to a port of the pod. Its calls raise TimeoutError after `timeout` seconds.
+def get(connection: Connection, namespace: str, pod: str, port: int, path: str, *, timeout: float) -> tuple[int, bytes]:
+    """Return status and body of a GET request to a port of the pod. `timeout` is in seconds of silence.
 
-    Raise ApiError if the server refuses, and UnreachableError if it does not answer. If the kubelet or the pod refuses,
-    the socket ends without a byte, and the error of the block becomes an UnreachableError with the kubelet's sentence.
+    Raise ApiError if the server refuses, and UnreachableError with a sentence if server, kubelet or pod do not answer.
     """
-    # The modules of this protocol take a tenth of a second to load, and no other command needs them.
-    from kubernetes.stream.ws_client import PortForward  # noqa: PLC0415
+    # The module takes a tenth of a second to load, and no other command needs it.
+    from websocket import WebSocketException  # noqa: PLC0415
 
-    forward: Any = PortForward(_websocket(connection, _PATH.format(namespace, pod, port)), [port])
+    websocket = _websocket(connection, _PATH.format(namespace, pod, port))
     try:
-        local: socket.socket = forward.socket(port)
-        local.settimeout(timeout)
-        try:
-            yield local
-        except Exception as error:
-            if said := forward.error(port):
-                raise UnreachableError(" ".join(str(said).split())) from error
-            raise
+        websocket.settimeout(timeout)
+        websocket.send_binary(bytes([_DATA]) + f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        answer = http.client.HTTPResponse(_Pipe(websocket))  # type: ignore[arg-type] # it needs nothing but makefile()
+        answer.begin()
+        return answer.status, answer.read()
+    except (WebSocketException, OSError, http.client.HTTPException) as error:
+        raise UnreachableError(f"no answer from port {port} of the pod: {error}") from error
     finally:
-        forward.close()
+        websocket.shutdown()
 
 
-def _websocket(connection: Connection, path: str) -> Any:  # noqa: ANN401 - a class of the client
+class _Pipe:
+    """The interface of a socket that HTTPResponse needs."""
+
+    def __init__(self, websocket: Any) -> None:  # noqa: ANN401 - a class without types
+        self._messages = _Messages(websocket)
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        """Return the data of the port."""
+        return io.BufferedReader(self._messages)
+
+
+class _Messages(io.RawIOBase):
+    """The data of the port. An error of the kubelet raises UnreachableError."""
+
+    def __init__(self, websocket: Any) -> None:  # noqa: ANN401 - a class without types
+        self._websocket = websocket
+        self._begun = {_DATA: False, _ERROR: False}
+        self._left = b""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        """Read the rest of a message, or the next one. Return 0 at the end."""
+        self._left = self._left or self._next()
+        view = memoryview(buffer)
+        size = min(len(view), len(self._left))
+        view[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+    def _next(self) -> bytes:
+        """Return the next data of the port, or nothing at the end."""
+        from websocket import ABNF, WebSocketConnectionClosedException  # noqa: PLC0415
+
+        while True:
+            try:
+                kind, message = self._websocket.recv_data()
+            except WebSocketConnectionClosedException:
+                return b""
+            if kind == ABNF.OPCODE_CLOSE:
+                return b""
+            channel, data = message[0], message[1:]
+            if not self._begun.get(channel, True):
+                self._begun[channel] = True
+            elif channel == _ERROR:
+                raise UnreachableError(" ".join(data.decode(errors="replace").split()))
+            elif data:
+                return bytes(data)
+
+
+def _websocket(connection: Connection, path: str) -> Any:  # noqa: ANN401 - a class without types
     from kubernetes.stream.ws_client import create_websocket, get_websocket_url  # noqa: PLC0415
     from websocket import WebSocketBadStatusException, WebSocketException  # noqa: PLC0415
 
@@ -64,5 +115,4 @@ def _websocket(connection: Connection, path: str) -> Any:  # noqa: ANN401 - a cl
 
 
 def _refused(error: Any) -> ApiError:  # noqa: ANN401 - a class without types
-    body = error.resp_body or b""
-    return from_answer(error.status_code, error.status_message, error.resp_headers or {}, body)
+    return from_answer(error.status_code, error.status_message, error.resp_headers or {}, error.resp_body or b"")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import json
 import socket
 import struct
@@ -17,7 +16,7 @@ import pytest
 
 from oompolicy.kube.connection import connect
 from oompolicy.kube.errors import ApiError, UnreachableError
-from oompolicy.kube.portforward import forwarded
+from oompolicy.kube.portforward import get
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,12 +106,8 @@ def kubeconfig(folder: Path, url: str) -> Path:
     return file
 
 
-def asked(connection: Connection) -> bytes:
-    client = http.client.HTTPConnection("localhost")
-    with forwarded(connection, "ns", "agent-a", PORT, timeout=10) as connected:
-        client.sock = connected
-        client.request("GET", "/order")
-        return client.getresponse().read()
+def asked(connection: Connection) -> tuple[int, bytes]:
+    return get(connection, "ns", "agent-a", PORT, "/order", timeout=10)
 
 
 def test_a_request_reaches_the_pod_and_its_answer_comes_back(tmp_path: Path) -> None:
@@ -125,11 +120,45 @@ def test_a_request_reaches_the_pod_and_its_answer_comes_back(tmp_path: Path) -> 
         peer.socket.sendall(frame(DATA, ANSWER))
 
     with serving(tmp_path, answer) as (connection, heads):
-        assert b"hi" == asked(connection)
+        assert (200, b"hi") == asked(connection)
 
     assert heads[0].startswith(b"GET /api/v1/namespaces/ns/pods/agent-a/portforward?ports=9809 HTTP/1.1\r\n")
     assert b"authorization: Bearer secret\r\n" in heads[0]
     assert seen[0].startswith(b"\x00GET /order HTTP/1.1\r\n")
+
+
+def test_an_answer_in_many_messages_is_whole(tmp_path: Path) -> None:
+    """The pod closes the connection right behind its answer."""
+
+    def answer(peer: Peer) -> None:
+        peer.accept()
+        peer.received()
+        head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 6000\r\n\r\n"
+        parts = [head, *[b"x" * 100] * 60]
+        peer.socket.sendall(b"".join(frame(DATA, part) for part in parts) + b"\x88\x00")
+
+    with serving(tmp_path, answer) as (connection, _):
+        assert (503, b"x" * 6000) == asked(connection)
+
+
+def test_an_answer_that_ends_early_is_an_error(tmp_path: Path) -> None:
+    """The agent may end while it answers, or before."""
+
+    def answer(peer: Peer) -> None:
+        peer.accept()
+        peer.received()
+        peer.socket.sendall(frame(DATA, ANSWER[:-1]))
+
+    def silence(peer: Peer) -> None:
+        peer.accept()
+        peer.received()
+
+    for behaviour in (answer, silence):
+        with (
+            serving(tmp_path, behaviour) as (connection, _),
+            pytest.raises(UnreachableError, match="no answer from port 9809 of the pod: "),
+        ):
+            asked(connection)
 
 
 def test_a_refusal_of_the_server_has_its_message(tmp_path: Path) -> None:
