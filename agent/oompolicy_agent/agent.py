@@ -6,12 +6,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from oompolicy.oomsettings import Mode, ProgramSettings
 from oompolicy_agent.keeper import CheckpointKeeper
 from oompolicy_agent.kernel.attachment import read_attachment
 from oompolicy_agent.mapping.circuit import Circuit
 from oompolicy_agent.mapping.mapper import Mapper
 from oompolicy_agent.mapping.nodemode import NodeMode
 from oompolicy_agent.mapping.owners import CgroupOwners
+from oompolicy_agent.order.collect import State
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.status.document import SILENCE, View, warnings
 from oompolicy_agent.status.reasons import Reason
@@ -89,6 +91,23 @@ class Agent:
     def view(self) -> View:
         """The facts of the last status."""
         return self._status.view
+
+    @property
+    def order_state(self) -> State | None:
+        """The facts about the containers of the node, or None before the cgroup tree was read."""
+        tree = self._mapper.tree
+        if tree is None:
+            return None
+        return State(
+            node=self._settings.node,
+            mode=self._mode.current,
+            attachment=self._attachment,
+            program=self._source.wanted or ProgramSettings(self._mode.current or Mode.OFF),
+            host_priority=self._mode.host_priority,
+            tree=tree,
+            pods=self._mapper.settled.pods,
+            owners=self._owners,
+        )
 
     def start(self) -> None:
         """Take over the state of an earlier agent, check everything, and react to events from then on."""

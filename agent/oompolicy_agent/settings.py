@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import Defaults
+from oompolicy.order.facts import PORT
 from oompolicy_agent.plumbing.paths import BPFFS, CGROUP_ROOT, CHECKPOINT, RUN_DIR, STATE_DIR
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Settings:
     bpffs: Path = BPFFS
     cgroup_root: Path = CGROUP_ROOT
     listen: tuple[str, int] | None = None
+    serve_order: bool = False
     naming_grace: float = 5.0  # kubelet reports a container's id about a second after its start
     defaults: Defaults = field(default_factory=Defaults)
     event_limits: EventLimits = field(default_factory=EventLimits)
@@ -120,6 +122,11 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--output", metavar="FILE|-", help="where Events are appended; default - (standard output)")
     parser.add_argument("--output-format", choices=["yaml", "json"], help="documents (default) or lines")
     parser.add_argument("--listen", type=_address, metavar="HOST:PORT", help="serve /readyz, /livez and /metrics")
+    parser.add_argument(
+        "--serve-order",
+        action="store_true",
+        help=f"serve who dies next on 127.0.0.1:{PORT}. Only in a pod: every user of the host could read it",
+    )
     parser.add_argument(
         "--log-format",
         choices=["text", "json"],

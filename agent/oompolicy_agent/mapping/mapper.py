@@ -76,6 +76,11 @@ class Mapper:
         self.settled = Settled()
         self.not_mapped: tuple[Pod, ...] = ()
 
+    @property
+    def tree(self) -> Tree | None:
+        """The last snapshot of the cgroup tree, or None before the first."""
+        return self._tree.tree
+
     def reread(self) -> None:
         """Open the current pins, and read the map again."""
         self.pinned.ensure()

@@ -9,6 +9,7 @@ default, the priority ends at the bound of the range, and the container's reason
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from oompolicy.model import (
     MAX_PRIORITY,
@@ -27,6 +28,9 @@ from oompolicy.model import (
 from oompolicy.resolve.annotations import Ask, importance, read_annotations
 from oompolicy.resolve.matching import is_node_critical
 from oompolicy.resolve.priority import default_priority, named_priority
+
+_ANNOTATION: Final = "annotation "
+"""The first word of the reason of a priority that comes from an annotation."""
 
 
 def assign_default(pod: Pod, defaults: Defaults) -> Assignment:
@@ -148,8 +152,13 @@ def _offset(policy: OOMPolicy, container: Container) -> int:
     return next((each.offset for each in policy.containers if each.name == container.name), 0)
 
 
+def is_permission(reason: str) -> bool:
+    """Return True if this is the reason of a priority that comes from an annotation."""
+    return reason.startswith(_ANNOTATION)
+
+
 def _permission(ask: Ask, policy: OOMPolicy) -> str:
-    return f"annotation {ask.annotation}, allowed by OOMPolicy {policy.name} ({policy.override})"
+    return f"{_ANNOTATION}{ask.annotation}, allowed by OOMPolicy {policy.name} ({policy.override})"
 
 
 def _described(refusals: Sequence[Refusal], pod: Pod) -> tuple[tuple[Refusal, ...], int]:

@@ -131,7 +131,7 @@ def test_the_page_has_every_condition_of_a_policy() -> None:
     """The operator can give each of these statuses and reasons."""
     left_out = replace(record(), policy=None, problem="spec.priority: is required")
     policies = (record(), left_out, replace(record(), unknown_fields=("spec.newField",)))
-    counts = [PolicyCounts(1, 1, others) for others in ([], ["b"])]
+    counts = [PolicyCounts(1, 1, 1, others) for others in ([], ["b"])]
     built = [policystatus.build(policy, each, NOW) for policy in policies for each in counts]
     made = {(each["type"], each["status"], str(each["reason"])) for one in built for each in one["conditions"]}
 

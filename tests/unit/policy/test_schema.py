@@ -61,6 +61,20 @@ def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str
             yield from walk(schema[name], f"{path}.{name}")
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_kubectl_explain_describes_every_field(file: Path) -> None:
+    """The API server itself describes apiVersion, kind and metadata, and refuses other descriptions of metadata."""
+    schema = schema_of(load(file))
+    bare = [
+        f"{path}.{name}"
+        for path, each in walk(schema)
+        for name, child in each.get("properties", {}).items()
+        if "description" not in child
+    ]
+
+    assert [".apiVersion", ".kind", ".metadata"] == bare
+
+
 @pytest.mark.parametrize(
     ("path", "low", "high"),
     [
