@@ -15,6 +15,7 @@ from oompolicy_agent.mapping.nodemode import NodeMode
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.order.collect import State
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
+from oompolicy_agent.scores.follower import ScoresFollower
 from oompolicy_agent.status.document import SILENCE, View, warnings
 from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.status.statusfile import StatusFile
@@ -52,6 +53,7 @@ class Agent:
         self._loader_report = FolderWatch(settings.run_dir, only="loader.json")
         self._spool, self._owners = Spool(settings.spool, boot_id), CgroupOwners()
         self._mode, self._circuit = NodeMode(problems), Circuit(realtime_offset_ns)
+        self._scores = ScoresFollower(settings, boot_id, self._owners, problems, counters)
         self._reporter = Reporter(
             settings,
             boot_id,
@@ -60,6 +62,7 @@ class Agent:
             outside.target,
             counters=counters,
             discloses=lambda: outside.source.discloses,
+            verdict=self._scores.verdict,
         )
         self._keeper = CheckpointKeeper(
             settings=settings,
@@ -82,7 +85,7 @@ class Agent:
             on_pins=self.full_check,
             on_cgroups=self._report,
             on_owners=self._keeper.save_later,
-            on_update=lambda: self._status.write_later(),  # noqa: PLW0108 (made below)
+            on_update=self._on_update,
         )
         self._attachment = read_attachment(settings.run_dir, settings.bpffs, boot_id)
         self._status = StatusFile(settings, loop, problems, self._view, outside.publish)
@@ -134,6 +137,7 @@ class Agent:
     def full_check(self) -> None:
         """Read everything again. This repairs the effect of any lost event."""
         self._loop.after(self._settings.full_check, "full check", self.full_check)
+        self._loop.after(self._settings.adjuster_poll, "adjuster's report", self._poll_adjuster)
         self._poll_source()
         self._loader_report.renew()
         self.problems.set(Reason.FOLDER_NOT_WATCHED, self._loader_report.problem, self._source.unwatched)
@@ -141,6 +145,7 @@ class Agent:
         self._apply_mode()
         self._read_attachment()
         self._mapper.rescan()
+        self._ask_for_scores(again=True)
         self._mapper.pinned.drain()
         self._report()
         if self._keeper.unsaved:
@@ -170,10 +175,37 @@ class Agent:
             self._loop.after(closes, "circuit", self._apply_mode)
         if opening := self._circuit.opening:
             self._outside.report_circuit(opening.at_ns, self._circuit.sentence)
-        wanted = self._circuit.limit(self._source.wanted)
-        if self._mode.apply(self._mapper.pinned.program_settings, wanted):
+        programs, wanted = self._mapper.pinned.program_settings, self._circuit.limit(self._source.wanted)
+        changed = self._mode.apply(programs, wanted)
+        if programs is None and self._scores.asked:
+            changed = self._mode.apply_without_programs(wanted)
+        self._ask_for_scores()
+        if changed:
             # At once: after a crash of the node, the loader begins with the mode in the checkpoint.
             self._keeper.save()
+            self._status.write_later()
+
+    def _on_update(self) -> None:
+        self._ask_for_scores()
+        self._status.write_later()
+
+    def _ask_for_scores(self, *, again: bool = False) -> None:
+        """Write the request to the adjuster if it changed, with the mode of OOMSettings, or else of the programs."""
+        known, unknown = (
+            self._circuit.limit(self._source.wanted),
+            Mode.ENFORCE if self._settings.manifests else Mode.OFF,
+        )
+        self._scores.request(
+            self._attachment,
+            known.mode if known else self._mode.current or unknown,
+            self._mapper.pinned.host_priority,
+            self._mapper.entries,
+            again=again,
+        )
+
+    def _poll_adjuster(self) -> None:
+        self._loop.after(self._settings.adjuster_poll, "adjuster's report", self._poll_adjuster)
+        if self._scores.look():
             self._status.write_later()
 
     def _poll_source(self) -> None:
@@ -202,7 +234,8 @@ class Agent:
             self._loop.after(0, "report", self._report)
 
     def _count_kill(self, raw: bytes) -> None:
-        kill_ns = policy_kill_ns(raw, self._boot_id, self._owners)
+        by_scores = self._scores.mode if self._scores.asked else None
+        kill_ns = policy_kill_ns(raw, self._boot_id, self._owners, by_scores)
         if kill_ns is not None and self._circuit.count(kill_ns, self._source.max_kills):
             self._apply_mode()
 
@@ -228,7 +261,7 @@ class Agent:
     def _view(self) -> View:
         known, settled, pinned = self._source.known, self._mapper.settled, self._mapper.pinned
         return View(
-            mode=self._mode.current,
+            mode=self._scores.mode if self._scores.asked else self._mode.current,
             max_kills=self._source.max_kills or 0,
             circuit=self._circuit.sentence,
             attachment=self._attachment,
@@ -244,4 +277,5 @@ class Agent:
             assignments=settled.assignments_to_report,
             claims_refused=len(settled.refused),
             last_victims=tuple(self._reporter.last),
+            scores=self._scores.state,
         )

@@ -27,6 +27,13 @@ class Reason(StrEnum):
     OBSERVE_ONLY = "ObserveOnly"
     NOT_ATTACHED = "NotAttached"
     UNKNOWN_BACKEND = "Unknown"
+    SCORES_IN_FORCE = "ScoresInForce"
+    SCORES_PENDING = "ScoresPending"
+    SCORES_NOT_WRITTEN = "ScoresNotWritten"
+    ADJUSTER_SILENT = "AdjusterSilent"
+    ORDER_CANNOT_HOLD = "OrderCannotHold"
+    ORDER_HOLDS = "OrderHolds"
+    MARGIN_SMALL = "MarginSmall"
     SYNCED = "Synced"
     PODS_NOT_MAPPED = "PodsNotMapped"
     MAP_FULL = "MapFull"
@@ -44,6 +51,7 @@ class Reason(StrEnum):
     TOO_MANY_KILLS = "TooManyKills"
     WITHIN_LIMIT = "WithinLimit"
     # Only problems have these.
+    REQUEST_NOT_WRITTEN = "RequestNotWritten"
     MODE_NOT_SET = "ModeNotSet"
     SETTINGS_NOT_SYNCED = "SettingsNotSynced"
     POD_FIELDS_UNREADABLE = "PodFieldsUnreadable"
@@ -61,6 +69,11 @@ PROBLEMS: Final = frozenset(Reason) - {
     Reason.ATTACHED,
     Reason.OBSERVE_ONLY,
     Reason.UNKNOWN_BACKEND,
+    Reason.SCORES_IN_FORCE,
+    Reason.SCORES_PENDING,
+    Reason.ORDER_CANNOT_HOLD,
+    Reason.ORDER_HOLDS,
+    Reason.MARGIN_SMALL,
     Reason.SYNCED,
     Reason.PODS_NOT_MAPPED,
     Reason.LAST_GOOD_STATE,
