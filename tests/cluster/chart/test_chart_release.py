@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from oompolicy.kube.errors import ApiError
 from tests.cluster.chart.controllers import REFUSAL
 from tests.cluster.chart.helm import CHART
 from tests.cluster.chart.release import WELL
+from tests.cluster.chart.scenarios import ADJUSTER, containers, named
 from tests.cluster.deployment import refusal
 from tests.cluster.errors import HelmError
 from tests.cluster.operators import Operator
@@ -179,6 +181,9 @@ def test_an_upgrade_that_ends_the_use_of_scores_restores_each_node(release: Rele
     release.controllers.journal.clear()
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "scoreAdj.enabled=false")
     upgraded = list(release.controllers.journal)
+    restore = named(list(yaml.safe_load_all(release("get", "hooks", release.NAME))), "DaemonSet", "oompolicy-restore")
+    found = containers(restore["spec"]["template"]["spec"])
+    added = {name: each["securityContext"]["capabilities"].get("add") for name, each in found.items()}
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "operator.replicas=3")
     api = release.cluster.api
     daemonsets = {each["metadata"]["name"] for each in api.list("DaemonSet", release.NAMESPACE)}
@@ -192,6 +197,7 @@ def test_an_upgrade_that_ends_the_use_of_scores_restores_each_node(release: Rele
         "oompolicy-restore-restored done",
     ] == upgraded
     assert "oompolicy-restore on node-a" not in release.controllers.journal[len(upgraded) :]
+    assert {"restore": ADJUSTER, "done": None} == added
     assert {"oompolicy-agent"} == daemonsets
     assert {"oompolicy-agent", "oompolicy-operator"} == accounts - {"default"}
 
