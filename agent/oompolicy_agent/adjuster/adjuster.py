@@ -13,11 +13,13 @@ from oompolicy_agent.adjuster.wanted import Wanted, WantedFile
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Set
     from pathlib import Path
 
     from oompolicy_agent.adjuster.enforcer import Enforcer
     from oompolicy_agent.adjuster.look import Look
     from oompolicy_agent.adjuster.processes import Processes
+    from oompolicy_agent.adjuster.reporting import Reporting
     from oompolicy_agent.adjuster.solver import Solution
     from oompolicy_agent.plumbing.loop import Loop
 
@@ -31,11 +33,20 @@ _HINT = "; they keep their oom_score_adj; the adjuster needs the capabilities DA
 class Adjuster:
     """The adjuster of one node. `solution` is that of the last look, or None if nothing is enforced or audited."""
 
-    def __init__(self, request: Path, cgroup_root: Path, loop: Loop, enforcer: Enforcer, processes: Processes) -> None:
+    def __init__(
+        self,
+        request: Path,
+        cgroup_root: Path,
+        loop: Loop,
+        enforcer: Enforcer,
+        processes: Processes,
+        *,
+        reporting: Reporting,
+    ) -> None:
         self.solution: Solution | None = None
         self._file, self._folder = WantedFile(request), FolderWatch(request.parent, request.name)
         self._root, self._loop = cgroup_root, loop
-        self._enforcer, self._processes = enforcer, processes
+        self._enforcer, self._processes, self._reporting = enforcer, processes, reporting
         self._pressure: PressureWatch | None = None
         self._looked, self._left, self._unfinished = loop.clock(), 1.0, False
         self._roots: tuple[str, ...] = ()
@@ -62,12 +73,18 @@ class Adjuster:
             self._pressure.close()
 
     def look(self) -> None:
-        """Look at the node, and bring all processes to what is wanted now."""
+        """Look at the node, bring all processes to what is wanted now, and report that to the agent."""
         self._say("request", self._file.problem)
         wanted = self._file.current
-        if wanted is None:
-            return
+        done = self._look(wanted) if wanted else False
+        message = "; ".join(text for subject, text in self._said.items() if text and subject != "mode")
+        self._reporting.write(wanted, written=done and wanted is not None and wanted.mode == "Enforce", message=message)
+        self._say("report", self._reporting.problem)
+
+    def _look(self, wanted: Wanted) -> bool:
+        """Return True if the look wrote all that it had to."""
         self._processes.errors.clear()
+        self._reporting.begin()
         self._looked, self._left = self._loop.clock(), memory.share_left(self._roots)
         try:
             self._bring(look.take(self._root, self._processes, wanted), wanted)
@@ -76,10 +93,13 @@ class Adjuster:
             self._say("look", f"scores may be old: {error}")
         else:
             self._say("look", "")
-        self._report(wanted)
+        failed = set(self._processes.errors) - {VANISHED}
+        self._log(wanted, failed)
+        return not failed and not self._said.get("look")
 
     def _bring(self, found: Look, wanted: Wanted) -> None:
         self.solution, self._roots = None, found.roots
+        originals = self._enforcer.learn((*found.wanted, *found.others))
         back = (*found.wanted, *found.others)
         if wanted.mode == "Enforce":
             self.solution = self._enforcer.enforce(found.wanted, found.scopes, wanted.host_priority)
@@ -88,6 +108,7 @@ class Adjuster:
             self.solution = self._enforcer.audit(found.wanted, found.scopes, wanted.host_priority)
         self._unfinished = self._enforcer.restore(back)
         self._enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
+        self._reporting.looked(found, wanted, originals, self.solution)
 
     def _request_changed(self) -> None:
         if self._folder.changed() and self._file.read():
@@ -115,11 +136,11 @@ class Adjuster:
     def _margin(self) -> float:
         return self.solution.order.margin / memory.of_node().total if self.solution else 1.0
 
-    def _report(self, wanted: Wanted) -> None:
+    def _log(self, wanted: Wanted, errors: Set[str]) -> None:
         self._say("mode", f"mode {wanted.mode}")
         broken = self.solution.order.broken if self.solution else ()
         self._say("order", "; ".join(map(str, broken)))
-        failed = ", ".join(sorted(set(self._processes.errors) - {VANISHED}))
+        failed = ", ".join(sorted(errors))
         self._say("errors", f"some processes cannot be read or written: {failed}{_HINT}" if failed else "")
 
     def _say(self, subject: str, sentence: str) -> None:

@@ -83,6 +83,9 @@ class FakeOpenMaps:
     def mode(self) -> int:
         return int(self.state["mode"])
 
+    def host_priority(self) -> int:
+        return 1000
+
     def change(self, **fields: int) -> bool:
         if self.state["error"]:
             raise self.state["error"]
