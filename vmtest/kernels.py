@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All kernels that a guest can be started with: the image's own, earlier ones, and those that are built with the hook."""
+"""All kernels that a guest can be started with: the image's own, earlier ones, and those built with the hook."""
 
 from __future__ import annotations
 
