@@ -28,6 +28,10 @@ BYPASSES: Final = {
 # by ftrace as well, so 0 silences each program that is attached to a function. Programs at tracepoints still run.
 _FTRACE: Final = "kernel.ftrace_enabled"
 
+# Documentation/admin-guide/sysctl/kernel.rst. 1 and 2 refuse every BPF command of a process without CAP_BPF before
+# Linux 5.19, and the creation of maps and programs since.
+_UNPRIVILEGED: Final = "kernel.unprivileged_bpf_disabled"
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
@@ -75,6 +79,11 @@ def bypasses(sysctls: Path = SYSCTLS) -> tuple[str, ...]:
 def ftrace_disabled(sysctls: Path = SYSCTLS) -> bool:
     """Return True if the kernel calls no program and no module that is attached to the entry of a function."""
     return _value(sysctls, _FTRACE) == "0"
+
+
+def unprivileged_bpf_disabled(sysctls: Path = SYSCTLS) -> str:
+    """Return the value of the sysctl if it restricts processes without CAP_BPF, else nothing."""
+    return _value(sysctls, _UNPRIVILEGED).removeprefix("0")
 
 
 def _disabled(sysctls: Path) -> str | None:
