@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from oompolicy.oomsettings import Mode, ProgramSettings
 from oompolicy_agent.keeper import CheckpointKeeper
 from oompolicy_agent.kernel.attachment import read_attachment
+from oompolicy_agent.mapping.circuit import Circuit
 from oompolicy_agent.mapping.mapper import Mapper
 from oompolicy_agent.mapping.nodemode import NodeMode
 from oompolicy_agent.mapping.owners import CgroupOwners
@@ -16,8 +18,10 @@ from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.status.document import SILENCE, View, warnings
 from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.status.statusfile import StatusFile
+from oompolicy_agent.victims.policykills import policy_kill_ns
 from oompolicy_agent.victims.reporter import Reporter
 from oompolicy_agent.victims.spool import Spool
+from oompolicy_agent.victims.spooled import realtime_offset_ns
 
 if TYPE_CHECKING:
     from oompolicy_agent.environment import Environment
@@ -46,14 +50,13 @@ class Agent:
         self.followed, self.dead_threads = outside.followed, outside.dead_threads
         self._outside, self._source = outside, outside.source
         self._loader_report = FolderWatch(settings.run_dir, only="loader.json")
-        self._spool = Spool(settings.spool, boot_id)
-        self._owners = owners = CgroupOwners()
-        self._mode = NodeMode(problems)
+        self._spool, self._owners = Spool(settings.spool, boot_id), CgroupOwners()
+        self._mode, self._circuit = NodeMode(problems), Circuit(realtime_offset_ns)
         self._reporter = Reporter(
             settings,
             boot_id,
             self._spool,
-            owners,
+            self._owners,
             outside.target,
             counters=counters,
             discloses=lambda: outside.source.discloses,
@@ -65,15 +68,16 @@ class Agent:
             boot_id=boot_id,
             outside=outside,
             spool=self._spool,
-            index=owners,
+            index=self._owners,
             mode=self._mode,
+            circuit=self._circuit,
         )
         self._mapper = Mapper(
             settings,
             loop,
             problems,
             lambda: self._source.known,
-            owners,
+            self._owners,
             on_victim=self._on_victim,
             on_pins=self.full_check,
             on_cgroups=self._report,
@@ -161,7 +165,13 @@ class Agent:
         self._status.write_later()
 
     def _apply_mode(self) -> None:
-        if self._mode.apply(self._mapper.pinned.program_settings, self._source.wanted):
+        closes = self._circuit.settle(self._source.max_kills, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        if closes is not None:
+            self._loop.after(closes, "circuit", self._apply_mode)
+        if opening := self._circuit.opening:
+            self._outside.report_circuit(opening.at_ns, self._circuit.sentence)
+        wanted = self._circuit.limit(self._source.wanted)
+        if self._mode.apply(self._mapper.pinned.program_settings, wanted):
             # At once: after a crash of the node, the loader begins with the mode in the checkpoint.
             self._keeper.save()
             self._status.write_later()
@@ -188,7 +198,13 @@ class Agent:
 
     def _on_victim(self, raw: bytes) -> None:
         if self._reporter.receive(raw, self._loop.clock()):
+            self._count_kill(raw)
             self._loop.after(0, "report", self._report)
+
+    def _count_kill(self, raw: bytes) -> None:
+        kill_ns = policy_kill_ns(raw, self._boot_id, self._owners)
+        if kill_ns is not None and self._circuit.count(kill_ns, self._source.max_kills):
+            self._apply_mode()
 
     def _report(self) -> None:
         """Report victims and refused annotations, and update the problems of reporting."""
@@ -213,6 +229,8 @@ class Agent:
         known, settled, pinned = self._source.known, self._mapper.settled, self._mapper.pinned
         return View(
             mode=self._mode.current,
+            max_kills=self._source.max_kills or 0,
+            circuit=self._circuit.sentence,
             attachment=self._attachment,
             policy_hash=known.policy_hash if known else "",
             pods=(*settled.pods, *settled.waiting),

@@ -38,8 +38,8 @@ PATH: Final = f"{DISK}/bin:{os.environ['PATH']}"
 DAEMON_SCORE_ADJ: Final = -999
 """The value in containerd's unit. kubelet and kube-proxy set it for themselves."""
 START_SECONDS: Final = 120.0
-READ_SECONDS: Final = 120.0
-"""The time limit for `dmesg` to write the kernel's log on a node that has just run out of memory."""
+READ_SECONDS: Final = 60.0
+"""The time limit for `dmesg` to write the kernel's log. It is shorter than the host's wait for the answer."""
 
 
 def prepare(files: Mapping[str, str]) -> None:
@@ -126,7 +126,8 @@ class KernelLog:
         """Return all lines since `follow`, and end. `dmesg` may need time to write them when memory is short."""
         if self._process:
             end = f"read up to here by {self._process.pid}"
-            Path("/dev/kmsg").write_text(end)
+            # A reader sees a line that has no newline only after the next line.
+            Path("/dev/kmsg").write_text(f"{end}\n")
             eventually(self._file.read_text, lambda text: end in text, deadline=READ_SECONDS)
             self._process.terminate()
             self._process.wait()

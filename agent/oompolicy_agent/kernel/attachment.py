@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 SYSCTLS: Final = Path("/proc/sys")
 
 # Documentation/admin-guide/sysctl/vm.rst; mm/oom_kill.c, out_of_memory() and check_panic_on_oom(). 0 is the good value.
-_BYPASSES: Final = {
+BYPASSES: Final = {
     "vm.panic_on_oom": "the kernel panics instead of choosing a victim",
     "vm.oom_kill_allocating_task": "the kernel kills the process that asked for memory, regardless of its priority",
 }
+"""The sysctls that keep the kernel from choosing a victim in some OOMs, each with its effect."""
 
 # Documentation/admin-guide/sysctl/kernel.rst; kernel/trace/ftrace.c, ftrace_enable_sysctl(). BPF trampolines are called
 # by ftrace as well, so 0 silences each program that is attached to a function. Programs at tracepoints still run.
@@ -67,8 +68,8 @@ def read_attachment(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SY
 
 def bypasses(sysctls: Path = SYSCTLS) -> tuple[str, ...]:
     """Return a sentence for each sysctl that keeps the kernel from calling the hook in some OOMs."""
-    values = {name: _value(sysctls, name) for name in _BYPASSES}
-    return tuple(f"{name}={value}: {_BYPASSES[name]}" for name, value in values.items() if value not in {"", "0"})
+    values = {name: _value(sysctls, name) for name in BYPASSES}
+    return tuple(f"{name}={value}: {BYPASSES[name]}" for name, value in values.items() if value not in {"", "0"})
 
 
 def ftrace_disabled(sysctls: Path = SYSCTLS) -> bool:

@@ -61,7 +61,10 @@ SILENCE: Final = (Reason.NOT_SYNCED, Reason.API_UNREACHABLE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The facts that the status is built from. `problems` has the sentences of each reason."""
+    """The facts that the status is built from. `problems` has the sentences of each reason.
+
+    `max_kills` is `maxKillsPerMinute` of OOMSettings, 0 for no limit. `circuit` is a sentence while it is open.
+    """
 
     attachment: Attachment
     mode: Mode | None
@@ -77,6 +80,8 @@ class View:
     assignments: tuple[Assignment, ...] = ()
     claims_refused: int = 0
     last_victims: tuple[Mapping[str, Any], ...] = field(default=())
+    max_kills: int = 0
+    circuit: str = ""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -160,7 +165,7 @@ def _refusal(assignment: Assignment, refusal: Refusal) -> dict[str, str]:
 
 def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
     before = {each["type"]: each for each in previous.get("conditions", ())}
-    made = (_ready(view), _enforcing(view), _synced(view))
+    made = (_ready(view), _enforcing(view), _synced(view), *_circuit(view))
     return [each | {TRANSITION: transition_time(each, before.get(each["type"]), now)} for each in made]
 
 
@@ -173,6 +178,8 @@ def _ready(view: View) -> dict[str, str]:
 
 def _enforcing(view: View) -> dict[str, str]:
     attachment, warned = view.attachment, warnings(view.attachment, view.counters)
+    if attachment.enforcing and view.circuit and view.mode is Mode.AUDIT:
+        return condition("Enforcing", False, Reason.TOO_MANY_KILLS, view.circuit)
     if attachment.enforcing and view.mode in _NOT_ENFORCING:
         return condition("Enforcing", False, *_NOT_ENFORCING[view.mode])
     message = attachment.problem or attachment.message or f"backend {attachment.backend}, hook {attachment.hook}"
@@ -189,6 +196,15 @@ def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason
         return Reason.BYPASSED if warned else Reason.ATTACHED
     # The loader of another version may report a backend that this agent does not know.
     return Reason.OBSERVE_ONLY if attachment.backend == Backend.OBSERVE_ONLY else Reason.UNKNOWN_BACKEND
+
+
+def _circuit(view: View) -> Iterable[dict[str, str]]:
+    """Return the condition CircuitOpen. A node without a limit has none."""
+    if view.circuit:
+        yield condition("CircuitOpen", True, Reason.TOO_MANY_KILLS, view.circuit)
+    elif view.max_kills:
+        message = f"the policies chose at most {view.max_kills} victims within a minute (maxKillsPerMinute)"
+        yield condition("CircuitOpen", False, Reason.WITHIN_LIMIT, message)
 
 
 def _synced(view: View) -> dict[str, str]:

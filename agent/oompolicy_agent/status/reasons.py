@@ -41,6 +41,8 @@ class Reason(StrEnum):
     UNKNOWN_FIELDS = "UnknownFields"
     AUDIT = "Audit"
     OFF = "Off"
+    TOO_MANY_KILLS = "TooManyKills"
+    WITHIN_LIMIT = "WithinLimit"
     # Only problems have these.
     MODE_NOT_SET = "ModeNotSet"
     SETTINGS_NOT_SYNCED = "SettingsNotSynced"
@@ -64,6 +66,8 @@ PROBLEMS: Final = frozenset(Reason) - {
     Reason.LAST_GOOD_STATE,
     Reason.AUDIT,
     Reason.OFF,
+    Reason.TOO_MANY_KILLS,
+    Reason.WITHIN_LIMIT,
 }
 """The reasons that a problem can have. The others are reasons of conditions only."""
 
@@ -74,3 +78,4 @@ class EventReason(StrEnum):
     VICTIM_KILLED = "OOMVictimKilled"
     ANNOTATION_REFUSED = "OOMAnnotationRefused"
     POD_FIELD_UNREADABLE = "OOMPodFieldUnreadable"
+    CIRCUIT_OPEN = "OOMPolicyCircuitOpen"

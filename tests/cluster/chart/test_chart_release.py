@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,18 @@ def test_helm_test_succeeds_when_all_nodes_enforce(release: Release) -> None:
     release("test", release.NAME)
 
     assert "2 nodes enforce\n" == release.controllers.words["oompolicy-test"]
+
+
+def test_helm_test_prints_what_a_node_can_do_before_it_fails(release: Release) -> None:
+    """The pod runs the loader of the release. For each node that does not enforce, the reader wants to know why."""
+    with pytest.raises(HelmError):
+        release("test", release.NAME)
+    printed = release.controllers.words["oompolicy-preflight"].splitlines()
+
+    assert printed[0].startswith("CHECK ")
+    assert ["kernel", os.uname().release, "ok", "-"] == printed[1].split()
+    assert ", because " in printed[-1]
+    assert ["oompolicy-preflight done", "oompolicy-test failed"] == release.controllers.journal[-2:]
 
 
 def test_helm_test_names_the_nodes_that_do_not_enforce(release: Release) -> None:

@@ -161,6 +161,37 @@ def test_an_agent_impersonates_its_node_if_it_may_read_only_its_pods(
 
 
 @pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("defaults", ["--headers=/host/usr/lib/modules/%r/build"]),
+        ("dkms", ["--module=/host/module/%r/updates/dkms/oompolicy_hook.ko"]),
+        ("prebuilt", ["--module=/modules/%r.ko"]),
+        ("kernel", ["--no-module"]),
+    ],
+)
+def test_preflight_answers_for_the_module_of_the_release(
+    rendered: dict[str, list[dict[str, Any]]], name: str, flags: list[str]
+) -> None:
+    """It reads the headers or the file that the agents' build or loader reads."""
+    (container,) = named(rendered[name], "Pod", "oompolicy-preflight")["spec"]["containers"]
+    about_the_module = [each for each in container["args"] if "module" in each]
+
+    assert ["preflight", "--root=/host"] == container["args"][:2]
+    assert flags == about_the_module
+
+
+def test_preflight_can_change_nothing_on_its_node(objects: list[dict[str, Any]]) -> None:
+    """It mounts every folder read-only and below /host, runs as the agent's user, and has no token."""
+    spec = named(objects, "Pod", "oompolicy-preflight")["spec"]
+    (container,) = spec["containers"]
+
+    assert not spec["automountServiceAccountToken"]
+    assert 41317 == container["securityContext"]["runAsUser"]
+    assert "add" not in container["securityContext"]["capabilities"]
+    assert all(each["readOnly"] and each["mountPath"].startswith("/host/") for each in container["volumeMounts"])
+
+
+@pytest.mark.parametrize(
     ("name", "module"),
     [
         ("defaults", "--module=/module/oompolicy_hook.ko"),
@@ -243,10 +274,10 @@ def test_by_default_there_is_no_networkpolicy(rendered: dict[str, list[dict[str,
 
 
 @pytest.mark.parametrize("level", ["restricted", "privileged"])
-def test_only_agent_and_detach_need_the_level_privileged(
+def test_only_pods_with_folders_of_the_node_need_the_level_privileged(
     rendered: dict[str, list[dict[str, Any]]], session_cluster: Cluster, level: str
 ) -> None:
-    """Agent and detach need the level `privileged`, and all other pods meet `restricted`."""
+    """Agent, detach and preflight need the level `privileged`, and all other pods meet `restricted`."""
     api, name = session_cluster.api, f"security-{level}"
     api.namespace(name, {"pod-security.kubernetes.io/enforce": level})
     refused = set()
@@ -259,7 +290,8 @@ def test_only_agent_and_detach_need_the_level_privileged(
                 raise
             refused.add(pod)
 
-    assert ({"oompolicy-agent", "oompolicy-detach"} if level == "restricted" else set()) == refused
+    with_folders = {"oompolicy-agent", "oompolicy-detach", "oompolicy-preflight"}
+    assert (with_folders if level == "restricted" else set()) == refused
 
 
 @pytest.mark.parametrize(

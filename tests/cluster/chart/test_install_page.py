@@ -47,6 +47,18 @@ def test_the_commands_of_install_and_upgrade_work(
 
 
 @pytest.mark.usefixtures("nodes")
+def test_the_commands_that_ask_a_node_work_without_an_installation(admin: Admin) -> None:
+    """The pod of docs/platforms.md runs to its end. Without a kubelet here, kubectl cannot read its log."""
+    (block,) = BLOCK.findall(section("platforms.md", "Ask a node"))
+    (log,) = (line for line in block.splitlines(keepends=True) if " logs " in line)
+    printed = admin("kubectl apply -f deploy/namespace.yaml\n" + block.replace(log, ""))
+
+    assert "pod/oompolicy-preflight created" in printed
+    assert "pod/oompolicy-preflight condition met" in printed
+    assert 'pod "oompolicy-preflight" deleted' in printed
+
+
+@pytest.mark.usefixtures("nodes")
 def test_the_first_commands_of_the_readme_work(admin: Admin) -> None:
     """The commands of the installation and of the first policies succeed, and create three policies."""
     commands = [

@@ -93,6 +93,7 @@ def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
         )
     ]
     views += [replace(GOOD, mode=mode) for mode in Mode]
+    views += [replace(GOOD, max_kills=2), replace(GOOD, max_kills=2, circuit="sentence", mode=Mode.AUDIT)]
     for view in views:
         for each in document.build(view, {}, NOW)["conditions"]:
             yield each["type"], each["status"], str(each["reason"])
@@ -102,7 +103,7 @@ def test_the_page_has_every_condition_of_a_node() -> None:
     """The page has each status and reason that an agent can give. The reasons below belong to no condition."""
     made = set(conditions_of_nodes())
 
-    assert made == conditions_on_page({"Ready": "Ready", "Enforcing": "Enforcing", "Synced": "Synced"})
+    assert made == conditions_on_page({each: each for each in ("Ready", "Enforcing", "Synced", "CircuitOpen")})
     assert {
         Reason.POD_FIELDS_UNREADABLE,
         Reason.CGROUP_DRIVERS_DIFFER,
