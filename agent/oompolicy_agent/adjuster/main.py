@@ -17,16 +17,18 @@ from oompolicy.logs import start_logging
 from oompolicy_agent.adjuster import look
 from oompolicy_agent.adjuster.adjuster import Adjuster
 from oompolicy_agent.adjuster.enforcer import Enforcer
+from oompolicy_agent.adjuster.killgroups import GroupValues, KillGroups
+from oompolicy_agent.adjuster.oomgroup import OomGroups
 from oompolicy_agent.adjuster.originals import Originals, OriginalsError
 from oompolicy_agent.adjuster.processes import Processes
 from oompolicy_agent.adjuster.wanted import Wanted
-from oompolicy_agent.mapping.cgroups import is_cgroup2
+from oompolicy_agent.mapping.cgroups import is_cgroup2, scan
 from oompolicy_agent.plumbing.libc import last_error, libc
 from oompolicy_agent.plumbing.loop import Loop, stop_on_signals
 from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, CGROUP_ROOT, RUN_DIR, WANTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 NOTHING: Final = Wanted("Off", 1000, {})
@@ -90,24 +92,33 @@ def _run(chosen: argparse.Namespace, stack: ExitStack) -> None:
     try:
         if not is_cgroup2(chosen.cgroup_root):
             raise AdjusterError(f"{chosen.cgroup_root} is not a cgroup v2 mount: this node's pods cannot be found")
-        originals = Originals(chosen.state_dir / "originals.json", BOOT_ID.read_text(encoding="ascii").strip())
+        boot_id = BOOT_ID.read_text(encoding="ascii").strip()
+        originals = Originals(chosen.state_dir / "originals.json", boot_id)
+        kill_groups = KillGroups(GroupValues(chosen.state_dir / "killgroups.json", boot_id), OomGroups())
     except OSError as error:
         raise AdjusterError(f"cannot start: {error}") from error
     processes = Processes()
     enforcer = Enforcer(originals, processes.write)
     if chosen.restore:
-        _restore(chosen.cgroup_root, enforcer, processes)
+        problems = [
+            *_restore_groups(chosen.cgroup_root, kill_groups),
+            *_restore(chosen.cgroup_root, enforcer, processes),
+        ]
+        if problems:
+            raise AdjusterError(f"not all original values are restored: {'; '.join(problems)}; run the command again")
     else:
-        _follow(chosen, enforcer, processes, stack)
+        _follow(chosen, enforcer, processes, kill_groups, stack)
 
 
-def _follow(chosen: argparse.Namespace, enforcer: Enforcer, processes: Processes, stack: ExitStack) -> None:
-    """Adjust until SIGTERM or SIGINT. The scores stay, so that an upgrade changes no order."""
+def _follow(
+    chosen: argparse.Namespace, enforcer: Enforcer, processes: Processes, kill_groups: KillGroups, stack: ExitStack
+) -> None:
+    """Adjust until SIGTERM or SIGINT. All values stay, so that an upgrade changes no order."""
     _raise_limits()
     loop = Loop()
     stack.callback(loop.close)
     stop_on_signals(loop, stack)
-    adjuster = Adjuster(chosen.run_dir / WANTED, chosen.cgroup_root, loop, enforcer, processes)
+    adjuster = Adjuster(chosen.run_dir / WANTED, chosen.cgroup_root, loop, enforcer, processes, kill_groups=kill_groups)
     stack.callback(adjuster.close)
     adjuster.start()
     log.info("running")
@@ -115,8 +126,19 @@ def _follow(chosen: argparse.Namespace, enforcer: Enforcer, processes: Processes
     log.info("ended by a signal")
 
 
-def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> None:
-    """Restore until a look finds every original value in force."""
+def _restore_groups(root: Path, kill_groups: KillGroups) -> Iterator[str]:
+    """Restore all values of memory.oom.group. Yield the problems."""
+    try:
+        if kill_groups.known:
+            kill_groups.bring(scan(root), {})
+    except OSError as error:
+        yield str(error)
+    if kill_groups.errors:
+        yield f"memory.oom.group cannot be written: {', '.join(sorted(kill_groups.errors))}"
+
+
+def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> Iterator[str]:
+    """Restore until a look finds every original value of oom_score_adj in force. Yield the problems."""
     try:
         for _ in range(LOOKS_TO_RESTORE):
             found = look.take(root, processes, NOTHING)
@@ -125,9 +147,9 @@ def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> None:
                 enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
                 return
     except OSError as error:
-        raise AdjusterError(f"not all original values are restored: {error}; run the command again") from error
-    names = ", ".join(sorted(processes.errors)) or "processes start faster than they are restored"
-    raise AdjusterError(f"not all original values are restored: {names}; run the command again")
+        yield str(error)
+    else:
+        yield ", ".join(sorted(processes.errors)) or "processes start faster than they are restored"
 
 
 def _raise_limits() -> None:
