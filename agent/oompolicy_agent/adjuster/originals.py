@@ -62,10 +62,9 @@ class OriginalsFile(Generic[T]):
         except FileNotFoundError:
             self._known = {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise OriginalsError(
-                f"the original values in {path} cannot be read ({error}), so no {self.unwritten} is written or "
-                f"restored; delete the file, and restart each pod whose {self.file_of_kernel} must be the kubelet's again"
-            ) from error
+            reason = f"the original values in {path} cannot be read ({error})"
+            remedy = f"delete the file, and restart each pod whose {self.file_of_kernel} must be the kubelet's again"
+            raise OriginalsError(f"{reason}, so no {self.unwritten} is written or restored; {remedy}") from error
 
     @property
     def known(self) -> Mapping[int, T]:
