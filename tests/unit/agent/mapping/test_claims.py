@@ -138,7 +138,9 @@ def test_a_mirror_pod_has_a_kill_scope_once_its_containers_run(running: bool, sc
     """Until then it may be forged, and must not decide which processes of a static pod die together."""
     static = mirror("static", running=running)
     (assignment,) = resolve((), (), [static], DEFAULTS)
-    found = settle([static], [replace(assignment, kill_scope=KillScope.POD)], tree(STATIC_UID), {}.get, DEFAULTS)
+    found = settle(
+        [static], [replace(assignment, kill_scope=KillScope.POD)], tree(STATIC_UID), lambda _: None, DEFAULTS
+    )
 
     assert [scope] == [each.kill_scope for each in found.assignments]
 
