@@ -18,6 +18,7 @@ from tests.endtoend.wire import Wire, obey
 from tests.node.hog import oom_kills
 from tests.node.machine import pin_this_process
 from tests.node.policy import BPFFS
+from tests.realnode import scores
 from tests.realnode.settings import ADDRESS, ETC, NODE_NAME, SOCKET
 from tests.realnode.tunnel import listen_in_guest
 from tests.realnode.usage import python_seconds, usage
@@ -161,6 +162,7 @@ def main() -> int:
         "followed_kernel_log": log.followed,
         "oom_kills": oom_kills,
         "priority": priority,
+        "scores": scores.read,
         "usage": usage,
         "python_seconds": python_seconds,
         "shell": lambda script: run("sh", "-euc", script),

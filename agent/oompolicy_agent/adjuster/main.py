@@ -90,15 +90,19 @@ def _lock(state_dir: Path, stack: ExitStack) -> None:
 
 def _run(chosen: argparse.Namespace, stack: ExitStack) -> None:
     try:
-        if not is_cgroup2(chosen.cgroup_root):
-            raise AdjusterError(f"{chosen.cgroup_root} is not a cgroup v2 mount: this node's pods cannot be found")
         boot_id = BOOT_ID.read_text(encoding="ascii").strip()
         originals = Originals(chosen.state_dir / "originals.json", boot_id)
-        kill_groups = KillGroups(GroupValues(chosen.state_dir / "killgroups.json", boot_id), OomGroups())
+        values = GroupValues(chosen.state_dir / "killgroups.json", boot_id)
+        if chosen.restore and not originals.known and not values.known:
+            return  # An uninstall asks every node, also those that cannot have scores.
+        if not is_cgroup2(chosen.cgroup_root):
+            raise AdjusterError(f"{chosen.cgroup_root} is not a cgroup v2 mount: this node's pods cannot be found")
     except OSError as error:
         raise AdjusterError(f"cannot start: {error}") from error
+    # A descriptor is open for each process of the node.
+    _raise_limit(resource.RLIMIT_NOFILE, 1 << 20)
     processes = Processes()
-    enforcer = Enforcer(originals, processes.write)
+    enforcer, kill_groups = Enforcer(originals, processes.write), KillGroups(values, OomGroups())
     if chosen.restore:
         problems = [
             *_restore_groups(chosen.cgroup_root, kill_groups),
@@ -114,7 +118,7 @@ def _follow(
     chosen: argparse.Namespace, enforcer: Enforcer, processes: Processes, kill_groups: KillGroups, stack: ExitStack
 ) -> None:
     """Adjust until SIGTERM or SIGINT. All values stay, so that an upgrade changes no order."""
-    _raise_limits()
+    _stay_in_memory()
     loop = Loop()
     stack.callback(loop.close)
     stop_on_signals(loop, stack)
@@ -152,12 +156,15 @@ def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> Iterator[s
         yield ", ".join(sorted(processes.errors)) or "processes start faster than they are restored"
 
 
-def _raise_limits() -> None:
-    """Stay in memory while memory is short, and keep a descriptor for each process."""
-    for limit, enough in ((resource.RLIMIT_MEMLOCK, resource.RLIM_INFINITY), (resource.RLIMIT_NOFILE, 1 << 20)):
-        try:
-            resource.setrlimit(limit, (enough, enough))
-        except (OSError, ValueError) as error:
-            log.warning("a limit of this process stays as it is: %s; grant the capability SYS_RESOURCE", error)
+def _raise_limit(limit: int, enough: int) -> None:
+    try:
+        resource.setrlimit(limit, (enough, enough))
+    except (OSError, ValueError) as error:
+        log.warning("a limit of this process stays as it is: %s; grant the capability SYS_RESOURCE", error)
+
+
+def _stay_in_memory() -> None:
+    """Lock all memory, so that the adjuster works while memory is short."""
+    _raise_limit(resource.RLIMIT_MEMLOCK, resource.RLIM_INFINITY)
     if libc().mlockall(ctypes.c_int(_MCL_CURRENT | _MCL_FUTURE)):
         log.warning("the adjuster may be slow while memory is short: %s", last_error("mlockall"))

@@ -40,7 +40,7 @@ def test_the_commands_of_install_and_upgrade_work(
             resolved.append(printed[printed.index("NAMESPACE") :])
     finish(chart_cluster.api, "batch")
 
-    assert len(commands) == 12
+    assert len(commands) == 13
     assert RESOLVED.findall((DOCS / "install.md").read_text()) == resolved
     assert "oompolicy-detach" not in (tmp_path / "oompolicy.yaml").read_text()
     assert "oompolicies.oompolicy.dev" not in chart_cluster.kubectl("get", "crd", "-o", "name")

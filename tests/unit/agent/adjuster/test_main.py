@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +31,26 @@ def test_restore_without_scores_succeeds(arguments: list[str], tmp_path: Path) -
     """The state folder is for root alone."""
     assert 0 == program.main(arguments)
     assert 0o700 == (tmp_path / "state").stat().st_mode & 0o777
+
+
+def test_restore_without_scores_succeeds_on_any_node(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An uninstall asks the nodes with cgroup v1 too, which can have no scores."""
+    monkeypatch.setattr(program, "is_cgroup2", lambda _: False)
+
+    assert 0 == program.main(arguments)
+
+
+def test_restore_may_open_every_process_of_a_node(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container often begins with a limit of 1024 open files, which is less than a node has processes."""
+    raised = dict[int, int]()
+    monkeypatch.setattr(resource, "setrlimit", lambda limit, both: raised.update({limit: both[0]}))
+    (tmp_path / "state").mkdir()
+    Originals(tmp_path / "state/originals.json", program.BOOT_ID.read_text().strip()).remember({1: Original(500)})
+
+    assert 0 == program.main(arguments)
+    assert raised[resource.RLIMIT_NOFILE] >= 1 << 20
 
 
 def test_restore_forgets_cgroups_that_are_gone(arguments: list[str], tmp_path: Path) -> None:
@@ -77,7 +98,7 @@ def test_a_root_without_cgroup2_stops_the_program(
 ) -> None:
     monkeypatch.setattr(program, "is_cgroup2", cgroups.is_cgroup2)
 
-    assert 1 == program.main(arguments)
+    assert 1 == program.main([each for each in arguments if each != "--restore"])
     assert f"{tmp_path}/cgroup is not a cgroup v2 mount: this node's pods cannot be found" in caplog.text
 
 
