@@ -14,13 +14,14 @@ from oompolicy_agent.mapping.cgroups import scan
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
     from pathlib import Path
 
     from oompolicy_agent.adjuster.enforcer import Enforcer
     from oompolicy_agent.adjuster.killgroups import KillGroups
     from oompolicy_agent.adjuster.look import Look
     from oompolicy_agent.adjuster.processes import Processes
+    from oompolicy_agent.adjuster.reporting import Reporting
     from oompolicy_agent.adjuster.solver import Solution
     from oompolicy_agent.plumbing.loop import Loop
 
@@ -47,11 +48,13 @@ class Adjuster:
         processes: Processes,
         *,
         kill_groups: KillGroups,
+        reporting: Reporting,
     ) -> None:
         self.solution: Solution | None = None
         self._file, self._folder = WantedFile(request), FolderWatch(request.parent, request.name)
         self._root, self._loop = cgroup_root, loop
-        self._enforcer, self._processes, self._kill_groups = enforcer, processes, kill_groups
+        self._enforcer, self._processes, self._reporting = enforcer, processes, reporting
+        self._kill_groups = kill_groups
         self._grouped: Mapping[int, bool] | None = None
         self._group_again = 0.0
         self._pressure: PressureWatch | None = None
@@ -80,12 +83,18 @@ class Adjuster:
             self._pressure.close()
 
     def look(self) -> None:
-        """Look at the node, and bring all processes to what is wanted now."""
+        """Look at the node, bring all processes to what is wanted now, and report that to the agent."""
         self._say("request", self._file.problem)
         wanted = self._file.current
-        if wanted is None:
-            return
+        done = self._look(wanted) if wanted else False
+        message = "; ".join(text for subject, text in self._said.items() if text and subject != "mode")
+        self._reporting.write(wanted, written=done and wanted is not None and wanted.mode == "Enforce", message=message)
+        self._say("report", self._reporting.problem)
+
+    def _look(self, wanted: Wanted) -> bool:
+        """Return True if the look wrote all that it had to."""
         self._processes.errors.clear()
+        self._reporting.begin()
         self._looked, self._left = self._loop.clock(), memory.share_left(self._roots)
         try:
             self._bring(look.take(self._root, self._processes, wanted), wanted)
@@ -94,11 +103,14 @@ class Adjuster:
             self._say("look", f"scores may be old: {error}")
         else:
             self._say("look", "")
-        self._report(wanted)
         self._bring_groups(wanted.kill_groups)
+        failed = set(self._processes.errors) - {VANISHED}
+        self._log(wanted, failed)
+        return not failed and not self._said.get("look")
 
     def _bring(self, found: Look, wanted: Wanted) -> None:
         self.solution, self._roots = None, found.roots
+        originals = self._enforcer.learn((*found.wanted, *found.others))
         back = (*found.wanted, *found.others)
         if wanted.mode == "Enforce":
             self.solution = self._enforcer.enforce(found.wanted, found.scopes, wanted.host_priority)
@@ -107,6 +119,7 @@ class Adjuster:
             self.solution = self._enforcer.audit(found.wanted, found.scopes, wanted.host_priority)
         self._unfinished = self._enforcer.restore(back)
         self._enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
+        self._reporting.looked(found, wanted, originals, self.solution)
 
     def _bring_groups(self, wanted: Mapping[int, bool]) -> None:
         """Bring memory.oom.group to what is wanted, at once after a change, and otherwise every now and then."""
@@ -151,11 +164,11 @@ class Adjuster:
     def _margin(self) -> float:
         return self.solution.order.margin / memory.of_node().total if self.solution else 1.0
 
-    def _report(self, wanted: Wanted) -> None:
+    def _log(self, wanted: Wanted, errors: Set[str]) -> None:
         self._say("mode", f"mode {wanted.mode}")
         broken = self.solution.order.broken if self.solution else ()
         self._say("order", "; ".join(map(str, broken)))
-        failed = ", ".join(sorted(set(self._processes.errors) - {VANISHED}))
+        failed = ", ".join(sorted(errors))
         self._say("errors", f"some processes cannot be read or written: {failed}{_HINT}" if failed else "")
 
     def _say(self, subject: str, sentence: str) -> None:

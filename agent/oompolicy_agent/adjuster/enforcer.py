@@ -36,7 +36,7 @@ class Enforcer:
 
     def enforce(self, groups: Sequence[Group], scopes: Sequence[Scope], host_priority: int) -> Solution:
         """Solve and write. OSError if the original values cannot be made durable: then no score is written."""
-        originals = self._learn(groups)
+        originals = self.learn(groups)
         solution = solve_for(groups, originals, scopes, host_priority)
         self._originals.remember(originals)
         for group in groups:
@@ -48,7 +48,7 @@ class Enforcer:
 
     def audit(self, groups: Sequence[Group], scopes: Sequence[Scope], host_priority: int) -> Solution:
         """Solve, and write nothing."""
-        return solve_for(groups, self._learn(groups), scopes, host_priority)
+        return solve_for(groups, self.learn(groups), scopes, host_priority)
 
     def restore(self, groups: Sequence[Group]) -> bool:
         """Give the processes of these groups their original values, and forget the groups that all have them already.
@@ -66,7 +66,8 @@ class Enforcer:
         self._originals.forget(set(self._originals.known) - cgroups)
         self._own.keep(groups, self._originals.known.keys())
 
-    def _learn(self, groups: Sequence[Group]) -> dict[int, Original]:
+    def learn(self, groups: Sequence[Group]) -> dict[int, Original]:
+        """Return the original values by cgroup id. Call it before the groups of a look are written."""
         known = self._originals.known
         return {group.cgroup: self._own.originals_of(group, known.get(group.cgroup)) for group in groups}
 

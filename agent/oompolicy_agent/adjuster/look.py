@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,7 @@ class Look:
 
     `wanted` are the groups of pods with a priority, and `others` those without one.
     `cgroups` has the ids of all cgroups of pods, with and without processes. `roots` are the kubepods cgroups.
+    `host` has all processes outside of the wanted groups. `inside` has the cgroups of pods in a scope, by its name.
     """
 
     wanted: tuple[Group, ...]
@@ -38,6 +39,8 @@ class Look:
     scopes: tuple[Scope, ...]
     cgroups: frozenset[int]
     roots: tuple[str, ...]
+    host: tuple[Process, ...] = ()
+    inside: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,15 @@ def take(root: Path, processes: Processes, wanted: Wanted) -> Look:
     host = processes.read(pid for pid in all_pids if pid not in scored)
     processes.keep(all_pids)
     unlisted = {cgroup: group for cgroup, group in groups.items() if cgroup.priority is None}
+    scopes = tuple(_scopes(roots, host, unlisted))
     return Look(
         tuple(chosen.values()),
         tuple(unlisted.values()),
-        tuple(_scopes(roots, host, unlisted)),
+        scopes,
         frozenset(each.id for each in cgroups),
         roots,
+        tuple(host),
+        _inside(scopes, cgroups),
     )
 
 
@@ -115,6 +121,14 @@ def _scopes(roots: Sequence[str], host: Iterable[Process], unlisted: Mapping[_Cg
         if limited and limited.total >= SMALLEST:
             inside = [each for cgroup, group in unlisted.items() if cgroup.root == root for each in group.processes]
             yield _scope("Kubepods", limited, inside)
+
+
+def _inside(scopes: Sequence[Scope], cgroups: Sequence[_Cgroup]) -> dict[str, frozenset[int]]:
+    """Return the cgroups of each scope. On a node with two trees of pods, the scope of one tree has no unique name."""
+    inside = {"Node": frozenset(each.id for each in cgroups)}
+    if len({each.root for each in cgroups}) == 1 and any(scope.name == "Kubepods" for scope in scopes):
+        inside["Kubepods"] = inside["Node"]
+    return inside
 
 
 def _scope(name: str, found: Memory, host: Iterable[Process]) -> Scope:

@@ -21,11 +21,12 @@ from oompolicy_agent.adjuster.killgroups import GroupValues, KillGroups
 from oompolicy_agent.adjuster.oomgroup import OomGroups
 from oompolicy_agent.adjuster.originals import Originals, OriginalsError
 from oompolicy_agent.adjuster.processes import Processes
+from oompolicy_agent.adjuster.reporting import Reporting
 from oompolicy_agent.adjuster.wanted import Wanted
 from oompolicy_agent.mapping.cgroups import is_cgroup2, scan
 from oompolicy_agent.plumbing.libc import last_error, libc
 from oompolicy_agent.plumbing.loop import Loop, stop_on_signals
-from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, CGROUP_ROOT, RUN_DIR, WANTED
+from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, ADJUSTER_REPORT, CGROUP_ROOT, RUN_DIR, WANTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 NOTHING: Final = Wanted("Off", 1000, {})
 LOOKS_TO_RESTORE: Final = 10
 """A look after the one that restored confirms it. More are needed only while processes fork faster than that."""
+_FOLDER: Final = 0o711
 
 _MCL_CURRENT, _MCL_FUTURE = 1, 2  # include/uapi/asm-generic/mman.h
 
@@ -64,7 +66,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     for flag, default, text in (
         ("--run-dir", RUN_DIR, f"the agent's folder with {WANTED}"),
-        ("--state-dir", ADJUSTER_DIR, "the folder for the original values, which only root may open"),
+        (
+            "--state-dir",
+            ADJUSTER_DIR,
+            "the folder for the report, and for the original values, which only root may read",
+        ),
         ("--cgroup-root", CGROUP_ROOT, "a cgroup v2 mount"),
     ):
         parser.add_argument(flag, type=Path, metavar="DIR", default=default, help=f"{text}; default %(default)s")
@@ -77,7 +83,9 @@ def _lock(state_dir: Path, stack: ExitStack) -> None:
     """Allow one adjuster per node, because two would take each other's scores for values of the workload."""
     path = state_dir / "adjuster.lock"
     try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state_dir.mkdir(parents=True, exist_ok=True)
+        # The agent reads the report in it, and the kubelet may have made the folder for a mount.
+        state_dir.chmod(_FOLDER)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise AdjusterError(f"the state directory cannot be used: {error}") from error
@@ -111,18 +119,20 @@ def _run(chosen: argparse.Namespace, stack: ExitStack) -> None:
         if problems:
             raise AdjusterError(f"not all original values are restored: {'; '.join(problems)}; run the command again")
     else:
-        _follow(chosen, enforcer, processes, kill_groups, stack)
+        reporting = Reporting(chosen.state_dir / ADJUSTER_REPORT, boot_id, processes.comm)
+        loop = Loop()
+        stack.callback(loop.close)
+        request = chosen.run_dir / WANTED
+        adjuster = Adjuster(
+            request, chosen.cgroup_root, loop, enforcer, processes, reporting=reporting, kill_groups=kill_groups
+        )
+        _follow(adjuster, loop, stack)
 
 
-def _follow(
-    chosen: argparse.Namespace, enforcer: Enforcer, processes: Processes, kill_groups: KillGroups, stack: ExitStack
-) -> None:
+def _follow(adjuster: Adjuster, loop: Loop, stack: ExitStack) -> None:
     """Adjust until SIGTERM or SIGINT. All values stay, so that an upgrade changes no order."""
     _stay_in_memory()
-    loop = Loop()
-    stack.callback(loop.close)
     stop_on_signals(loop, stack)
-    adjuster = Adjuster(chosen.run_dir / WANTED, chosen.cgroup_root, loop, enforcer, processes, kill_groups=kill_groups)
     stack.callback(adjuster.close)
     adjuster.start()
     log.info("running")

@@ -71,6 +71,16 @@ class Processes:
             return self._failed(process.id.pid, error)
         return True
 
+    def comm(self, process: Process) -> str:
+        """Return the name of a process, or an empty string if it has ended."""
+        try:
+            opened = self._open(process.id.pid)
+            name = _content(opened.fd, "comm") if opened.id == process.id else b""
+        except OSError as error:
+            self._failed(process.id.pid, error)
+            return ""
+        return name.decode(errors="replace").removesuffix("\n")
+
     def keep(self, pids: Iterable[int]) -> None:
         """Close the descriptors of all processes but these."""
         for pid in set(self._opened) - set(pids):

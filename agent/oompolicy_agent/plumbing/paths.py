@@ -28,6 +28,8 @@ WANTED: Final = "wanted.json"
 """The file in the folder of reports in which the agent asks the adjuster for scores."""
 ADJUSTER_DIR: Final = Path("/run/oompolicy-adjuster")
 """The adjuster's own folder, which belongs to root. Its content is for one boot, as cgroups and processes are."""
+ADJUSTER_REPORT: Final = "report.json"
+"""The file in that folder that the agent reads."""
 
 BPFFS: Final = Path("/sys/fs/bpf/oompolicy")
 """The folder of pins."""

@@ -4,26 +4,30 @@
 from __future__ import annotations
 
 import logging
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
 
 from oompolicy_agent.adjuster import adjuster as program
-from oompolicy_agent.adjuster import look, memory, originals, pace, wanted
+from oompolicy_agent.adjuster import look, memory, originals, pace, report, wanted
 from oompolicy_agent.adjuster.adjuster import Adjuster
 from oompolicy_agent.adjuster.badness import Scope
 from oompolicy_agent.adjuster.killgroups import KillGroups
 from oompolicy_agent.adjuster.look import Look
 from oompolicy_agent.adjuster.processes import Processes
+from oompolicy_agent.adjuster.report import Chosen
+from oompolicy_agent.adjuster.reporting import Reporting
 from oompolicy_agent.adjuster.wanted import Wanted
 from oompolicy_agent.mapping.cgroups import Tree
 from oompolicy_agent.plumbing.loop import Loop
-from tests.unit.agent.adjuster.machine import Machine, adjuster
+from tests.unit.agent.adjuster.machine import BOOT, Machine, adjuster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from oompolicy_agent.adjuster.report import Report
     from oompolicy_agent.adjuster.wanted import Mode
 
 WEB, BATCH = 5000, 5001
@@ -53,6 +57,7 @@ class Bench:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.left, self.looks = 1000.0, 0.6, 0
+        self.monkeypatch = monkeypatch
         self.request = folder / "wanted.json"
         self.machine, self.processes = Machine(), Processes()
         self.machine.priorities = {WEB: 500, BATCH: 100}
@@ -62,7 +67,17 @@ class Bench:
         self.loop = Loop(lambda: self.now)
         enforcer = adjuster(self.machine, folder / "originals.json")
         self.groups = Groups()
-        self.adjuster = Adjuster(self.request, folder, self.loop, enforcer, self.processes, kill_groups=self.groups)
+        self.report_file = folder / "report.json"
+        self.reporting = Reporting(self.report_file, BOOT, lambda process: f"p{process.id.pid}")
+        self.adjuster = Adjuster(
+            self.request,
+            folder,
+            self.loop,
+            enforcer,
+            self.processes,
+            reporting=self.reporting,
+            kill_groups=self.groups,
+        )
         monkeypatch.setattr(program, "scan", lambda _: Tree(1))
 
     def take(self, _root: Path, _processes: Processes, request: Wanted) -> Look:
@@ -70,7 +85,9 @@ class Bench:
         groups = self.machine.groups(self.machine.priorities)
         chosen = tuple(group for group in groups if group.cgroup in request.cgroups)
         others = tuple(group for group in groups if group.cgroup not in request.cgroups)
-        return Look(chosen, others, (Scope("Node", 262_144),), frozenset(self.machine.priorities), ())
+        everything = frozenset(self.machine.priorities)
+        inside = {"Node": everything}
+        return Look(chosen, others, (Scope("Node", 262_144),), everything, (), inside=inside)
 
     def want(self, mode: Mode, *cgroups: int) -> None:
         wanted.write(self.request, Wanted(mode, 1000, {cgroup: self.machine.priorities[cgroup] for cgroup in cgroups}))
@@ -81,6 +98,10 @@ class Bench:
         self.loop.after(0, "turn", lambda: None)
         self.loop.step()
         return self.looks - before
+
+    @property
+    def report(self) -> Report:
+        return report.read(self.report_file)
 
     @property
     def scores(self) -> tuple[int, int]:
@@ -255,3 +276,86 @@ def test_kill_groups_that_cannot_be_written_are_logged(bench: Bench, caplog: pyt
     caplog.clear()
     bench.step(20)
     assert "groups: in order again" in caplog.text
+
+
+def test_the_report_of_enforce_names_the_process_that_the_original_values_spared(bench: Bench) -> None:
+    """The kernel would have killed the larger process with the higher value of the kubelet."""
+    bench.want("Enforce", WEB, BATCH)
+    bench.adjuster.start()
+    found = bench.report
+
+    assert (BOOT, "Enforce", True, "", ()) == (found.boot_id, found.mode, found.written, found.message, found.unmet)
+    assert found.margin is not None
+    assert 0 < found.margin < found.total
+    assert {WEB, BATCH} == found.scored
+    web = bench.web.id
+    expected = Chosen(WEB, web.pid, web.start, 9000 * resource.getpagesize(), 500, f"p{web.pid}")
+    assert {"Node": expected} == found.spared
+    assert {} == found.would_kill
+
+
+def test_the_report_of_audit_names_the_process_that_the_scores_would_have_chosen(bench: Bench) -> None:
+    """Nothing is written in Audit, so the victim itself is the choice of the original values."""
+    bench.want("Audit", WEB, BATCH)
+    bench.adjuster.start()
+    found = bench.report
+
+    assert ("Audit", False) == (found.mode, found.written)
+    assert BATCH == found.would_kill["Node"].cgroup
+    assert {} == found.spared
+
+
+def test_the_report_of_off_has_no_order(bench: Bench) -> None:
+    bench.want("Off")
+    bench.adjuster.start()
+    found = bench.report
+
+    assert ("Off", False, None, frozenset()) == (found.mode, found.written, found.margin, found.scored)
+    assert ({}, {}) == (found.spared, found.would_kill)
+
+
+def test_the_report_says_that_there_is_no_request(bench: Bench) -> None:
+    """The time of the last look is 0, so the agent never takes such a report for one of now."""
+    bench.adjuster.start()
+    found = bench.report
+
+    assert (None, 0, None) == (found.mode, found.boot_time_ns, found.time)
+    assert "the request of the agent cannot be used" in found.message
+
+
+def test_a_score_that_is_not_written_is_in_the_report(bench: Bench) -> None:
+    """A failed look keeps its earlier time, so that the report grows old."""
+    bench.want("Enforce", WEB, BATCH)
+    bench.adjuster.start()
+    time = bench.report.boot_time_ns
+    take = bench.take
+
+    def fails(root: Path, processes: Processes, request: Wanted) -> Look:
+        processes.errors["EACCES"] += 1
+        return take(root, processes, request)
+
+    bench.monkeypatch.setattr(look, "take", fails)
+    bench.step(20)
+    refused = bench.report
+    assert not refused.written
+    assert "EACCES" in refused.message
+    assert time < refused.boot_time_ns
+
+    def breaks(_root: Path, _processes: Processes, _request: Wanted) -> Look:
+        raise OSError("no tree")
+
+    bench.monkeypatch.setattr(look, "take", breaks)
+    bench.step(20)
+    assert not bench.report.written
+    assert "scores may be old: no tree" in bench.report.message
+    assert refused.boot_time_ns == bench.report.boot_time_ns
+
+
+def test_a_report_that_cannot_be_written_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """The scores are written all the same."""
+    bench.report_file.mkdir()
+    bench.want("Enforce", WEB, BATCH)
+    bench.adjuster.start()
+
+    assert bench.ordered
+    assert "the report for the agent cannot be written" in caplog.text
