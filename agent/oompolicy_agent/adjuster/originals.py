@@ -49,7 +49,7 @@ class OriginalsFile(Generic[T]):
     """A file, and its content by cgroup id in `known`. A subclass describes one value."""
 
     unwritten: str
-    """What is not written or restored if the file cannot be read."""
+    """The values that are not written or restored if the file cannot be read."""
     file_of_kernel: str
     """The file that has the values."""
 

@@ -135,7 +135,7 @@ def test_a_static_pod_may_have_a_low_priority_once_its_containers_run() -> None:
 
 @pytest.mark.parametrize(("running", "scope"), [(False, None), (True, KillScope.POD)])
 def test_a_mirror_pod_has_a_kill_scope_once_its_containers_run(running: bool, scope: KillScope | None) -> None:
-    """Until then it may be forged, and must not decide which processes of a static pod die together."""
+    """A pod that may still be forged must not decide which processes of a static pod die together."""
     static = mirror("static", running=running)
     (assignment,) = resolve((), (), [static], DEFAULTS)
     found = settle(
