@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from oompolicy.oomsettings import Mode
 from oompolicy_agent.keeper import CheckpointKeeper
 from oompolicy_agent.kernel.attachment import read_attachment
 from oompolicy_agent.mapping.mapper import Mapper
 from oompolicy_agent.mapping.nodemode import NodeMode
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
+from oompolicy_agent.scores.follower import ScoresFollower
 from oompolicy_agent.status.document import SILENCE, View, warnings
 from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.status.statusfile import StatusFile
@@ -46,6 +48,7 @@ class Agent:
         self._loader_report = FolderWatch(settings.run_dir, only="loader.json")
         self._spool, owners = Spool(settings.spool, boot_id), CgroupOwners()
         self._mode = NodeMode(problems)
+        self._scores = ScoresFollower(settings, boot_id, owners, problems, counters)
         self._reporter = Reporter(
             settings,
             boot_id,
@@ -54,6 +57,7 @@ class Agent:
             outside.target,
             counters=counters,
             discloses=lambda: outside.source.discloses,
+            verdict=self._scores.verdict,
         )
         self._keeper = CheckpointKeeper(
             settings=settings,
@@ -75,7 +79,7 @@ class Agent:
             on_pins=self.full_check,
             on_cgroups=self._report,
             on_owners=self._keeper.save_later,
-            on_update=lambda: self._status.write_later(),  # noqa: PLW0108 (made below)
+            on_update=self._on_update,
         )
         self._attachment = read_attachment(settings.run_dir, settings.bpffs, boot_id)
         self._status = StatusFile(settings, loop, problems, self._view, outside.publish)
@@ -110,6 +114,7 @@ class Agent:
     def full_check(self) -> None:
         """Read everything again. This repairs the effect of any lost event."""
         self._loop.after(self._settings.full_check, "full check", self.full_check)
+        self._loop.after(self._settings.adjuster_poll, "adjuster's report", self._poll_adjuster)
         self._poll_source()
         self._loader_report.renew()
         self.problems.set(Reason.FOLDER_NOT_WATCHED, self._loader_report.problem, self._source.unwatched)
@@ -117,6 +122,7 @@ class Agent:
         self._apply_mode()
         self._read_attachment()
         self._mapper.rescan()
+        self._ask_for_scores(again=True)
         self._mapper.pinned.drain()
         self._report()
         if self._keeper.unsaved:
@@ -141,9 +147,34 @@ class Agent:
         self._status.write_later()
 
     def _apply_mode(self) -> None:
-        if self._mode.apply(self._mapper.pinned.program_settings, self._source.wanted):
+        programs, wanted = self._mapper.pinned.program_settings, self._source.wanted
+        changed = self._mode.apply(programs, wanted)
+        if programs is None and self._scores.asked:
+            changed = self._mode.apply_without_programs(wanted)
+        self._ask_for_scores()
+        if changed:
             # At once: after a crash of the node, the loader begins with the mode in the checkpoint.
             self._keeper.save()
+            self._status.write_later()
+
+    def _on_update(self) -> None:
+        self._ask_for_scores()
+        self._status.write_later()
+
+    def _ask_for_scores(self, *, again: bool = False) -> None:
+        """Write the request to the adjuster if it changed, with the mode of OOMSettings, or else of the programs."""
+        known, unknown = self._source.wanted, Mode.ENFORCE if self._settings.manifests else Mode.OFF
+        self._scores.request(
+            self._attachment,
+            known.mode if known else self._mode.current or unknown,
+            self._mapper.pinned.host_priority,
+            self._mapper.entries,
+            again=again,
+        )
+
+    def _poll_adjuster(self) -> None:
+        self._loop.after(self._settings.adjuster_poll, "adjuster's report", self._poll_adjuster)
+        if self._scores.look():
             self._status.write_later()
 
     def _poll_source(self) -> None:
@@ -192,7 +223,7 @@ class Agent:
     def _view(self) -> View:
         known, settled, pinned = self._source.known, self._mapper.settled, self._mapper.pinned
         return View(
-            mode=self._mode.current,
+            mode=self._scores.mode if self._scores.asked else self._mode.current,
             attachment=self._attachment,
             policy_hash=known.policy_hash if known else "",
             pods=(*settled.pods, *settled.waiting),
@@ -206,4 +237,5 @@ class Agent:
             assignments=settled.assignments_to_report,
             claims_refused=len(settled.refused),
             last_victims=tuple(self._reporter.last),
+            scores=self._scores.state,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import Defaults
-from oompolicy_agent.plumbing.paths import BPFFS, CGROUP_ROOT, CHECKPOINT, RUN_DIR, STATE_DIR
+from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, BPFFS, CGROUP_ROOT, CHECKPOINT, RUN_DIR, STATE_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,11 +63,14 @@ class Settings:
     run_dir: Path = RUN_DIR
     bpffs: Path = BPFFS
     cgroup_root: Path = CGROUP_ROOT
+    scores: bool = False
+    adjuster_dir: Path = ADJUSTER_DIR
     listen: tuple[str, int] | None = None
     naming_grace: float = 5.0  # kubelet reports a container's id about a second after its start
     defaults: Defaults = field(default_factory=Defaults)
     event_limits: EventLimits = field(default_factory=EventLimits)
 
+    adjuster_poll: float = 2.0  # only root may list the adjuster's folder, so inotify cannot report a new report
     full_check: float = 30.0  # a lost announcement costs a pod its own priority for no longer than this
     tick: float = 1.0  # between two tries to open pins that do not exist yet: inotify reports nothing on bpffs
     scan_gap: float = 0.02  # between two scans while many pods start. A scan takes a few milliseconds
@@ -114,8 +117,12 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         ("--run-dir", f"loader.json and status.json; default {RUN_DIR}"),
         ("--bpffs", f"where the loader pinned maps and links; default {BPFFS}"),
         ("--cgroup-root", f"a cgroup v2 mount; default {CGROUP_ROOT}"),
+        ("--adjuster-dir", f"where the adjuster reports; default {ADJUSTER_DIR}"),
     ):
         parser.add_argument(flag, type=Path, metavar="DIR", help=text)
+    parser.add_argument(
+        "--scores", action="store_true", help="on a node without the hook, ask the adjuster for scores in its place"
+    )
     parser.add_argument("--node", metavar="NAME", help="this node's name; default $NODE_NAME")
     parser.add_argument("--output", metavar="FILE|-", help="where Events are appended; default - (standard output)")
     parser.add_argument("--output-format", choices=["yaml", "json"], help="documents (default) or lines")

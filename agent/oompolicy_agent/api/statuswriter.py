@@ -19,6 +19,7 @@ from oompolicy.kube.backoff import Backoff
 from oompolicy.kube.connection import apply
 from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy.timestamps import api_time
+from oompolicy_agent.status.scores import ORDER_HOLDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 MANAGER: Final = "oompolicy-agent"
 
 _FIELDS: Final = (
-    "mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions",
+    "mode", "backend", "hook", "kernelVersion", "policyHash", "order", "counts", "lastVictims", "conditions",
     "lastHeartbeatTime", "bootID",
 )  # fmt: skip
 _URGENT: Final = ("mode", "backend", "hook", "policyHash")
@@ -67,11 +68,13 @@ def with_heartbeat(status: Mapping[str, Any], boot_id: str, now: datetime) -> di
 def urgent(status: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the part of the status whose changes are written at once. Pure.
 
-    The reason of a true condition is not part of it, because it can change with every pod.
+    The reason of a true condition is not part of it, because it can change with every pod. Neither is the condition
+    about the order, because it can change with every look of the adjuster.
     """
     conditions = [
         (each["type"], each["status"], each["reason"] if each["status"] != "True" else "")
         for each in status["conditions"]
+        if each["type"] != ORDER_HOLDS
     ]
     return (*(status.get(name) for name in _URGENT), *conditions)
 

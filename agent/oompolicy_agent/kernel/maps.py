@@ -182,6 +182,10 @@ class SettingsMap(Map):
         """Return the number of the programs' mode. Raise OSError without modes."""
         return self.read().mode
 
+    def host_priority(self) -> int:
+        """Return the priority of processes in no pod. Raise OSError without modes."""
+        return self.read().host_priority
+
     def set_mode(self, mode: KernelMode) -> bool:
         """Change the mode alone. Return True if it was another one before."""
         return self.change(mode=mode)

@@ -15,10 +15,11 @@ from oompolicy_agent.mapping.treewatch import TreeWatch
 from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from oompolicy.model import Assignment, Pod
     from oompolicy_agent.mapping.cgroups import Tree
+    from oompolicy_agent.mapping.desired import Value
     from oompolicy_agent.mapping.owners import CgroupOwners
     from oompolicy_agent.plumbing.loop import Loop
     from oompolicy_agent.settings import Settings
@@ -42,6 +43,7 @@ class AssignedPods(Protocol):
 class Mapper:
     """The way from pods and cgroups to the map. `settled` and `not_mapped` are the results of the last update.
 
+    `entries` are the wanted entries of the map, also if there is no map, or None until the first good state.
     `pinned` is the map, with the other maps that the loader pinned.
     """
 
@@ -75,6 +77,7 @@ class Mapper:
         )
         self.settled = Settled()
         self.not_mapped: tuple[Pod, ...] = ()
+        self.entries: Mapping[int, Value] | None = None
 
     def reread(self) -> None:
         """Open the current pins, and read the map again."""
@@ -99,6 +102,8 @@ class Mapper:
         changed = self._owners.update(owners, self._loop.clock())
         alone = unclaimed(tree, settled.pods)
         entries = {**wanted.entries, **kept(alone, self._owners.get)}
+        if known is not None:
+            self.entries = entries
         # Before the first good state the loader's entries, from the checkpoint, are better than none.
         self.pinned.write(entries, keep=alone, delete=known is not None)
         self._set_not_mapped(wanted.not_mapped, tree)

@@ -55,6 +55,12 @@ class NodeMode:
             self._problems.set(Reason.MODE_NOT_SET, f"the mode {mode} cannot be set: {error}")
         return self.current is not before
 
+    def apply_without_programs(self, wanted: ProgramSettings | None) -> bool:
+        """Take over the mode on a node on which no program has it. Return True if `current` changed."""
+        before = self.current
+        self.current = wanted.mode if wanted else before
+        return self.current is not before
+
     def _apply(self, settings: SettingsPin, wanted: ProgramSettings | None) -> None:
         if not settings.has_modes:
             self.current = Mode.ENFORCE

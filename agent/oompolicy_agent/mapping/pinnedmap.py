@@ -53,6 +53,15 @@ class PinnedMap:
         """The settings of the programs, or None while the pins are not open."""
         return self._pins.settings if self._pins else None
 
+    @property
+    def host_priority(self) -> int | None:
+        """The priority of processes in no pod, or None if the maps are not open or have no settings."""
+        try:
+            return self._pins.settings.host_priority() if self._pins and self._pins.settings.has_modes else None
+        except OSError as error:
+            log.warning("the priority of host processes cannot be read: %s", error)
+            return None
+
     def ensure(self) -> None:
         """Open the current pins. If that fails, set the problem and try again at the next tick."""
         try:

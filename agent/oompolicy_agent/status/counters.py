@@ -71,6 +71,7 @@ class Counters:
         self.events: Counter[tuple[str, str]] = Counter()
         self.errors: Counter[tuple[str, str]] = Counter()
         self.choices: Counter[tuple[str, str]] = Counter()
+        self.order_misses = 0
         self.change_lag = Histogram(CHANGE_BOUNDS)
         self.event_lag = Histogram(EVENT_BOUNDS)
 
@@ -86,6 +87,11 @@ class Counters:
         """Count an OOM in which the program compared the choices of kernel and policy."""
         with self._lock:
             self.choices[mode, comparison] += 1
+
+    def order_miss(self) -> None:
+        """Count a victim that died before a container of a lower priority."""
+        with self._lock:
+            self.order_misses += 1
 
     def event(self, reason: str, outcome: EventOutcome, count: int = 1) -> None:
         """Count Events that were posted, counted in the series of another Event, or given up."""

@@ -17,6 +17,7 @@ from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.plumbing.files import write_atomic
 from oompolicy_agent.plumbing.text import utf8
 from oompolicy_agent.plumbing.turns import in_turns
+from oompolicy_agent.status import scores
 from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from oompolicy.model import Assignment, Pod, Refusal
     from oompolicy_agent.kernel.attachment import Attachment
+    from oompolicy_agent.status.scores import Scores
 
 LAST_VICTIMS: Final = 10
 LISTED: Final = 100
@@ -39,6 +41,9 @@ READINESS: Final = (
     Reason.NOT_ATTACHED,
     Reason.MAP_NOT_WRITTEN,
     Reason.MODE_NOT_SET,
+    Reason.REQUEST_NOT_WRITTEN,
+    Reason.ADJUSTER_SILENT,
+    Reason.SCORES_NOT_WRITTEN,
 )
 """The problems that make the node not ready. The first that the node has is the reason of its condition.
 
@@ -77,6 +82,12 @@ class View:
     assignments: tuple[Assignment, ...] = ()
     claims_refused: int = 0
     last_victims: tuple[Mapping[str, Any], ...] = field(default=())
+    scores: Scores | None = None
+
+    @property
+    def backend(self) -> str:
+        """The backend of the node. The loader reports the others."""
+        return Backend.OOM_SCORE_ADJ if self.scores else self.attachment.backend
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -96,10 +107,11 @@ def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, A
     live = sum(not pod.finished for pod in view.pods)
     return {
         "mode": view.mode,
-        "backend": view.attachment.backend or None,
+        "backend": view.backend or None,
         "hook": view.attachment.hook or None,
         "kernelVersion": view.attachment.kernel_version,
         "policyHash": view.policy_hash or None,
+        "order": scores.field_of(view.scores.order) if view.scores else None,
         "counts": {
             "pods": live,
             "podsMapped": live - len(view.not_mapped),
@@ -160,18 +172,27 @@ def _refusal(assignment: Assignment, refusal: Refusal) -> dict[str, str]:
 
 def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
     before = {each["type"]: each for each in previous.get("conditions", ())}
-    made = (_ready(view), _enforcing(view), _synced(view))
-    return [each | {TRANSITION: transition_time(each, before.get(each["type"]), now)} for each in made]
+    made = (
+        _ready(view),
+        _enforcing(view),
+        _synced(view),
+        scores.order_holds(view.scores.order) if view.scores else None,
+    )
+    return [each | {TRANSITION: transition_time(each, before.get(each["type"]), now)} for each in made if each]
 
 
 def _ready(view: View) -> dict[str, str]:
     found = view.reasons
     reason = next((reason for reason in READINESS if view.problems.get(reason)), Reason.READY)
-    message = "; ".join(found) or "all objects are received, the map is written and the program is attached"
+    attached = "the adjuster reports" if view.scores else "the program is attached"
+    message = "; ".join(found) or f"all objects are received, the map is written and {attached}"
     return condition("Ready", not found, reason, message)
 
 
 def _enforcing(view: View) -> dict[str, str]:
+    if view.scores:
+        words = _NOT_ENFORCING[view.mode][1] if view.mode in _NOT_ENFORCING else None
+        return scores.enforcing(view.scores, view.attachment, words)
     attachment, warned = view.attachment, warnings(view.attachment, view.counters)
     if attachment.enforcing and view.mode in _NOT_ENFORCING:
         return condition("Enforcing", False, *_NOT_ENFORCING[view.mode])

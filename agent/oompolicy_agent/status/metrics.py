@@ -60,6 +60,7 @@ class Metrics:
         yield from _state(view)
         yield from _kernel(view)
         yield from _counted(self._counters)
+        yield _misses(self._counters)
         yield _by_namespace(self._counters, view)
         yield from _following(self._followed())
 
@@ -79,19 +80,30 @@ def _state(view: View) -> Iterable[Metric]:
         yield GaugeMetricFamily(f"oompolicy_agent_{name}", text, float(value))
     attached = GaugeMetricFamily(
         "oompolicy_agent_attached",
-        "Whether the loader's program is attached and the kernel calls it",
+        "Whether the backend works: the kernel calls the loader's program, or the adjuster keeps scores",
         labels=["backend", "hook"],
     )
     attachment = view.attachment
     called = not attachment.problem and not attachment.disabled
-    attached.add_metric([attachment.backend or "None", attachment.hook or "None"], float(called))
+    works = view.scores.working if view.scores else called
+    attached.add_metric([view.backend or "None", attachment.hook or "None"], float(works))
     yield attached
+    yield from _order(view)
     mode = GaugeMetricFamily("oompolicy_agent_mode", "1 for the mode of the node", labels=["mode"])
     for each in Mode:
         mode.add_metric([each], float(each is view.mode))
     yield mode
     dropped = "Victims that were not reported because the spool was full or a file was unreadable"
     yield CounterMetricFamily("oompolicy_agent_spool_dropped", dropped, float(view.spool_dropped))
+
+
+def _order(view: View) -> Iterable[Metric]:
+    """Yield the margin, which has no sample without an order."""
+    text = "Memory that a container may take between two looks of the adjuster without dying too early"
+    family = GaugeMetricFamily("oompolicy_agent_order_margin_bytes", text)
+    if view.scores and view.scores.order.margin is not None:
+        family.add_metric([], float(view.scores.order.margin))
+    yield family
 
 
 def _kernel(view: View) -> Iterable[Metric]:
@@ -129,6 +141,11 @@ def _counted(counters: Counters) -> Iterable[Metric]:
         yield family
     yield _histogram("change_seconds", "Time from the arrival of a change to the write of the map", counters.change_lag)
     yield _histogram("kill_to_event_seconds", "Time from a kill to its Event at the API server", counters.event_lag)
+
+
+def _misses(counters: Counters) -> Metric:
+    text = "Victims that died before a container of a lower priority, on a node with scores"
+    return CounterMetricFamily("oompolicy_agent_order_misses", text, float(counters.order_misses))
 
 
 def _by_namespace(counters: Counters, view: View) -> Metric:

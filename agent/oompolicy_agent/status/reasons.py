@@ -27,6 +27,13 @@ class Reason(StrEnum):
     OBSERVE_ONLY = "ObserveOnly"
     NOT_ATTACHED = "NotAttached"
     UNKNOWN_BACKEND = "Unknown"
+    SCORES_IN_FORCE = "ScoresInForce"
+    SCORES_PENDING = "ScoresPending"
+    SCORES_NOT_WRITTEN = "ScoresNotWritten"
+    ADJUSTER_SILENT = "AdjusterSilent"
+    ORDER_CANNOT_HOLD = "OrderCannotHold"
+    ORDER_HOLDS = "OrderHolds"
+    MARGIN_SMALL = "MarginSmall"
     SYNCED = "Synced"
     PODS_NOT_MAPPED = "PodsNotMapped"
     MAP_FULL = "MapFull"
@@ -42,6 +49,7 @@ class Reason(StrEnum):
     AUDIT = "Audit"
     OFF = "Off"
     # Only problems have these.
+    REQUEST_NOT_WRITTEN = "RequestNotWritten"
     MODE_NOT_SET = "ModeNotSet"
     SETTINGS_NOT_SYNCED = "SettingsNotSynced"
     POD_FIELDS_UNREADABLE = "PodFieldsUnreadable"
@@ -59,6 +67,11 @@ PROBLEMS: Final = frozenset(Reason) - {
     Reason.ATTACHED,
     Reason.OBSERVE_ONLY,
     Reason.UNKNOWN_BACKEND,
+    Reason.SCORES_IN_FORCE,
+    Reason.SCORES_PENDING,
+    Reason.ORDER_CANNOT_HOLD,
+    Reason.ORDER_HOLDS,
+    Reason.MARGIN_SMALL,
     Reason.SYNCED,
     Reason.PODS_NOT_MAPPED,
     Reason.LAST_GOOD_STATE,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.mapping.owners import Owner
     from oompolicy_agent.victims.naming import NamedVictim
     from oompolicy_agent.victims.record import Process, Victim
+    from oompolicy_agent.victims.verdict import Verdict
 
 NOTE_BYTES: Final = 1024
 NAME_LENGTH: Final = 253
@@ -36,6 +37,7 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MIB: Final = 1024 * 1024
 # Characters of one name within the note. A pod's name may have 253, and the note has to hold four names.
 _SHORT: Final = 90
+_EXACT: Final = 10
 _FIELDS: Final = {"init": "initContainers", "sidecar": "initContainers", "ephemeral": "ephemeralContainers"}
 
 
@@ -99,6 +101,8 @@ def note(named: NamedVictim, *, disclose: bool) -> str:
     parts = [_scope(named), _priority(named), _trigger(named, disclose=disclose)]
     if victim.flags & VictimFlag.GROUP:
         parts.insert(1, "killed together with the chosen process")
+    if named.verdict:
+        parts[-1:-1] = _scored(named, named.verdict, disclose=disclose)
     if victim.spared:
         parts.append(_spared(named, victim.spared, disclose=disclose))
     elif victim.mode is Mode.AUDIT:
@@ -173,15 +177,37 @@ def _trigger(named: NamedVictim, *, disclose: bool) -> str:
 
 def _spared(named: NamedVictim, spared: Process, *, disclose: bool) -> str:
     victim, audit = named.victim, named.victim.mode is Mode.AUDIT
+    without = f"by the kernel's own scores {_ago(named.verdict)}" if named.verdict else "without the policy"
+    policy = f"{_ago(named.verdict)}, the scores" if named.verdict else "the policy"
     if not disclose and _is_foreign(named.spared_owner, named):
         if audit:
-            return f"mode Audit: the policy would have killed {FOREIGN}"
-        return f"spared: {FOREIGN}, which would have been killed without the policy"
+            return f"mode Audit: {policy} would have killed {FOREIGN}"
+        return f"spared: {FOREIGN}, which would have been killed {without}"
     process = _process(spared, named.spared_owner)
-    rank = f"priority {victim.spared_priority}, badness {victim.spared_badness}"
+    rank = f"priority {victim.spared_priority}"
+    if not named.verdict:
+        rank = f"{rank}, badness {victim.spared_badness}"
     if audit:
-        return f"mode Audit: the policy would have killed {process}, {rank}"
-    return f"spared: {process}, {rank}, would have been killed without the policy"
+        return f"mode Audit: {policy} would have killed {process}, {rank}"
+    return f"spared: {process}, {rank}, would have been killed {without}"
+
+
+def _ago(verdict: Verdict) -> str:
+    """Return the age of the adjuster's look."""
+    age = verdict.age or 0.0
+    return f"{age:.1f} s before" if age < _EXACT else f"{age:.0f} s before"
+
+
+def _scored(named: NamedVictim, verdict: Verdict, *, disclose: bool) -> list[str]:
+    """Return the words about scores that did not decide, or that are not known to have decided."""
+    if verdict.mode is Mode.ENFORCE and verdict.age is None:
+        return ["it is unknown if scores had the order, because the adjuster did not report a look before it"]
+    if not verdict.missed:
+        return []
+    first, more = verdict.missed[0], len(verdict.missed) - 1
+    lived = f"{subject(first)}, priority {first.priority}," if disclose or not _is_foreign(first, named) else FOREIGN
+    others = f" and {more} more" if more else ""
+    return [f"missed: {lived}{others} should have died before it, but scores did not have the order"]
 
 
 def _audited(victim: Victim) -> str:

@@ -24,7 +24,8 @@ def log_of(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, 
     victim, owner = named.victim, named.owner
     spared = None
     if victim.spared:
-        rank = {"priority": victim.spared_priority, "badness": victim.spared_badness}
+        badness = None if named.verdict else victim.spared_badness
+        rank = {"priority": victim.spared_priority, "badness": badness}
         spared = _process(victim.spared, named.spared_owner) | rank
     return {
         "time": micro_time(victim.boottime_ns + realtime_offset_ns),
@@ -38,6 +39,10 @@ def log_of(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, 
         "mode": victim.mode,
         "comparison": victim.comparison,
         "spared": spared,
+        "lookAge": named.verdict.age if named.verdict else None,
+        "missed": [_place(each) | {"priority": each.priority} for each in named.verdict.missed]
+        if named.verdict
+        else [],
         "trigger": _process(victim.trigger, named.trigger_owner),
         "message": note(named, disclose=True),
     }

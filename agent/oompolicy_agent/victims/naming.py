@@ -12,6 +12,7 @@ from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.mapping.cgroups import parse_outside, parse_path
 from oompolicy_agent.mapping.claims import by_cgroup
 from oompolicy_agent.mapping.owners import Owner, container_owner, pod_owner
+from oompolicy_agent.victims.verdict import decided
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.mapping.owners import CgroupOwners
     from oompolicy_agent.status.reasons import Scope
     from oompolicy_agent.victims.record import Process, Victim
+    from oompolicy_agent.victims.verdict import Verdict
 
 SANDBOX_SCORE_ADJ: Final = -998
 """The oom_score_adj that the kubelet gives to sandboxes, which are no container (pkg/kubelet/qos/policy.go)."""
@@ -35,6 +37,7 @@ class NamedVictim:
 
     An owner is HOST, a container, a pod, or a kubepods slice if the pod is unknown. `trigger_owner` and `spared_owner`
     are None if the owner is unknown. `decided_by` is the owner of the entry that gave the victim its priority, or None.
+    `verdict` is about the scores, on a node whose kernel calls no hook.
     """
 
     victim: Victim
@@ -44,6 +47,7 @@ class NamedVictim:
     scope_path: str
     trigger_owner: Owner | None
     spared_owner: Owner | None
+    verdict: Verdict | None = None
 
     @property
     def policy(self) -> str:
@@ -69,12 +73,15 @@ def qos_class(victim: Victim) -> QOSClass | None:
     return None
 
 
-def name_victim(victim: Victim, index: CgroupOwners, pods: Iterable[Pod]) -> NamedVictim:
-    """Return the victim with all owners.
+def name_victim(
+    victim: Victim, index: CgroupOwners, pods: Iterable[Pod], verdict: Verdict | None = None
+) -> NamedVictim:
+    """Return the victim with all owners. With a verdict, the victim is what that says about the scores.
 
     The owner is that of the nearest ancestor that `index` knows. Without one, the names in the record decide.
     """
     known = by_cgroup(pods)
+    victim = decided(victim, verdict) if verdict else victim
     return NamedVictim(
         victim=victim,
         owner=_victim_owner(victim, index, known),
@@ -83,6 +90,7 @@ def name_victim(victim: Victim, index: CgroupOwners, pods: Iterable[Pod]) -> Nam
         scope_path=_scope_path(victim),
         trigger_owner=_process_owner(victim.trigger, victim, index, known),
         spared_owner=_spared_owner(victim, index, known),
+        verdict=verdict,
     )
 
 

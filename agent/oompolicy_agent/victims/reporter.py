@@ -12,6 +12,7 @@ from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.status.document import LAST_VICTIMS
 from oompolicy_agent.victims.naming import name_victim, qos_class
+from oompolicy_agent.victims.record import parse_victim
 from oompolicy_agent.victims.report import report_of
 from oompolicy_agent.victims.sink import PARKED
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.victims.sink import EventSink
     from oompolicy_agent.victims.spool import Spool
     from oompolicy_agent.victims.spooled import Spooled
+    from oompolicy_agent.victims.verdict import Judge, Verdict
 
 BATCH: Final = 100
 """The number of reports before the loop serves other work."""
@@ -52,11 +54,16 @@ class Reporter:
         *,
         counters: Counters,
         discloses: Callable[[], bool],
+        verdict: Judge,
     ) -> None:
-        """`discloses` returns True if the Event of a victim may name pods of other namespaces."""
+        """`discloses` returns True if the Event of a victim may name pods of other namespaces.
+
+        `verdict` is called as soon as a victim is received.
+        """
         self._settings, self._boot_id = settings, boot_id
         self._spool, self._index, self._sink, self._counters = spool, index, sink, counters
-        self._discloses = discloses
+        self._discloses, self._verdict = discloses, verdict
+        self._verdicts: dict[str, Verdict | None] = {}
         self._arrived: dict[str, float] = {}
         self._incomplete: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -79,6 +86,7 @@ class Reporter:
             return False
         if name:
             self._arrived[name] = now
+            self._verdicts[name] = self._verdict(parse_victim(raw, self._boot_id), live=True)
         return bool(name)
 
     def run(self, pods: tuple[Pod, ...], now: float, *, incomplete: bool = False) -> float | None:
@@ -157,6 +165,7 @@ class Reporter:
     def _forget(self, name: str) -> None:
         for names in (self._logged, self._kept, self._under_way):
             names.discard(name)
+        self._verdicts.pop(name, None)
         for times in (self._arrived, self._incomplete, self._not_before):
             times.pop(name, None)
 
@@ -164,7 +173,7 @@ class Reporter:
         """Forget victims that the spool dropped, because they never become done."""
         if self._spool.dropped != self._dropped:
             self._dropped = self._spool.dropped
-            dropped = self._logged.union(self._arrived).difference(self._spool.pending)
+            dropped = self._logged.union(self._arrived, self._verdicts).difference(self._spool.pending)
             for name in dropped:
                 self._forget(name)
             self._sink.forget(dropped)
@@ -184,7 +193,7 @@ class Reporter:
             return _Found(spooled, spooled.report)
         if spooled.victim is None:
             raise ValueError("the file has neither a record nor a report")
-        named = self._name(spooled.victim, pods)
+        named = self._name(name, spooled.victim, pods)
         deadline = self._arrived.get(name, -self._settings.naming_grace) + self._settings.naming_grace
         if not named.complete and (self._pods_missing or deadline > now):
             self._incomplete[name] = deadline
@@ -209,6 +218,10 @@ class Reporter:
             self.last.append(report.summary)
             log.warning("%s", report.log["message"], extra={FIELDS: report.log})
 
-    def _name(self, victim: Victim, pods: tuple[Pod, ...]) -> NamedVictim:
+    def _name(self, name: str, victim: Victim, pods: tuple[Pod, ...]) -> NamedVictim:
         # In another boot the same cgroup ids belong to other cgroups.
-        return name_victim(victim, self._index if victim.boot_id == self._boot_id else CgroupOwners(), pods)
+        if victim.boot_id != self._boot_id:
+            return name_victim(victim, CgroupOwners(), pods)
+        if name not in self._verdicts:
+            self._verdicts[name] = self._verdict(victim, live=False)
+        return name_victim(victim, self._index, pods, self._verdicts[name])

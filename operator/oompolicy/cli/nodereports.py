@@ -9,9 +9,9 @@ from oompolicy.cli.table import Table
 from oompolicy.cli.times import age, parse_time
 
 _HEADER: Final = ("NODE", "MODE", "BACKEND", "ENFORCING", "SEEN", "WHY")
-_WIDE: Final = ("HOOK", "READY", "SYNCED", "PODS", "VICTIMS", "KERNEL")
+_WIDE: Final = ("HOOK", "READY", "SYNCED", "PODS", "VICTIMS", "MARGIN", "KERNEL")
 _CONDITIONS: Final = ("Enforcing", "Ready", "Synced")
-_PLAIN_REASONS: Final = ("Attached", "Ready", "Synced")
+_PLAIN_REASONS: Final = ("Attached", "Ready", "Synced", "ScoresInForce", "OrderHolds")
 """The reasons of conditions that need no explanation."""
 _NO_OBJECT: Final = "NoOOMNode: the operator has not created an OOMNode for this node. Check that the operator runs"
 _NO_STATUS: Final = "NoReport: the agent of this node has not reported yet. Check that its pod runs"
@@ -40,9 +40,10 @@ def table(found: Iterable[Raw], now: datetime, *, wide: bool) -> Table:
 
 def _row(each: Raw, now: datetime, *, wide: bool) -> tuple[str, ...]:
     keys = ("node", "mode", "backend", "enforcing")
-    more = ("hook", "ready", "synced", "pods", "victims", "kernelVersion") if wide else ()
+    more = ("hook", "ready", "synced", "pods", "victims", "margin", "kernelVersion") if wide else ()
     seen = age(parse_time(each["seen"]), now)
-    return (*(_shown(each[key]) for key in keys), seen, *(_shown(each[key]) for key in more), _shown(each["why"]))
+    shown = {**each, "margin": _mebibytes(each["marginBytes"])}
+    return (*(_shown(each[key]) for key in keys), seen, *(_shown(shown[key]) for key in more), _shown(each["why"]))
 
 
 def _report(name: str, status: Raw, why: str | None) -> dict[str, Any]:
@@ -57,13 +58,15 @@ def _report(name: str, status: Raw, why: str | None) -> dict[str, Any]:
         "kernelVersion": status.get("kernelVersion"),
         "pods": counts.get("pods"),
         "victims": counts.get("victims"),
+        "marginBytes": (status.get("order") or {}).get("marginBytes"),
+        "misses": (status.get("order") or {}).get("misses"),
         "why": why,
     }
 
 
 def _why(status: Raw) -> str | None:
     """Return reason and message of the first condition that is not True, or that is True with a restriction."""
-    conditions = [each for kind in _CONDITIONS if (each := _conditions(status).get(kind))]
+    conditions = [each for kind in (*_CONDITIONS, "OrderHolds") if (each := _conditions(status).get(kind))]
     wrong = [each for each in conditions if each.get("status") != "True"]
     restricted = [each for each in conditions if each.get("reason") not in _PLAIN_REASONS]
     for each in (*wrong, *restricted):
@@ -73,6 +76,10 @@ def _why(status: Raw) -> str | None:
 
 def _conditions(status: Raw) -> dict[str, Raw]:
     return {str(each.get("type")): each for each in status.get("conditions") or ()}
+
+
+def _mebibytes(size: int | None) -> str | None:
+    return None if size is None else f"{size // (1 << 20)} MiB"
 
 
 def _shown(value: object) -> str:

@@ -83,6 +83,9 @@ class FakeOpenMaps:
     def mode(self) -> int:
         return int(self.state["mode"])
 
+    def host_priority(self) -> int:
+        return 1000
+
     def change(self, **fields: int) -> bool:
         if self.state["error"]:
             raise self.state["error"]
@@ -101,7 +104,7 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self.folder, self.root = folder, folder / "cgroup"
         self.state: dict[str, Any] = {"pinned": 1, "map": {}, "error": None, "open": None, "mode": 2}
-        for name in ("manifests", "run", "bpffs/links/abc", "cgroup"):
+        for name in ("manifests", "run", "bpffs/links/abc", "cgroup", "adjuster"):
             (folder / name).mkdir(parents=True)
         (folder / "bpffs/links/abc/evaluate_task").touch()
         self.report(attached=True)
@@ -115,6 +118,8 @@ class Node:
             run_dir=folder / "run",
             bpffs=folder / "bpffs",
             cgroup_root=self.root,
+            adjuster_dir=folder / "adjuster",
+            adjuster_poll=0.01,
             naming_grace=0.2,
             tick=0.01,
             strays_after=0.05,

@@ -16,11 +16,13 @@ from oompolicy_agent.victims.spool import Spool
 from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, ids_along, make, record, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from oompolicy.model import Pod
     from oompolicy_agent.mapping.cgroups import Tree
+    from oompolicy_agent.victims.record import Victim
+    from oompolicy_agent.victims.verdict import Verdict
 
 
 CONTAINER = f"{SYSTEMD}/cri-containerd-{APP}.scope"
@@ -38,6 +40,7 @@ class Node:
         self.spool = Spool(folder / "spool", boot_id)
         settings = Settings(manifests=folder, node="node-1", naming_grace=5.0, retry_max=4.0)
         self.before = b""
+        self.verdicts: Callable[[Victim, bool], Verdict | None] = lambda _victim, _live: None
         self.settings = settings
         self.boot()
 
@@ -52,6 +55,7 @@ class Node:
             self.target,
             counters=self.counters,
             discloses=lambda: True,
+            verdict=lambda victim, /, *, live: self.verdicts(victim, live),
         )
 
     def last(self) -> bytes:

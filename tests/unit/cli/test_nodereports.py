@@ -33,9 +33,22 @@ def test_a_node_that_enforces_needs_no_reason() -> None:
         :10
     ]
     assert [
-        ("node-a", "Enforce", "EvaluateTask", "True", "2m", "Module", "True", "True", "3", "1", "6.12", "-")
+        ("node-a", "Enforce", "EvaluateTask", "True", "2m", "Module", "True", "True", "3", "1", "-", "6.12", "-")
     ] == whole.rows
     assert [("node-a", "Enforce", "EvaluateTask", "True", "2m", "-")] == table([found], NOW, wide=False).rows
+
+
+def test_a_node_with_scores_shows_its_margin() -> None:
+    """Scores in force need no explanation, and an order at risk does."""
+    order = {"marginBytes": 300 << 20, "misses": 2, "time": "2026-11-28T11:58:00Z"}
+    raw = oomnode("node-a", condition("Enforcing", "True", "ScoresInForce"), backend="OOMScoreAdj", order=order)
+    found = report(raw)
+
+    assert (None, 300 << 20, 2) == (found["why"], found["marginBytes"], found["misses"])
+    whole = table([found], NOW, wide=True)
+    assert "300 MiB" == dict(zip(whole[0], whole.rows[0], strict=True))["MARGIN"]
+    raw["status"]["conditions"].append(condition("OrderHolds", "False", "MarginSmall"))
+    assert "MarginSmall: about OrderHolds" == report(raw)["why"]
 
 
 @pytest.mark.parametrize(

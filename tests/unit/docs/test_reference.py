@@ -33,6 +33,7 @@ from oompolicy_agent.status import document
 from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.metrics import Metrics as AgentMetrics
 from oompolicy_agent.status.reasons import PROBLEMS, EventReason, Reason, Scope
+from oompolicy_agent.status.scores import Order, Scores
 from oompolicy_agent.victims.event import note
 from oompolicy_agent.victims.naming import HOST
 from tests.unit.agent.fakes import pod
@@ -61,6 +62,17 @@ ATTACHMENTS: Final = (
     replace(ATTACHED, problem="the loader has not run"),
     Attachment("ObserveOnly", "None", "6.12.107", None, "no hook", ()),
     Attachment("OfTomorrow", "Kernel", "6.12.107", None, "", ()),
+)
+ORDER: Final = Order(1 << 30, 1 << 33, (), "2026-11-25T00:00:00Z", 0)
+SCORES: Final = (
+    *(
+        Scores(reason, "sentence", Order(None, 0, (), "", 0))
+        for reason in (Reason.ADJUSTER_SILENT, Reason.SCORES_PENDING)
+    ),
+    Scores(Reason.SCORES_NOT_WRITTEN, "sentence", ORDER),
+    Scores(Reason.SCORES_IN_FORCE, "", ORDER),
+    Scores(Reason.SCORES_IN_FORCE, "", ORDER._replace(margin=1)),
+    Scores(Reason.ORDER_CANNOT_HOLD, "sentence", ORDER._replace(unmet=(950,))),
 )
 BAD_NODES: Final[tuple[dict[str, Any], ...]] = (
     {"btf": False},
@@ -93,6 +105,7 @@ def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
         )
     ]
     views += [replace(GOOD, mode=mode) for mode in Mode]
+    views += [replace(GOOD, scores=scores) for scores in SCORES]
     for view in views:
         for each in document.build(view, {}, NOW)["conditions"]:
             yield each["type"], each["status"], str(each["reason"])
@@ -102,7 +115,7 @@ def test_the_page_has_every_condition_of_a_node() -> None:
     """The page has each status and reason that an agent can give. The reasons below belong to no condition."""
     made = set(conditions_of_nodes())
 
-    assert made == conditions_on_page({"Ready": "Ready", "Enforcing": "Enforcing", "Synced": "Synced"})
+    assert made == conditions_on_page({each: each for each in ("Ready", "Enforcing", "OrderHolds", "Synced")})
     assert {
         Reason.POD_FIELDS_UNREADABLE,
         Reason.CGROUP_DRIVERS_DIFFER,

@@ -312,6 +312,8 @@ def test_log_has_all_parts_of_a_victim() -> None:
             "badness": 77,
         },
         "trigger": {"process": "kubelet", "pid": 8, "namespace": None, "pod": None, "container": None},
+        "lookAge": None,
+        "missed": [],
         "message": note(victim, disclose=True),
     } == log_of(victim, "node-1", 1_000_000_000_123_456_789)
 
