@@ -7,7 +7,7 @@ The values on the node show that for certain. A report of the adjuster would sho
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from oompolicy_agent.mapping.killgroups import kill_groups
 
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from oompolicy_agent.mapping.cgroups import Tree
 
 
-class Found(NamedTuple):
-    """The result: `assignments` that are certain, and `wait`, the seconds until another one may be, or None."""
-
-    assignments: tuple[Assignment, ...]
-    wait: float | None
-
-
 class Unapplied:
     """The finder of such pods. It waits for a while, because the adjuster needs a moment for a new pod."""
 
@@ -33,13 +26,14 @@ class Unapplied:
         self._grace = grace
         self._since: dict[str, float] = {}
 
-    def find(self, assignments: Iterable[Assignment], tree: Tree, now: float) -> Found:
-        """Read the values of all pods with a kill scope at `now`, in seconds of a monotonic clock."""
+    def find(self, assignments: Iterable[Assignment], tree: Tree, now: float) -> tuple[Assignment, ...]:
+        """Read the values of all pods with a kill scope at `now`, in seconds of a monotonic clock.
+
+        Return the assignments of those that have had other values for the whole grace.
+        """
         differing = [each for each in assignments if each.kill_scope and _differs(each, tree)]
         self._since = {each.pod_uid: self._since.get(each.pod_uid, now) for each in differing}
-        waits = {each.pod_uid: self._since[each.pod_uid] + self._grace - now for each in differing}
-        certain = tuple(each for each in differing if waits[each.pod_uid] <= 0)
-        return Found(certain, min((wait for wait in waits.values() if wait > 0), default=None))
+        return tuple(each for each in differing if now - self._since[each.pod_uid] >= self._grace)
 
 
 def sentence(assignments: tuple[Assignment, ...]) -> str | None:
@@ -47,10 +41,11 @@ def sentence(assignments: tuple[Assignment, ...]) -> str | None:
     if not assignments:
         return None
     first = min(assignments, key=lambda each: (each.namespace, each.pod_name))
+    more = f" and {len(assignments) - 1} more pods" if len(assignments) > 1 else ""
     return (
-        f"the kill scope of {len(assignments)} pods, such as {first.kill_scope} of OOMPolicy {first.policy} for "
-        f"{first.namespace}/{first.pod_name}, is not in force: no adjuster has set their memory.oom.group; set "
-        "killScope.enabled in the chart, or see the log of the pod oompolicy-adjuster of this node"
+        f"killScope {first.kill_scope} of OOMPolicy {first.policy} is not in force for pod "
+        f"{first.namespace}/{first.pod_name}{more}: no adjuster has set memory.oom.group; set killScope.enabled in the "
+        "chart, or see the log of the pod oompolicy-adjuster of this node"
     )
 
 

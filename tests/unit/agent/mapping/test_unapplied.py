@@ -37,9 +37,8 @@ class Node:
         for path, value in zip((self.pod, self.app), values, strict=True):
             (path / "memory.oom.group").write_text(f"{value}\n")
 
-    def find(self, scope: KillScope | None, now: float) -> tuple[int, float | None]:
-        found = self.finder.find([assigned(scope)], self.tree, now)
-        return len(found.assignments), found.wait
+    def find(self, scope: KillScope | None, now: float) -> int:
+        return len(self.finder.find([assigned(scope)], self.tree, now))
 
 
 def assigned(scope: KillScope | None) -> Assignment:
@@ -53,31 +52,31 @@ def node(tmp_path: Path) -> Node:
 
 
 def test_a_scope_that_nobody_applies_is_certain_after_a_while(node: Node) -> None:
-    assert (0, GRACE) == node.find(KillScope.POD, 100.0)
-    assert (0, 5.0) == node.find(KillScope.POD, 120.0)
-    assert (1, None) == node.find(KillScope.POD, 125.0)
+    """If the values were right in between, the time begins again."""
+    assert [0, 0, 1] == [node.find(KillScope.POD, now) for now in (100.0, 120.0, 125.0)]
     node.set("1", "1")
-    assert (0, None) == node.find(KillScope.POD, 126.0)
+    assert 0 == node.find(KillScope.POD, 126.0)
     node.set("0", "1")
-    assert (0, GRACE) == node.find(KillScope.POD, 127.0)
+    assert [0, 0, 1] == [node.find(KillScope.POD, now) for now in (127.0, 151.0, 152.0)]
 
 
 def test_the_kubelets_values_may_be_right(node: Node) -> None:
     """`Container` needs no adjuster on most nodes, so a node without one has no problem then."""
-    assert (0, None) == node.find(KillScope.CONTAINER, 100.0)
-    assert (0, None) == node.find(None, 100.0)
+    assert [0, 0] == [node.find(KillScope.CONTAINER, now) for now in (100.0, 200.0)]
+    assert [0, 0] == [node.find(None, now) for now in (100.0, 200.0)]
 
 
 def test_a_cgroup_that_vanishes_does_not_count(node: Node) -> None:
     (node.app / "memory.oom.group").unlink()
 
-    assert (0, None) == node.find(KillScope.PROCESS, 100.0)
-    assert 0 == len(node.finder.find([assigned(KillScope.POD)], Tree(1), 200.0).assignments)
+    assert [0, 0] == [node.find(KillScope.PROCESS, now) for now in (100.0, 200.0)]
+    assert [(), ()] == [node.finder.find([assigned(KillScope.POD)], Tree(1), now) for now in (300.0, 400.0)]
 
 
 def test_the_sentence_names_policy_pod_and_remedy() -> None:
     assert sentence(()) is None
     said = sentence((assigned(KillScope.POD),))
     assert said
-    assert "the kill scope of 1 pods, such as Pod of OOMPolicy whole for " in said
+    assert said.startswith("killScope Pod of OOMPolicy whole is not in force for pod ")
     assert "set killScope.enabled in the chart" in said
+    assert " and 1 more pods: no adjuster" in (sentence((assigned(KillScope.POD),) * 2) or "")
