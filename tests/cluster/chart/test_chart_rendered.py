@@ -11,6 +11,7 @@ import yaml
 from oompolicy.kube.errors import ApiError
 from oompolicy.parse import parse_pod, parse_policy
 from oompolicy.resolve.matching import matches_pod
+from oompolicy_agent import settings
 from tests.cluster.chart.scenarios import ADJUSTER, Scenario, containers, named, pod_templates
 from tests.cluster.deployment import DEPLOY
 
@@ -124,7 +125,20 @@ def test_the_agent_mounts_only_the_folders_that_it_needs(scenario: Scenario, obj
     assert writable == AGENT_PATHS - {"/sys/fs/cgroup"}
     assert ["agent"] == with_token
     assert not spec["automountServiceAccountToken"]
-    assert scenario.scores == ("--scores" in containers(spec)["agent"]["args"])
+
+
+def test_the_agent_asks_for_scores_where_there_is_an_adjuster(
+    scenario: Scenario, rendered: dict[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent accepts the arguments of its container, and reads the report where the chart mounts it."""
+    monkeypatch.setenv("NODE_NAME", "node-a")
+    spec = named(rendered[scenario.name], "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
+    arguments = [each.replace("$(POD_IP)", "::1") for each in containers(spec)["agent"]["args"] if each != "--one"]
+    chosen = settings.parse(arguments)
+    mounted = {each["mountPath"] for each in containers(spec)["agent"]["volumeMounts"]}
+
+    assert scenario.scores == chosen.scores
+    assert scenario.scores == (str(chosen.adjuster_dir) in mounted)
 
 
 def test_the_adjuster_writes_to_its_own_folder_and_to_cgroups_with_kill_scopes(
