@@ -146,6 +146,7 @@ class Agent:
         self._read_attachment()
         self._mapper.rescan()
         self._ask_for_scores(again=True)
+        self._mapper.check_kill_scopes(enforced=self._scores.mode is Mode.ENFORCE)
         self._mapper.pinned.drain()
         self._report()
         if self._keeper.unsaved:
@@ -200,6 +201,7 @@ class Agent:
             known.mode if known else self._mode.current or unknown,
             self._mapper.pinned.host_priority,
             self._mapper.entries,
+            kill_groups=self._mapper.kill_groups,
             again=again,
         )
 

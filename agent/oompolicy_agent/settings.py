@@ -78,6 +78,7 @@ class Settings:
     scan_gap: float = 0.02  # between two scans while many pods start. A scan takes a few milliseconds
     # After the last container of a pod ended. The kubelet checks every second, and then has to write the status.
     strays_after: float = 5.0
+    unapplied_after: float = 25.0  # the adjuster reads the values of memory.oom.group again after 20 s at most
     settle: float = 0.05  # a change of several manifests is read once
     api_settle: float = 0.01  # objects arrive one by one, and each is complete, so this is enough for many
     outage_after: float = 30.0  # without a reply from the API server, whose restart takes a few seconds

@@ -60,6 +60,12 @@ _NOT_ENFORCING: Final = {
 }
 """Reason and message of the condition Enforcing on a node that could enforce, and has a mode in which it does not."""
 
+_NOT_APPLIED: Final = {
+    Reason.POLICIES_LEFT_OUT: "policies that this agent cannot read are not applied: ",
+    Reason.KILL_SCOPE_NOT_APPLIED: "",
+}
+"""The problems with policies, and the words before their sentences in the condition Synced."""
+
 SILENCE: Final = (Reason.NOT_SYNCED, Reason.API_UNREACHABLE)
 """The problems with the API server: before its first complete lists, and after them."""
 
@@ -240,7 +246,7 @@ def _synced(view: View) -> dict[str, str]:
 
 
 def _out_of_sync(view: View) -> tuple[Reason, str] | None:
-    """Return why the map does not have the priorities that policies and pods ask for, or None if it has."""
+    """Return why the node does not have the priorities and kill scopes that policies ask for, or None if it has."""
     problems = view.problems
     if view.entries_missing:
         message = f"the map is full: {view.entries_missing} entries are missing, and the nearest parent's entry applies"
@@ -253,7 +259,7 @@ def _out_of_sync(view: View) -> tuple[Reason, str] | None:
     for reason in SILENCE:
         if problems.get(reason):
             return reason, "; ".join(problems[reason])
-    if left_out := problems.get(Reason.POLICIES_LEFT_OUT):
-        message = f"policies that this agent cannot read are not applied: {'; '.join(left_out)}"
-        return Reason.POLICIES_LEFT_OUT, message
+    for reason, words in _NOT_APPLIED.items():
+        if problems.get(reason):
+            return reason, f"{words}{'; '.join(problems[reason])}"
     return None

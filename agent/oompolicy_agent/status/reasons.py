@@ -46,6 +46,7 @@ class Reason(StrEnum):
     API_UNREACHABLE = "APIUnreachable"
     POLICIES_LEFT_OUT = "PoliciesLeftOut"
     UNKNOWN_FIELDS = "UnknownFields"
+    KILL_SCOPE_NOT_APPLIED = "KillScopeNotApplied"
     AUDIT = "Audit"
     OFF = "Off"
     TOO_MANY_KILLS = "TooManyKills"

@@ -2,6 +2,8 @@
 """Assign priorities to one pod and its containers, by the policy that won or by the built-in default.
 
 A container has the pod's priority plus the policy's offset for it, or the priority of its own annotation.
+The kill scope is that of the policy that won. A policy of lower precedence does not fill it in, so one policy decides
+everything about a pod. No annotation changes it.
 
 Every priority is within the range. Parsing refuses a policy whose own values and offsets leave the range. This module
 refuses an annotation of the pod that would take a container out of the range. If an offset is added to a built-in
@@ -87,6 +89,7 @@ def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: t
         policy=policy.name,
         policy_uid=policy.uid,
         overlapping=overlapping,
+        kill_scope=policy.kill_scope,
         containers=tuple(
             _asked(each, allowed[each.name], policy)
             if each.name in allowed

@@ -26,6 +26,7 @@ class Scenario:
     capabilities: tuple[str, ...] = tuple(MODULE)
     own_node: bool = False
     scores: bool = True
+    kill_scope: bool = False
 
     def rendered(self, helm: Helm) -> list[dict[str, Any]]:
         return helm.template(*(word for each in self.sets for word in ("--set", each)), version=self.version)
@@ -43,6 +44,13 @@ SCENARIOS = {
         Scenario("no-scores", ("scoreAdj.enabled=false", "openshift.enabled=true"), scores=False),
         Scenario("kernel", ("hook.source=kernel", "hook.hostPriority=700"), capabilities=tuple(KERNEL), scores=False),
         Scenario("none", ("hook.source=none", "prometheusRule.enabled=true"), capabilities=tuple(KERNEL), scores=False),
+        Scenario("kill-scope", ("killScope.enabled=true",), kill_scope=True),
+        Scenario(
+            "kill-scope-alone",
+            ("killScope.enabled=true", "hook.source=module", "openshift.enabled=true", "networkPolicy.enabled=true"),
+            scores=False,
+            kill_scope=True,
+        ),
         Scenario("dkms", ("hook.module.from=host",)),
         Scenario("prebuilt", ("hook.module.from=image", "hook.module.path=/modules/%r.ko")),
         Scenario(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Rendered = dict[str, list[dict[str, Any]]]
 
 # Values of a release that `helm upgrade --reuse-values` keeps from a version without these keys.
-OLD_VALUES = ("commonLabels", "serviceMonitor", "prometheusRule", "resourceQuota", "openshift")
+OLD_VALUES = ("commonLabels", "serviceMonitor", "prometheusRule", "resourceQuota", "openshift", "killScope")
 
 
 def test_common_labels_are_on_every_object_and_pod(rendered: Rendered) -> None:

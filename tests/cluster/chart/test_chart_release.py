@@ -215,6 +215,24 @@ def test_an_upgrade_that_ends_the_use_of_scores_restores_each_node(release: Rele
     assert {"oompolicy-agent", "oompolicy-operator"} == accounts - {"default"}
 
 
+def test_an_upgrade_that_ends_kill_scopes_restores_each_node(release: Release) -> None:
+    """The new adjusters could no longer write to cgroups. They start again after it, because scores go on."""
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "killScope.enabled=true")
+    eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-b"), lambda count: count >= 1)
+    release.controllers.journal.clear()
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "killScope.enabled=false")
+    upgraded = list(release.controllers.journal)
+    adjuster = release.cluster.api.get("DaemonSet", "oompolicy-adjuster", release.NAMESPACE)
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "operator.replicas=3")
+
+    first = ["oompolicy-adjuster deleted", "oompolicy-restore-adjusters done"]
+    assert first == upgraded[:2]
+    assert {f"oompolicy-restore on node-{each}" for each in "ab"} <= set(upgraded)
+    mounts = containers(adjuster["spec"]["template"]["spec"])["adjuster"]["volumeMounts"]
+    assert [True] == [each["readOnly"] for each in mounts if each["name"] == "cgroup"]
+    assert "oompolicy-restore on node-a" not in release.controllers.journal[len(upgraded) :]
+
+
 def test_an_upgrade_that_cannot_restore_a_node_changes_nothing_and_can_be_repeated(release: Release) -> None:
     """The error names the node. The release still uses scores, so the next attempt restores again."""
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "uninstall.deadlineSeconds=2")

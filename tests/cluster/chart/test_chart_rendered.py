@@ -98,7 +98,7 @@ def test_only_loaders_and_adjusters_have_capabilities(scenario: Scenario, object
 
     assert "loader" in found
     assert {"agent": ["BPF"], **loaders, **adjusters} == found
-    assert scenario.scores == ("adjuster" in found)
+    assert (scenario.scores or scenario.kill_scope) == ("adjuster" in found)
 
 
 def host_paths(spec: dict[str, Any], container: str) -> tuple[set[str], set[str]]:
@@ -141,12 +141,15 @@ def test_the_agent_asks_for_scores_where_there_is_an_adjuster(
     assert scenario.scores == (str(chosen.adjuster_dir) in mounted)
 
 
-def test_the_adjuster_writes_to_its_own_folder_alone(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
+def test_the_adjuster_writes_to_its_own_folder_and_to_cgroups_with_kill_scopes(
+    scenario: Scenario, objects: list[dict[str, Any]]
+) -> None:
     """It sees the processes of the node, and has neither a token nor the node's network nor a port."""
     found = [spec for name, spec in pod_templates(objects) if name == "oompolicy-adjuster"]
-    assert len(found) == scenario.scores
+    cgroups = {"/sys/fs/cgroup"} if scenario.kill_scope else set()
+    assert len(found) == (scenario.scores or scenario.kill_scope)
     for spec in found:
-        assert (ADJUSTER_PATHS, {"/run/oompolicy-adjuster"}) == host_paths(spec, "adjuster")
+        assert (ADJUSTER_PATHS, {"/run/oompolicy-adjuster", *cgroups}) == host_paths(spec, "adjuster")
         assert spec["hostPID"]
         assert not spec["automountServiceAccountToken"]
         assert {"hostNetwork", "hostIPC", "initContainers"}.isdisjoint(spec)
@@ -165,8 +168,8 @@ def test_the_adjuster_runs_where_the_agent_runs(rendered: dict[str, list[dict[st
             assert specs[0].get(key) == specs[1].get(key), (scenario, key)
 
 
-def test_every_uninstall_restores_the_scores_of_each_node(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
-    """An earlier revision of the release may have used scores. The adjusters end first, because one holds the lock."""
+def test_every_uninstall_restores_the_values_of_each_node(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
+    """An earlier revision of the release may have had an adjuster. Adjusters end first, because one holds the lock."""
     detach = [spec for name, spec in pod_templates(objects) if name == "oompolicy-detach"]
     stops = [containers(spec)["release"]["args"] for name, spec in pod_templates(objects) if name.endswith("-agents")]
     expected = 0 if scenario.name == "smallest" else 1
@@ -175,6 +178,7 @@ def test_every_uninstall_restores_the_scores_of_each_node(scenario: Scenario, ob
     for spec, arguments in zip(detach, stops, strict=True):
         assert ["detach", "restore"] == [each["name"] for each in spec["initContainers"]]
         assert ["--restore"] == containers(spec)["restore"]["args"]
+        assert {"/run/oompolicy-adjuster", "/sys/fs/cgroup"} == host_paths(spec, "restore")[1]
         assert spec["hostPID"]
         assert {"--daemonset=oompolicy-agent", "--daemonset=oompolicy-adjuster"} <= set(arguments)
 

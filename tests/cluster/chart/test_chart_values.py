@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         ("agent.affinity.nodeafinity.a=1", "at '/agent/affinity': additional properties 'nodeafinity' not allowed"),
         ("hook.source=kernl", "at '/hook/source': value must be one of 'auto', 'module', 'scores', 'kernel', 'none'"),
         ("scoreAdj.enabled=yes", "at '/scoreAdj/enabled': got string, want boolean"),
+        ("killScope.enabled=yes", "at '/killScope/enabled': got string, want boolean"),
+        ("killScope=true", "at '/killScope': got boolean, want object"),
         ("scoreAdj.enable=true", "at '/scoreAdj': additional properties 'enable' not allowed"),
         ("hook.hostPriority=2000", "at '/hook/hostPriority': maximum: got 2,000, want 1,000"),
         ("hook.module.path=relative", "at '/hook/module/path': 'relative' does not match pattern"),

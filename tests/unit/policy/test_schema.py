@@ -18,6 +18,7 @@ from oompolicy.model import (
     MIN_OFFSET,
     MIN_PRECEDENCE,
     MIN_PRIORITY,
+    KillScope,
     Operator,
     QOSClass,
 )
@@ -117,6 +118,7 @@ def test_an_offset_is_checked_against_the_range_of_priorities(spec: dict[str, An
     ("path", "words"),
     [
         ("match.qosClasses.[]", list(QOSClass)),
+        ("killScope", list(KillScope)),
         ("match.podSelector.matchExpressions.[].operator", list(Operator)),
         ("match.namespaceSelector.matchExpressions.[].operator", list(Operator)),
     ],

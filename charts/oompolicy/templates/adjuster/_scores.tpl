@@ -10,12 +10,23 @@
 {{- if and (has .Values.hook.source (list "auto" "scores")) $enabled }}true{{ end }}
 {{- end }}
 
-{{- /* Renders true if this upgrade ends the use of scores. The account exists as long as the release uses scores, also if
-       a hook of an upgrade that failed has deleted the DaemonSet. `helm template` reaches no API server, and finds
-       nothing. */}}
-{{- define "oompolicy.scoresEnd" -}}
-{{- if not (include "oompolicy.scores" .) }}
-{{- if lookup "v1" "ServiceAccount" .Release.Namespace "oompolicy-adjuster" }}true{{ end }}
+{{- /* Renders true if the adjuster may set memory.oom.group. */}}
+{{- define "oompolicy.killScope" -}}
+{{- if dig "enabled" false (.Values.killScope | default dict) }}true{{ end }}
+{{- end }}
+
+{{- /* Renders true if the release has an adjuster. With kill scopes alone, it writes no score. */}}
+{{- define "oompolicy.adjuster" -}}
+{{- if or (include "oompolicy.scores" .) (include "oompolicy.killScope" .) }}true{{ end }}
+{{- end }}
+
+{{- /* Renders true if this upgrade ends the use of the adjuster, or its right to set memory.oom.group. The account exists
+       as long as the release has an adjuster, also if a hook of an upgrade that failed has deleted the DaemonSet.
+       `helm template` reaches no API server, and finds nothing. */}}
+{{- define "oompolicy.adjusterEnds" -}}
+{{- with lookup "v1" "ServiceAccount" .Release.Namespace "oompolicy-adjuster" }}
+{{- $groups := dig "metadata" "annotations" "oompolicy.dev/kill-scope" "" . }}
+{{- if or (not (include "oompolicy.adjuster" $)) (and $groups (not (include "oompolicy.killScope" $))) }}true{{ end }}
 {{- end }}
 {{- end }}
 
@@ -30,8 +41,9 @@
   hostPath: {path: /run/oompolicy-adjuster, type: DirectoryOrCreate}
 {{- end }}
 
-{{- /* An init container that ends when all processes of the node have their original oom_score_adj again. Its pod needs
-       hostPID. On a node that never used scores there is nothing to restore. */}}
+{{- /* An init container that ends when all processes of the node have their original oom_score_adj again, and all cgroups
+       their original memory.oom.group. Its pod needs hostPID. On a node without an adjuster there is nothing to
+       restore. */}}
 {{- define "oompolicy.restore" -}}
 - name: restore
   image: {{ include "oompolicy.image" (list . "oompolicy") }}
@@ -45,5 +57,5 @@
   terminationMessagePolicy: FallbackToLogsOnError
   volumeMounts:
     - {name: adjuster, mountPath: /run/oompolicy-adjuster}
-    - {name: cgroup, mountPath: /sys/fs/cgroup, readOnly: true}
+    - {name: cgroup, mountPath: /sys/fs/cgroup}
 {{- end }}

@@ -13,7 +13,7 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- define "oompolicy.events" -}}
 {{- $events := list }}
 {{- if .Values.uninstall.detach }}{{ $events = append $events "pre-delete" }}{{ end }}
-{{- if include "oompolicy.scoresEnd" . }}{{ $events = append $events "pre-upgrade" }}{{ end }}
+{{- if include "oompolicy.adjusterEnds" . }}{{ $events = append $events "pre-upgrade" }}{{ end }}
 {{- join "," $events }}
 {{- end }}
 

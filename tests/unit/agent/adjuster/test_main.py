@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy_agent.adjuster import main as program
+from oompolicy_agent.adjuster.killgroups import GroupValues
 from oompolicy_agent.adjuster.originals import Original, Originals
 from oompolicy_agent.mapping import cgroups
 
@@ -105,3 +106,31 @@ def test_a_wrong_command_line_has_status_2() -> None:
     with pytest.raises(SystemExit) as ended:
         program.main(["--restor", "now"])
     assert 2 == ended.value.code
+
+
+def test_restore_forgets_kill_groups_of_cgroups_that_are_gone(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "scan", lambda root: cgroups.scan(root, check=lambda _: True))
+    (tmp_path / "state").mkdir()
+    boot = program.BOOT_ID.read_text().strip()
+    GroupValues(tmp_path / "state/killgroups.json", boot).remember({1: True})
+
+    assert 0 == program.main(arguments)
+    assert {} == GroupValues(tmp_path / "state/killgroups.json", boot).known
+
+
+def test_restore_says_which_values_it_could_not_restore(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The value stays in the file, for the next time."""
+    monkeypatch.setattr(program, "scan", lambda root: cgroups.scan(root, check=lambda _: True))
+    pod = tmp_path / "cgroup/kubepods/pod0cf04643-bc8f-41cc-8570-f0ae38ab242e"
+    pod.mkdir()
+    (tmp_path / "state").mkdir()
+    boot = program.BOOT_ID.read_text().strip()
+    GroupValues(tmp_path / "state/killgroups.json", boot).remember({pod.stat().st_ino: True})
+
+    assert 1 == program.main(arguments)
+    assert "not all original values are restored: memory.oom.group cannot be written: ENOENT; run" in caplog.text
+    assert {pod.stat().st_ino: True} == GroupValues(tmp_path / "state/killgroups.json", boot).known
