@@ -251,6 +251,25 @@ def test_preflight_answers_for_the_module_of_the_release(
     assert flags == about_the_module
 
 
+@pytest.mark.parametrize(
+    ("flags", "promised"),
+    [
+        ((), True),
+        (("--set", "hook.source=scores"), True),
+        (("--set", "scoreAdj=null"), True),
+        (("--set", "scoreAdj.enabled=false"), False),
+        (("--set", "hook.source=module"), False),
+    ],
+)
+def test_preflight_promises_scores_only_if_the_release_writes_them(
+    helm: Helm, flags: tuple[str, ...], promised: bool
+) -> None:
+    """A release from before the adjuster has no such value, and then the default applies, as for the agents."""
+    (container,) = named(helm.template(*flags), "Pod", "oompolicy-preflight")["spec"]["containers"]
+
+    assert promised == ("--no-adjuster" not in container["args"])
+
+
 def test_preflight_can_change_nothing_on_its_node(objects: list[dict[str, Any]]) -> None:
     """It mounts every folder read-only and below /host, runs as the agent's user, and has no token."""
     spec = named(objects, "Pod", "oompolicy-preflight")["spec"]
