@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import stat
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +20,7 @@ from tests.node.test_agent import BATCH, DATABASES, RUN_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.node.hog import Hog
     from tests.node.machine import Node
@@ -153,7 +153,7 @@ def test_a_pod_that_the_adjuster_has_not_seen_is_a_miss(shop: Shop) -> None:
     wait_until("the request", partial(is_in, RUN_DIR / "wanted.json", cgroup))
     assert shop.hogs["web"] is shop.run_out_of_memory()
 
-    assert "missed: a process of a pod in another namespace should have died before it" in shop.note()
+    assert "missed: container app of pod batch/report-x, priority 100, should have died before it" in shop.note()
     wait_until("the count", lambda: shop.agent.status()["order"]["misses"] == 1)
 
 
