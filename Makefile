@@ -11,6 +11,8 @@ SCORED_OOMS ?= 20
 # The newest stock kernel, and one that contains the hook. `make test` uses Debian 13's kernel, and `make test-kernels`
 # all others.
 MORE_KERNELS := trixie-backports patched-6.12
+# They take no module. Their tests are test_observe.py and test_scores.py.
+OLD_KERNELS := bookworm bullseye
 # These steps run two at a time. The longest steps start first, and a build starts before the steps that need it.
 TEST := test-node test-numa cluster-binaries lint docs test-unit test-cluster test-endtoend
 TEST_MORE := test-images-once test-more-kernels test-page test-realnode
@@ -86,7 +88,10 @@ LINES := $(notdir $(wildcard kernel/patches/*))
 test-kernels: setup ## checks, builds and selftest of the patches, and node tests on every patched kernel
 	kernel/build --check $(LINES:%=patched-%)
 	$(PYTHON) -m vmtest.patched.selftest $(LINES:%=patched-%)
-	$(PYTHON) -m vmtest.suite --write $(LINES:%=patched-%) $(LINES:%=as-posted-%)
+	$(PYTHON) -m vmtest.suite --write kernel-hook $(LINES:%=patched-%) $(LINES:%=as-posted-%)
+
+test-old-kernels: setup ## observing and scores on the kernels of Debian 12 and 11, and the table in docs/kernels.md
+	$(PYTHON) -m vmtest.suite --write kernels --ooms $(SCORED_OOMS) $(OLD_KERNELS) $(SHOW)
 
 # The binaries are built separately, as for test-cluster. -raP shows the measured times.
 test-endtoend: setup ## from kubectl apply to kubectl get events: a cluster here, its node in a guest
@@ -164,5 +169,5 @@ clean: ## delete build results in the checkout (the cache stays)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa test-page \
-	test-more-kernels test-kernels test-endtoend test-images-once test-images test-realnode realnode generated dist release-check release-images release-chart release-sign release-outputs \
+	test-more-kernels test-kernels test-old-kernels test-endtoend test-images-once test-images test-realnode realnode generated dist release-check release-images release-chart release-sign release-outputs \
 	bench bench-images bench-cluster bench-path bench-realnode clean

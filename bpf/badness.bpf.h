@@ -13,6 +13,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "oom.bpf.h"
+#include "read.bpf.h"
 #include "standing.bpf.h"
 
 /* From include/linux/sched.h, sched/signal.h and mm_types.h. BTF has no macros. */
@@ -38,32 +39,59 @@ struct mm_struct___bitmap {
 	} flags;
 } __attribute__((preserve_access_index));
 
+#ifdef OOMPOLICY_OBSERVE_ONLY
+/* Each counter of memory was one number before v6.2, and is one per CPU since. The policy needs a newer kernel. */
+struct mm_struct___atomic {
+	struct {
+		struct {
+			long counter;
+		} count[NR_MM_COUNTERS];
+	} rss_stat;
+} __attribute__((preserve_access_index));
+#endif
+
 /* As find_lock_task_mm(): a process lives on after its first thread has exited. */
 static __noinline struct mm_struct *mm_of_another_thread(struct task_struct *task)
 {
-	struct list_head *head = &task->signal->thread_head;
-	struct list_head *node = head->next;
+	struct list_head *head = &READ(task, signal)->thread_head;
+	struct list_head *node = READ(head, next);
 
 	for (int i = 0; i < MAX_THREADS && node && node != head; i++) {
 		struct task_struct *thread;
 
-		thread = bpf_core_cast((void *)node - bpf_core_field_offset(task->thread_node), struct task_struct);
-		if (thread->mm)
-			return thread->mm;
-		node = thread->thread_node.next;
+		thread = TYPED((void *)node - bpf_core_field_offset(task->thread_node), struct task_struct);
+		if (READ(thread, mm))
+			return READ(thread, mm);
+		node = READ(thread, thread_node.next);
 	}
 	return NULL;
 }
 
 static __always_inline struct mm_struct *mm_of(struct task_struct *task)
 {
-	return task->mm ?: mm_of_another_thread(task);
+	return READ(task, mm) ?: mm_of_another_thread(task);
+}
+
+static __always_inline s64 counted(struct mm_struct *mm, int member)
+{
+#ifdef OOMPOLICY_OBSERVE_ONLY
+	struct mm_struct___atomic *atomic = (void *)mm;
+	s64 pages = 0;
+
+	if (bpf_core_field_exists(atomic->rss_stat.count)) {
+		void *counts = (void *)mm + bpf_core_field_offset(atomic->rss_stat.count);
+
+		bpf_probe_read_kernel(&pages, sizeof(pages), counts + member * sizeof(pages));
+		return pages;
+	}
+#endif
+	return READ(mm, rss_stat[member].count);
 }
 
 /* As get_mm_counter(). Kernels of the 7 series sum the counters of all CPUs instead, see uncertainty(). */
 static __always_inline s64 counter(struct mm_struct *mm, int member)
 {
-	s64 pages = mm->rss_stat[member].count;
+	s64 pages = counted(mm, member);
 
 	return pages > 0 ? pages : 0;
 }
@@ -73,7 +101,7 @@ static __always_inline s64 badness_of(struct mm_struct *mm, s32 adj, s64 points_
 {
 	s64 pages = counter(mm, MM_FILEPAGES) + counter(mm, MM_ANONPAGES) +
 		    counter(mm, MM_SHMEMPAGES) + counter(mm, MM_SWAPENTS) +
-		    (mm->pgtables_bytes.counter >> (oom.page_shift & 31));
+		    (READ(mm, pgtables_bytes.counter) >> (oom.page_shift & 31));
 
 	return pages + adj * points_per_adj;
 }
@@ -134,7 +162,7 @@ static __always_inline bool shares_a_node(struct task_struct *task)
 {
 	u32 offset = bpf_core_field_offset(task->mems_allowed);
 	void *theirs = (void *)task + offset;
-	void *ours = (void *)bpf_get_current_task_btf() + offset;
+	void *ours = (void *)current_task() + offset;
 
 	for (u32 i = 0; i < MAX_NODEMASK_WORDS; i++) {
 		u64 a = 0, b = 0;
@@ -147,6 +175,12 @@ static __always_inline bool shares_a_node(struct task_struct *task)
 			return true;
 	}
 	return false;
+}
+
+/* Return true if a cpuset or memory policy started the OOM. The kernel then passes over tasks outside of it. */
+static __always_inline bool is_confined(struct oom_control *oc)
+{
+	return READ(oc, constraint) == CONSTRAINT_CPUSET || READ(oc, constraint) == CONSTRAINT_MEMORY_POLICY;
 }
 
 /* Return true if memory.oom.group is set on the cgroup. */

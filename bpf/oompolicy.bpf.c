@@ -20,6 +20,7 @@
 #include "oompolicy.h"
 #include "record.bpf.h"
 #include "standing.bpf.h"
+#include "victim.bpf.h"
 #ifndef OOMPOLICY_OBSERVE_ONLY
 /*
  * The programs of the policy come before oom_begins, because bpftool attaches
@@ -32,9 +33,6 @@
 #endif
 
 char LICENSE[] SEC("license") = "GPL";
-
-extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
-extern void bpf_task_release(struct task_struct *task) __ksym __weak;
 
 SEC("fentry/out_of_memory")
 int BPF_PROG(oom_begins, struct oom_control *oc)
@@ -57,6 +55,7 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	oom.killing = false;
 	oom.compared = SAME;
 	oom.unsure = false;
+	expect_kills();
 	read_settings();
 	__builtin_memset(oom.answers, 0, sizeof(oom.answers));
 	return 0;
@@ -69,17 +68,9 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 SEC("tp_btf/mark_victim")
 int victim_marked(u64 *ctx)
 {
-	struct task_struct *task;
-
-	if (bpf_core_field_exists(struct trace_event_raw_mark_victim, uid))
+	if (mark_has_task())
 		return report((struct task_struct *)ctx[0]);
-
-	task = bpf_task_from_pid(ctx[0]);
-	if (!task)
-		return 0;
-	report(task);
-	bpf_task_release(task);
-	return 0;
+	return report_pid(ctx[0]);
 }
 
 SEC("fexit/out_of_memory")
@@ -89,6 +80,7 @@ int BPF_PROG(oom_ends, struct oom_control *oc)
 
 	oom.oc = 0;
 	oom.scope_cgroup_id = 0;
+	expect_no_kills();
 	if (!asked)
 		return 0;
 	count(OOMPOLICY_STAT_SELECTIONS);

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 CHECKOUT: Final = Path(__file__).parents[1]
 NAME: Final = "oompolicy"
-OURS: Final = ("cli", "kube", "manifests", "parse", "resolve")
+OURS: Final = ("cli", "kube", "manifests", "order", "parse", "resolve")
 """The packages of the program. Its other folders belong to the operator."""
 PACKAGES: Final = (
     *("certifi", "charset-normalizer", "click", "durationpy", "idna", "kubernetes", "oauthlib", "python-dateutil"),
-    *("PyYAML", "requests", "requests-oauthlib", "rich", "typing_extensions", "urllib3"),
+    *("PyYAML", "requests", "requests-oauthlib", "rich", "typing_extensions", "urllib3", "websocket-client"),
 )
 """The distributions that the program imports. pydantic, which has no form without compiled code, is not one of them."""
-_CLIENT: Final = ("kubernetes/__init__.py", "kubernetes/config/", "kubernetes/utils/", "kubernetes/client/__init__.py")
+_CLIENT: Final = (
+    *("kubernetes/__init__.py", "kubernetes/config/", "kubernetes/utils/", "kubernetes/stream/"),
+    "kubernetes/client/__init__.py",
+)
 _CLIENT_MODULES: Final = ("configuration", "exceptions", "rest")
 _DATA: Final = (".pem", ".typed")
 

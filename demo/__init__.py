@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make demo`: one node runs out of memory twice, without and with a policy.
+"""`make demo`: one node runs out of memory without a policy, and with one in the modes Audit and Enforce.
 
 `node` shows it in a guest, with the loader and the agent alone.
 `cluster` shows the same decision with kubectl and a real API server.

@@ -24,7 +24,8 @@ When a Linux node runs out of memory, the kernel kills a process.
 With oompolicy you give pods a priority, and the kernel kills the lowest priority first.
 For every process killed you get an Event on its pod with the reason.
 
-The chart installs an operator, and on each node an agent and a loader, which attaches a BPF program to the kernel.
+The chart installs an operator, and on each node an agent, a loader, which attaches a BPF program to the kernel, and an
+adjuster, which enforces by `oom_score_adj` on a node where the program cannot choose.
 
 ## Install
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All kernels that a guest can be started with: the image's own, and the kernels that are built with the hook."""
+"""All kernels that a guest can be started with: the image's own, earlier ones, and those built with the hook."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmtest import packages
+from vmtest import earlier, packages
 from vmtest.patched.build import ensure_kernel
 from vmtest.patched.recipe import recipes
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 def names() -> list[str]:
     """Return the names of all kernels, the stock kernels first."""
-    return [*packages.KERNELS, *recipes()]
+    return [*packages.KERNELS, *earlier.KERNELS, *recipes()]
 
 
 def find(image: Image, name: str) -> Kernel:
-    """Return a kernel by its name. Build it now if it is one of ours and does not exist."""
+    """Return a kernel by its name. Build or fetch it now if it is not in the image and does not exist."""
+    if name in earlier.KERNELS:
+        return earlier.ensure_kernel(image, name)
     return ensure_kernel(image, name) if name in recipes() else image.kernel(name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the node tests on several kernels, two at a time: `python3 -m vmtest.suite [--write] NAME...`.
+"""Run the node tests on several kernels, two at a time: `python3 -m vmtest.suite [--write PAGE] NAME...`.
 
 Nearly all of the time one of a guest's processors waits for the other. So two guests on two cores take hardly longer
 than one. The builds for them happen before, one after the other.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from vmtest import kernels
+from vmtest import earlier, kernels
 from vmtest.build import ensure_artifacts
 from vmtest.cache import CHECKOUT
 from vmtest.document import replace
@@ -31,8 +31,11 @@ from vmtest.progress import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DOCUMENT = CHECKOUT / "docs/kernel-hook.md"
-PLACE = "kernels"
+DOCUMENTS = {
+    "kernel-hook": (CHECKOUT / "docs/kernel-hook.md", "kernels"),
+    "kernels": (CHECKOUT / "docs/kernels.md", "old kernels"),
+}
+"""The pages with a table of results, and the names of the tables in them."""
 
 # A guest that is still busy after this time is lost. Under emulation a kernel's tests take about ten minutes.
 DEADLINE = 2700
@@ -40,6 +43,9 @@ DEADLINE = 2700
 # The rules that a program must follow if the kernel obeys SELECT without a check, asks about dying tasks, and passes
 # garbage as points. The other tests do not depend on the place of the hook.
 RULES = ("order", "protected", "group", "dying", "random")
+
+# A kernel that takes no module observes and obeys scores.
+WITHOUT_A_HOOK = ("observe", "scores")
 
 PAGE = "tests/node/test_docs.py"
 """The test that runs the commands of docs/node.md, and compiles everything. That takes minutes under emulation."""
@@ -60,7 +66,7 @@ class Result:
 def main() -> int:
     """Run the tests of all kernels, also after a failure, and write the table if requested."""
     words = argparse.ArgumentParser(prog="python3 -m vmtest.suite", description=__doc__)
-    words.add_argument("--write", action="store_true", help=f"the table in {DOCUMENT.relative_to(CHECKOUT)}")
+    words.add_argument("--write", choices=list(DOCUMENTS), help="the page that gets the table")
     words.add_argument("--ooms", type=int, default=200, help="random ones, on each kernel; default: %(default)s")
     words.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="default: %(default)s")
     words.add_argument("name", nargs="+", choices=kernels.names(), metavar="NAME", help=", ".join(kernels.names()))
@@ -76,7 +82,8 @@ def main() -> int:
         results = list(pool.map(functools.partial(run, arguments.ooms), releases, releases.values()))
     print(table(results))
     if arguments.write:
-        DOCUMENT.write_text(replace(DOCUMENT.read_text(), PLACE, f"{table(results)}\n"))
+        document, place = DOCUMENTS[arguments.write]
+        document.write_text(replace(document.read_text(), place, f"{table(results)}\n"))
     return 1 if any(result.status for result in results) else 0
 
 
@@ -100,13 +107,15 @@ def guest(name: str, artifacts: str) -> list[str]:
 def pytest(ooms: int) -> list[str]:
     """Return the command for pytest in the guest, with a report for this program and the slowest tests."""
     words = ["-p", "no:cacheprovider", "--durations=5", "--junitxml=/artifacts/junit.xml"]
-    return ["env", f"OOMPOLICY_RANDOM_OOMS={ooms}", "python3", "-m", "pytest", *words]
+    return ["env", f"OOMPOLICY_RANDOM_OOMS={ooms}", f"OOMPOLICY_SCORED_OOMS={ooms}", "python3", "-m", "pytest", *words]
 
 
 def selection(name: str) -> list[str]:
     """Select the tests of a kernel. Only Debian 13's own kernel runs the page, and a hook as posted only the rules."""
     if name.startswith("as-posted"):
         return [f"tests/node/test_{rule}.py" for rule in RULES]
+    if name in earlier.KERNELS:
+        return [f"tests/node/test_{each}.py" for each in WITHOUT_A_HOOK]
     return ["tests/node"] if name == "trixie" else ["tests/node", f"--ignore={PAGE}"]
 
 
@@ -146,6 +155,8 @@ def hook(name: str) -> str:
     """Return the origin of the hook."""
     if name.startswith("patched"):
         return "`kernel/patches`"
+    if name in earlier.KERNELS:
+        return "none"
     return "the RFC's place" if name.startswith("as-posted") else "`kernel/module`"
 
 

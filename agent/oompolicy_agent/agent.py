@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
-from oompolicy.oomsettings import Mode
+from oompolicy.oomsettings import Mode, ProgramSettings
 from oompolicy_agent.keeper import CheckpointKeeper
 from oompolicy_agent.kernel.attachment import read_attachment
+from oompolicy_agent.mapping.circuit import Circuit
 from oompolicy_agent.mapping.mapper import Mapper
 from oompolicy_agent.mapping.nodemode import NodeMode
 from oompolicy_agent.mapping.owners import CgroupOwners
+from oompolicy_agent.order.collect import State
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 from oompolicy_agent.scores.follower import ScoresFollower
 from oompolicy_agent.status.document import SILENCE, View, warnings
 from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.status.statusfile import StatusFile
+from oompolicy_agent.victims.policykills import policy_kill_ns
 from oompolicy_agent.victims.reporter import Reporter
 from oompolicy_agent.victims.spool import Spool
+from oompolicy_agent.victims.spooled import realtime_offset_ns
 
 if TYPE_CHECKING:
     from oompolicy_agent.environment import Environment
@@ -46,14 +51,14 @@ class Agent:
         self.followed, self.dead_threads = outside.followed, outside.dead_threads
         self._outside, self._source = outside, outside.source
         self._loader_report = FolderWatch(settings.run_dir, only="loader.json")
-        self._spool, owners = Spool(settings.spool, boot_id), CgroupOwners()
-        self._mode = NodeMode(problems)
-        self._scores = ScoresFollower(settings, boot_id, owners, problems, counters)
+        self._spool, self._owners = Spool(settings.spool, boot_id), CgroupOwners()
+        self._mode, self._circuit = NodeMode(problems), Circuit(realtime_offset_ns)
+        self._scores = ScoresFollower(settings, boot_id, self._owners, problems, counters)
         self._reporter = Reporter(
             settings,
             boot_id,
             self._spool,
-            owners,
+            self._owners,
             outside.target,
             counters=counters,
             discloses=lambda: outside.source.discloses,
@@ -66,15 +71,16 @@ class Agent:
             boot_id=boot_id,
             outside=outside,
             spool=self._spool,
-            index=owners,
+            index=self._owners,
             mode=self._mode,
+            circuit=self._circuit,
         )
         self._mapper = Mapper(
             settings,
             loop,
             problems,
             lambda: self._source.known,
-            owners,
+            self._owners,
             on_victim=self._on_victim,
             on_pins=self.full_check,
             on_cgroups=self._report,
@@ -88,6 +94,23 @@ class Agent:
     def view(self) -> View:
         """The facts of the last status."""
         return self._status.view
+
+    @property
+    def order_state(self) -> State | None:
+        """The facts about the containers of the node, or None before the cgroup tree was read."""
+        tree = self._mapper.tree
+        if tree is None:
+            return None
+        return State(
+            node=self._settings.node,
+            mode=self._mode.current,
+            attachment=self._attachment,
+            program=self._source.wanted or ProgramSettings(self._mode.current or Mode.OFF),
+            host_priority=self._mode.host_priority,
+            tree=tree,
+            pods=self._mapper.settled.pods,
+            owners=self._owners,
+        )
 
     def start(self) -> None:
         """Take over the state of an earlier agent, check everything, and react to events from then on."""
@@ -123,6 +146,7 @@ class Agent:
         self._read_attachment()
         self._mapper.rescan()
         self._ask_for_scores(again=True)
+        self._mapper.check_kill_scopes(enforced=self._scores.mode is Mode.ENFORCE)
         self._mapper.pinned.drain()
         self._report()
         if self._keeper.unsaved:
@@ -147,7 +171,12 @@ class Agent:
         self._status.write_later()
 
     def _apply_mode(self) -> None:
-        programs, wanted = self._mapper.pinned.program_settings, self._source.wanted
+        closes = self._circuit.settle(self._source.max_kills, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        if closes is not None:
+            self._loop.after(closes, "circuit", self._apply_mode)
+        if opening := self._circuit.opening:
+            self._outside.report_circuit(opening.at_ns, self._circuit.sentence)
+        programs, wanted = self._mapper.pinned.program_settings, self._circuit.limit(self._source.wanted)
         changed = self._mode.apply(programs, wanted)
         if programs is None and self._scores.asked:
             changed = self._mode.apply_without_programs(wanted)
@@ -163,12 +192,16 @@ class Agent:
 
     def _ask_for_scores(self, *, again: bool = False) -> None:
         """Write the request to the adjuster if it changed, with the mode of OOMSettings, or else of the programs."""
-        known, unknown = self._source.wanted, Mode.ENFORCE if self._settings.manifests else Mode.OFF
+        known, unknown = (
+            self._circuit.limit(self._source.wanted),
+            Mode.ENFORCE if self._settings.manifests else Mode.OFF,
+        )
         self._scores.request(
             self._attachment,
             known.mode if known else self._mode.current or unknown,
             self._mapper.pinned.host_priority,
             self._mapper.entries,
+            kill_groups=self._mapper.kill_groups,
             again=again,
         )
 
@@ -199,7 +232,14 @@ class Agent:
 
     def _on_victim(self, raw: bytes) -> None:
         if self._reporter.receive(raw, self._loop.clock()):
+            self._count_kill(raw)
             self._loop.after(0, "report", self._report)
+
+    def _count_kill(self, raw: bytes) -> None:
+        by_scores = self._scores.mode if self._scores.asked else None
+        kill_ns = policy_kill_ns(raw, self._boot_id, self._owners, by_scores)
+        if kill_ns is not None and self._circuit.count(kill_ns, self._source.max_kills):
+            self._apply_mode()
 
     def _report(self) -> None:
         """Report victims and refused annotations, and update the problems of reporting."""
@@ -224,6 +264,8 @@ class Agent:
         known, settled, pinned = self._source.known, self._mapper.settled, self._mapper.pinned
         return View(
             mode=self._scores.mode if self._scores.asked else self._mode.current,
+            max_kills=self._source.max_kills or 0,
+            circuit=self._circuit.sentence,
             attachment=self._attachment,
             policy_hash=known.policy_hash if known else "",
             pods=(*settled.pods, *settled.waiting),

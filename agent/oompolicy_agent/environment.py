@@ -44,6 +44,9 @@ class Environment(Protocol):
     def report_refusals(self, assignments: Iterable[Assignment], now: float) -> float | None:
         """Report refused annotations on their pods. Return the seconds until the next try, or None."""
 
+    def report_circuit(self, opened_ns: int, sentence: str) -> None:
+        """Report on the node that its circuit is open, once for each opening. `opened_ns` is of the boot clock."""
+
     def publish(self, status: Mapping[str, Any]) -> None:
         """Publish the node's status in the cluster."""
 
@@ -73,6 +76,9 @@ class FolderEnvironment:
 
     def report_refusals(self, assignments: Iterable[Assignment], now: float) -> None:
         """Do nothing, because status.json lists refused annotations."""
+
+    def report_circuit(self, opened_ns: int, sentence: str) -> None:
+        """Do nothing, because status.json has the condition."""
 
     def publish(self, status: Mapping[str, Any]) -> None:
         """Do nothing, because status.json has the status."""

@@ -11,6 +11,7 @@ from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from oompolicy_agent.environment import Environment
+    from oompolicy_agent.mapping.circuit import Circuit
     from oompolicy_agent.mapping.nodemode import NodeMode
     from oompolicy_agent.mapping.owners import CgroupOwners
     from oompolicy_agent.plumbing.loop import Loop
@@ -31,6 +32,7 @@ class CheckpointKeeper:
     spool: Spool
     index: CgroupOwners
     mode: NodeMode
+    circuit: Circuit
     unsaved: bool = True
 
     def restore(self) -> None:
@@ -44,6 +46,7 @@ class CheckpointKeeper:
         self.outside.restore_reported(saved.refusals)
         if saved.boot_id == self.boot_id:
             self.index.restore(saved.index, self.loop.clock())
+            self.circuit.restore(saved.circuit)
 
     def save_later(self) -> None:
         """Save soon, together with the changes until then."""
@@ -64,6 +67,7 @@ class CheckpointKeeper:
                 reported=self.spool.reported,
                 refusals=self.outside.reported_refusals,
                 mode=self.mode.current,
+                circuit=self.circuit.opening,
             )
         except OSError as error:
             self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN, f"the checkpoint cannot be written: {error}")

@@ -18,6 +18,7 @@ from oompolicy_agent.environment import FolderEnvironment
 from oompolicy_agent.kernel import btf
 from oompolicy_agent.kernel.libbpf import libbpf
 from oompolicy_agent.objects.checkpoint import boot_id
+from oompolicy_agent.order.page import serve_order
 from oompolicy_agent.plumbing.loop import Loop, stop_on_signals
 from oompolicy_agent.status import document
 from oompolicy_agent.status.counters import Counters
@@ -71,6 +72,7 @@ def run(chosen: Settings, stack: ExitStack) -> None:
         raise StartError(f"cannot start: {error}") from error
     stop_on_signals(loop, stack)
     agent.start()
+    _serve_order(chosen, agent, stack)
     if chosen.listen:
         _serve(chosen.listen, agent, loop, stack)
     gc.collect()
@@ -151,6 +153,14 @@ def _serve(address: tuple[str, int], agent: Agent, loop: Loop, stack: ExitStack)
     except OSError as error:
         raise StartError(f"cannot listen on {address[0]}:{address[1]}: {error}") from error
     stack.callback(server.close)
+
+
+def _serve_order(chosen: Settings, agent: Agent, stack: ExitStack) -> None:
+    try:
+        serve_order(lambda: agent.order_state, chosen.run_dir, stack, loopback=chosen.serve_order)
+    except OSError as error:
+        # The priorities of the node matter more than the command that shows them.
+        log.warning("`oompolicy order` gets no answer from this agent: %s", error)
 
 
 def _metrics(agent: Agent) -> dict[str, Page]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from oompolicy.model import Defaults
+from oompolicy.order.facts import PORT
 from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, BPFFS, CGROUP_ROOT, CHECKPOINT, RUN_DIR, STATE_DIR
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Settings:
     scores: bool = False
     adjuster_dir: Path = ADJUSTER_DIR
     listen: tuple[str, int] | None = None
+    serve_order: bool = False
     naming_grace: float = 5.0  # kubelet reports a container's id about a second after its start
     defaults: Defaults = field(default_factory=Defaults)
     event_limits: EventLimits = field(default_factory=EventLimits)
@@ -76,6 +78,7 @@ class Settings:
     scan_gap: float = 0.02  # between two scans while many pods start. A scan takes a few milliseconds
     # After the last container of a pod ended. The kubelet checks every second, and then has to write the status.
     strays_after: float = 5.0
+    unapplied_after: float = 25.0  # the adjuster reads the values of memory.oom.group again after 20 s at most
     settle: float = 0.05  # a change of several manifests is read once
     api_settle: float = 0.01  # objects arrive one by one, and each is complete, so this is enough for many
     outage_after: float = 30.0  # without a reply from the API server, whose restart takes a few seconds
@@ -127,6 +130,11 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--output", metavar="FILE|-", help="where Events are appended; default - (standard output)")
     parser.add_argument("--output-format", choices=["yaml", "json"], help="documents (default) or lines")
     parser.add_argument("--listen", type=_address, metavar="HOST:PORT", help="serve /readyz, /livez and /metrics")
+    parser.add_argument(
+        "--serve-order",
+        action="store_true",
+        help=f"serve who dies next on 127.0.0.1:{PORT}. Only in a pod: every user of the host could read it",
+    )
     parser.add_argument(
         "--log-format",
         choices=["text", "json"],

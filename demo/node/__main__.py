@@ -29,7 +29,7 @@ DEADLINE = 600.0
 
 
 def play(page: Page, drawing: Path | None) -> int:
-    """Play both acts, draw them into the file `drawing`, and return 0 if both ended as they should."""
+    """Play all acts, draw the first and the last into the file `drawing`, and return 0 if all ended as they should."""
     page.heading("Which process dies when a node runs out of memory?")
     page.text(*PROLOGUE)
     page.heading("A node to run out of memory")
@@ -52,7 +52,7 @@ def play(page: Page, drawing: Path | None) -> int:
         )
         if drawing and not result.status:
             drawing.write_text(picture.draw(record.load(Path(found) / record.ARTIFACT.name)))
-            page.step(f"the picture of both acts is in {drawing}")
+            page.step(f"the picture of the first and the last act is in {drawing}")
     page.step(f"done; the guest ran {'with KVM' if result.accel == 'kvm' else 'emulated, without KVM'}")
     return result.status
 
@@ -60,7 +60,9 @@ def play(page: Page, drawing: Path | None) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0, or 1 if the demo ended otherwise or could not be played."""
     words = argparse.ArgumentParser(prog="python3 -m demo.node", description="The demo's first part.")
-    words.add_argument("--picture", type=Path, metavar="FILE", help="draw both acts side by side into this SVG file")
+    words.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw the first and the last act side by side into this SVG file"
+    )
     arguments = words.parse_args(argv)
     if os.geteuid() != 0:
         return through_sudo("demo.node", *(sys.argv[1:] if argv is None else argv))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from oompolicy.manifests import load_manifests
+from oompolicy.oomsettings import Mode
 from oompolicy.resolve import resolve
 from oompolicy_agent.plumbing import inotify
 
@@ -31,6 +32,8 @@ STATUS: Final = Path("/run/oompolicy/status.json")
 SCENE: Final = Path("/run/demo")
 EVENTS: Final = SCENE / "out/events.yaml"
 LOG: Final = SCENE / "agent.log"
+MANIFESTS: Final = SCENE / "manifests"
+SETTINGS: Final = MANIFESTS / "settings.yaml"
 PATIENCE: Final = 120.0
 """The time limit of each wait in seconds. Each wait takes a few."""
 
@@ -62,20 +65,27 @@ def resolved() -> tuple[Assignment, ...]:
     return resolve(found.policies, found.namespaces, [pod for pod in found.pods if pod.node_name == NODE])
 
 
-def start_agent() -> subprocess.Popen[bytes]:
-    """Start the agent with a copy of the examples."""
-    manifests = shutil.copytree(EXAMPLES, SCENE / "manifests")
+def start_agent(mode: Mode) -> subprocess.Popen[bytes]:
+    """Start the agent with a copy of the examples, and with this mode in OOMSettings."""
+    shutil.copytree(EXAMPLES, MANIFESTS)
+    set_mode(mode)
     EVENTS.parent.mkdir()
     os.chown(EVENTS.parent, int(AGENT_ID), int(AGENT_ID))
     command = [*UNPRIVILEGED, sys.executable, "-m", "oompolicy_agent"]
-    command += ["--manifests", str(manifests), "--node", NODE, "--output", str(EVENTS)]
+    command += ["--manifests", str(MANIFESTS), "--node", NODE, "--output", str(EVENTS)]
     with LOG.open("wb") as log:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
 
-def wait_until_synced(agent: subprocess.Popen[bytes], pods: int) -> dict[str, Any]:
-    """Return the agent's status when every pod's priority is in the kernel."""
-    _wait(STATUS, lambda: _synced(_status(), pods), agent)
+def set_mode(mode: Mode) -> None:
+    """Write OOMSettings into the agent's folder, as `kubectl edit ooms cluster` does in a cluster."""
+    head = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMSettings", "metadata": {"name": "cluster"}}
+    SETTINGS.write_text(yaml.safe_dump({**head, "spec": {"mode": mode.value}}))
+
+
+def wait_until_synced(agent: subprocess.Popen[bytes], pods: int, mode: Mode) -> dict[str, Any]:
+    """Return the agent's status when the mode, and the priorities of so many pods, are in the kernel."""
+    _wait(STATUS, lambda: _synced(_status(), pods, mode), agent)
     return _status()
 
 
@@ -86,24 +96,32 @@ def identity(agent: subprocess.Popen[bytes]) -> str:
     return f"uid {fields['Uid'].split()[1]}, CapEff {fields['CapEff']}"
 
 
-def wait_for_event(agent: subprocess.Popen[bytes]) -> str:
-    """Return the text of the first Event."""
-    _wait(EVENTS, EVENTS.exists, agent)
-    return EVENTS.read_text()
+def wait_for_event(agent: subprocess.Popen[bytes], number: int) -> str:
+    """Return the text of the Event of this number, counted from 1."""
+    _wait(EVENTS, lambda: len(_events()) >= number, agent)
+    return _events()[number - 1]
 
 
 def parse_event(text: str) -> dict[str, Any]:
-    """Return the first Event as data."""
-    return dict(next(document for document in yaml.safe_load_all(text) if document))
+    """Return the Event as data."""
+    return dict(yaml.safe_load(text))
+
+
+def _events() -> list[str]:
+    """Return the documents of the agent's file. Each begins with its own line, and is written at once."""
+    documents = EVENTS.read_text().split("---\n") if EVENTS.exists() else []
+    return [each for each in documents if each.strip()]
 
 
 def _status() -> dict[str, Any]:
     return dict(json.loads(STATUS.read_text())) if STATUS.exists() else {}
 
 
-def _synced(status: dict[str, Any], pods: int) -> bool:
+def _synced(status: dict[str, Any], pods: int, mode: Mode) -> bool:
+    """Return whether the status has this mode. The condition Enforcing is True only in the mode Enforce."""
     true = {condition["type"] for condition in status.get("conditions", ()) if condition["status"] == "True"}
-    return {"Ready", "Enforcing", "Synced"} <= true and status["counts"]["podsMapped"] == pods
+    wanted = {"Ready", "Synced"} | ({"Enforcing"} if mode is Mode.ENFORCE else set())
+    return wanted <= true and status["mode"] == mode and status["counts"]["podsMapped"] == pods
 
 
 def _wait(path: Path, condition: Callable[[], bool], agent: subprocess.Popen[bytes]) -> None:

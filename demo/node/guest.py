@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's second half, in the guest: both acts, and a check of their results."""
+"""The demo's second half, in the guest: the three acts, and a check of their results."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import argparse
 import os
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from demo.node import enforcement, kubelet, record, shortage, story
 from demo.node.page import Page
 from oompolicy.manifests import load_manifests
+from oompolicy.oomsettings import Mode
 from tests.node.machine import pin_this_process
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Demo:
-    """One run. The guest ends after it, so only the first act cleans up."""
+    """One run. The guest ends after it, so the last act does not clean up."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -32,12 +33,14 @@ class Demo:
         self.priorities: dict[str, int] = {}
 
     def run(self) -> int:
-        """Play both acts, and return the result."""
+        """Play all acts, and return the result."""
         self.page.step(f"the node is up: kernel {os.uname().release}, {self.capacity >> 20} MiB of memory")
         without = self.act_without_policy()
-        with_policy = self.act_with_policy()
+        agent = self._attach()
+        audited = self.act_in_audit(agent)
+        with_policy = self.act_with_policy(agent)
         record.save(record.Record(os.uname().release, without.pods, with_policy.pods))
-        return self.judge(without, with_policy)
+        return self.judge(without, audited, with_policy)
 
     def act_without_policy(self) -> story.Ending:
         self.page.heading("Act 1: without policy")
@@ -48,28 +51,36 @@ class Demo:
         kubelet.stop(containers)
         return ending
 
-    def act_with_policy(self) -> story.Ending:
-        self.page.heading("Act 2: the same with policy")
-        agent = self._enforce()
+    def act_in_audit(self, agent: Popen[bytes]) -> story.Ending:
+        self.page.heading("Act 2: the policies in the mode Audit")
         containers = self._start_pods()
         self._show_priorities()
-        self.page.step("waiting until the agent has each pod's priority in the kernel")
-        status = enforcement.wait_until_synced(agent, len(self.pods))
-        identity = enforcement.identity(agent)
-        self.page.step(f"synced: {status['counts']['mapEntries']} cgroups have a priority; the agent has {identity}")
+        self._wait_until_synced(agent, Mode.AUDIT)
+        ending = self._run_out_of_memory(containers)
+        self._show_ending(ending, containers, story.AUDITED, "bad")
+        event = self._show_event(agent, 1)
+        kubelet.stop(containers)
+        # Otherwise the status before this act's end could be taken for that of the next one.
+        enforcement.wait_until_synced(agent, 0, Mode.AUDIT)
+        return replace(ending, event=event)
+
+    def act_with_policy(self, agent: Popen[bytes]) -> story.Ending:
+        self.page.heading("Act 3: the policies in the mode Enforce")
+        self.page.step("the mode in OOMSettings is now Enforce; no program is loaded, and the agent keeps running")
+        enforcement.set_mode(Mode.ENFORCE)
+        containers = self._start_pods()
+        self._wait_until_synced(agent, Mode.ENFORCE)
         self._show_processes(containers)
         ending = self._run_out_of_memory(containers)
         self._show_ending(ending, containers, story.WITH, "good")
-        self.page.step("the agent's Event; in a cluster it goes to the API server:")
-        event = enforcement.wait_for_event(agent)
-        self.page.text(*event.strip().splitlines())
-        return replace(self._ending(containers, ending.log), event=enforcement.parse_event(event))
+        event = self._show_event(agent, 2)
+        return replace(self._ending(containers, ending.log), event=event)
 
-    def judge(self, without: story.Ending, with_policy: story.Ending) -> int:
+    def judge(self, without: story.Ending, audited: story.Ending, with_policy: story.Ending) -> int:
         self.page.heading("The difference")
-        flaws = list(story.flaws(without, with_policy))
+        flaws = list(story.flaws(without, audited, with_policy))
         names = {container.name: pod.name for pod in self.pods for container in pod.containers}
-        self.page.text(story.summary(without, with_policy, names), style="bad" if flaws else "good")
+        self.page.text(story.summary(without, audited, with_policy, names), style="bad" if flaws else "good")
         for flaw in flaws:
             self.page.marked("wrong", flaw, "bad")
         return 1 if flaws else 0
@@ -84,12 +95,25 @@ class Demo:
         self.page.step("starting the pods of examples/demo/pods.yaml, in the cgroups and with the weights of kubelet")
         return kubelet.start(self.pods, self.capacity)
 
-    def _enforce(self) -> Popen[bytes]:
+    def _attach(self) -> Popen[bytes]:
+        self.page.heading("Install")
         self.page.step("oompolicy-loader attach: the hook's module and the policy program go into the running kernel")
         report = enforcement.attach()
         self.page.step(f"attached: backend {report['backend']}, hook {report['hook']}; the loader has ended")
         self.page.step("oompolicy-agent --manifests examples/demo: as user 41317, without any capability")
-        return enforcement.start_agent()
+        return enforcement.start_agent(Mode.AUDIT)
+
+    def _wait_until_synced(self, agent: Popen[bytes], mode: Mode) -> None:
+        self.page.step("waiting until the agent has the mode and each pod's priority in the kernel")
+        counts = enforcement.wait_until_synced(agent, len(self.pods), mode)["counts"]
+        identity = enforcement.identity(agent)
+        self.page.step(f"mode {mode}: {counts['mapEntries']} cgroups have a priority; the agent has {identity}")
+
+    def _show_event(self, agent: Popen[bytes], number: int) -> dict[str, Any]:
+        self.page.step("the agent's Event; in a cluster it goes to the API server:")
+        event = enforcement.wait_for_event(agent, number)
+        self.page.text(*event.strip().splitlines())
+        return enforcement.parse_event(event)
 
     def _show_priorities(self) -> None:
         self.page.step(f"oompolicy resolve -f examples/demo --node {enforcement.NODE}:")

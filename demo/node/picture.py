@@ -62,7 +62,7 @@ def draw(record: Record) -> str:
         *_panel(left, "Without oompolicy", "highest oom_score dies first", record.without, longest),
         *_panel(right, "With oompolicy", "lowest priority dies first", record.with_policy, longest),
         f'<text class="dim" x="{_MARGIN + 4}" y="{height - 14}">From make demo: the same node and pods '
-        f"run out of memory twice, kernel {escape(record.kernel)}</text>",
+        f"run out of memory, kernel {escape(record.kernel)}</text>",
         "</svg>",
     ]
     return "\n".join(lines) + "\n"

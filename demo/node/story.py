@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pods of the demo, its two acts, and the expected results. The functions are pure."""
+"""The pods of the demo, its three acts, and the expected results. The functions are pure."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ POLICY_LINE: Final = "oompolicy_hook: policy_name=oompolicy"
 
 PROLOGUE: Final = (
     "One node, three pods: a database, a web server and a nightly report. The report grows until the",
-    "whole node is out of memory. Which process does the kernel kill? Once without, once with the policies of",
-    "examples/demo: databases die last, batch work dies first.",
+    "whole node is out of memory. Which process does the kernel kill? Once without policies, once with those of",
+    "examples/demo in the mode Audit, which changes nothing, and once in the mode Enforce. Their rule: databases die",
+    "last, batch work dies first.",
 )
 
 
@@ -46,6 +47,11 @@ WITHOUT: Final = Act(
     (DATABASE,),
     "its oom_score was the highest, because it holds the most memory. That the report made the "
     "shortage, and that this is a database, the kernel does not know.",
+)
+AUDITED: Final = Act(
+    (DATABASE,),
+    "in the mode Audit the kernel chooses as before. The Event below names the process that the policies would have "
+    "killed.",
 )
 WITH: Final = Act(
     (GROWS,),
@@ -77,12 +83,18 @@ def told(log: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line for line in log if any(word in line for word in wanted)))
 
 
-def flaws(without: Ending, with_policy: Ending) -> Iterator[str]:
+def flaws(without: Ending, audited: Ending, with_policy: Ending) -> Iterator[str]:
     """Yield each difference from the expected result."""
     if without.dead != WITHOUT.dead:
         yield f"without policy {_names(without)} died, not {DATABASE} alone"
     if any("policy_name=" in line for line in without.log):
         yield "without policy the kernel's log names one"
+    if audited.dead != AUDITED.dead:
+        yield f"in Audit {_names(audited)} died, not {DATABASE} alone"
+    if POLICY_LINE in audited.log:
+        yield "in Audit the kernel's log says that a policy chose"
+    if f"mode Audit: the policy would have killed {GROWS} " not in (audited.event or {}).get("note", ""):
+        yield f"the Event in Audit does not say that the policy would have killed {GROWS}"
     if with_policy.dead != WITH.dead:
         yield f"with policy {_names(with_policy)} died, not {GROWS} alone"
     if POLICY_LINE not in with_policy.log:
@@ -90,12 +102,12 @@ def flaws(without: Ending, with_policy: Ending) -> Iterator[str]:
     yield from _event_flaws(with_policy.event or {})
 
 
-def summary(without: Ending, with_policy: Ending, pods: Mapping[str, str]) -> str:
-    """Return both endings in one line. `pods` has the name of each container's pod."""
-    first = ", ".join(pods[name] for name in without.dead)
-    second = ", ".join(pods[name] for name in with_policy.dead)
+def summary(without: Ending, audited: Ending, with_policy: Ending, pods: Mapping[str, str]) -> str:
+    """Return all endings in one line. `pods` has the name of each container's pod."""
+    acts = {"without policy": without, "in Audit": audited, "in Enforce": with_policy}
     lives = "" if DATABASE in with_policy.dead else f", {pods[DATABASE]} lives"
-    return f"without policy: {first or 'nobody'} died; with policy: {second or 'nobody'} died{lives}"
+    endings = (f"{name}: {', '.join(pods[each] for each in end.dead) or 'nobody'} died" for name, end in acts.items())
+    return "; ".join(endings) + lives
 
 
 def _names(ending: Ending) -> str:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     Page = Callable[[], "Answer"]
 
@@ -95,7 +96,15 @@ def rationed(
 
 def serve(address: tuple[str, int], pages: Mapping[str, Page], limits: Limits | None = None) -> Server:
     """Start to serve `pages` by their paths. OSError: the address is in use, or is not one of this machine."""
-    return Server(address, pages, limits or Limits())
+    return Server(_listening(address), pages, limits or Limits())
+
+
+def serve_locally(path: Path, pages: Mapping[str, Page], limits: Limits) -> Server:
+    """Start to serve `pages` on a Unix socket, which only root and this user can use. OSError: it cannot be made.
+
+    A socket that an earlier process left at `path` is replaced.
+    """
+    return Server(_local(path), pages, limits)
 
 
 @dataclass(eq=False, slots=True)
@@ -108,13 +117,17 @@ class _Connection:
 
 
 class Server:
-    """A thread that serves until `close`. `address` has the port that was chosen where 0 was asked for."""
+    """A thread that serves until `close`. `address` has the port that was chosen where 0 was asked for.
 
-    def __init__(self, address: tuple[str, int], pages: Mapping[str, Page], limits: Limits) -> None:
-        """Bind and begin. OSError: see `serve`."""
+    The port of a Unix socket is 0.
+    """
+
+    def __init__(self, listener: socket.socket, pages: Mapping[str, Page], limits: Limits) -> None:
+        """Begin to serve on a socket that listens. `close` closes it."""
         self._pages, self._limits = pages, limits
-        self._listener = _listening(address)
-        self.address: tuple[str, int] = self._listener.getsockname()[:2]
+        self._listener = listener
+        name = listener.getsockname()
+        self.address: tuple[str, int] = (name, 0) if isinstance(name, str) else name[:2]
         self._stop, self._stopped = socket.socketpair()
         self._open: dict[_Connection, None] = {}  # the oldest first
         self._selector = DefaultSelector()
@@ -165,7 +178,8 @@ class Server:
             accepted.setblocking(False)
             if len(self._open) >= self._limits.connections:
                 self._close(self._most_crowded())
-            connection = _Connection(accepted, peer[0], time.monotonic() + self._limits.seconds)
+            # A client of a Unix socket has no address.
+            connection = _Connection(accepted, peer[0] if peer else "", time.monotonic() + self._limits.seconds)
             self._open[connection] = None
             self._selector.register(accepted, EVENT_READ, connection)
             self._go_on(connection)  # the request has usually arrived
@@ -235,6 +249,21 @@ def _listening(address: tuple[str, int]) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _local(path: Path) -> socket.socket:
+    """Make a Unix socket that listens. Nobody can connect before its mode is set, because it does not listen yet."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o600)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
     except OSError:

@@ -56,6 +56,14 @@ class QOSClass(StrEnum):
     BEST_EFFORT = "BestEffort"
 
 
+class KillScope(StrEnum):
+    """The processes that the kernel kills together with the chosen one, spelt as in `spec.killScope`."""
+
+    CONTAINER = "Container"
+    POD = "Pod"
+    PROCESS = "Process"
+
+
 class Operator(StrEnum):
     """The operators of a Kubernetes label selector."""
 
@@ -167,7 +175,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class OOMPolicy:
-    """One OOMPolicy object. A policy from a hand-written file has `generation` 0 and `uid` `None`."""
+    """One OOMPolicy object. A policy from a hand-written file has `generation` 0 and `uid` `None`.
+
+    Without a kill scope, the setting of the kubelet stays.
+    """
 
     name: str
     generation: int
@@ -177,6 +188,7 @@ class OOMPolicy:
     priority: Priority
     containers: tuple[ContainerOffset, ...] = ()
     override: Override | None = None
+    kill_scope: KillScope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +314,7 @@ class Assignment:
     `refusals` describes at most `MAX_REFUSALS` annotations, and `more_refusals` is the number of the others.
     The pod's owner receives `refusals` and `unread` as Events.
     `kind` is that of the pod.
+    `kill_scope` is that of the policy, also if an annotation sets the priority. None changes nothing on the node.
     """
 
     pod_uid: str
@@ -319,6 +332,7 @@ class Assignment:
     more_refusals: int = 0
     unread: tuple[Unread, ...] = ()
     kind: str = "Pod"
+    kill_scope: KillScope | None = None
 
 
 @dataclass(frozen=True, slots=True)

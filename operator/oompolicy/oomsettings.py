@@ -16,6 +16,9 @@ NAME: Final = "cluster"
 MAX_NODE_MODES: Final = 16
 """The number of entries in `nodeModes`."""
 
+MAX_KILLS_PER_MINUTE: Final = 10_000
+"""The highest `maxKillsPerMinute`. A node cannot run out of memory more often."""
+
 
 class Mode(StrEnum):
     """The modes of a node, spelt as in `spec.mode`."""
@@ -47,7 +50,7 @@ class NodeMode:
 
 @dataclass(frozen=True, slots=True)
 class OOMSettings:
-    """The OOMSettings object. `minimum_victim_memory` is in bytes.
+    """The OOMSettings object. `minimum_victim_memory` is in bytes. `max_kills_per_minute` is 0 for no limit.
 
     Settings from a hand-written file have `generation` 0 and `uid` `None`.
 
@@ -60,6 +63,7 @@ class OOMSettings:
     disclose_other_namespaces: bool = False
     tie_break: TieBreak = TieBreak.LARGEST_MEMORY
     minimum_victim_memory: int = 0
+    max_kills_per_minute: int = 0
     name: str = NAME
     generation: int = 0
     uid: str | None = None

@@ -46,6 +46,14 @@ def policy(name: str, value: int, precedence: int, **match: object) -> dict[str,
     return {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMPolicy", "metadata": {"name": name}, "spec": spec}
 
 
+def settings(api: Api, mode: str) -> None:
+    """Create OOMSettings, as the chart does."""
+    metadata = {"name": "cluster"}
+    api.create(
+        {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMSettings", "metadata": metadata, "spec": {"mode": mode}}
+    )
+
+
 def report(api: Api, name: str, *, enforces: bool = True) -> None:
     """Create an OOMNode, and write its status as an agent does. Its only victim died 30 hours ago."""
     now = datetime.now(UTC)

@@ -60,11 +60,12 @@ def test_the_page_shows_the_output_of_the_plugin(plugin: Path, kubectl: Kubectl,
     """Only ages differ, and the spaces behind them."""
     cliscene.build(api)
     cliscene.kill(api, 12)
+    cliscene.settings(api, "Enforce")
     shown = OUTPUT.findall((CHECKOUT / "docs/cli.md").read_text())
     printed = [kubectl(*shlex.split(command)) for command, _ in shown]
     print(plugin, *printed, sep="\n")  # pytest shows this with a failure
 
-    assert 3 == len(shown)
+    assert 5 == len(shown)
     assert [words(text) for _, text in shown] == [words(text) for text in printed]
 
 

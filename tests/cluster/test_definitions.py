@@ -87,19 +87,22 @@ def oomnode(name: str) -> dict[str, Any]:
 
 def test_kubectl_lists_policies_with_their_status(api: Api, kubectl: Kubectl) -> None:
     """The columns of the status are empty for a policy that the operator has not read yet."""
-    api.create(raw_policy({"precedence": 7, "priority": {"value": 1}}, "new"))
+    api.create(raw_policy({"precedence": 7, "priority": {"byQOSClass": {"burstable": 1}}}, "new"))
     api.create(raw_policy({"precedence": 100, "priority": {"value": 900}}, "seen"))
-    status = {"observedGeneration": 1, "matchedPods": 12, "appliedNodes": 3, "conditions": [condition("Ready", "True")]}
+    counts = {"matchedPods": 12, "decidedPods": 9, "appliedNodes": 3}
+    status = {"observedGeneration": 1, **counts, "conditions": [condition("Ready", "True")]}
     write_status(api, "OOMPolicy", "seen", status)
 
     header, new, seen = rows(kubectl("get", "oomp"))
-    assert ["NAME", "PRECEDENCE", "PODS", "NODES", "READY", "AGE"] == header
+    assert ["NAME", "PRECEDENCE", "PRIORITY", "PODS", "NODES", "READY", "AGE"] == header
     assert ["new", "7"] == new[:-1]
-    assert ["seen", "100", "12", "3", "True"] == seen[:-1]
+    assert ["seen", "100", "900", "12", "3", "True"] == seen[:-1]
+    wide_header, _, wide = rows(kubectl("get", "oomp", "-o", "wide"))
+    assert ("DECIDED", "9") == (wide_header[7], wide[7])
 
 
 def test_kubectl_shows_which_nodes_do_not_enforce(api: Api, kubectl: Kubectl) -> None:
-    """The columns have mode, backend and hook of a node, and its condition `Enforcing`."""
+    """The columns have mode and backend of a node, its conditions and its victims. The rest is in the wide output."""
     without_hook = Attachment("ObserveOnly", "None", "6.1.0", None, "this kernel has no hook", ())
     for name, attachment in (("n1", ENFORCING), ("n2", without_hook)):
         api.create(oomnode(name))
@@ -107,11 +110,13 @@ def test_kubectl_shows_which_nodes_do_not_enforce(api: Api, kubectl: Kubectl) ->
     api.create(oomnode("n3"))
 
     header, first, second, third = rows(kubectl("get", "oomn"))
-    assert ["NAME", "MODE", "BACKEND", "HOOK", "ENFORCING", "READY", "SEEN", "KERNEL", "AGE"] == header
-    assert ["n1", "Enforce", "EvaluateTask", "Module", "True", "True", "6.12.107"] == first[:6] + first[7:-1]
-    assert ["n2", "Enforce", "ObserveOnly", "None", "False", "True", "6.1.0"] == second[:6] + second[7:-1]
+    assert ["NAME", "MODE", "BACKEND", "ENFORCING", "READY", "VICTIMS", "SEEN"] == header
+    assert ["n1", "Enforce", "EvaluateTask", "True", "True", str(2**40)] == first[:-1]
+    assert ["n2", "Enforce", "ObserveOnly", "False", "True", str(2**40)] == second[:-1]
     assert all(re.fullmatch(r"\d+s", row[6]) for row in (first, second))
-    assert ["n3"] == third[:-1]
+    assert ["n3"] == third
+    wide = rows(kubectl("get", "oomn", "-o", "wide"))[0]
+    assert [*header, "HOOK", "KERNEL", "AGE", "SYNCED", "POLICIES", "PODS", "MESSAGE"] == wide
     assert "this kernel has no hook" in kubectl("get", "oomn", "n2", "-o", "wide")
 
 

@@ -95,6 +95,7 @@ def test_the_api_server_fills_in_defaults(api: Api, spec: Mapping[str, Any], exp
         {**PRIORITY, "override": {"min": 0, "max": 0}},
         {"priority": {"byPriorityClass": {LONGEST_PREFIX: 1}}},
         {**PRIORITY, "precedence": 1_000_000},
+        *({**PRIORITY, "killScope": scope} for scope in ("Container", "Pod", "Process")),
     ],
 )
 def test_parser_and_api_server_accept_the_last_allowed_values(api: Api, spec: Mapping[str, Any]) -> None:
@@ -232,6 +233,7 @@ SPECS = st.fixed_dictionaries(
         "match": MATCHES,
         "containers": st.lists(OFFSETS, min_size=1, max_size=2),
         "override": st.fixed_dictionaries({"min": PRIORITIES, "max": PRIORITIES}),
+        "killScope": st.sampled_from(["Container", "Pod", "Process"]),
     },
 )
 JUNK = st.sampled_from(

@@ -23,6 +23,7 @@ DEFAULTS = {
     "discloseOtherNamespaces": False,
     "tieBreak": "LargestMemory",
     "minimumVictimMemory": "0",
+    "maxKillsPerMinute": 0,
 }
 """The values of the fields that are left out."""
 
@@ -35,6 +36,12 @@ DEFAULTS = {
         ({"mode": False}, 'spec.mode in body must be of type string: "boolean"'),
         ({"mode": "Off", "suspend": "yes"}, 'spec.suspend in body must be of type boolean: "string"'),
         ({"mode": "Off", "hostPriority": 1}, "spec.hostPriority"),
+        (
+            {"mode": "Off", "maxKillsPerMinute": -1},
+            "spec.maxKillsPerMinute in body should be greater than or equal to 0",
+        ),
+        ({"mode": "Off", "maxKillsPerMinute": 10_001}, "in body should be less than or equal to 10000"),
+        ({"mode": "Off", "maxKillsPerMinute": "5"}, "spec.maxKillsPerMinute in body must be of type integer"),
         ({"mode": "Off", "nodeModes": [{"mode": "Off"}]}, "spec.nodeModes[0].nodeSelector: Required value"),
         ({"mode": "Off", "nodeModes": [{"nodeSelector": {}}]}, "spec.nodeModes[0].mode: Required value"),
         ({"mode": "Off", "nodeModes": [{**CANARY, "mode": "on"}]}, "spec.nodeModes[0].mode: Unsupported value"),

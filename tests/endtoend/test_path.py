@@ -62,7 +62,7 @@ def test_the_oomnode_reports_that_the_node_enforces(scene: Scene, shop: dict[str
     shown = dict(zip(header.split(), line.split(), strict=True))
 
     assert shop
-    assert {"NAME": NODE_NAME, "MODE": "Enforce", "BACKEND": "EvaluateTask", "HOOK": "Module"}.items() <= shown.items()
+    assert {"NAME": NODE_NAME, "MODE": "Enforce", "BACKEND": "EvaluateTask"}.items() <= shown.items()
     assert ("True", "True") == (shown["ENFORCING"], shown["READY"])
     counts = "--output=jsonpath={.status.matchedPods} {.status.appliedNodes}"
     assert "1 1" == scene.printed("get", "oompolicy", "batch", counts, wanted="1 1")

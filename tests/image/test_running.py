@@ -29,6 +29,7 @@ NODE = "image-node"
 PROGRAMS = [
     ("oompolicy", "oompolicy-operator"),
     ("oompolicy", "oompolicy-agent"),
+    ("oompolicy", "oompolicy-adjuster"),
     ("oompolicy", "oompolicy-release"),
     ("oompolicy-loader", "oompolicy-loader"),
 ]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.adjuster import look, wanted
@@ -74,9 +75,11 @@ class RunningAdjuster:
             self.process.wait()
             self.process = None
 
-    def want(self, mode: Mode, priorities: Mapping[Cgroup, int]) -> None:
+    def want(
+        self, mode: Mode, priorities: Mapping[Cgroup, int], kill_groups: Mapping[int, bool] = MappingProxyType({})
+    ) -> None:
         cgroups = {cgroup.id: priority for cgroup, priority in priorities.items()}
-        wanted.write(self.run_dir / "wanted.json", Wanted(mode, HOST_PRIORITY, cgroups))
+        wanted.write(self.run_dir / "wanted.json", Wanted(mode, HOST_PRIORITY, cgroups, kill_groups))
 
 
 class Scores:

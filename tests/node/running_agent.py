@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from tests.node.kubelet import Pod
 
 UID: Final = AGENT_UID
-SETPRIV: Final = (
-    "setpriv",
-    f"--reuid={UID}",
-    f"--regid={UID}",
-    "--clear-groups",
-    "--inh-caps=-all",
-    "--ambient-caps=-all",
-    "--bounding-set=-all",
-    "--no-new-privs",
-)
 CHECK_EVERY: Final = 0.01
 
 T = TypeVar("T")
+
+
+def confined(*capabilities: str) -> tuple[str, ...]:
+    """Return the command that runs another one as the agent's user, with these capabilities alone."""
+    kept = ",".join(["-all", *(f"+{name}" for name in capabilities)])
+    sets = [f"--{each}={kept}" for each in ("inh-caps", "ambient-caps", "bounding-set")]
+    return ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", *sets, "--no-new-privs")
+
+
+SETPRIV: Final = confined()
 
 
 def wait_until(awaited: str, check: Callable[[], T], seconds: float = 60) -> T:
@@ -61,11 +61,11 @@ class RunningAgent:
         self.process: subprocess.Popen[bytes] | None = None
         self.options: list[str] = []
 
-    def start(self) -> None:
+    def start(self, *capabilities: str) -> None:
         """Start the agent, and wait for a new status or for its end."""
         before = self._status_time()
         with self.log.open("ab") as log:
-            command = [*SETPRIV, sys.executable, "-m", "oompolicy_agent", *self.arguments()]
+            command = [*confined(*capabilities), sys.executable, "-m", "oompolicy_agent", *self.arguments()]
             self.process = subprocess.Popen(command, stderr=log, stdout=log)
         wait_until("the agent's first status", lambda: self._status_time() > before or self.ended())
 

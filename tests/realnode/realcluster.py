@@ -89,6 +89,12 @@ class RealCluster:
         conditions = [each for node in nodes for each in node.get("status", {}).get("conditions", [])]
         return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
+    def condition(self, kind: str) -> tuple[str, str]:
+        """Return status and reason of a condition of the node, or nothing while the node does not report it."""
+        conditions = self.api.get("OOMNode", NODE_NAME).get("status", {}).get("conditions", [])
+        found = {each["type"]: (each["status"], each["reason"]) for each in conditions}
+        return found.get(kind, ("", ""))
+
     def mode(self) -> str:
         """Return the mode that the node reports, or nothing before its first report."""
         return str(self.api.get("OOMNode", NODE_NAME).get("status", {}).get("mode", ""))

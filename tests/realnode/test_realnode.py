@@ -6,7 +6,11 @@ The order of the tests matters, because the last one uninstalls oompolicy.
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from tests.cluster.waiting import eventually
@@ -14,6 +18,7 @@ from tests.realnode.pods import stormy
 from tests.realnode.realcluster import SLOW_SECONDS
 from tests.realnode.settings import NODE_NAME
 from tests.realnode.stage import HUNGRY, KILLED, POSTGRES, PRIORITIES, REPORT, WEB, about_kills_in
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from tests.realnode.realcluster import RealCluster
@@ -50,6 +55,35 @@ def test_a_selector_enforces_on_the_node(stage: Stage) -> None:
     eventually(stage.cluster.mode, lambda found: found == "Enforce", deadline=60)
 
     assert "Phase:          Succeeded" in stage.cluster.helm("test", "oompolicy")
+
+
+def test_order_comes_through_the_kubelet(stage: Stage) -> None:
+    """`oompolicy order` asks the agent through the API server and the kubelet, and names the pod that dies next."""
+    found = json.loads(oompolicy(stage, "order", "-o", "json"))
+    print(oompolicy(stage, "order"), oompolicy(stage, "order", "-o", "wide"), sep="\n")
+    tested = {"/".join(name): name for name in PRIORITIES}
+    order = [each for each in found["order"] if f"{each['namespace']}/{each['pod']}" in tested]
+
+    assert (NODE_NAME, "EvaluateTask", "Enforce") == (found["node"], found["backend"], found["mode"])
+    assert [100, 500, 900] == [each["priority"] for each in order]
+    assert REPORT == (found["order"][0]["namespace"], found["order"][0]["pod"])
+    # The database has 100 MiB, and the other two 60 MiB each.
+    assert [60, 60, 100] == [each["memory"] // (20 << 20) * 20 for each in order]
+    assert min(each["kernel"] for each in order) == order[-1]["kernel"]
+    listing = stage.cluster.guest.order("shell", script="ss -Hltn '( sport = :9809 )' 2>&1; true")
+    assert "9809" not in listing
+
+
+def oompolicy(stage: Stage, *words: str) -> str:
+    """Run the command line on this machine, with the kubeconfig of an admin."""
+    path = os.pathsep.join(map(str, (CHECKOUT / "operator", CHECKOUT / "agent")))
+    done = subprocess.run(
+        [sys.executable, "-m", "oompolicy", *words],
+        env={**os.environ, "KUBECONFIG": str(stage.cluster.cluster.admin), "PYTHONPATH": path},
+        capture_output=True, text=True, check=False, timeout=SLOW_SECONDS,
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stderr
+    return done.stdout
 
 
 def test_the_lowest_priority_dies_and_its_pod_has_an_event(stage: Stage) -> None:

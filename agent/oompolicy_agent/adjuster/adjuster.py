@@ -10,13 +10,15 @@ from oompolicy_agent.adjuster import look, memory, pace
 from oompolicy_agent.adjuster.pressure import PressureWatch
 from oompolicy_agent.adjuster.processes import VANISHED
 from oompolicy_agent.adjuster.wanted import Wanted, WantedFile
+from oompolicy_agent.mapping.cgroups import scan
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Mapping, Set
     from pathlib import Path
 
     from oompolicy_agent.adjuster.enforcer import Enforcer
+    from oompolicy_agent.adjuster.killgroups import KillGroups
     from oompolicy_agent.adjuster.look import Look
     from oompolicy_agent.adjuster.processes import Processes
     from oompolicy_agent.adjuster.reporting import Reporting
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 
 _SETTLE = 0.02
 """Seconds between a change of the request and the look. Pods often start together."""
+_GROUPS_HINT = (
+    "; they keep it, and the kernel may kill more or less than killScope asks for; the adjuster needs the capability "
+    "DAC_OVERRIDE and write access to the cgroup tree"
+)
 _HINT = "; they keep their oom_score_adj; the adjuster needs the capabilities DAC_OVERRIDE and SYS_RESOURCE"
 
 
@@ -41,12 +47,16 @@ class Adjuster:
         enforcer: Enforcer,
         processes: Processes,
         *,
+        kill_groups: KillGroups,
         reporting: Reporting,
     ) -> None:
         self.solution: Solution | None = None
         self._file, self._folder = WantedFile(request), FolderWatch(request.parent, request.name)
         self._root, self._loop = cgroup_root, loop
         self._enforcer, self._processes, self._reporting = enforcer, processes, reporting
+        self._kill_groups = kill_groups
+        self._grouped: Mapping[int, bool] | None = None
+        self._group_again = 0.0
         self._pressure: PressureWatch | None = None
         self._looked, self._left, self._unfinished = loop.clock(), 1.0, False
         self._roots: tuple[str, ...] = ()
@@ -93,6 +103,7 @@ class Adjuster:
             self._say("look", f"scores may be old: {error}")
         else:
             self._say("look", "")
+        self._bring_groups(wanted.kill_groups)
         failed = set(self._processes.errors) - {VANISHED}
         self._log(wanted, failed)
         return not failed and not self._said.get("look")
@@ -109,6 +120,23 @@ class Adjuster:
         self._unfinished = self._enforcer.restore(back)
         self._enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
         self._reporting.looked(found, wanted, originals, self.solution)
+
+    def _bring_groups(self, wanted: Mapping[int, bool]) -> None:
+        """Bring memory.oom.group to what is wanted, at once after a change, and otherwise every now and then."""
+        now = self._loop.clock()
+        if wanted == self._grouped and now < self._group_again:
+            return
+        self._grouped, self._group_again = wanted, now + pace.GROUPS
+        try:
+            written = self._kill_groups.bring(scan(self._root), wanted) if wanted or self._kill_groups.known else 0
+        except OSError as error:
+            self._say("groups", f"memory.oom.group may be old: {error}")
+            return
+        if written:
+            log.info("memory.oom.group of %d cgroups is changed", written)
+        failed = ", ".join(sorted(self._kill_groups.errors))
+        sentence = f"memory.oom.group of some cgroups cannot be read or written: {failed}{_GROUPS_HINT}"
+        self._say("groups", sentence if failed else "")
 
     def _request_changed(self) -> None:
         if self._folder.changed() and self._file.read():

@@ -17,17 +17,19 @@ from oompolicy.logs import start_logging
 from oompolicy_agent.adjuster import look
 from oompolicy_agent.adjuster.adjuster import Adjuster
 from oompolicy_agent.adjuster.enforcer import Enforcer
+from oompolicy_agent.adjuster.killgroups import GroupValues, KillGroups
+from oompolicy_agent.adjuster.oomgroup import OomGroups
 from oompolicy_agent.adjuster.originals import Originals, OriginalsError
 from oompolicy_agent.adjuster.processes import Processes
 from oompolicy_agent.adjuster.reporting import Reporting
 from oompolicy_agent.adjuster.wanted import Wanted
-from oompolicy_agent.mapping.cgroups import is_cgroup2
+from oompolicy_agent.mapping.cgroups import is_cgroup2, scan
 from oompolicy_agent.plumbing.libc import last_error, libc
 from oompolicy_agent.plumbing.loop import Loop, stop_on_signals
 from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, ADJUSTER_REPORT, CGROUP_ROOT, RUN_DIR, WANTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 NOTHING: Final = Wanted("Off", 1000, {})
@@ -96,30 +98,41 @@ def _lock(state_dir: Path, stack: ExitStack) -> None:
 
 def _run(chosen: argparse.Namespace, stack: ExitStack) -> None:
     try:
-        if not is_cgroup2(chosen.cgroup_root):
-            raise AdjusterError(f"{chosen.cgroup_root} is not a cgroup v2 mount: this node's pods cannot be found")
         boot_id = BOOT_ID.read_text(encoding="ascii").strip()
         originals = Originals(chosen.state_dir / "originals.json", boot_id)
+        values = GroupValues(chosen.state_dir / "killgroups.json", boot_id)
+        if chosen.restore and not originals.known and not values.known:
+            return  # An uninstall asks every node, also those that cannot have scores.
+        if not is_cgroup2(chosen.cgroup_root):
+            raise AdjusterError(f"{chosen.cgroup_root} is not a cgroup v2 mount: this node's pods cannot be found")
     except OSError as error:
         raise AdjusterError(f"cannot start: {error}") from error
+    # A descriptor is open for each process of the node.
+    _raise_limit(resource.RLIMIT_NOFILE, 1 << 20)
     processes = Processes()
-    enforcer = Enforcer(originals, processes.write)
+    enforcer, kill_groups = Enforcer(originals, processes.write), KillGroups(values, OomGroups())
     if chosen.restore:
-        _restore(chosen.cgroup_root, enforcer, processes)
+        problems = [
+            *_restore_groups(chosen.cgroup_root, kill_groups),
+            *_restore(chosen.cgroup_root, enforcer, processes),
+        ]
+        if problems:
+            raise AdjusterError(f"not all original values are restored: {'; '.join(problems)}; run the command again")
     else:
         reporting = Reporting(chosen.state_dir / ADJUSTER_REPORT, boot_id, processes.comm)
-        _follow(chosen, enforcer, processes, reporting, stack)
+        loop = Loop()
+        stack.callback(loop.close)
+        request = chosen.run_dir / WANTED
+        adjuster = Adjuster(
+            request, chosen.cgroup_root, loop, enforcer, processes, reporting=reporting, kill_groups=kill_groups
+        )
+        _follow(adjuster, loop, stack)
 
 
-def _follow(
-    chosen: argparse.Namespace, enforcer: Enforcer, processes: Processes, reporting: Reporting, stack: ExitStack
-) -> None:
-    """Adjust until SIGTERM or SIGINT. The scores stay, so that an upgrade changes no order."""
-    _raise_limits()
-    loop = Loop()
-    stack.callback(loop.close)
+def _follow(adjuster: Adjuster, loop: Loop, stack: ExitStack) -> None:
+    """Adjust until SIGTERM or SIGINT. All values stay, so that an upgrade changes no order."""
+    _stay_in_memory()
     stop_on_signals(loop, stack)
-    adjuster = Adjuster(chosen.run_dir / WANTED, chosen.cgroup_root, loop, enforcer, processes, reporting=reporting)
     stack.callback(adjuster.close)
     adjuster.start()
     log.info("running")
@@ -127,8 +140,19 @@ def _follow(
     log.info("ended by a signal")
 
 
-def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> None:
-    """Restore until a look finds every original value in force."""
+def _restore_groups(root: Path, kill_groups: KillGroups) -> Iterator[str]:
+    """Restore all values of memory.oom.group. Yield the problems."""
+    try:
+        if kill_groups.known:
+            kill_groups.bring(scan(root), {})
+    except OSError as error:
+        yield str(error)
+    if kill_groups.errors:
+        yield f"memory.oom.group cannot be written: {', '.join(sorted(kill_groups.errors))}"
+
+
+def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> Iterator[str]:
+    """Restore until a look finds every original value of oom_score_adj in force. Yield the problems."""
     try:
         for _ in range(LOOKS_TO_RESTORE):
             found = look.take(root, processes, NOTHING)
@@ -137,17 +161,20 @@ def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> None:
                 enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
                 return
     except OSError as error:
-        raise AdjusterError(f"not all original values are restored: {error}; run the command again") from error
-    names = ", ".join(sorted(processes.errors)) or "processes start faster than they are restored"
-    raise AdjusterError(f"not all original values are restored: {names}; run the command again")
+        yield str(error)
+    else:
+        yield ", ".join(sorted(processes.errors)) or "processes start faster than they are restored"
 
 
-def _raise_limits() -> None:
-    """Stay in memory while memory is short, and keep a descriptor for each process."""
-    for limit, enough in ((resource.RLIMIT_MEMLOCK, resource.RLIM_INFINITY), (resource.RLIMIT_NOFILE, 1 << 20)):
-        try:
-            resource.setrlimit(limit, (enough, enough))
-        except (OSError, ValueError) as error:
-            log.warning("a limit of this process stays as it is: %s; grant the capability SYS_RESOURCE", error)
+def _raise_limit(limit: int, enough: int) -> None:
+    try:
+        resource.setrlimit(limit, (enough, enough))
+    except (OSError, ValueError) as error:
+        log.warning("a limit of this process stays as it is: %s; grant the capability SYS_RESOURCE", error)
+
+
+def _stay_in_memory() -> None:
+    """Lock all memory, so that the adjuster works while memory is short."""
+    _raise_limit(resource.RLIMIT_MEMLOCK, resource.RLIM_INFINITY)
     if libc().mlockall(ctypes.c_int(_MCL_CURRENT | _MCL_FUTURE)):
         log.warning("the adjuster may be slow while memory is short: %s", last_error("mlockall"))

@@ -16,6 +16,10 @@ LONGEST: Final = 20.0
 CHECK: Final = 1.0
 """At most so many seconds pass until the memory that is left is read again."""
 
+GROUPS: Final = 10.0
+"""Seconds until all values of memory.oom.group are read again. Besides the adjuster, the kubelet may set them, when it
+resizes a container, and a container that may write to its own cgroup."""
+
 _END: Final = 0.05
 _AMPLE: Final = 0.5
 _MARGIN_PARTS: Final = 4

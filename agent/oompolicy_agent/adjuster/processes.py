@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read processes from /proc, and write their oom_score_adj. Nothing else on the node is written by the adjuster.
+"""Read processes from /proc, and write their oom_score_adj. No other file of a process is written by the adjuster.
 
 A folder /proc/PID that was opened belongs to one process: after its end every access through the descriptor fails, also
 if the kernel uses the pid again. So all reading and writing of a process goes through one descriptor, which stays open.

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file in which the agent tells the adjuster the mode and the priorities that it wants.
+"""The file in which the agent tells the adjuster the mode, the priorities and the kill groups that it wants.
 
-Shape: {"version": 1, "mode": "Enforce", "hostPriority": 1000, "cgroups": {"4711": 200}}. `cgroups` maps ids to
-priorities, and for a process the nearest entry from its own cgroup upwards applies, as in the map of the BPF program.
+Shape: {"version": 1, "mode": "Enforce", "hostPriority": 1000, "cgroups": {"4711": 200}, "killGroups": {"4711": true}}.
+`cgroups` maps ids to priorities, and for a process the nearest entry from its own cgroup upwards applies, as in the map
+of the BPF program. `killGroups` maps ids to values of memory.oom.group. It may be missing, and the mode, which is that
+of the scores, does not count for it.
 
 The adjuster has more rights than the agent. So it reads only a small regular file, and refuses a file with any part
 that it does not know.
@@ -13,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from oompolicy.model import within_priorities
@@ -32,16 +34,18 @@ READABLE: Final = 0o644
 Mode = Literal["Enforce", "Audit", "Off"]
 
 _KEYS: Final = {"version", "mode", "hostPriority", "cgroups"}
+_KILL_GROUPS: Final = "killGroups"
 _IDS: Final = range(1, 1 << 64)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The agent's request. `cgroups` maps cgroup ids to priorities."""
+    """The agent's request. `cgroups` maps cgroup ids to priorities, and `kill_groups` to values of memory.oom.group."""
 
     mode: Mode
     host_priority: int
     cgroups: Mapping[int, int]
+    kill_groups: Mapping[int, bool] = field(default_factory=dict)
 
 
 class WantedFile:
@@ -77,6 +81,7 @@ def write(path: Path, wanted: Wanted) -> None:
         "mode": wanted.mode,
         "hostPriority": wanted.host_priority,
         "cgroups": {str(cgroup): priority for cgroup, priority in sorted(wanted.cgroups.items())},
+        _KILL_GROUPS: {str(cgroup): value for cgroup, value in sorted(wanted.kill_groups.items())},
     }
     write_atomic(path, json.dumps(document, indent=0).encode() + b"\n", durable=False, mode=READABLE)
 
@@ -86,11 +91,16 @@ def parse(data: bytes) -> Wanted:
     raw = json.loads(data, object_pairs_hook=_without_duplicates)
     if not isinstance(raw, dict) or raw.get("version") != VERSION:
         raise ValueError(f"its version is not {VERSION}: agent and adjuster must be of the same release")
-    if set(raw) != _KEYS:
+    if set(raw) - {_KILL_GROUPS} != _KEYS:
         raise ValueError(f"its keys are not {', '.join(sorted(_KEYS))}")
     if raw["mode"] not in get_args(Mode):
         raise ValueError(f"its mode is none of {', '.join(get_args(Mode))}")
-    return Wanted(raw["mode"], _priority("hostPriority", raw["hostPriority"]), _cgroups(raw["cgroups"]))
+    return Wanted(
+        raw["mode"],
+        _priority("hostPriority", raw["hostPriority"]),
+        _cgroups(raw["cgroups"]),
+        _kill_groups(raw.get(_KILL_GROUPS, {})),
+    )
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -104,6 +114,15 @@ def _cgroups(raw: object) -> dict[int, int]:
     if isinstance(raw, dict):
         return {_cgroup_id(key): _priority(f"cgroup {key}", value) for key, value in raw.items()}
     raise ValueError("cgroups is no object")
+
+
+def _kill_groups(raw: object) -> dict[int, bool]:
+    if not isinstance(raw, dict):
+        raise ValueError(f"{_KILL_GROUPS} is no object")  # noqa: TRY004 (of a file, not of an argument)
+    for key, value in raw.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{_KILL_GROUPS} {key} is neither true nor false")  # noqa: TRY004 (as above)
+    return {_cgroup_id(key): value for key, value in raw.items()}
 
 
 def _cgroup_id(text: str) -> int:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from oompolicy.kube.connection import connect
+from oompolicy_agent.api.circuitevent import CircuitEvents
 from oompolicy_agent.api.poster import Poster
 from oompolicy_agent.api.refusals import Refusals
 from oompolicy_agent.api.sink import ApiSink
@@ -37,6 +38,7 @@ class ApiEnvironment:
         self._poster = Poster(connection, counters, self._wake)
         self._writer = StatusWriter(connection, settings, counters, self._wake, boot_id=boot_id())
         self._refusals = Refusals(settings, self._poster, counters)
+        self._circuit = CircuitEvents(settings.node, boot_id(), self._poster, counters)
         self._publish_at = time.monotonic() + settings.status_first
         self._api_source = ApiSource(connection, settings, problems)
         self.source: ObjectSource = self._api_source
@@ -59,6 +61,10 @@ class ApiEnvironment:
     def report_refusals(self, assignments: Iterable[Assignment], now: float) -> float | None:
         """Post an Event for each new refusal. Return the seconds until the next try, or None."""
         return self._refusals.report(assignments, now)
+
+    def report_circuit(self, opened_ns: int, sentence: str) -> None:
+        """Post an Event on the node, once for each opening. `opened_ns` is of the boot clock."""
+        self._circuit.report(opened_ns, sentence)
 
     def publish(self, status: Mapping[str, Any]) -> None:
         """Write the status of the OOMNode. The first write waits for complete lists, at most `status_first` seconds."""

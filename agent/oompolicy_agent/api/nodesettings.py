@@ -40,6 +40,11 @@ class NodeSettings:
         return program_settings(self._settings, self._of_node) if self._settings else None
 
     @property
+    def max_kills(self) -> int | None:
+        """The kills by policies in a minute that the node may reach, 0 for no limit, or None as `wanted`."""
+        return self._settings.max_kills_per_minute if self._settings else None
+
+    @property
     def discloses(self) -> bool:
         """True if the Event of a victim may name pods of other namespaces."""
         return bool(self._settings and self._settings.disclose_other_namespaces)

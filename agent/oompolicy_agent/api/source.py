@@ -76,6 +76,11 @@ class ApiSource:
         return self._node_settings.wanted
 
     @property
+    def max_kills(self) -> int | None:
+        """The kills by policies in a minute that the node may reach, 0 for no limit, or None as `wanted`."""
+        return self._node_settings.max_kills
+
+    @property
     def discloses(self) -> bool:
         """True if the Event of a victim may name pods of other namespaces."""
         return self._node_settings.discloses

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 SYSCTLS: Final = Path("/proc/sys")
 
 # Documentation/admin-guide/sysctl/vm.rst; mm/oom_kill.c, out_of_memory() and check_panic_on_oom(). 0 is the good value.
-_BYPASSES: Final = {
+BYPASSES: Final = {
     "vm.panic_on_oom": "the kernel panics instead of choosing a victim",
     "vm.oom_kill_allocating_task": "the kernel kills the process that asked for memory, regardless of its priority",
 }
+"""The sysctls that keep the kernel from choosing a victim in some OOMs, each with its effect."""
 
 # Documentation/admin-guide/sysctl/kernel.rst; kernel/trace/ftrace.c, ftrace_enable_sysctl(). BPF trampolines are called
 # by ftrace as well, so 0 silences each program that is attached to a function. Programs at tracepoints still run.
 _FTRACE: Final = "kernel.ftrace_enabled"
+
+# Documentation/admin-guide/sysctl/kernel.rst. 1 and 2 refuse every BPF command of a process without CAP_BPF before
+# Linux 5.19, and the creation of maps and programs since.
+_UNPRIVILEGED: Final = "kernel.unprivileged_bpf_disabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +72,18 @@ def read_attachment(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SY
 
 def bypasses(sysctls: Path = SYSCTLS) -> tuple[str, ...]:
     """Return a sentence for each sysctl that keeps the kernel from calling the hook in some OOMs."""
-    values = {name: _value(sysctls, name) for name in _BYPASSES}
-    return tuple(f"{name}={value}: {_BYPASSES[name]}" for name, value in values.items() if value not in {"", "0"})
+    values = {name: _value(sysctls, name) for name in BYPASSES}
+    return tuple(f"{name}={value}: {BYPASSES[name]}" for name, value in values.items() if value not in {"", "0"})
 
 
 def ftrace_disabled(sysctls: Path = SYSCTLS) -> bool:
     """Return True if the kernel calls no program and no module that is attached to the entry of a function."""
     return _value(sysctls, _FTRACE) == "0"
+
+
+def unprivileged_bpf_disabled(sysctls: Path = SYSCTLS) -> str:
+    """Return the value of the sysctl if it restricts processes without CAP_BPF, else nothing."""
+    return _value(sysctls, _UNPRIVILEGED).removeprefix("0")
 
 
 def _disabled(sysctls: Path) -> str | None:

@@ -183,7 +183,7 @@ class SettingsMap(Map):
         return self.read().mode
 
     def host_priority(self) -> int:
-        """Return the priority of processes in no pod. Raise OSError without modes."""
+        """Return the priority of processes outside of pods. Raise OSError without modes."""
         return self.read().host_priority
 
     def set_mode(self, mode: KernelMode) -> bool:

@@ -5,5 +5,5 @@ Everything that needs privileges belongs here: inspecting the node (`node`), cho
 pure), the kernel module (`module`), the pins (`pinfolder`), generations of attached programs (`generation`), the first
 fill of the maps (`fill`), and the hand-over to the agent's user (`handover`).
 Everything that keeps running belongs to the agent, which never imports this package.
-Each verb of the command line has its module: `attach`, `detach`, `status`, `build`.
+Each verb of the command line has its module: `attach`, `detach`, `status`, `build`, `preflight`.
 """

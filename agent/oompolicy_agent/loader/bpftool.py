@@ -37,7 +37,7 @@ def probe() -> Tool:
     """
     try:
         shown = run("bpftool", "prog", "help")
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # the second: a folder of PATH that this user may not search
         return Tool.MISSING
     return Tool.GOOD if "autoattach" in shown.stdout + shown.stderr else Tool.OLD
 

@@ -32,9 +32,9 @@ def find(btf: Path) -> Hook:
     return Hook.MODULE if _has_function(module, vmlinux) else Hook.NONE
 
 
-def named_in(types: bytes) -> bool:
-    """Return whether the strings of this BTF include the hook's name."""
-    return b"\0" + FUNCTION.encode() + b"\0" in types
+def named_in(types: bytes, function: str = FUNCTION) -> bool:
+    """Return whether the strings of this BTF include a name, by default the hook's."""
+    return b"\0" + function.encode() + b"\0" in types
 
 
 def _has_function(path: Path, base: Path | None) -> bool:

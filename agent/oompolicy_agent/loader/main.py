@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `oompolicy-loader`. Exit status: 0 done, 1 failed, 2 wrong usage."""
+"""The command `oompolicy-loader`. Exit status: 0 done, 1 failed, 2 wrong usage. `preflight` fails for no answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from oompolicy_agent.loader.attach import attach
 from oompolicy_agent.loader.build import build
 from oompolicy_agent.loader.detach import detach
 from oompolicy_agent.loader.errors import LoaderError
+from oompolicy_agent.loader.preflight.command import preflight
 from oompolicy_agent.loader.settings import parse
 from oompolicy_agent.loader.status import status
 
@@ -41,6 +42,8 @@ def _run(settings: Settings) -> None:
         build(settings)
     elif settings.verb == "detach":
         detach(settings)
+    elif settings.verb == "preflight":
+        print(preflight(settings))
     else:
         _print(status(settings))
 

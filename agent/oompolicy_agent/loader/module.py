@@ -111,9 +111,9 @@ def refusal(file: str, stderr: str, logged: tuple[str, ...], mode: str | None) -
     return sentence
 
 
-def lockdown() -> str | None:
+def lockdown(file: Path = LOCKDOWN) -> str | None:
     """Return the mode of the kernel's lockdown: `integrity`, `confidentiality`, or None if it is not locked down."""
-    return active_lockdown(_read(LOCKDOWN))
+    return active_lockdown(_read(file))
 
 
 def active_lockdown(text: str) -> str | None:

@@ -54,7 +54,7 @@ class Node:
     capabilities: frozenset[str]
 
 
-def inspect_node(bpffs: Path, cgroup_root: Path, btf: Path = KERNEL_BTF) -> Node:
+def inspect_node(bpffs: Path, cgroup_root: Path, btf: Path = KERNEL_BTF, lockdown: Path = module.LOCKDOWN) -> Node:
     """Return the facts about the node. `bpffs` is the folder of pins, which need not exist yet."""
     return Node(
         kernel_version=os.uname().release,
@@ -62,7 +62,7 @@ def inspect_node(bpffs: Path, cgroup_root: Path, btf: Path = KERNEL_BTF) -> Node
         btf=(btf / VMLINUX).exists(),
         hook=hook.find(btf),
         ftrace=not ftrace_disabled(),
-        lockdown=module.lockdown(),
+        lockdown=module.lockdown(lockdown),
         cgroup=cgroup_kind(cgroup_root),
         memory_controller=_has_memory(cgroup_root / "cgroup.controllers"),
         bpffs=filesystem_kind(nearest_existing(bpffs)) == BPF_FS_MAGIC,
@@ -90,8 +90,8 @@ def cgroup_kind(root: Path) -> Cgroup:
 
 
 def nearest_existing(path: Path) -> Path:
-    """Return `path`, or the nearest folder above it that exists."""
-    return next(each for each in (path, *path.parents) if each.exists())
+    """Return `path`, or the nearest folder above it that exists, as far as this process may search folders."""
+    return next(each for each in (path, *path.parents) if os.path.exists(each))  # noqa: PTH110 - Path.exists() raises
 
 
 def filesystem_kind(path: Path) -> int:

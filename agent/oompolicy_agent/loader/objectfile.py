@@ -7,8 +7,10 @@ That way the maps can be filled before the first program attaches, and have the 
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -100,6 +102,20 @@ def _shape(each: int) -> MapInfo:
 
 
 def _check(result: int, failure: str) -> None:
+    if result == -errno.EPERM:
+        raise UnsupportedError(f"{failure}: {os.strerror(-result)}{locked_memory(os.uname().release)}")
     if result < 0:
-        sentence = f"{failure}: {os.strerror(-result)}"
-        raise UnsupportedError(sentence) if result == -1 else LoaderError(sentence)
+        raise LoaderError(f"{failure}: {os.strerror(-result)}")
+
+
+def locked_memory(release: str) -> str:
+    """Return the usual reason why a kernel of this release permits no map, or nothing if there is none.
+
+    That is bpf_charge_memlock() in kernel/bpf/syscall.c before Linux 5.11.
+    """
+    if tuple(int(number) for number in re.findall(r"\d+", release)[:2]) >= (5, 11):
+        return ""
+    return (
+        "; before Linux 5.11 maps count as locked memory, so the loader needs CAP_SYS_RESOURCE, or an unlimited "
+        "RLIMIT_MEMLOCK"
+    )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FULL: Final = "oompolicy.bpf.o"
 OBSERVE: Final = "observe.bpf.o"
 
+NO_BTF: Final = "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): /sys/kernel/btf/vmlinux is missing"
 _NO_HOOK: Final = "this kernel has no hook, neither built in nor in a module"
 
 
@@ -35,9 +36,9 @@ def obstacle(node: Node, *, bpffs: Path, cgroup_root: Path, agent_uid: int) -> s
     """Return one sentence with the reason why nothing can be attached to this node, or None."""
     return (
         _kernel_obstacle(node)
-        or _cgroup_obstacle(node, cgroup_root)
-        or _file_system_obstacle(node, bpffs)
-        or _tool_obstacle(node)
+        or cgroup_obstacle(node, cgroup_root)
+        or file_system_obstacle(node, bpffs)
+        or tool_obstacle(node)
         or _capability_obstacle(node, agent_uid)
     )
 
@@ -62,7 +63,7 @@ def needed(node: Node, agent_uid: int) -> tuple[str, ...]:
 
 def _kernel_obstacle(node: Node) -> str | None:
     if not node.btf:
-        return "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): /sys/kernel/btf/vmlinux is missing"
+        return NO_BTF
     # security/lockdown/lockdown.c, LOCKDOWN_BPF_READ_KERNEL: the weaker mode, integrity, lets BPF read.
     if node.lockdown == "confidentiality":
         return (
@@ -77,7 +78,8 @@ def _kernel_obstacle(node: Node) -> str | None:
     return None
 
 
-def _cgroup_obstacle(node: Node, cgroup_root: Path) -> str | None:
+def cgroup_obstacle(node: Node, cgroup_root: Path) -> str | None:
+    """Return one sentence if the cgroup tree is not v2 with the memory controller, or None."""
     if node.cgroup is Cgroup.HYBRID:
         return f"{cgroup_root} is hybrid: cgroup v1 has the controllers; boot with systemd.unified_cgroup_hierarchy=1"
     if node.cgroup is Cgroup.OTHER:
@@ -87,11 +89,13 @@ def _cgroup_obstacle(node: Node, cgroup_root: Path) -> str | None:
     return None
 
 
-def _file_system_obstacle(node: Node, bpffs: Path) -> str | None:
+def file_system_obstacle(node: Node, bpffs: Path) -> str | None:
+    """Return one sentence if no program can be pinned in the folder `bpffs`, or None."""
     return None if node.bpffs else f"no BPF file system is mounted above {bpffs}: mount -t bpf bpf /sys/fs/bpf"
 
 
-def _tool_obstacle(node: Node) -> str | None:
+def tool_obstacle(node: Node) -> str | None:
+    """Return one sentence if there is no bpftool that can attach programs, or None."""
     if node.bpftool is Tool.MISSING:
         return "bpftool is not installed"
     if node.bpftool is Tool.OLD:

@@ -22,6 +22,8 @@ _VERBS: Final = {
     "Replaces an earlier version",
     "detach": "remove programs, maps and module from the node",
     "status": "print the last report, and what is attached",
+    "preflight": "print what this node can do, and why. Changes nothing, and needs no privilege. The exit status is 0 "
+    "for every answer",
 }
 
 
@@ -44,6 +46,10 @@ class Settings:
     report: Path
     bpffs: Path = BPFFS
     cgroup_root: Path = CGROUP_ROOT
+    root: Path = Path("/")
+    load: bool = True
+    adjuster: bool = True
+    output: str = "table"
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
@@ -57,7 +63,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     given = vars(parser.parse_args(arguments))
     given.setdefault("checkpoint", given.get("state_dir", STATE_DIR) / CHECKPOINT)
     given.setdefault("report", given.get("run_dir", RUN_DIR) / LOADER_REPORT)
-    given.setdefault("headers", for_this_kernel("/lib/modules/%r/build"))
+    given.setdefault("headers", given.get("root", Path("/")) / for_this_kernel("lib/modules/%r/build"))
     return Settings(**given)
 
 
@@ -69,6 +75,9 @@ def for_this_kernel(text: str) -> Path:
 def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
     if verb == "build":
         _add_build_flags(parser)
+        return
+    if verb == "preflight":
+        _add_preflight_flags(parser)
         return
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help=f"folder of the report; default {RUN_DIR}")
     parser.add_argument(
@@ -129,6 +138,37 @@ def _add_build_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--source", type=Path, metavar="DIR", help="source of the module; default /opt/oompolicy/module"
+    )
+
+
+def _add_preflight_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", choices=("table", "json"), metavar="table|json", help="format of the output; default table"
+    )
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", help="folder in which the node's root is mounted, in a container; default /"
+    )
+    module = parser.add_mutually_exclusive_group()
+    module.add_argument(
+        "--module",
+        type=for_this_kernel,
+        metavar="FILE.ko",
+        help="module that attach would load; %%r stands for the kernel release, uname -r. Default: build one",
+    )
+    module.add_argument(
+        "--no-module", dest="load", action="store_false", help="answer for an installation that loads no module"
+    )
+    parser.add_argument(
+        "--headers",
+        type=for_this_kernel,
+        metavar="DIR",
+        help="headers of the kernel; default ROOT/lib/modules/%%r/build, where %%r is the kernel release, uname -r",
+    )
+    parser.add_argument(
+        "--no-adjuster",
+        dest="adjuster",
+        action="store_false",
+        help="answer for an installation in which no adjuster writes scores",
     )
 
 

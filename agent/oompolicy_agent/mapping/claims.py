@@ -12,7 +12,7 @@ the owner (`oompolicy.mirror`). So fields that users cannot write decide, in thi
    before, then the pod that was created first. If two were created in the same second, none gets the cgroup.
 
 A mirror pod of the third kind gets no priority below the class default, and none below that of another such pod with
-the same claim. For that moment a forged pod can raise a static pod, but never lower it.
+the same claim, and no kill scope. For that moment a forged pod can raise a static pod, but never lower it.
 No mirror pod of the third kind gets a cgroup with a uid of the API server's form. No mirror pod at all gets a cgroup
 that a pod with this uid had before, because a pod that was deleted by force runs on without its object for a while.
 """
@@ -186,7 +186,7 @@ def _least(
     )
     if assignment.priority < least:
         assignment = replace(assignment, priority=least, reason=_UNTIL_PROVEN)
-    return replace(assignment, containers=containers) if containers != assignment.containers else assignment
+    return replace(assignment, containers=containers, kill_scope=None)
 
 
 def _refused(assignment: Assignment, refusal: Refusal | None) -> Assignment:

@@ -6,19 +6,22 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from oompolicy_agent.mapping.cgroups import Tree
 from oompolicy_agent.mapping.claims import Settled, settle
 from oompolicy_agent.mapping.desired import desired, kept, unclaimed
+from oompolicy_agent.mapping.killgroups import kill_groups
 from oompolicy_agent.mapping.owners import OwnerFinder
 from oompolicy_agent.mapping.pinnedmap import PinnedMap
 from oompolicy_agent.mapping.strays import Strays, sentence
 from oompolicy_agent.mapping.treewatch import TreeWatch
+from oompolicy_agent.mapping.unapplied import Unapplied
+from oompolicy_agent.mapping.unapplied import sentence as unapplied_sentence
 from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from oompolicy.model import Assignment, Pod
-    from oompolicy_agent.mapping.cgroups import Tree
     from oompolicy_agent.mapping.desired import Value
     from oompolicy_agent.mapping.owners import CgroupOwners
     from oompolicy_agent.plumbing.loop import Loop
@@ -44,6 +47,7 @@ class Mapper:
     """The way from pods and cgroups to the map. `settled` and `not_mapped` are the results of the last update.
 
     `entries` are the wanted entries of the map, also if there is no map, or None until the first good state.
+    `kill_groups` are the values of memory.oom.group that the policies ask for, or None until then.
     `pinned` is the map, with the other maps that the loader pinned.
     """
 
@@ -78,6 +82,13 @@ class Mapper:
         self.settled = Settled()
         self.not_mapped: tuple[Pod, ...] = ()
         self.entries: Mapping[int, Value] | None = None
+        self.kill_groups: Mapping[int, bool] | None = None
+        self._unapplied = Unapplied(settings.unapplied_after)
+
+    @property
+    def tree(self) -> Tree | None:
+        """The last snapshot of the cgroup tree, or None before the first."""
+        return self._tree.tree
 
     def reread(self) -> None:
         """Open the current pins, and read the map again."""
@@ -103,13 +114,19 @@ class Mapper:
         alone = unclaimed(tree, settled.pods)
         entries = {**wanted.entries, **kept(alone, self._owners.get)}
         if known is not None:
-            self.entries = entries
+            self.entries, self.kill_groups = entries, kill_groups(settled.assignments, tree)
         # Before the first good state the loader's entries, from the checkpoint, are better than none.
         self.pinned.write(entries, keep=alone, delete=known is not None)
         self._set_not_mapped(wanted.not_mapped, tree)
         if changed:
             self._on_owners()
         self._on_update()
+
+    def check_kill_scopes(self, *, enforced: bool) -> None:
+        """Compare memory.oom.group on the node with the kill scopes, which apply only if they are `enforced`."""
+        assignments = self.settled.assignments if enforced else ()
+        found = self._unapplied.find(assignments, self._tree.tree or Tree(0), self._loop.clock())
+        self._problems.set(Reason.KILL_SCOPE_NOT_APPLIED, unapplied_sentence(found))
 
     def _tree_changed(self) -> None:
         self.update()

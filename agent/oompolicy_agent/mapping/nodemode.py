@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
+from oompolicy.model import MAX_PRIORITY
 from oompolicy.oomsettings import Mode, ProgramSettings
 from oompolicy_agent.kernel.layout import KernelMode, KernelTieBreak
 from oompolicy_agent.status.reasons import Reason
@@ -28,16 +29,23 @@ class SettingsPin(Protocol):
     def mode(self) -> int:
         """Return the number of the programs' mode."""
 
+    def host_priority(self) -> int:
+        """Return the priority of processes outside of pods."""
+
     def change(self, **fields: int) -> bool:
         """Change some settings. Return True if one of them had another value."""
 
 
 class NodeMode:
-    """The mode of the node. `current` is the last known mode of the programs, or None before the first."""
+    """The mode of the node. `current` is the last known mode of the programs, or None before the first.
+
+    `host_priority` is the last known priority of processes outside of pods.
+    """
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self.current: Mode | None = None
+        self.host_priority = MAX_PRIORITY
 
     def apply(self, settings: SettingsPin | None, wanted: ProgramSettings | None) -> bool:
         """Set the wanted mode and the other settings. Return True if `current` changed.
@@ -75,6 +83,7 @@ class NodeMode:
             log.warning("from now on, the settings of the programs are: %s", _words(wanted))
         # The program treats an unknown mode as Off.
         self.current = _MODES.get(settings.mode(), Mode.OFF)
+        self.host_priority = settings.host_priority()
         self._problems.set(Reason.MODE_NOT_SET, None)
 
 

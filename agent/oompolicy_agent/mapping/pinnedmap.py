@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING
 
+from oompolicy_agent.kernel.attachment import unprivileged_bpf_disabled
 from oompolicy_agent.kernel.pins import OpenMaps
 from oompolicy_agent.mapping.mapsync import MapSync
 from oompolicy_agent.status.reasons import Reason
@@ -71,7 +73,7 @@ class PinnedMap:
                 self._open()
         except OSError as error:
             self.close()
-            self._problems.set(Reason.PINS_MISSING, _sentence(error))
+            self._problems.set(Reason.PINS_MISSING, sentence(error))
             self._loop.after(self._settings.tick, "pins", self._try_again)
             return
         self._problems.set(Reason.PINS_MISSING)
@@ -132,7 +134,15 @@ class PinnedMap:
             self._on_change()
 
 
-def _sentence(error: OSError) -> str:
+def sentence(error: OSError) -> str:
+    """Return one sentence about pins that cannot be opened."""
     if isinstance(error, FileNotFoundError):
         return f"the loader's pins are not there: no {error.filename}"
+    if error.errno == errno.EPERM and (level := unprivileged_bpf_disabled()):
+        # Linux 5.19 moved the check behind the commands on existing maps: __sys_bpf() in kernel/bpf/syscall.c. The
+        # owner and the mode of a pin give EACCES.
+        return (
+            "this kernel opens BPF maps only for a process with CAP_BPF, because Linux is older than 5.19 and "
+            f"kernel.unprivileged_bpf_disabled={level}: this node reports no victim, and its programs get no priorities"
+        )
     return f"the loader's pins cannot be opened: {error}"

@@ -2,8 +2,9 @@
 """The last state of the agent on disk. The next loader and the next agent read it.
 
 Shape: {"version": 1, "bootId": str, "objects": [raw manifests], "index": [named cgroups], "reported": [ids],
-"refusals": [names of Events], "mode": str}. Cgroup IDs change at each boot, so `index` is valid only in the boot that
-wrote it. A version before modes has written no mode, and has enforced.
+"refusals": [names of Events], "mode": str, "circuit": [boot clock in ns, limit]}. Cgroup IDs change at each boot, and
+the boot clock starts again, so `index` and `circuit` are valid only in the boot that wrote them. A version before modes
+has written no mode, and has enforced.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The content of a checkpoint. `objects` are raw manifests, and `index` is for `CgroupOwners.restore`."""
+    """The content of a checkpoint. `objects` are raw manifests, and `index` is for `CgroupOwners.restore`.
+
+    `circuit` is for `Circuit.restore`.
+    """
 
     boot_id: str
     objects: tuple[dict[str, Any], ...] = ()
@@ -33,6 +37,7 @@ class Checkpoint:
     reported: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     mode: Mode | None = None
+    circuit: tuple[int, int] | None = None
 
     @property
     def manifests(self) -> tuple[tuple[None, dict[str, Any]], ...]:
@@ -65,6 +70,7 @@ def save(
     reported: tuple[str, ...] = (),
     refusals: tuple[str, ...] = (),
     mode: Mode | None = None,
+    circuit: tuple[int, int] | None = None,
 ) -> None:
     """Replace the checkpoint durably. Raise OSError if that fails.
 
@@ -78,6 +84,7 @@ def save(
         "reported": json.dumps(reported),
         "refusals": json.dumps(refusals),
         "mode": json.dumps(mode),
+        "circuit": json.dumps(circuit),
     }
     text = ",\n".join(f'"{name}": {value}' for name, value in fields.items())
     write_atomic(path, utf8(f"{{{text}}}\n"))
@@ -95,6 +102,7 @@ def parse(data: bytes) -> Checkpoint:
         _list(raw, "reported", str),
         _list(raw, "refusals", str),
         _mode(raw.get("mode", Mode.ENFORCE)),
+        _circuit(raw.get("circuit")),
     )
 
 
@@ -104,6 +112,15 @@ def _mode(text: object) -> Mode | None:
     if text not in list(Mode):
         raise ValueError(f"{text!r} is no mode")
     return Mode(str(text))
+
+
+def _circuit(raw: object) -> tuple[int, int] | None:
+    match raw:
+        case None:
+            return None
+        case [int(at_ns), int(limit)]:
+            return at_ns, limit
+    raise ValueError(f"{raw!r} is no circuit")
 
 
 def _list(raw: dict[str, Any], key: str, kind: type) -> tuple[Any, ...]:

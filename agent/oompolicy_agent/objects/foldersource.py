@@ -53,6 +53,11 @@ class FolderSource:
         return program_settings(self._node_settings, None) if self._node_settings else None
 
     @property
+    def max_kills(self) -> int | None:
+        """The kills by policies in a minute that the node may reach, 0 for no limit, or None as `wanted`."""
+        return self._node_settings.max_kills_per_minute if self._node_settings else None
+
+    @property
     def unwatched(self) -> str | None:
         """A sentence while changes are found at the next full check only, or None."""
         return self._watch.problem

@@ -37,6 +37,10 @@ class ObjectSource(Protocol):
         """The settings that OOMSettings has for the programs of this node, or None while no OOMSettings is known."""
 
     @property
+    def max_kills(self) -> int | None:
+        """The kills by policies in a minute that the node may reach, 0 for no limit, or None as `wanted`."""
+
+    @property
     def discloses(self) -> bool:
         """True if the Event of a victim may name pods of other namespaces."""
 

@@ -63,15 +63,18 @@ class ScoresFollower:
         host_priority: int | None,
         entries: Mapping[int, Value] | None,
         *,
+        kill_groups: Mapping[int, bool] | None,
         again: bool = False,
     ) -> None:
         """Write the request if it changed, and with `again` also if it did not.
 
-        `host_priority` is None without the loader's maps, and `entries` until pods and policies are known.
+        `host_priority` is None without the loader's maps, and `entries` and `kill_groups` are None until pods and
+        policies are known.
         """
         self.asked, self.mode = self._allowed and asks(attachment), mode
         priority = HOST_PRIORITY if host_priority is None else host_priority
-        request = request_of(asked=self.asked, mode=mode, host_priority=priority, entries=entries)
+        groups = self._file.earlier_kill_groups if kill_groups is None else kill_groups
+        request = request_of(asked=self.asked, mode=mode, host_priority=priority, entries=entries, kill_groups=groups)
         if request:
             self._file.write(request, again=again)
             self._remember(request.cgroups)

@@ -60,13 +60,22 @@ _NOT_ENFORCING: Final = {
 }
 """Reason and message of the condition Enforcing on a node that could enforce, and has a mode in which it does not."""
 
+_NOT_APPLIED: Final = {
+    Reason.POLICIES_LEFT_OUT: "policies that this agent cannot read are not applied: ",
+    Reason.KILL_SCOPE_NOT_APPLIED: "",
+}
+"""The problems with policies, and the words before their sentences in the condition Synced."""
+
 SILENCE: Final = (Reason.NOT_SYNCED, Reason.API_UNREACHABLE)
 """The problems with the API server: before its first complete lists, and after them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The facts that the status is built from. `problems` has the sentences of each reason."""
+    """The facts that the status is built from. `problems` has the sentences of each reason.
+
+    `max_kills` is `maxKillsPerMinute` of OOMSettings, 0 for no limit. `circuit` is a sentence while it is open.
+    """
 
     attachment: Attachment
     mode: Mode | None
@@ -82,6 +91,8 @@ class View:
     assignments: tuple[Assignment, ...] = ()
     claims_refused: int = 0
     last_victims: tuple[Mapping[str, Any], ...] = field(default=())
+    max_kills: int = 0
+    circuit: str = ""
     scores: Scores | None = None
 
     @property
@@ -172,12 +183,8 @@ def _refusal(assignment: Assignment, refusal: Refusal) -> dict[str, str]:
 
 def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
     before = {each["type"]: each for each in previous.get("conditions", ())}
-    made = (
-        _ready(view),
-        _enforcing(view),
-        _synced(view),
-        scores.order_holds(view.scores.order) if view.scores else None,
-    )
+    order = scores.order_holds(view.scores.order) if view.scores else None
+    made = (_ready(view), _enforcing(view), _synced(view), order, *_circuit(view))
     return [each | {TRANSITION: transition_time(each, before.get(each["type"]), now)} for each in made if each]
 
 
@@ -192,8 +199,12 @@ def _ready(view: View) -> dict[str, str]:
 def _enforcing(view: View) -> dict[str, str]:
     if view.scores:
         words = _NOT_ENFORCING[view.mode][1] if view.mode in _NOT_ENFORCING else None
+        if view.mode is Mode.AUDIT and view.circuit:
+            words = view.circuit
         return scores.enforcing(view.scores, view.attachment, words)
     attachment, warned = view.attachment, warnings(view.attachment, view.counters)
+    if attachment.enforcing and view.circuit and view.mode is Mode.AUDIT:
+        return condition("Enforcing", False, Reason.TOO_MANY_KILLS, view.circuit)
     if attachment.enforcing and view.mode in _NOT_ENFORCING:
         return condition("Enforcing", False, *_NOT_ENFORCING[view.mode])
     message = attachment.problem or attachment.message or f"backend {attachment.backend}, hook {attachment.hook}"
@@ -212,6 +223,15 @@ def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason
     return Reason.OBSERVE_ONLY if attachment.backend == Backend.OBSERVE_ONLY else Reason.UNKNOWN_BACKEND
 
 
+def _circuit(view: View) -> Iterable[dict[str, str]]:
+    """Return the condition CircuitOpen. A node without a limit has none."""
+    if view.circuit:
+        yield condition("CircuitOpen", True, Reason.TOO_MANY_KILLS, view.circuit)
+    elif view.max_kills:
+        message = f"the policies chose at most {view.max_kills} victims within a minute (maxKillsPerMinute)"
+        yield condition("CircuitOpen", False, Reason.WITHIN_LIMIT, message)
+
+
 def _synced(view: View) -> dict[str, str]:
     if found := _out_of_sync(view):
         return condition("Synced", False, *found)
@@ -226,7 +246,7 @@ def _synced(view: View) -> dict[str, str]:
 
 
 def _out_of_sync(view: View) -> tuple[Reason, str] | None:
-    """Return why the map does not have the priorities that policies and pods ask for, or None if it has."""
+    """Return why the node does not have the priorities and kill scopes that policies ask for, or None if it has."""
     problems = view.problems
     if view.entries_missing:
         message = f"the map is full: {view.entries_missing} entries are missing, and the nearest parent's entry applies"
@@ -239,7 +259,7 @@ def _out_of_sync(view: View) -> tuple[Reason, str] | None:
     for reason in SILENCE:
         if problems.get(reason):
             return reason, "; ".join(problems[reason])
-    if left_out := problems.get(Reason.POLICIES_LEFT_OUT):
-        message = f"policies that this agent cannot read are not applied: {'; '.join(left_out)}"
-        return Reason.POLICIES_LEFT_OUT, message
+    for reason, words in _NOT_APPLIED.items():
+        if problems.get(reason):
+            return reason, f"{words}{'; '.join(problems[reason])}"
     return None

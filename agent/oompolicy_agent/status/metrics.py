@@ -75,6 +75,7 @@ def _state(view: View) -> Iterable[Metric]:
         ("map_entries", "Entries of the map", view.entries),
         ("map_entries_missing", "Entries that are missing because the map is full", view.entries_missing),
         ("ready", "Whether /readyz is 200", not view.reasons),
+        ("circuit_open", "Whether the node audits because the policies chose too many victims", bool(view.circuit)),
         ("spool_victims", "Victims that wait to be reported", view.spooled),
     ):
         yield GaugeMetricFamily(f"oompolicy_agent_{name}", text, float(value))

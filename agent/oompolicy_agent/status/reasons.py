@@ -46,8 +46,11 @@ class Reason(StrEnum):
     API_UNREACHABLE = "APIUnreachable"
     POLICIES_LEFT_OUT = "PoliciesLeftOut"
     UNKNOWN_FIELDS = "UnknownFields"
+    KILL_SCOPE_NOT_APPLIED = "KillScopeNotApplied"
     AUDIT = "Audit"
     OFF = "Off"
+    TOO_MANY_KILLS = "TooManyKills"
+    WITHIN_LIMIT = "WithinLimit"
     # Only problems have these.
     REQUEST_NOT_WRITTEN = "RequestNotWritten"
     MODE_NOT_SET = "ModeNotSet"
@@ -77,6 +80,8 @@ PROBLEMS: Final = frozenset(Reason) - {
     Reason.LAST_GOOD_STATE,
     Reason.AUDIT,
     Reason.OFF,
+    Reason.TOO_MANY_KILLS,
+    Reason.WITHIN_LIMIT,
 }
 """The reasons that a problem can have. The others are reasons of conditions only."""
 
@@ -87,3 +92,4 @@ class EventReason(StrEnum):
     VICTIM_KILLED = "OOMVictimKilled"
     ANNOTATION_REFUSED = "OOMAnnotationRefused"
     POD_FIELD_UNREADABLE = "OOMPodFieldUnreadable"
+    CIRCUIT_OPEN = "OOMPolicyCircuitOpen"

@@ -46,7 +46,7 @@ def event(named: NamedVictim, node: str, realtime_offset_ns: int, *, disclose: b
 
     Without `disclose`, `note` does not name processes in pods of other namespaces.
     """
-    regarding = _regarding(named.owner, node)
+    regarding = regarding_of(named.owner, node)
     document: dict[str, Any] = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -228,7 +228,8 @@ def _process(process: Process, owner: Owner | None) -> str:
     return f"{process.comm or 'a process'} (pid {process.tgid}){_place_of(owner)}"
 
 
-def _regarding(owner: Owner, node: str) -> dict[str, Any]:
+def regarding_of(owner: Owner, node: str) -> dict[str, Any]:
+    """Return the reference to the pod and container of the owner, or else to the node."""
     if not owner.pod:
         # The kubelet uses the node's name as its uid too (pkg/kubelet/kubelet.go, nodeRef), and kubectl looks for that.
         return {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node}

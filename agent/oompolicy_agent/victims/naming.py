@@ -86,7 +86,7 @@ def name_victim(
         victim=victim,
         owner=_victim_owner(victim, index, known),
         decided_by=index.get(victim.priority_cgroup_id) if victim.priority_cgroup_id else None,
-        scope=_scope(victim, index),
+        scope=scope_of(victim, index),
         scope_path=_scope_path(victim),
         trigger_owner=_process_owner(victim.trigger, victim, index, known),
         spared_owner=_spared_owner(victim, index, known),
@@ -180,7 +180,8 @@ def _completed(owner: Owner | None, pods: dict[str, Pod]) -> Owner | None:
     return owner if owner.container or not owner.container_id else container_owner(owner, pod)
 
 
-def _scope(victim: Victim, index: CgroupOwners) -> Scope:
+def scope_of(victim: Victim, index: CgroupOwners) -> Scope:
+    """Return the part of the node that ran out of memory."""
     if victim.flags & VictimFlag.NO_SCOPE:
         return "Unknown"
     if victim.scope_cgroup_id == 0:

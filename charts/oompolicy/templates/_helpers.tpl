@@ -65,7 +65,7 @@ imagePullSecrets:
 {{- end }}
 
 {{- /* Root with the listed capabilities. AppArmor's default profile and SELinux's default type both forbid to write
-       below /sys/fs/bpf and to read the kernel's lockdown state. */}}
+       below /sys/fs/bpf, to read the kernel's lockdown state, and to write to /proc/pressure/memory. */}}
 {{- define "oompolicy.privileged" -}}
 runAsUser: 0
 runAsGroup: 0

@@ -13,13 +13,19 @@ Nodes = Mapping[str, str | None]
 """The nodes of pods, by the uids of the pods."""
 
 
-def table(assignments: Sequence[Assignment], nodes: Nodes | None = None) -> Table:
-    """Return a row of each pod, of each container, and of each refusal. With `nodes`, there is a column NODE."""
-    rows = [(assignment.pod_uid, row) for assignment in assignments for row in _rows(assignment)]
-    if nodes is None:
-        return Table(_HEADER, [row for _, row in rows])
-    with_node = [(*row[:-1], nodes[uid] or "-", row[-1]) for uid, row in rows]
-    return Table((*_HEADER[:-1], "NODE", _HEADER[-1]), with_node)
+def table(assignments: Sequence[Assignment]) -> Table:
+    """Return a row of each pod, of each container, and of each refusal."""
+    return Table(_HEADER, [row for assignment in assignments for row in _rows(assignment)])
+
+
+def wide_table(assignments: Sequence[Assignment], nodes: Nodes) -> Table:
+    """Return the same rows, with the kill scope and the node of each pod before the reason."""
+    rows = [
+        (*row[:-1], assignment.kill_scope or "-", nodes[assignment.pod_uid] or "-", row[-1])
+        for assignment in assignments
+        for row in _rows(assignment)
+    ]
+    return Table((*_HEADER[:-1], "KILLSCOPE", "NODE", _HEADER[-1]), rows)
 
 
 def name_of(assignment: Assignment) -> str:
@@ -57,6 +63,7 @@ def plain(assignment: Assignment, node: str | None) -> dict[str, Any]:
         "reason": assignment.reason,
         "source": assignment.source,
         "policy": assignment.policy,
+        "killScope": str(assignment.kill_scope) if assignment.kill_scope else None,
         "overlapping": list(assignment.overlapping),
         "containers": [
             {"name": each.name, "kind": each.kind, "priority": each.priority, "reason": each.reason}

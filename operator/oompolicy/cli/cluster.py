@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read the objects of the cluster that the kubeconfig names."""
+"""Read, and change, the objects of the cluster that the kubeconfig names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Cluster:
     """
 
     def __init__(self, connection: Connection, namespace: str, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._connection = connection
+        self.connection = connection
         self.namespace = namespace
         self._sleep = sleep
 
@@ -57,7 +57,7 @@ class Cluster:
             headers = _METADATA if metadata_only else {}
             try:
                 for item in self._asked(
-                    lambda: self._connection.page(path, query=query, headers=headers, timeout=_SILENCE)
+                    lambda: self.connection.page(path, query=query, headers=headers, timeout=_SILENCE)
                 )["items"]:
                     found.append(item)
                     if len(found) % 500 == 0:
@@ -79,13 +79,25 @@ class Cluster:
     def get(self, path: str) -> dict[str, Any] | None:
         """Return one object, or None if it does not exist."""
         try:
-            return self._asked(lambda: self._connection.request("GET", path, timeout=_SILENCE))
+            return self._asked(lambda: self.connection.request("GET", path, timeout=_SILENCE))
         except ApiError as error:
             if error.status == _MISSING:
                 return None
             raise _failed(path, error) from error
         except UnreachableError as error:
             raise _failed(path, error) from error
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> None:
+        """Change some fields of one object, by a merge patch."""
+        try:
+            self._asked(
+                lambda: self.connection.request(
+                    "PATCH", path, body=body, content_type="application/merge-patch+json", timeout=_SILENCE
+                )
+            )
+        except (ApiError, UnreachableError) as error:
+            message = error.message if isinstance(error, ApiError) else error
+            raise click.ClickException(f"{path} cannot be changed: {message}") from error
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """Ask again while the server answers that it is busy and says when to come back."""

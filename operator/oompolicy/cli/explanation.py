@@ -71,7 +71,8 @@ def node(found: Explanation, now: datetime, *, wide: bool) -> Table:
 
 
 def heading(found: Explanation) -> str:
-    """Return the first line: the pod with the classes that policies select by."""
+    """Return the first line: the pod with the classes that policies select by, and the kill scope of its policy."""
     pod = found.pod
     named = f"PriorityClass {pod.priority_class_name}" if pod.priority_class_name else "no PriorityClass"
-    return f"Pod {pod.namespace}/{pod.name}: QoS class {pod.qos_class}, {named}"
+    scope = f", killScope {found.assignment.kill_scope}" if found.assignment.kill_scope else ""
+    return f"Pod {pod.namespace}/{pod.name}: QoS class {pod.qos_class}, {named}{scope}"

@@ -33,7 +33,7 @@ def file_options(function: Callable[..., int]) -> Callable[..., int]:
         files = (*filename, *others)
         if not files:
             raise click.UsageError("no FILE: name a file, a directory, or - for standard input")
-        return function(manifests=_load(files, recursive=recursive), **options)
+        return function(manifests=load(files, recursive=recursive), **options)
 
     return command
 
@@ -78,7 +78,7 @@ def skipped(kinds: Sequence[str]) -> str:
     return f"skipped {objects}: {counts}\n"
 
 
-def _load(paths: Sequence[Path], *, recursive: bool) -> Manifests:
+def load(paths: Sequence[Path], *, recursive: bool) -> Manifests:
     """Load manifests. An input without any object is a problem, because the user meant another directory."""
     with reading() as say:
         manifests = load_manifests(paths, stand_in_uids=True, workloads=True, recursive=recursive, on_file=say)

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("completion", "explain", "lint", "nodes", "resolve", "victims")
+COMMANDS: Final = ("completion", "explain", "lint", "mode", "nodes", "order", "resolve", "victims")
 COMPLETE: Final = "_OOMPOLICY_COMPLETE"
 """The variable with which a shell asks the program for completions."""
 EPILOG: Final = "Exit status: 0 success, 1 a problem with the input or the cluster, 2 wrong usage."

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from oompolicy.cli.assignments import name_of, plain, table
+from oompolicy.cli.assignments import name_of, plain, table, wide_table
 from oompolicy.cli.files import file_or_cluster_options
 from oompolicy.cli.parameters import SELECTOR, output_option
 from oompolicy.cli.printing import write, write_data, write_table
@@ -53,7 +53,7 @@ def command(
     nodes = {pod.uid: pod.node_name for pod in pods}
     if output in ("table", "wide"):
         empty = "No pod of this input is selected." if manifests.pods else "No pod is in this input."
-        write_table(table(assignments, nodes if output == "wide" else None), empty=empty)
+        write_table(wide_table(assignments, nodes) if output == "wide" else table(assignments), empty=empty)
     elif output == "name":
         write("".join(f"{name_of(each)}\n" for each in assignments))
     else:

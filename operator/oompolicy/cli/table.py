@@ -22,12 +22,13 @@ def aligned(table: Table) -> list[list[str]]:
 
     A user who may write an Event or a status chooses some texts. No text may control the terminal or end a line.
     """
-    lines = [[_printable(cell) for cell in line] for line in (table.header, *table.rows)]
+    lines = [[printable(cell) for cell in line] for line in (table.header, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [[cell.ljust(width) + _GAP for cell, width in zip(line, widths, strict=True)] for line in lines]
 
 
-def _printable(cell: str) -> str:
+def printable(cell: str) -> str:
+    """Return the text with an escape for each character that could control the terminal or end a line."""
     if cell.isprintable():
         return cell
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in cell)

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
 
 class _Group:
-    """The pods of one shape: their number, the policies that match them, and the policies that tie on them."""
+    """The pods of one shape: their number, the policies that match them, and the policies that tie on them.
 
-    __slots__ = ("matching", "pods", "shape", "tied")
+    `decides` is the policy that gives them the priority, or an empty string if no policy matches.
+    """
+
+    __slots__ = ("decides", "matching", "pods", "shape", "tied")
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
         self.pods = 0
+        self.decides = ""
         self.matching: tuple[str, ...] = ()
         self.tied: tuple[str, ...] = ()
 
@@ -48,6 +52,7 @@ class Census:
         self._groups: dict[Shape, _Group] = {}
         self._by_namespace: defaultdict[str, dict[Shape, _Group]] = defaultdict(dict)
         self._matched: Counter[str] = Counter()
+        self._decided: Counter[str] = Counter()
         self._overlaps: Counter[tuple[str, ...]] = Counter()
         self._overlaps_of: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
         self._tuples: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -66,6 +71,10 @@ class Census:
     def matched(self, policy: str) -> int:
         """Return the number of pods that a policy matches, whether or not another policy wins."""
         return self._matched[policy]
+
+    def decided(self, policy: str) -> int:
+        """Return the number of pods to which a policy gives the priority."""
+        return self._decided[policy]
 
     def overlapping(self, policy: str) -> tuple[str, ...]:
         """Return the policies that tie with this one for the highest precedence on at least one pod, sorted."""
@@ -133,6 +142,7 @@ class Census:
         self._changed |= changed
         for name in changed - set(new):
             self._matched.pop(name, None)
+            self._decided.pop(name, None)
             self._overlaps_of.pop(name, None)
 
     def _new_group(self, shape: Shape) -> _Group:
@@ -154,13 +164,15 @@ class Census:
             pods = group.pods
             self._count(group, -pods)
             names = tuple(policy.name for policy in self._matcher.matching(group.shape))
-            group.matching, group.tied = self._shared(names), self._shared(self._tied(names))
+            first = self._first(names)
+            group.matching, group.decides = self._shared(names), first[0] if first else ""
+            group.tied = self._shared(first if len(first) > 1 else _NONE_TIED)
             self._count(group, pods)
 
-    def _tied(self, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _first(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the policies with the highest precedence. The first of them wins, because `names` are sorted."""
         highest = max((self._policies[name].precedence for name in names), default=0)
-        tied = tuple(name for name in names if self._policies[name].precedence == highest)
-        return tied if len(tied) > 1 else _NONE_TIED
+        return tuple(name for name in names if self._policies[name].precedence == highest)
 
     def _shared(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return one tuple for all groups with these names, to save memory: few policies match most shapes."""
@@ -173,6 +185,8 @@ class Census:
         self._changed.update(group.matching)
         for name in group.matching:
             self._matched[name] += pods
+        if group.decides:
+            self._decided[group.decides] += pods
         if group.tied:
             self._overlap(group.tied, pods)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAMES: Final = 10
 """The number of policies that a message names."""
 
-COUNTS: Final = ("matchedPods", "appliedNodes")
+COUNTS: Final = ("matchedPods", "decidedPods", "appliedNodes")
 
 
 class Reason(StrEnum):
@@ -37,9 +37,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyCounts:
-    """The numbers of one policy: matched pods, nodes that apply it, and the policies that tie with it."""
+    """The numbers of one policy, and the policies that tie with it.
+
+    They are the pods that it matches, those of them to which it gives the priority, and the nodes that apply it.
+    """
 
     matched: int
+    decided: int
     applied: int
     overlapping: Sequence[str]
 
@@ -51,6 +55,7 @@ def build(record: PolicyRecord, counts: PolicyCounts, now: datetime) -> dict[str
     return {
         "observedGeneration": record.generation,
         "matchedPods": counts.matched,
+        "decidedPods": counts.decided,
         "appliedNodes": counts.applied,
         "conditions": [
             each

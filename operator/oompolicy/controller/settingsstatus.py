@@ -113,7 +113,7 @@ def _applied(record: SettingsRecord, nodes: NodeModes) -> dict[str, str]:
         named = [f"{name} (wanted {each.wanted}, reports {each.reported})" for name, each in sorted(nodes.late.items())]
         message = (
             f"the agents of these nodes report another mode: {_first(named)}. An agent that is older than OOMSettings"
-            " cannot change its mode"
+            " cannot change its mode, and a node audits while its condition CircuitOpen is True"
         )
         return condition("Applied", False, Reason.NODES_DIFFER, message)
     if nodes.differs:

@@ -187,5 +187,9 @@ class State:
 
     def counts(self, name: str) -> PolicyCounts:
         """Return the counts and overlaps of a known policy."""
-        matched, overlapping = self.census.matched(name), self.census.overlapping(name)
-        return PolicyCounts(matched, self.policies.applied(name, self.hashes), overlapping)
+        return PolicyCounts(
+            self.census.matched(name),
+            self.census.decided(name),
+            self.policies.applied(name, self.hashes),
+            self.census.overlapping(name),
+        )

@@ -54,6 +54,11 @@ class Connection:
         """The address of the server, as `https://host:port`."""
         return self._session.configuration.host
 
+    @property
+    def configuration(self) -> client.Configuration:
+        """Host and credentials as they were last read."""
+        return self._session.configuration
+
     def credentials(self) -> client.Configuration:
         """Read host and credentials again, for another client. Raise ConfigException or OSError if that fails."""
         return self._load()

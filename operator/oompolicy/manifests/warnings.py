@@ -16,6 +16,7 @@ from oompolicy.model import (
     ByQOSClass,
     Defaults,
     FixedPriority,
+    KillScope,
     OOMPolicy,
     QOSClass,
 )
@@ -75,6 +76,12 @@ def _about_one(policy: OOMPolicy, warn: _Warn) -> Iterator[Problem]:
             f" {_DEFAULTS.node_critical}, and pods with a higher priority outlive them; leave the class out"
         )
         yield warn(policy, "spec.match.priorityClassNames", message)
+    if policy.kill_scope is KillScope.POD and policy.containers:
+        message = (
+            "Pod with spec.containers: the container with the lowest priority decides when the pod dies, and takes the"
+            " containers with a higher priority with it; use Container, or leave the offsets out"
+        )
+        yield warn(policy, "spec.killScope", message)
 
 
 def _raised(policy: OOMPolicy) -> str:

@@ -21,6 +21,7 @@ from oompolicy.model import (
     ByQOSClass,
     ContainerOffset,
     FixedPriority,
+    KillScope,
     Match,
     OOMPolicy,
     Override,
@@ -34,6 +35,7 @@ from oompolicy.parse.problems import Problem, Report
 from oompolicy.parse.selectors import read_selector
 
 _MAX_GENERATION = 2**63 - 1
+_FIELDS = ("precedence", "match", "priority", "containers", "override", "killScope")
 _QOS_KEYS = ("guaranteed", "burstable", "bestEffort")
 
 
@@ -56,10 +58,8 @@ def parse_policy(raw: Mapping[str, Any], *, unknown: list[Problem] | None = None
 def _policy(metadata: Field, spec: Field) -> OOMPolicy:
     name, generation, uid = _identity(metadata)
     if spec:
-        spec.known("precedence", "match", "priority", "containers", "override", required=("priority",))
-    precedence, match, priority, containers, override = (
-        spec.child(key) for key in ("precedence", "match", "priority", "containers", "override")
-    )
+        spec.known(*_FIELDS, required=("priority",))
+    precedence, match, priority, containers, override, kill_scope = map(spec.child, _FIELDS)
     policy = OOMPolicy(
         name=name,
         generation=generation,
@@ -69,6 +69,7 @@ def _policy(metadata: Field, spec: Field) -> OOMPolicy:
         priority=_priority(priority) if priority else FixedPriority(MIN_PRIORITY),
         containers=_offsets(containers) if containers else (),
         override=_override(override) if override else None,
+        kill_scope=_kill_scope(kill_scope) if kill_scope else None,
     )
     if not spec.report.problems:
         _check_reach(policy, spec.report)
@@ -165,6 +166,15 @@ def _override(override: Field) -> Override:
 
 def _bound(bound: Field) -> int:
     return bound.integer(MIN_PRIORITY, MAX_PRIORITY) if bound else MIN_PRIORITY
+
+
+def _kill_scope(kill_scope: Field) -> KillScope | None:
+    text = kill_scope.text()
+    if text in list(KillScope):
+        return KillScope(text)
+    if isinstance(kill_scope.value, str):
+        kill_scope.problem(f"must be one of {', '.join(KillScope)}, not {text!r}")
+    return None
 
 
 def _check_reach(policy: OOMPolicy, report: Report) -> None:

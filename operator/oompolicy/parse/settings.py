@@ -6,13 +6,29 @@ from math import ceil
 from typing import Any, Final
 
 from oompolicy.model import LabelSelector
-from oompolicy.oomsettings import MAX_NODE_MODES, NAME, Mode, NodeMode, OOMSettings, TieBreak
+from oompolicy.oomsettings import (
+    MAX_KILLS_PER_MINUTE,
+    MAX_NODE_MODES,
+    NAME,
+    Mode,
+    NodeMode,
+    OOMSettings,
+    TieBreak,
+)
 from oompolicy.parse.fields import Field
 from oompolicy.parse.problems import Problem, Report
 from oompolicy.parse.resources import read_amount
 from oompolicy.parse.selectors import read_selector
 
-_FIELDS: Final = ("suspend", "mode", "nodeModes", "discloseOtherNamespaces", "tieBreak", "minimumVictimMemory")
+_FIELDS: Final = (
+    "suspend",
+    "mode",
+    "nodeModes",
+    "discloseOtherNamespaces",
+    "tieBreak",
+    "minimumVictimMemory",
+    "maxKillsPerMinute",
+)
 _UNREADABLE: Final = Mode.OFF
 """Stands in for a mode that cannot be read, until the object is refused because of it."""
 _MAX_GENERATION: Final = 2**63 - 1
@@ -40,7 +56,7 @@ def _settings(metadata: Field, spec: Field) -> OOMSettings:
         name.problem(f"must be {NAME}: there is one OOMSettings per cluster")
     if spec:
         spec.known(*_FIELDS, required=("mode",))
-    suspend, mode, node_modes, disclose, tie_break, minimum = map(spec.child, _FIELDS)
+    suspend, mode, node_modes, disclose, tie_break, minimum, kills = map(spec.child, _FIELDS)
     return OOMSettings(
         mode=_mode(mode) if mode else _UNREADABLE,
         suspend=suspend.boolean() if suspend else False,
@@ -48,6 +64,7 @@ def _settings(metadata: Field, spec: Field) -> OOMSettings:
         disclose_other_namespaces=disclose.boolean() if disclose else False,
         tie_break=_tie_break(tie_break) if tie_break else TieBreak.LARGEST_MEMORY,
         minimum_victim_memory=_bytes(minimum) if minimum else 0,
+        max_kills_per_minute=kills.integer(0, MAX_KILLS_PER_MINUTE) if kills else 0,
         generation=generation.integer(0, _MAX_GENERATION) if generation else 0,
         uid=uid.text() if uid else None,
     )

@@ -69,30 +69,21 @@ def shown(lines: Lines) -> Lines:
 
 
 class Release:
-    """One DaemonSet and its pods at the API server."""
+    """The named DaemonSets and their pods at the API server."""
 
     def __init__(self, connection: Connection, chosen: Settings) -> None:
         self._connection = connection
         self._chosen = chosen
-        self._path = f"/apis/apps/v1/namespaces/{chosen.namespace}/daemonsets/{chosen.daemonset}"
 
     def stopping(self) -> Lines:
-        """Delete the DaemonSet, unless that was done already, and report its pods. ApiError, UnreachableError."""
-        try:
-            found = self._connection.request("GET", self._path)
-            if "deletionTimestamp" not in found["metadata"]:
-                # Foreground: the DaemonSet exists until its last pod has ended.
-                self._connection.request("DELETE", self._path, query={"propagationPolicy": "Foreground"})
-        except ApiError as error:
-            if error.status == 404:
-                return ()
-            raise
-        return (f"DaemonSet {self._chosen.daemonset} still has pods",)
+        """Delete the DaemonSets, unless that was done already, and report their pods. ApiError, UnreachableError."""
+        left = [name for name in self._chosen.daemonsets if not self._stopped(self._path(name))]
+        return tuple(f"DaemonSet {name} still has pods" for name in left)
 
     def waiting(self) -> Lines:
-        """Return the progress of the DaemonSet until it is ready. ApiError, UnreachableError."""
-        left = rollout.progress(self._connection.request("GET", self._path))
-        return (left,) if left else ()
+        """Return the progress of the DaemonSets until they are ready. ApiError, UnreachableError."""
+        found = [self._connection.request("GET", self._path(name)) for name in self._chosen.daemonsets]
+        return tuple(filter(None, map(rollout.progress, found)))
 
     def checking(self) -> Lines:
         """Return the answer of `waiting`, or the nodes that do not enforce. ApiError, UnreachableError."""
@@ -110,6 +101,22 @@ class Release:
         """Return a sentence for each pod that is not ready, or one with the error if the pods cannot be read."""
         return _answered(lambda: tuple(rollout.unready(self._pods())))
 
+    def _path(self, daemonset: str) -> str:
+        return f"/apis/apps/v1/namespaces/{self._chosen.namespace}/daemonsets/{daemonset}"
+
+    def _stopped(self, path: str) -> bool:
+        """Delete the DaemonSet, unless that was done already. Return True if it is gone."""
+        try:
+            found = self._connection.request("GET", path)
+            if "deletionTimestamp" not in found["metadata"]:
+                # Foreground: the DaemonSet exists until its last pod has ended.
+                self._connection.request("DELETE", path, query={"propagationPolicy": "Foreground"})
+        except ApiError as error:
+            if error.status == 404:
+                return True
+            raise
+        return False
+
     def _pods(self) -> tuple[Mapping[str, Any], ...]:
         path = f"/api/v1/namespaces/{self._chosen.namespace}/pods"
-        return rollout.pods_of(self._chosen.daemonset, self._connection.request("GET", path)["items"])
+        return rollout.pods_of(self._chosen.daemonsets, self._connection.request("GET", path)["items"])

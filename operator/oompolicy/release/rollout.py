@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
 def progress(daemonset: Mapping[str, Any]) -> str | None:
@@ -20,13 +20,13 @@ def progress(daemonset: Mapping[str, Any]) -> str | None:
     return None if ready >= wanted else f"DaemonSet {name} is ready on {ready} of {wanted} nodes"
 
 
-def pods_of(name: str, pods: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """Return the pods that DaemonSet `name` owns."""
+def pods_of(names: Collection[str], pods: Iterable[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return the pods that the DaemonSets with these names own."""
     return tuple(
         pod
         for pod in pods
         if any(
-            (owner["kind"], owner["name"]) == ("DaemonSet", name)
+            owner["kind"] == "DaemonSet" and owner["name"] in names
             for owner in pod["metadata"].get("ownerReferences") or ()
         )
     )

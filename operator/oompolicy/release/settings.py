@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _VERBS: Final = {
-    "stop": "delete the DaemonSet, and wait until its last pod has ended",
-    "await": "wait until a pod of the DaemonSet is ready on each of its nodes",
+    "stop": "delete the DaemonSets, and wait until their last pod has ended",
+    "await": "wait until a pod of each DaemonSet is ready on each of its nodes",
     "check": "wait as await does, and then until each of these nodes reports that it enforces",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one run. Each field but `every` has the name of its flag."""
+    """The settings of one run. Each field but `every` has the name of its flag, and `daemonsets` is `--daemonset`."""
 
     verb: str
-    daemonset: str
+    daemonsets: tuple[str, ...]
     namespace: str
     kubeconfig: Path | None = None
     deadline: float = 240.0  # seconds; below the 5 minutes of Helm's own --timeout, which reports no reason
@@ -42,12 +42,14 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     given = {"namespace": os.environ.get("POD_NAMESPACE", ""), **vars(parser.parse_args(arguments))}
     if not given["namespace"]:
         parser.error("--namespace or $POD_NAMESPACE is required")
-    return Settings(**given)
+    return Settings(daemonsets=tuple(given.pop("daemonset")), **given)
 
 
 def _add_flags(parser: argparse.ArgumentParser, verb: str) -> None:
-    parser.add_argument("--daemonset", required=True, metavar="NAME", help="name of the DaemonSet")
-    parser.add_argument("--namespace", metavar="NAME", help="namespace of the DaemonSet; default $POD_NAMESPACE")
+    parser.add_argument(
+        "--daemonset", required=True, action="append", metavar="NAME", help="name of a DaemonSet; may be repeated"
+    )
+    parser.add_argument("--namespace", metavar="NAME", help="namespace of the DaemonSets; default $POD_NAMESPACE")
     parser.add_argument(
         "--kubeconfig", type=Path, metavar="FILE", help="kubeconfig file; default: the service account of this pod"
     )

@@ -2,6 +2,8 @@
 """Assign priorities to one pod and its containers, by the policy that won or by the built-in default.
 
 A container has the pod's priority plus the policy's offset for it, or the priority of its own annotation.
+The kill scope is that of the policy that won. A policy of lower precedence does not fill it in, so one policy decides
+everything about a pod. No annotation changes it.
 
 Every priority is within the range. Parsing refuses a policy whose own values and offsets leave the range. This module
 refuses an annotation of the pod that would take a container out of the range. If an offset is added to a built-in
@@ -9,6 +11,7 @@ default, the priority ends at the bound of the range, and the container's reason
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from oompolicy.model import (
     MAX_PRIORITY,
@@ -27,6 +30,9 @@ from oompolicy.model import (
 from oompolicy.resolve.annotations import Ask, importance, read_annotations
 from oompolicy.resolve.matching import is_node_critical
 from oompolicy.resolve.priority import default_priority, named_priority
+
+_ANNOTATION: Final = "annotation "
+"""The first word of the reason of a priority that comes from an annotation."""
 
 
 def assign_default(pod: Pod, defaults: Defaults) -> Assignment:
@@ -83,6 +89,7 @@ def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: t
         policy=policy.name,
         policy_uid=policy.uid,
         overlapping=overlapping,
+        kill_scope=policy.kill_scope,
         containers=tuple(
             _asked(each, allowed[each.name], policy)
             if each.name in allowed
@@ -148,8 +155,13 @@ def _offset(policy: OOMPolicy, container: Container) -> int:
     return next((each.offset for each in policy.containers if each.name == container.name), 0)
 
 
+def is_permission(reason: str) -> bool:
+    """Return True if this is the reason of a priority that comes from an annotation."""
+    return reason.startswith(_ANNOTATION)
+
+
 def _permission(ask: Ask, policy: OOMPolicy) -> str:
-    return f"annotation {ask.annotation}, allowed by OOMPolicy {policy.name} ({policy.override})"
+    return f"{_ANNOTATION}{ask.annotation}, allowed by OOMPolicy {policy.name} ({policy.override})"
 
 
 def _described(refusals: Sequence[Refusal], pod: Pod) -> tuple[tuple[Refusal, ...], int]:

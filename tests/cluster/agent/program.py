@@ -89,6 +89,9 @@ class OpenMaps:
     def mode(self) -> int:
         return int((FOLDER / "mode").read_text())
 
+    def host_priority(self) -> int:
+        return 1000
+
     def change(self, **fields: int) -> bool:
         if self.mode() == fields["mode"]:
             return False

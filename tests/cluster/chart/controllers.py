@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Play the controllers and kubelets that a release waits for: no such program runs beside the API server here.
 
-Each DaemonSet gets a pod on each node and a status, and its pods are deleted with it. Jobs and Helm's test pod run as
+Each DaemonSet gets a pod on each node and a status, and its pods are deleted with it. Jobs and Helm's test pods run as
 processes with their service account. `journal` lists the events in order, and `words` has the output of the processes.
 """
 
@@ -66,8 +66,10 @@ class Controllers:
             if not job.get("status", {}).get("conditions") and "deletionTimestamp" not in job["metadata"]:
                 self._finish_job(job, self._run(job["metadata"]["name"], job["spec"]["template"]["spec"]))
         for each in self._api.list("Pod", self._namespace):
-            if each["metadata"]["name"] == "oompolicy-test" and each["status"]["phase"] == "Pending":
-                succeeded = self._run("oompolicy-test", each["spec"])
+            name = each["metadata"]["name"]
+            run = {"oompolicy-test": self._run, "oompolicy-preflight": self._preflight}.get(name)
+            if run and each["status"]["phase"] == "Pending":
+                succeeded = run(name, each["spec"])
                 self._patch("Pod", each, {"phase": "Succeeded" if succeeded else "Failed"})
 
     def _tend_all(self) -> None:
@@ -134,6 +136,16 @@ class Controllers:
             self.words[name] = process.stdout.read() if process.stdout else ""
         self.journal.append(f"{name} {'done' if process.returncode == 0 else 'failed'}")
         return process.returncode == 0
+
+    def _preflight(self, name: str, spec: dict[str, Any]) -> bool:
+        """Run the loader of this checkout with the arguments of the pod, whose folders do not exist here."""
+        (container,) = spec["containers"]
+        assert ["oompolicy-loader"] == container["command"]
+        program = [sys.executable, "-m", "oompolicy_agent.loader", *container["args"]]
+        done = subprocess.run(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.words[name] = done.stdout
+        self.journal.append(f"{name} {'done' if done.returncode == 0 else 'failed'}")
+        return done.returncode == 0
 
     def _finish_job(self, job: dict[str, Any], succeeded: bool) -> None:
         kinds = ("SuccessCriteriaMet", "Complete") if succeeded else ("FailureTarget", "Failed")

@@ -63,8 +63,9 @@ class Release:
         # A failed uninstall leaves these. The pods of a DaemonSet are deleted with it.
         for kind in ("Job", "DaemonSet"):
             self.cluster.api.connection.request("DELETE", collection(kind, self.NAMESPACE))
-        with already_gone():
-            self.cluster.api.delete("Pod", "oompolicy-test", self.NAMESPACE)
+        for pod in ("oompolicy-preflight", "oompolicy-test"):
+            with already_gone():
+                self.cluster.api.delete("Pod", pod, self.NAMESPACE)
         # Helm keeps OOMSettings.
         for kind in ("OOMNode", "OOMSettings", "Node"):
             self.cluster.api.connection.request("DELETE", collection(kind))

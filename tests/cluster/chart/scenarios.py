@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MODULE = ["CHOWN", "DAC_OVERRIDE", "SYSLOG", "SYS_ADMIN", "SYS_MODULE"]
 KERNEL = ["BPF", "CHOWN", "DAC_OVERRIDE", "PERFMON"]
+ADJUSTER = ["DAC_OVERRIDE", "SYS_RESOURCE"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Scenario:
     version: str = "1.36.4"
     capabilities: tuple[str, ...] = tuple(MODULE)
     own_node: bool = False
+    scores: bool = True
+    kill_scope: bool = False
 
     def rendered(self, helm: Helm) -> list[dict[str, Any]]:
         return helm.template(*(word for each in self.sets for word in ("--set", each)), version=self.version)
@@ -36,8 +39,18 @@ SCENARIOS = {
         Scenario("oldest", version="1.30.0"),
         Scenario("all-pods", ("agent.podAccess=allPods",)),
         Scenario("own-node", ("agent.podAccess=ownNode",), own_node=True),
-        Scenario("kernel", ("hook.source=kernel", "hook.hostPriority=700"), capabilities=tuple(KERNEL)),
-        Scenario("none", ("hook.source=none", "prometheusRule.enabled=true"), capabilities=tuple(KERNEL)),
+        Scenario("scores", ("hook.source=scores",), capabilities=tuple(KERNEL)),
+        Scenario("module", ("hook.source=module",), scores=False),
+        Scenario("no-scores", ("scoreAdj.enabled=false", "openshift.enabled=true"), scores=False),
+        Scenario("kernel", ("hook.source=kernel", "hook.hostPriority=700"), capabilities=tuple(KERNEL), scores=False),
+        Scenario("none", ("hook.source=none", "prometheusRule.enabled=true"), capabilities=tuple(KERNEL), scores=False),
+        Scenario("kill-scope", ("killScope.enabled=true",), kill_scope=True),
+        Scenario(
+            "kill-scope-alone",
+            ("killScope.enabled=true", "hook.source=module", "openshift.enabled=true", "networkPolicy.enabled=true"),
+            scores=False,
+            kill_scope=True,
+        ),
         Scenario("dkms", ("hook.module.from=host",)),
         Scenario("prebuilt", ("hook.module.from=image", "hook.module.path=/modules/%r.ko")),
         Scenario(

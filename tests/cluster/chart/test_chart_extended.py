@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Rendered = dict[str, list[dict[str, Any]]]
 
 # Values of a release that `helm upgrade --reuse-values` keeps from a version without these keys.
-OLD_VALUES = ("commonLabels", "serviceMonitor", "prometheusRule", "resourceQuota", "openshift")
+OLD_VALUES = ("commonLabels", "serviceMonitor", "prometheusRule", "resourceQuota", "openshift", "killScope")
 
 
 def test_common_labels_are_on_every_object_and_pod(rendered: Rendered) -> None:
@@ -115,3 +115,15 @@ def test_values_of_an_earlier_version_render_the_defaults(helm: Helm, rendered: 
     more = [word for name in ("agent", "operator") for word in ("--set", f"{name}.extraEnv=null,{name}.extraArgs=null")]
 
     assert rendered["defaults"] == helm.template(*flags, *more)
+
+
+def test_values_of_an_earlier_version_bring_no_adjuster(helm: Helm, rendered: Rendered) -> None:
+    """These values name the earlier default, and a node that only observed does not begin to enforce by an upgrade."""
+    assert rendered["module"] == helm.template("--set", "scoreAdj=null,hook.source=module")
+
+
+def test_scores_without_further_values_have_an_adjuster(helm: Helm) -> None:
+    """`helm upgrade --reuse-values --set hook.source=auto` has no key `scoreAdj`."""
+    adjuster = named(helm.template("--set", "scoreAdj=null"), "DaemonSet", "oompolicy-adjuster")
+
+    assert {} == containers(adjuster["spec"]["template"]["spec"])["adjuster"]["resources"]

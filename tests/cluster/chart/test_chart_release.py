@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from oompolicy.kube.errors import ApiError
 from tests.cluster.chart.controllers import REFUSAL
 from tests.cluster.chart.helm import CHART
 from tests.cluster.chart.release import WELL
+from tests.cluster.chart.scenarios import ADJUSTER, containers, named
 from tests.cluster.deployment import refusal
 from tests.cluster.errors import HelmError
 from tests.cluster.operators import Operator
@@ -40,6 +43,7 @@ def test_the_notes_name_the_commands_that_check_the_installation(release: Releas
     assert "kubectl get oomnodes" in said
     assert f"helm test {release.NAME} --namespace {release.NAMESPACE}" in said
     assert "The hook comes with a module, built on each node" in said
+    assert "A node without the hook enforces by scores" in said
     assert "Agents may read all pods" not in said
 
 
@@ -55,11 +59,8 @@ def test_the_charts_rules_restrict_an_agent_to_its_node(release: Release) -> Non
     cluster = release.cluster
     unbound = cluster.api_as(cluster.kubeconfig(release.NAMESPACE, "oompolicy-agent"))
     eventually(lambda: refusal(unbound), lambda message: "the agent's token has no node name" in message)
-    (pod,) = (
-        each
-        for each in eventually(lambda: cluster.api.list("Pod", release.NAMESPACE), lambda pods: len(pods) >= 2)
-        if each["spec"]["nodeName"] == "node-a"
-    )
+    eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-a"), lambda count: count == 1)
+    pod = cluster.api.get("Pod", "oompolicy-agent-node-a", release.NAMESPACE)
     agent = cluster.api_as(cluster.kubeconfig(release.NAMESPACE, "oompolicy-agent", pod))
 
     assert refusal(agent).endswith("the agent of node node-a may not write an Event with the reportingInstance nowhere")
@@ -87,12 +88,13 @@ def test_the_operator_works_with_the_charts_rights(release: Release, tmp_path: P
 
 
 def test_an_upgrade_applies_the_new_value(release: Release) -> None:
-    """The upgrade is a new revision of the release."""
+    """The upgrade is a new revision of the release, and restores no score of a node."""
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "operator.replicas=3")
 
     found = release.cluster.api.get("Deployment", "oompolicy-operator", release.NAMESPACE)
     assert 3 == found["spec"]["replicas"]
     assert "2" in release("history", release.NAME, "--output", "json")
+    assert [] == [line for line in release.controllers.journal if "restore" in line or "deleted" in line]
 
 
 def test_a_second_release_is_refused(release: Release) -> None:
@@ -116,6 +118,18 @@ def test_helm_test_succeeds_when_all_nodes_enforce(release: Release) -> None:
     assert "2 nodes enforce\n" == release.controllers.words["oompolicy-test"]
 
 
+def test_helm_test_prints_what_a_node_can_do_before_it_fails(release: Release) -> None:
+    """The pod runs the loader of the release. For each node that does not enforce, the reader wants to know why."""
+    with pytest.raises(HelmError):
+        release("test", release.NAME)
+    printed = release.controllers.words["oompolicy-preflight"].splitlines()
+
+    assert printed[0].startswith("CHECK ")
+    assert ["kernel", os.uname().release, "ok", "-"] == printed[1].split()
+    assert ", because " in printed[-1]
+    assert ["oompolicy-preflight done", "oompolicy-test failed"] == release.controllers.journal[-2:]
+
+
 def test_helm_test_names_the_nodes_that_do_not_enforce(release: Release) -> None:
     """The output has the message of the node, or reports that there is no OOMNode."""
     release.says("node-a", Ready=("True", ""), Enforcing=("False", "there is no module for this kernel"))
@@ -128,7 +142,7 @@ def test_helm_test_names_the_nodes_that_do_not_enforce(release: Release) -> None
 
 
 def test_uninstall_stops_the_agents_detaches_each_node_and_leaves_nothing(release: Release) -> None:
-    """The agents stop first, because otherwise a loader could attach again after the detach.
+    """Agents and adjusters stop first, because otherwise one of them could attach or write scores again afterwards.
 
     Helm keeps the definitions, and deletes the chart's own policy.
     """
@@ -139,6 +153,7 @@ def test_uninstall_stops_the_agents_detaches_each_node_and_leaves_nothing(releas
     eventually(lambda: api.list("Pod", release.NAMESPACE), lambda left: not left)
 
     assert [
+        "oompolicy-adjuster deleted",
         "oompolicy-agent deleted",
         "oompolicy-uninstall-agents done",
         "oompolicy-detach on node-a",
@@ -171,6 +186,69 @@ def test_uninstall_reports_which_node_stays_attached_and_why(release: Release) -
     assert ([], False) == (privileged, "deletionTimestamp" in kept["metadata"])
     with pytest.raises(ApiError, match="404"):
         release.cluster.api.get("Deployment", "oompolicy-operator", release.NAMESPACE)
+
+
+def test_an_upgrade_that_ends_the_use_of_scores_restores_each_node(release: Release) -> None:
+    """The adjusters stop before, and the agents go on. The next upgrade does not repeat it."""
+    eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-b"), lambda count: count == 1)
+    release.controllers.journal.clear()
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "scoreAdj.enabled=false")
+    upgraded = list(release.controllers.journal)
+    restore = named(list(yaml.safe_load_all(release("get", "hooks", release.NAME))), "DaemonSet", "oompolicy-restore")
+    found = containers(restore["spec"]["template"]["spec"])
+    added = {name: each["securityContext"]["capabilities"].get("add") for name, each in found.items()}
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "operator.replicas=3")
+    api = release.cluster.api
+    daemonsets = {each["metadata"]["name"] for each in api.list("DaemonSet", release.NAMESPACE)}
+    accounts = {each["metadata"]["name"] for each in api.list("ServiceAccount", release.NAMESPACE)}
+
+    assert [
+        "oompolicy-adjuster deleted",
+        "oompolicy-restore-adjusters done",
+        "oompolicy-restore on node-a",
+        "oompolicy-restore on node-b",
+        "oompolicy-restore-restored done",
+    ] == upgraded
+    assert "oompolicy-restore on node-a" not in release.controllers.journal[len(upgraded) :]
+    assert {"restore": ADJUSTER, "done": None} == added
+    assert {"oompolicy-agent"} == daemonsets
+    assert {"oompolicy-agent", "oompolicy-operator"} == accounts - {"default"}
+
+
+def test_an_upgrade_that_ends_kill_scopes_restores_each_node(release: Release) -> None:
+    """The new adjusters could no longer write to cgroups. They start again after it, because scores go on."""
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "killScope.enabled=true")
+    eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-b"), lambda count: count >= 1)
+    release.controllers.journal.clear()
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "killScope.enabled=false")
+    upgraded = list(release.controllers.journal)
+    adjuster = release.cluster.api.get("DaemonSet", "oompolicy-adjuster", release.NAMESPACE)
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "operator.replicas=3")
+
+    first = ["oompolicy-adjuster deleted", "oompolicy-restore-adjusters done"]
+    assert first == upgraded[:2]
+    assert {f"oompolicy-restore on node-{each}" for each in "ab"} <= set(upgraded)
+    mounts = containers(adjuster["spec"]["template"]["spec"])["adjuster"]["volumeMounts"]
+    assert [True] == [each["readOnly"] for each in mounts if each["name"] == "cgroup"]
+    assert "oompolicy-restore on node-a" not in release.controllers.journal[len(upgraded) :]
+
+
+def test_an_upgrade_that_cannot_restore_a_node_changes_nothing_and_can_be_repeated(release: Release) -> None:
+    """The error names the node. The release still uses scores, so the next attempt restores again."""
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "uninstall.deadlineSeconds=2")
+    release.controllers.stuck.add("node-b")
+    with pytest.raises(HelmError):
+        release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "hook.source=kernel")
+    said = release.controllers.words["oompolicy-restore-restored"]
+    daemonset = release.cluster.api.get("DaemonSet", "oompolicy-agent", release.NAMESPACE)
+    release.controllers.stuck.clear()
+    release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "hook.source=kernel")
+
+    assert "DaemonSet oompolicy-restore is ready on 1 of 2 nodes\n" in said
+    assert "node-b: container detach ended with status 1" in said
+    assert "--scores" in daemonset["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert 2 == release.controllers.journal.count("oompolicy-restore on node-a")
+    assert "oompolicy-restore-restored done" == release.controllers.journal[-1]
 
 
 def test_uninstall_without_hooks_leaves_nodes_as_they_are(release: Release) -> None:

@@ -11,7 +11,8 @@ import yaml
 from oompolicy.kube.errors import ApiError
 from oompolicy.parse import parse_pod, parse_policy
 from oompolicy.resolve.matching import matches_pod
-from tests.cluster.chart.scenarios import Scenario, containers, named, pod_templates
+from oompolicy_agent import settings
+from tests.cluster.chart.scenarios import ADJUSTER, Scenario, containers, named, pod_templates
 from tests.cluster.deployment import DEPLOY
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 
 # The Prometheus operator defines these kinds. The chart does not, so the API server of a test does not know them.
 FOREIGN = {"PodMonitor", "PrometheusRule", "ServiceMonitor"}
-PRIVILEGED = {"loader", "detach"}
+LOADERS = {"loader", "detach"}
+ADJUSTERS = {"adjuster", "restore"}
 KERNEL_FOLDERS = {"/sys/fs/bpf", "/sys/fs/cgroup", "/sys/kernel/security"}
 AGENT_PATHS = {"/sys/fs/bpf/oompolicy", "/sys/fs/cgroup", "/run/oompolicy", "/var/lib/oompolicy"}
+ADJUSTER_PATHS = {"/run/oompolicy", "/run/oompolicy-adjuster", "/sys/fs/cgroup"}
 
 
 def test_an_api_server_accepts_the_objects(
@@ -78,7 +81,7 @@ def test_the_rules_name_the_namespace_of_the_release(helm: Helm) -> None:
     assert "oompolicy-system" not in text
 
 
-def test_only_loaders_have_capabilities(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
+def test_only_loaders_and_adjusters_have_capabilities(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
     """Every container drops all capabilities first. The agent is not root, so its BPF is only in the bounding set."""
     found = {}
     for _, spec in pod_templates(objects):
@@ -87,29 +90,97 @@ def test_only_loaders_have_capabilities(scenario: Scenario, objects: list[dict[s
             assert ["ALL"] == context["capabilities"]["drop"], name
             assert context["readOnlyRootFilesystem"], name
             assert not context["allowPrivilegeEscalation"], name
-            assert context["runAsNonRoot"] == (name not in PRIVILEGED), name
+            assert context["runAsNonRoot"] == (name not in LOADERS | ADJUSTERS), name
             if added := context["capabilities"].get("add"):
                 found[name] = added
-    loaders = {name: list(scenario.capabilities) for name in PRIVILEGED if name in found}
+    loaders = {name: list(scenario.capabilities) for name in LOADERS if name in found}
+    adjusters = {name: ADJUSTER for name in ADJUSTERS if name in found}
 
     assert "loader" in found
-    assert {"agent": ["BPF"], **loaders} == found
+    assert {"agent": ["BPF"], **loaders, **adjusters} == found
+    assert (scenario.scores or scenario.kill_scope) == ("adjuster" in found)
 
 
-def test_the_agent_mounts_only_the_folders_that_it_needs(objects: list[dict[str, Any]]) -> None:
-    """The agent mounts four folders, the cgroups read-only, and a token that neither loader nor build has."""
+def host_paths(spec: dict[str, Any], container: str) -> tuple[set[str], set[str]]:
+    """Return the folders of the node that a container mounts, and those of them that it can write to."""
+    volumes = {each["name"]: each["hostPath"]["path"] for each in spec["volumes"] if "hostPath" in each}
+    mounts = [each for each in containers(spec)[container]["volumeMounts"] if each["name"] in volumes]
+    writable = {volumes[each["name"]] for each in mounts if not each.get("readOnly")}
+    return {volumes[each["name"]] for each in mounts}, writable
+
+
+def test_the_agent_mounts_only_the_folders_that_it_needs(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
+    """The agent mounts four folders, and the adjuster's where there is one. It cannot write to the cgroups and there.
+
+    Its token is in neither loader nor build.
+    """
     spec = named(objects, "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
-    volumes = {each["name"]: each for each in spec["volumes"]}
-    mounts = containers(spec)["agent"]["volumeMounts"]
-    folders = {volumes[each["name"]]["hostPath"]["path"] for each in mounts if "hostPath" in volumes[each["name"]]}
+    folders, writable = host_paths(spec, "agent")
+    adjusters = {"/run/oompolicy-adjuster"} if scenario.scores else set()
     with_token = [
         name for name, each in containers(spec).items() if "token" in {mount["name"] for mount in each["volumeMounts"]}
     ]
 
-    assert folders == AGENT_PATHS
+    assert folders == AGENT_PATHS | adjusters
+    assert writable == AGENT_PATHS - {"/sys/fs/cgroup"}
     assert ["agent"] == with_token
     assert not spec["automountServiceAccountToken"]
-    assert {"cgroup", "token"} == {each["name"] for each in mounts if each.get("readOnly")}
+
+
+def test_the_agent_asks_for_scores_where_there_is_an_adjuster(
+    scenario: Scenario, rendered: dict[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent accepts the arguments of its container, and reads the report where the chart mounts it."""
+    monkeypatch.setenv("NODE_NAME", "node-a")
+    spec = named(rendered[scenario.name], "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
+    arguments = [each.replace("$(POD_IP)", "::1") for each in containers(spec)["agent"]["args"] if each != "--one"]
+    chosen = settings.parse(arguments)
+    mounted = {each["mountPath"] for each in containers(spec)["agent"]["volumeMounts"]}
+
+    assert scenario.scores == chosen.scores
+    assert scenario.scores == (str(chosen.adjuster_dir) in mounted)
+
+
+def test_the_adjuster_writes_to_its_own_folder_and_to_cgroups_with_kill_scopes(
+    scenario: Scenario, objects: list[dict[str, Any]]
+) -> None:
+    """It sees the processes of the node, and has neither a token nor the node's network nor a port."""
+    found = [spec for name, spec in pod_templates(objects) if name == "oompolicy-adjuster"]
+    cgroups = {"/sys/fs/cgroup"} if scenario.kill_scope else set()
+    assert len(found) == (scenario.scores or scenario.kill_scope)
+    for spec in found:
+        assert (ADJUSTER_PATHS, {"/run/oompolicy-adjuster", *cgroups}) == host_paths(spec, "adjuster")
+        assert spec["hostPID"]
+        assert not spec["automountServiceAccountToken"]
+        assert {"hostNetwork", "hostIPC", "initContainers"}.isdisjoint(spec)
+        assert "ports" not in containers(spec)["adjuster"]
+
+
+def test_the_adjuster_runs_where_the_agent_runs(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """Selector, tolerations, PriorityClass and the size of a rollout are the agent's."""
+    for scenario in ("defaults", "placed"):
+        agent, adjuster = (
+            named(rendered[scenario], "DaemonSet", f"oompolicy-{name}") for name in ("agent", "adjuster")
+        )
+        assert agent["spec"]["updateStrategy"] == adjuster["spec"]["updateStrategy"]
+        for key in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+            specs = [each["spec"]["template"]["spec"] for each in (agent, adjuster)]
+            assert specs[0].get(key) == specs[1].get(key), (scenario, key)
+
+
+def test_every_uninstall_restores_the_values_of_each_node(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
+    """An earlier revision of the release may have had an adjuster. Adjusters end first, because one holds the lock."""
+    detach = [spec for name, spec in pod_templates(objects) if name == "oompolicy-detach"]
+    stops = [containers(spec)["release"]["args"] for name, spec in pod_templates(objects) if name.endswith("-agents")]
+    expected = 0 if scenario.name == "smallest" else 1
+
+    assert [expected, expected] == [len(detach), len(stops)]
+    for spec, arguments in zip(detach, stops, strict=True):
+        assert ["detach", "restore"] == [each["name"] for each in spec["initContainers"]]
+        assert ["--restore"] == containers(spec)["restore"]["args"]
+        assert {"/run/oompolicy-adjuster", "/sys/fs/cgroup"} == host_paths(spec, "restore")[1]
+        assert spec["hostPID"]
+        assert {"--daemonset=oompolicy-agent", "--daemonset=oompolicy-adjuster"} <= set(arguments)
 
 
 def test_the_accounts_of_helms_hooks_can_create_nothing(objects: list[dict[str, Any]]) -> None:
@@ -161,12 +232,45 @@ def test_an_agent_impersonates_its_node_if_it_may_read_only_its_pods(
 
 
 @pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("defaults", ["--headers=/host/usr/lib/modules/%r/build"]),
+        ("dkms", ["--module=/host/module/%r/updates/dkms/oompolicy_hook.ko"]),
+        ("prebuilt", ["--module=/modules/%r.ko"]),
+        ("kernel", ["--no-module"]),
+    ],
+)
+def test_preflight_answers_for_the_module_of_the_release(
+    rendered: dict[str, list[dict[str, Any]]], name: str, flags: list[str]
+) -> None:
+    """It reads the headers or the file that the agents' build or loader reads."""
+    (container,) = named(rendered[name], "Pod", "oompolicy-preflight")["spec"]["containers"]
+    about_the_module = [each for each in container["args"] if "module" in each]
+
+    assert ["preflight", "--root=/host"] == container["args"][:2]
+    assert flags == about_the_module
+
+
+def test_preflight_can_change_nothing_on_its_node(objects: list[dict[str, Any]]) -> None:
+    """It mounts every folder read-only and below /host, runs as the agent's user, and has no token."""
+    spec = named(objects, "Pod", "oompolicy-preflight")["spec"]
+    (container,) = spec["containers"]
+
+    assert not spec["automountServiceAccountToken"]
+    assert 41317 == container["securityContext"]["runAsUser"]
+    assert "add" not in container["securityContext"]["capabilities"]
+    assert all(each["readOnly"] and each["mountPath"].startswith("/host/") for each in container["volumeMounts"])
+
+
+@pytest.mark.parametrize(
     ("name", "module"),
     [
         ("defaults", "--module=/module/oompolicy_hook.ko"),
+        ("module", "--module=/module/oompolicy_hook.ko"),
         ("dkms", "--module=/host/module/%r/updates/dkms/oompolicy_hook.ko"),
         ("prebuilt", "--module=/modules/%r.ko"),
         ("kernel", None),
+        ("scores", None),
     ],
 )
 def test_the_loader_finds_the_module(rendered: dict[str, list[dict[str, Any]]], name: str, module: str | None) -> None:
@@ -175,12 +279,13 @@ def test_the_loader_finds_the_module(rendered: dict[str, list[dict[str, Any]]], 
     (loader,) = (each for each in spec["initContainers"] if each["name"] == "loader")
 
     assert [module] if module else [] == [each for each in loader["args"] if each.startswith("--module=")]
-    assert ("build" in containers(spec)) == (name == "defaults")
+    assert ("build" in containers(spec)) == (name in ("defaults", "module"))
 
 
-def test_the_policy_matches_the_agents(rendered: dict[str, list[dict[str, Any]]]) -> None:
-    """The agents are node-critical, so the policy has to name their class."""
-    agent = named(rendered["defaults"], "DaemonSet", "oompolicy-agent")["spec"]["template"]
+@pytest.mark.parametrize("name", ["oompolicy-agent", "oompolicy-adjuster"])
+def test_the_policy_matches_agents_and_adjusters(rendered: dict[str, list[dict[str, Any]]], name: str) -> None:
+    """They are node-critical, so the policy has to name their class."""
+    agent = named(rendered["defaults"], "DaemonSet", name)["spec"]["template"]
     policy = parse_policy(named(rendered["defaults"], "OOMPolicy", "oompolicy"))
     pod = parse_pod(
         {"metadata": {"name": "a", "labels": agent["metadata"]["labels"]}, "spec": agent["spec"]}, stand_in_uid=True
@@ -237,16 +342,24 @@ def test_the_networkpolicy_admits_only_the_pods_of_the_values(rendered: dict[str
     assert [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}] == rule["from"]
 
 
+def test_the_networkpolicy_denies_the_adjuster_all_connections(rendered: dict[str, list[dict[str, Any]]]) -> None:
+    """No rule follows, so both directions are closed."""
+    spec = named(rendered["guarded"], "NetworkPolicy", "oompolicy-adjuster")["spec"]
+    adjuster = named(rendered["guarded"], "DaemonSet", "oompolicy-adjuster")["spec"]["selector"]
+
+    assert {"podSelector": adjuster, "policyTypes": ["Ingress", "Egress"]} == spec
+
+
 def test_by_default_there_is_no_networkpolicy(rendered: dict[str, list[dict[str, Any]]]) -> None:
     """The chart cannot know where Prometheus runs, so a default policy could block it."""
     assert not [each for each in rendered["defaults"] if each["kind"] == "NetworkPolicy"]
 
 
 @pytest.mark.parametrize("level", ["restricted", "privileged"])
-def test_only_agent_and_detach_need_the_level_privileged(
+def test_only_pods_with_folders_of_the_node_need_the_level_privileged(
     rendered: dict[str, list[dict[str, Any]]], session_cluster: Cluster, level: str
 ) -> None:
-    """Agent and detach need the level `privileged`, and all other pods meet `restricted`."""
+    """Agent, adjuster, detach and preflight need the level `privileged`, and all other pods meet `restricted`."""
     api, name = session_cluster.api, f"security-{level}"
     api.namespace(name, {"pod-security.kubernetes.io/enforce": level})
     refused = set()
@@ -259,7 +372,8 @@ def test_only_agent_and_detach_need_the_level_privileged(
                 raise
             refused.add(pod)
 
-    assert ({"oompolicy-agent", "oompolicy-detach"} if level == "restricted" else set()) == refused
+    with_folders = {f"oompolicy-{name}" for name in ("agent", "adjuster", "detach", "preflight")}
+    assert (with_folders if level == "restricted" else set()) == refused
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ ADMINS = {
     "discloseOtherNamespaces": True,
     "tieBreak": "MostOverRequest",
     "minimumVictimMemory": "64Mi",
+    "maxKillsPerMinute": 30,
 }
 
 

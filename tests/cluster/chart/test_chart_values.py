@@ -25,7 +25,11 @@ if TYPE_CHECKING:
         ("images.loader.sha=1", "at '/images/loader': additional properties 'sha' not allowed"),
         ("operator.resources.limit.cpu=1", "at '/operator/resources': additional properties 'limit' not allowed"),
         ("agent.affinity.nodeafinity.a=1", "at '/agent/affinity': additional properties 'nodeafinity' not allowed"),
-        ("hook.source=kernl", "at '/hook/source': value must be one of 'module', 'kernel', 'none'"),
+        ("hook.source=kernl", "at '/hook/source': value must be one of 'auto', 'module', 'scores', 'kernel', 'none'"),
+        ("scoreAdj.enabled=yes", "at '/scoreAdj/enabled': got string, want boolean"),
+        ("killScope.enabled=yes", "at '/killScope/enabled': got string, want boolean"),
+        ("killScope=true", "at '/killScope': got boolean, want object"),
+        ("scoreAdj.enable=true", "at '/scoreAdj': additional properties 'enable' not allowed"),
         ("hook.hostPriority=2000", "at '/hook/hostPriority': maximum: got 2,000, want 1,000"),
         ("hook.module.path=relative", "at '/hook/module/path': 'relative' does not match pattern"),
         ("policy.priority=high", "at '/policy/priority': got string, want integer"),
@@ -50,6 +54,12 @@ def test_a_cluster_that_cannot_restrict_agents_to_their_node_is_refused(helm: He
     """The chart does not replace `ownNode` by wider rights without a message."""
     with pytest.raises(HelmError, match=r"agent\.podAccess is ownNode, which needs Kubernetes 1\.36.*v1\.35\.1"):
         helm.template("--set", "agent.podAccess=ownNode", version="1.35.1")
+
+
+def test_a_source_of_scores_without_scores_is_refused(helm: Helm) -> None:
+    """The chart does not choose one of two values that contradict each other."""
+    with pytest.raises(HelmError, match=r"hook\.source is scores and scoreAdj\.enabled is false: set hook\.source to"):
+        helm.template("--set", "hook.source=scores", "--set", "scoreAdj.enabled=false")
 
 
 @pytest.mark.parametrize("monitor", ["podMonitor", "serviceMonitor"])

@@ -40,10 +40,22 @@ def test_the_commands_of_install_and_upgrade_work(
             resolved.append(printed[printed.index("NAMESPACE") :])
     finish(chart_cluster.api, "batch")
 
-    assert len(commands) == 12
+    assert len(commands) == 13
     assert RESOLVED.findall((DOCS / "install.md").read_text()) == resolved
     assert "oompolicy-detach" not in (tmp_path / "oompolicy.yaml").read_text()
     assert "oompolicies.oompolicy.dev" not in chart_cluster.kubectl("get", "crd", "-o", "name")
+
+
+@pytest.mark.usefixtures("nodes")
+def test_the_commands_that_ask_a_node_work_without_an_installation(admin: Admin) -> None:
+    """The pod of docs/platforms.md runs to its end. Without a kubelet here, kubectl cannot read its log."""
+    (block,) = BLOCK.findall(section("platforms.md", "Ask a node"))
+    (log,) = (line for line in block.splitlines(keepends=True) if " logs " in line)
+    printed = admin("kubectl apply -f deploy/namespace.yaml\n" + block.replace(log, ""))
+
+    assert "pod/oompolicy-preflight created" in printed
+    assert "pod/oompolicy-preflight condition met" in printed
+    assert 'pod "oompolicy-preflight" deleted' in printed
 
 
 @pytest.mark.usefixtures("nodes")

@@ -45,7 +45,7 @@ def request_of(node: Node) -> Wanted:
 
 
 def has_mode(node: Node, mode: str) -> bool:
-    return [mode, mode] == [request_of(node).mode, node.status["mode"]]
+    return bool(request_of(node).mode == mode == node.status["mode"])
 
 
 def settings(mode: str) -> dict[str, Any]:

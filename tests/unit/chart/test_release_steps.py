@@ -61,7 +61,7 @@ def test_only_the_daemonsets_own_pods_count() -> None:
     """A pod counts if the DaemonSet owns it. Its labels do not matter, because other pods can have the same."""
     other = pod("b", owner={"kind": "ReplicaSet", "name": "agents"})
 
-    assert ("a",) == tuple(map(rollout.node_of, rollout.pods_of("agents", [pod(), other])))
+    assert ("a",) == tuple(map(rollout.node_of, rollout.pods_of(["agents"], [pod(), other])))
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,13 @@ def test_a_node_that_does_not_enforce_is_reported(
 ) -> None:
     """The sentence has the reason of the node's agent, or the log to read."""
     assert sentences == list(enforcement.shortcomings(["a"], oomnodes, observing_is_enough=enough))
+
+
+def test_one_step_may_be_about_several_daemonsets() -> None:
+    """The flag is repeated, as before an uninstall: agents and adjusters stop together."""
+    chosen = settings.parse(["stop", "--namespace=here", "--daemonset=agents", "--daemonset=adjusters"])
+
+    assert ("agents", "adjusters") == chosen.daemonsets
 
 
 def test_many_lines_are_cut_and_counted() -> None:

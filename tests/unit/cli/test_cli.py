@@ -15,7 +15,7 @@ import yaml
 from oompolicy.cli import main
 from tests.unit.policy.factories import UID, raw_pod, raw_policy
 
-TENANTS = {"precedence": 30, "priority": {"value": 500}, "override": {"min": 300, "max": 700}}
+TENANTS = {"precedence": 30, "priority": {"value": 500}, "override": {"min": 300, "max": 700}, "killScope": "Process"}
 SOURCE_ROOT = Path(__file__).parents[3] / "operator"
 SIDECARS = [{"name": "proxy", "restartPolicy": "Always"}]
 
@@ -65,6 +65,7 @@ def test_resolve_prints_for_programs(manifests: Path, output: str, capsys: pytes
         "reason": reason,
         "source": "annotation",
         "policy": "tenants",
+        "killScope": "Process",
         "overlapping": ["too"],
         "containers": [
             {"name": "proxy", "kind": "sidecar", "priority": 650, "reason": reason},
@@ -194,7 +195,7 @@ def test_lint_names_file_object_and_field(tmp_path: Path, capsys: pytest.Capture
     assert 1 == main(["lint", str(file)])
     expected = [
         f"{file}: OOMPolicy/databases: spec.precedense: unknown field;"
-        " known are precedence, match, priority, containers, override",
+        " known are precedence, match, priority, containers, override, killScope",
         f"{file}: Pod/shop/postgres-0: metadata.annotations[oompolicy.dev/priority]:"
         " 'high' is not a plain integer from 0 to 1000",
     ]

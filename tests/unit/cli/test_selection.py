@@ -11,7 +11,7 @@ from oompolicy.cli import main
 from tests.unit.policy.factories import raw_pod, raw_policy
 from tests.unit.policy.test_workloads import workload
 
-LOW = {"match": {"podSelector": {"matchLabels": {"app": "web"}}}, "priority": {"value": 50}}
+LOW = {"match": {"podSelector": {"matchLabels": {"app": "web"}}}, "priority": {"value": 50}, "killScope": "Pod"}
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}
 
 
@@ -52,13 +52,15 @@ def test_flags_select_and_sort(
     assert names == capsys.readouterr().out.splitlines()
 
 
-def test_wide_has_the_node(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A dash stands for a pod that no node has."""
+def test_wide_has_kill_scope_and_node(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dash stands for a pod that no node has, and for a pod whose policy has no kill scope."""
     main(["resolve", str(file), "-o", "wide"])
     header, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
 
-    assert ["NAMESPACE", "POD", "CONTAINER", "PRIORITY", "NODE", "REASON"] == header
-    assert {("batch", "node-1"), ("postgres-0", "-"), ("Deployment/web", "-")} == {(row[1], row[4]) for row in rows}
+    assert ["NAMESPACE", "POD", "CONTAINER", "PRIORITY", "KILLSCOPE", "NODE", "REASON"] == header
+    assert {("batch", "-", "node-1"), ("postgres-0", "-", "-"), ("Deployment/web", "Pod", "-")} == {
+        (row[1], row[4], row[5]) for row in rows
+    }
 
 
 def test_json_has_kind_and_node(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,6 +122,23 @@ def test_a_policy_of_higher_precedence_ends_an_overlap() -> None:
     assert ((), (), ()) == tuple(map(made.overlapping, "abc"))
 
 
+def test_each_pod_is_decided_by_one_policy() -> None:
+    """The highest precedence wins, and then the first name. A pod that no policy matches is decided by none."""
+    made = census(
+        policy("a", precedence=1),
+        policy("b", precedence=5, match=Match(pod_selector=having(app="db"))),
+        policy("c", precedence=5, match=Match(pod_selector=having(tier="prod"))),
+        p=shape(app="db", tier="prod"),
+        q=shape(tier="prod"),
+        r=shape(),
+        s=shape(),
+    )
+
+    assert (2, 1, 1) == tuple(map(made.decided, "abc"))
+    made.put_policies([policy("c", precedence=5, match=Match(pod_selector=having(tier="prod")))])
+    assert (0, 0, 2) == tuple(map(made.decided, "abc"))
+
+
 def test_only_policies_with_new_numbers_are_changed() -> None:
     """A new pod changes only the policies that match it, so only their statuses are evaluated."""
     made = census(policy("db", match=Match(pod_selector=having(app="db"))), policy("web", precedence=5), a=shape())
@@ -217,6 +234,10 @@ class Model:
         alone = self._resolver([self.policies[name]])
         return sum(alone.assign(each).policy == name for each in self._pods())
 
+    def decided(self, name: str) -> int:
+        resolver = self._resolver(list(self.policies.values()))
+        return sum(resolver.assign(each).policy == name for each in self._pods())
+
     def overlapping(self, name: str) -> tuple[str, ...]:
         resolver = self._resolver(list(self.policies.values()))
         found: set[str] = set()
@@ -251,15 +272,15 @@ def policies_of(chosen: dict[str, tuple[Match, int]]) -> list[OOMPolicy]:
 def test_the_census_equals_the_policy_models_matching(steps: list[tuple[Any, ...]]) -> None:
     """After each step, numbers and overlaps equal those of the model, and every changed policy is reported."""
     made, model = Census(), Model()
-    known: dict[str, tuple[int, tuple[str, ...]]] = dict.fromkeys(("p0", "p1", "p2"), (0, ()))
+    known: dict[str, tuple[int, int, tuple[str, ...]]] = dict.fromkeys(("p0", "p1", "p2"), (0, 0, ()))
     for name, *arguments in steps:
         converted = [policies_of(arguments[0])] if name == "put_policies" else arguments
         getattr(made, name)(*converted)
         getattr(model, name)(*converted)
         changed = made.changed()
         for each, before in known.items():
-            now = (made.matched(each), made.overlapping(each))
-            assert (model.matched(each), model.overlapping(each)) == now
+            now = (made.matched(each), made.decided(each), made.overlapping(each))
+            assert (model.matched(each), model.decided(each), model.overlapping(each)) == now
             assert each in changed or now == before
             known[each] = now
         assert len(model.pods) == made.pods

@@ -26,8 +26,8 @@ def record(**fields: Any) -> PolicyRecord:  # noqa: ANN401
     return table.records["databases"]
 
 
-def status(*overlapping: str, matched: int = 3, applied: int = 2, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
-    return build(record(**fields), PolicyCounts(matched, applied, overlapping), NOW)
+def status(*overlapping: str, matched: int = 3, decided: int = 1, applied: int = 2, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    return build(record(**fields), PolicyCounts(matched, decided, applied, overlapping), NOW)
 
 
 def condition(built: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -41,7 +41,9 @@ def due(pace: Pace, wanted: Mapping[str, Any], current: Mapping[str, Any], now: 
 
 def test_unknown_fields_are_named_in_the_condition() -> None:
     """A policy with fields of a newer version is applied without them."""
-    ready = condition(build(replace(record(), unknown_fields=("spec.newField",)), PolicyCounts(3, 2, ()), NOW), "Ready")
+    ready = condition(
+        build(replace(record(), unknown_fields=("spec.newField",)), PolicyCounts(3, 1, 2, ()), NOW), "Ready"
+    )
 
     assert "True" == ready["status"]
     assert "UnknownFields" == ready["reason"]
@@ -53,7 +55,7 @@ def test_a_valid_policy_is_ready() -> None:
     built = status(generation=4)
 
     assert 4 == built["observedGeneration"]
-    assert 3 == built["matchedPods"]
+    assert (3, 1) == (built["matchedPods"], built["decidedPods"])
     assert 2 == built["appliedNodes"]
     expected = {
         "type": "Ready",
@@ -95,8 +97,8 @@ def test_an_overlap_names_the_other_policies() -> None:
 def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     """Another message or generation does not change the time."""
     before = status("caches")
-    same = build(record(status=before, generation=2), PolicyCounts(9, 9, ("queues",)), LATER)
-    changed = build(record(status=before, generation=2), PolicyCounts(9, 9, ()), LATER)
+    same = build(record(status=before, generation=2), PolicyCounts(9, 9, 9, ("queues",)), LATER)
+    changed = build(record(status=before, generation=2), PolicyCounts(9, 9, 9, ()), LATER)
 
     assert "2026-11-25T12:00:00Z" == condition(same, "Overlapping")["lastTransitionTime"]
     assert "2026-11-25T13:00:00Z" == condition(changed, "Overlapping")["lastTransitionTime"]

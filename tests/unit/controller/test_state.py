@@ -45,8 +45,8 @@ def test_a_pod_concerns_the_policies_that_match_it() -> None:
     state.census.put_pod("new", shape("elsewhere"))
 
     assert {"a"} == state.evaluate()
-    assert PolicyCounts(3, 0, ()) == state.counts("a")
-    assert PolicyCounts(2, 0, ()) == state.counts("b")
+    assert PolicyCounts(3, 1, 0, ()) == state.counts("a")
+    assert PolicyCounts(2, 2, 0, ()) == state.counts("b")
     assert set() == state.evaluate()
 
 

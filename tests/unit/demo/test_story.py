@@ -21,14 +21,16 @@ EVENT: dict[str, Any] = {
     "note": "Kernel OOM killer killed report (pid 7, ...); spared: postgres (pid 5) in container postgres ...",
 }
 WITHOUT = Ending(("postgres",), ("Out of memory: Killed process 5 (postgres) ...",))
+AUDIT_NOTE = "Kernel OOM killer killed postgres ...; mode Audit: the policy would have killed report (pid 7) ..."
+AUDITED = Ending(("postgres",), WITHOUT.log, {"note": AUDIT_NOTE})
 WITH = Ending(("report",), (story.POLICY_LINE, "Out of memory: Killed process 7 (report) ..."), EVENT)
 
 
-def test_the_database_is_killed_without_policy_and_the_report_with_it() -> None:
-    expected = "without policy: postgres-0 died; with policy: report-1 died, postgres-0 lives"
+def test_the_database_is_killed_unless_the_policy_is_enforced() -> None:
+    expected = "without policy: postgres-0 died; in Audit: postgres-0 died; in Enforce: report-1 died, postgres-0 lives"
 
-    assert [] == list(story.flaws(WITHOUT, WITH))
-    assert expected == story.summary(WITHOUT, WITH, PODS)
+    assert [] == list(story.flaws(WITHOUT, AUDITED, WITH))
+    assert expected == story.summary(WITHOUT, AUDITED, WITH, PODS)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,26 @@ def test_the_database_is_killed_without_policy_and_the_report_with_it() -> None:
     ],
 )
 def test_any_other_ending_is_a_flaw(without: Ending, with_policy: Ending, flaw: str) -> None:
-    (found,) = story.flaws(without, with_policy)
+    (found,) = story.flaws(without, AUDITED, with_policy)
+
+    assert flaw in found
+
+
+@pytest.mark.parametrize(
+    ("audited", "flaw"),
+    [
+        (replace(AUDITED, dead=("report",)), "in Audit report died, not postgres alone"),
+        (replace(AUDITED, log=WITH.log), "in Audit the kernel's log says that a policy chose"),
+        (replace(AUDITED, event=None), "does not say that the policy would have killed report"),
+        (
+            replace(AUDITED, event={"note": "... killed it too"}),
+            "does not say that the policy would have killed report",
+        ),
+    ],
+)
+def test_an_audit_that_changes_or_hides_the_choice_is_a_flaw(audited: Ending, flaw: str) -> None:
+    """In Audit the kernel's choice dies, and the Event names the choice of the policies."""
+    (found,) = story.flaws(WITHOUT, audited, WITH)
 
     assert flaw in found
 
@@ -55,7 +76,7 @@ def test_any_other_ending_is_a_flaw(without: Ending, with_policy: Ending, flaw: 
 def test_a_database_that_was_killed_is_not_reported_as_alive() -> None:
     both = replace(WITH, dead=("report", "postgres"))
 
-    assert story.summary(WITHOUT, both, PODS).endswith("with policy: report-1, postgres-0 died")
+    assert story.summary(WITHOUT, AUDITED, both, PODS).endswith("in Enforce: report-1, postgres-0 died")
 
 
 def test_only_the_important_lines_of_the_kernels_log_are_shown_once() -> None:

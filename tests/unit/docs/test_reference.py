@@ -105,6 +105,7 @@ def conditions_of_nodes() -> Iterator[tuple[str, str, str]]:
         )
     ]
     views += [replace(GOOD, mode=mode) for mode in Mode]
+    views += [replace(GOOD, max_kills=2), replace(GOOD, max_kills=2, circuit="sentence", mode=Mode.AUDIT)]
     views += [replace(GOOD, scores=scores) for scores in SCORES]
     for view in views:
         for each in document.build(view, {}, NOW)["conditions"]:
@@ -115,7 +116,8 @@ def test_the_page_has_every_condition_of_a_node() -> None:
     """The page has each status and reason that an agent can give. The reasons below belong to no condition."""
     made = set(conditions_of_nodes())
 
-    assert made == conditions_on_page({each: each for each in ("Ready", "Enforcing", "OrderHolds", "Synced")})
+    kinds = ("Ready", "Enforcing", "OrderHolds", "Synced", "CircuitOpen")
+    assert made == conditions_on_page({each: each for each in kinds})
     assert {
         Reason.POD_FIELDS_UNREADABLE,
         Reason.CGROUP_DRIVERS_DIFFER,
@@ -143,7 +145,7 @@ def test_the_page_has_every_condition_of_a_policy() -> None:
     """The operator can give each of these statuses and reasons."""
     left_out = replace(record(), policy=None, problem="spec.priority: is required")
     policies = (record(), left_out, replace(record(), unknown_fields=("spec.newField",)))
-    counts = [PolicyCounts(1, 1, others) for others in ([], ["b"])]
+    counts = [PolicyCounts(1, 1, 1, others) for others in ([], ["b"])]
     built = [policystatus.build(policy, each, NOW) for policy in policies for each in counts]
     made = {(each["type"], each["status"], str(each["reason"])) for one in built for each in one["conditions"]}
 

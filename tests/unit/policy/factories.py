@@ -9,6 +9,7 @@ from oompolicy.model import (
     Container,
     ContainerOffset,
     FixedPriority,
+    KillScope,
     Match,
     OOMPolicy,
     Override,
@@ -80,6 +81,7 @@ def policy(
     priority: Priority | None = None,
     containers: Mapping[str, int] | None = None,
     override: tuple[int, int] | None = None,
+    kill_scope: KillScope | None = None,
 ) -> OOMPolicy:
     return OOMPolicy(
         name=name,
@@ -90,4 +92,5 @@ def policy(
         priority=priority or FixedPriority(900),
         containers=tuple(ContainerOffset(each, offset) for each, offset in (containers or {}).items()),
         override=Override(*override) if override else None,
+        kill_scope=kill_scope,
     )

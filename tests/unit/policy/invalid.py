@@ -337,4 +337,29 @@ OUT_OF_RANGE = [
     ),
 ]
 
-INVALID = [*WRONG_PRIORITIES, *WRONG_MATCHES, *WRONG_REQUIREMENTS, *WRONG_OFFSETS, *OUT_OF_RANGE]
+WRONG_KILL_SCOPES = [
+    Invalid(
+        {**PRIORITY, "killScope": "pod"},
+        "spec.killScope: must be one of Container, Pod, Process, not 'pod'",
+        'spec.killScope: Unsupported value: "pod": supported values: "Container", "Pod", "Process"',
+    ),
+    Invalid(
+        {**PRIORITY, "killScope": ""},
+        "spec.killScope: must be one of Container, Pod, Process, not ''",
+        'spec.killScope: Unsupported value: "": supported values: "Container", "Pod", "Process"',
+    ),
+    Invalid(
+        {**PRIORITY, "killScope": True},
+        "spec.killScope: must be a string, not a boolean; put it in quotes",
+        'spec.killScope in body must be of type string: "boolean"',
+    ),
+]
+
+INVALID = [
+    *WRONG_PRIORITIES,
+    *WRONG_MATCHES,
+    *WRONG_REQUIREMENTS,
+    *WRONG_OFFSETS,
+    *OUT_OF_RANGE,
+    *WRONG_KILL_SCOPES,
+]

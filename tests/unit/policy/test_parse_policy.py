@@ -11,6 +11,7 @@ from oompolicy.model import (
     ByQOSClass,
     ContainerOffset,
     FixedPriority,
+    KillScope,
     LabelSelector,
     Match,
     OOMPolicy,
@@ -48,6 +49,7 @@ def test_every_field_of_the_design_is_read() -> None:
             "priority": {"value": 900},
             "containers": [{"name": "istio-proxy", "offset": 50}],
             "override": {"min": 300, "max": 700},
+            "killScope": "Pod",
         }
     )
     raw["metadata"] |= {"generation": 3, "uid": "u-1", "managedFields": [{"anything": 1}]}
@@ -67,6 +69,7 @@ def test_every_field_of_the_design_is_read() -> None:
         priority=FixedPriority(900),
         containers=(ContainerOffset("istio-proxy", 50),),
         override=Override(300, 700),
+        kill_scope=KillScope.POD,
     )
     assert expected == parse_policy(raw)
 
@@ -76,6 +79,7 @@ def test_only_the_priority_must_be_given() -> None:
     policy = parse_policy(raw_policy({"priority": VALUE}))
 
     assert OOMPolicy("databases", 0, None, 0, Match(), FixedPriority(900)) == policy
+    assert policy.kill_scope is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from oompolicy.model import (
     ByQOSClass,
     ContainerAssignment,
     Defaults,
+    KillScope,
     LabelSelector,
     Match,
     Namespace,
@@ -161,6 +162,23 @@ def test_a_policy_may_use_the_priority_class(name: str | None, default: int | No
     assignment = assign(pod(priority_class_name=name), by_class)
 
     assert (priority, f"OOMPolicy databases (precedence 100): {reason}") == (assignment.priority, assignment.reason)
+
+
+def test_the_kill_scope_is_that_of_the_policy_that_gives_the_priority() -> None:
+    """A policy of lower precedence does not fill it in, even if it matches too."""
+    above, below = policy("above", precedence=2), policy("below", precedence=1, kill_scope=KillScope.POD)
+
+    assert None is assign(pod(), above, below).kill_scope
+    assert KillScope.POD is assign(pod(), below).kill_scope
+    assert None is assign(pod()).kill_scope
+
+
+def test_an_annotation_does_not_change_the_kill_scope() -> None:
+    """It changes the priority alone, so the namespace's users cannot decide which processes die together."""
+    allowing = policy(override=(0, 1000), kill_scope=KillScope.PROCESS)
+    found = assign(pod(annotations={"oompolicy.dev/priority": "7"}), allowing)
+
+    assert (7, "annotation", KillScope.PROCESS) == (found.priority, found.source, found.kill_scope)
 
 
 def test_containers_are_shifted_by_their_offsets() -> None:

@@ -18,6 +18,7 @@ from oompolicy.model import (
     MIN_OFFSET,
     MIN_PRECEDENCE,
     MIN_PRIORITY,
+    KillScope,
     Operator,
     QOSClass,
 )
@@ -59,6 +60,20 @@ def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str
     for name in ("items", "additionalProperties"):
         if name in schema:
             yield from walk(schema[name], f"{path}.{name}")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_kubectl_explain_describes_every_field(file: Path) -> None:
+    """The API server itself describes apiVersion, kind and metadata, and refuses other descriptions of metadata."""
+    schema = schema_of(load(file))
+    bare = [
+        f"{path}.{name}"
+        for path, each in walk(schema)
+        for name, child in each.get("properties", {}).items()
+        if "description" not in child
+    ]
+
+    assert [".apiVersion", ".kind", ".metadata"] == bare
 
 
 @pytest.mark.parametrize(
@@ -103,6 +118,7 @@ def test_an_offset_is_checked_against_the_range_of_priorities(spec: dict[str, An
     ("path", "words"),
     [
         ("match.qosClasses.[]", list(QOSClass)),
+        ("killScope", list(KillScope)),
         ("match.podSelector.matchExpressions.[].operator", list(Operator)),
         ("match.namespaceSelector.matchExpressions.[].operator", list(Operator)),
     ],

@@ -223,3 +223,13 @@ def test_two_matches_overlap_if_and_only_if_a_pod_matches_both(first: Match, sec
     )
 
     assert exists == can_both_match(first, second)
+
+
+@pytest.mark.parametrize(("scope", "expected"), [("Pod", 1), ("Container", 0), ("Process", 0)])
+def test_offsets_have_little_effect_if_the_pod_dies_as_a_whole(scope: str, expected: int) -> None:
+    """The warning names the containers with a higher priority, which die with the others."""
+    found = warnings(policy({}, containers=[{"name": "proxy", "offset": 50}], killScope=scope))
+
+    assert expected == len(found)
+    assert all("takes the containers with a higher priority with it" in each for each in found)
+    assert [] == warnings(policy({}, killScope=scope))

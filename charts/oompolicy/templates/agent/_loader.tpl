@@ -2,19 +2,24 @@
 
 {{- /* docs/design/2026-11-22-node-contracts.md#capabilities gives the reason for each capability. */}}
 {{- define "oompolicy.capabilities" -}}
-{{- if eq .Values.hook.source "module" -}}
+{{- if include "oompolicy.loadsModule" . -}}
 [CHOWN, DAC_OVERRIDE, SYSLOG, SYS_ADMIN, SYS_MODULE]
 {{- else -}}
 [BPF, CHOWN, DAC_OVERRIDE, PERFMON]
 {{- end }}
 {{- end }}
 
+{{- /* Renders true if the loader loads the module where the kernel does not contain the hook. */}}
+{{- define "oompolicy.loadsModule" -}}
+{{- if has .Values.hook.source (list "auto" "module") }}true{{ end }}
+{{- end }}
+
 {{- define "oompolicy.buildsModule" -}}
-{{- if and (eq .Values.hook.source "module") (eq .Values.hook.module.from "headers") }}true{{ end }}
+{{- if and (include "oompolicy.loadsModule" .) (eq .Values.hook.module.from "headers") }}true{{ end }}
 {{- end }}
 
 {{- define "oompolicy.hostModule" -}}
-{{- if and (eq .Values.hook.source "module") (eq .Values.hook.module.from "host") }}true{{ end }}
+{{- if and (include "oompolicy.loadsModule" .) (eq .Values.hook.module.from "host") }}true{{ end }}
 {{- end }}
 
 {{- /* The folder of the host with the modules of all kernel releases. It ends with a slash. */}}
@@ -66,7 +71,7 @@
     - --host-priority={{ .Values.hook.hostPriority | int }}
     {{- /* helm upgrade --reuse-values has no settings in the values of an earlier release. */}}
     - --mode={{ (.Values.settings | default dict).mode | default "Audit" }}
-    {{- if eq .Values.hook.source "module" }}
+    {{- if include "oompolicy.loadsModule" . }}
     - --module={{ include "oompolicy.modulePath" . }}
     {{- end }}
     {{- with .Values.agent.loaderExtraArgs }}

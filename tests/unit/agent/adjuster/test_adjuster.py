@@ -3,30 +3,53 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.adjuster import look, memory, originals, report, wanted
+from oompolicy_agent.adjuster import adjuster as program
+from oompolicy_agent.adjuster import look, memory, originals, pace, report, wanted
 from oompolicy_agent.adjuster.adjuster import Adjuster
 from oompolicy_agent.adjuster.badness import Scope
+from oompolicy_agent.adjuster.killgroups import KillGroups
 from oompolicy_agent.adjuster.look import Look
 from oompolicy_agent.adjuster.processes import Processes
 from oompolicy_agent.adjuster.report import Chosen
 from oompolicy_agent.adjuster.reporting import Reporting
 from oompolicy_agent.adjuster.wanted import Wanted
+from oompolicy_agent.mapping.cgroups import Tree
 from oompolicy_agent.plumbing.loop import Loop
 from tests.unit.agent.adjuster.machine import BOOT, Machine, adjuster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from oompolicy_agent.adjuster.report import Report
     from oompolicy_agent.adjuster.wanted import Mode
 
 WEB, BATCH = 5000, 5001
+
+
+class Groups(KillGroups):
+    """Notes each request for memory.oom.group. `fails` is the error of the next ones."""
+
+    def __init__(self) -> None:
+        self.asked: list[Mapping[int, bool]] = []
+        self.fails: OSError | None = None
+        self.errors = frozenset()
+
+    @property
+    def known(self) -> Mapping[int, bool]:
+        return self.asked[-1] if self.asked else {}
+
+    def bring(self, _tree: Tree, wanted: Mapping[int, bool]) -> int:
+        if self.fails:
+            raise self.fails
+        self.asked.append(wanted)
+        return len(wanted)
 
 
 class Bench:
@@ -43,9 +66,19 @@ class Bench:
         monkeypatch.setattr(look, "take", self.take)
         self.loop = Loop(lambda: self.now)
         enforcer = adjuster(self.machine, folder / "originals.json")
+        self.groups = Groups()
         self.report_file = folder / "report.json"
         self.reporting = Reporting(self.report_file, BOOT, lambda process: f"p{process.id.pid}")
-        self.adjuster = Adjuster(self.request, folder, self.loop, enforcer, self.processes, reporting=self.reporting)
+        self.adjuster = Adjuster(
+            self.request,
+            folder,
+            self.loop,
+            enforcer,
+            self.processes,
+            reporting=self.reporting,
+            kill_groups=self.groups,
+        )
+        monkeypatch.setattr(program, "scan", lambda _: Tree(1))
 
     def take(self, _root: Path, _processes: Processes, request: Wanted) -> Look:
         self.looks += 1
@@ -194,6 +227,55 @@ def test_failed_accesses_are_logged_once(bench: Bench, caplog: pytest.LogCapture
     assert 2 == bench.looks
     assert 1 == caplog.text.count("some processes cannot be read or written: EACCES; they keep their oom_score_adj")
     assert "vanished" not in caplog.text
+
+
+def want_groups(bench: Bench, mode: Mode, kill_groups: Mapping[int, bool]) -> None:
+    wanted.write(bench.request, Wanted(mode, 1000, {}, kill_groups))
+
+
+def test_kill_groups_follow_the_request_in_every_mode(bench: Bench) -> None:
+    """On a node with the hook, the mode of the scores is Off. Without kill groups, the cgroups are not even read."""
+    want_groups(bench, "Off", {})
+    bench.adjuster.start()
+    assert [] == bench.groups.asked
+    want_groups(bench, "Off", {WEB: True})
+    bench.step()
+    bench.step(0.02)
+    want_groups(bench, "Enforce", {})
+    bench.step()
+    bench.step(0.02)
+
+    assert [{WEB: True}, {}] == bench.groups.asked
+
+
+def test_kill_groups_are_read_again_every_now_and_then(bench: Bench) -> None:
+    """Close to the end of the memory, most looks leave them out. A container may have changed its own value."""
+    want_groups(bench, "Off", {WEB: True})
+    bench.left = 0.04
+    bench.adjuster.start()
+
+    assert 10 == sum(bench.step(0.25) for _ in range(10))
+    assert 1 == len(bench.groups.asked)
+    bench.step(pace.GROUPS)
+    assert 2 == len(bench.groups.asked)
+
+
+def test_kill_groups_that_cannot_be_written_are_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says what to do, and later looks try again."""
+    caplog.set_level(logging.INFO)
+    bench.groups.errors = frozenset({"EROFS"})
+    want_groups(bench, "Off", {WEB: True})
+    bench.adjuster.start()
+    assert "memory.oom.group of some cgroups cannot be read or written: EROFS; they keep it" in caplog.text
+    assert "write access to the cgroup tree" in caplog.text
+    bench.groups.fails = OSError(28, "No space left on device")
+    bench.step(20)
+
+    assert "memory.oom.group may be old: [Errno 28] No space left on device" in caplog.text
+    bench.groups.fails, bench.groups.errors = None, frozenset()
+    caplog.clear()
+    bench.step(20)
+    assert "groups: in order again" in caplog.text
 
 
 def test_the_report_of_enforce_names_the_process_that_the_original_values_spared(bench: Bench) -> None:

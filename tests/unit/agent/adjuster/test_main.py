@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import fcntl
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
 
 from oompolicy_agent.adjuster import main as program
+from oompolicy_agent.adjuster.killgroups import GroupValues
 from oompolicy_agent.adjuster.originals import Original, Originals
 from oompolicy_agent.mapping import cgroups
 
@@ -29,6 +31,26 @@ def test_restore_without_scores_succeeds(arguments: list[str], tmp_path: Path) -
     """Only root may list the state folder. Other users read the report in it by its name."""
     assert 0 == program.main(arguments)
     assert 0o711 == (tmp_path / "state").stat().st_mode & 0o777
+
+
+def test_restore_without_scores_succeeds_on_any_node(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An uninstall asks the nodes with cgroup v1 too, which can have no scores."""
+    monkeypatch.setattr(program, "is_cgroup2", lambda _: False)
+
+    assert 0 == program.main(arguments)
+
+
+def test_restore_may_open_every_process_of_a_node(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container often begins with a limit of 1024 open files, which is less than a node has processes."""
+    raised = dict[int, int]()
+    monkeypatch.setattr(resource, "setrlimit", lambda limit, both: raised.update({limit: both[0]}))
+    (tmp_path / "state").mkdir()
+    Originals(tmp_path / "state/originals.json", program.BOOT_ID.read_text().strip()).remember({1: Original(500)})
+
+    assert 0 == program.main(arguments)
+    assert raised[resource.RLIMIT_NOFILE] >= 1 << 20
 
 
 def test_restore_forgets_cgroups_that_are_gone(arguments: list[str], tmp_path: Path) -> None:
@@ -76,7 +98,7 @@ def test_a_root_without_cgroup2_stops_the_program(
 ) -> None:
     monkeypatch.setattr(program, "is_cgroup2", cgroups.is_cgroup2)
 
-    assert 1 == program.main(arguments)
+    assert 1 == program.main([each for each in arguments if each != "--restore"])
     assert f"{tmp_path}/cgroup is not a cgroup v2 mount: this node's pods cannot be found" in caplog.text
 
 
@@ -84,3 +106,31 @@ def test_a_wrong_command_line_has_status_2() -> None:
     with pytest.raises(SystemExit) as ended:
         program.main(["--restor", "now"])
     assert 2 == ended.value.code
+
+
+def test_restore_forgets_kill_groups_of_cgroups_that_are_gone(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "scan", lambda root: cgroups.scan(root, check=lambda _: True))
+    (tmp_path / "state").mkdir()
+    boot = program.BOOT_ID.read_text().strip()
+    GroupValues(tmp_path / "state/killgroups.json", boot).remember({1: True})
+
+    assert 0 == program.main(arguments)
+    assert {} == GroupValues(tmp_path / "state/killgroups.json", boot).known
+
+
+def test_restore_says_which_values_it_could_not_restore(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The value stays in the file, for the next time."""
+    monkeypatch.setattr(program, "scan", lambda root: cgroups.scan(root, check=lambda _: True))
+    pod = tmp_path / "cgroup/kubepods/pod0cf04643-bc8f-41cc-8570-f0ae38ab242e"
+    pod.mkdir()
+    (tmp_path / "state").mkdir()
+    boot = program.BOOT_ID.read_text().strip()
+    GroupValues(tmp_path / "state/killgroups.json", boot).remember({pod.stat().st_ino: True})
+
+    assert 1 == program.main(arguments)
+    assert "not all original values are restored: memory.oom.group cannot be written: ENOENT; run" in caplog.text
+    assert {pod.stat().st_ino: True} == GroupValues(tmp_path / "state/killgroups.json", boot).known

@@ -22,6 +22,7 @@ REQUESTS = st.builds(
     st.sampled_from(get_args(Mode)),
     st.integers(0, 1000),
     st.dictionaries(st.integers(1, (1 << 64) - 1), st.integers(0, 1000), max_size=20),
+    st.dictionaries(st.integers(1, (1 << 64) - 1), st.booleans(), max_size=20),
 )
 REQUEST = Wanted("Enforce", 1000, {4711: 200, 4712: 500})
 GOOD: dict[str, Any] = {"version": 1, "mode": "Audit", "hostPriority": 900, "cgroups": {"7": 0}}
@@ -114,12 +115,22 @@ def test_before_the_first_request_nothing_is_wanted(path: Path) -> None:
         ({"cgroups": {str(1 << 64): 1}}, f"'{1 << 64}' is no cgroup id"),
         ({"cgroups": {"²": 1}}, "'²' is no cgroup id"),
         ({"cgroups": {"/": 1}}, "'/' is no cgroup id"),
+        ({"killGroups": [7]}, "killGroups is no object"),
+        ({"killGroups": None}, "killGroups is no object"),
+        ({"killGroups": {"7": 1}}, "killGroups 7 is neither true nor false"),
+        ({"killGroups": {"007": True}}, "'007' is no cgroup id"),
     ],
 )
 def test_an_unknown_or_wrong_part_is_refused(change: dict[str, Any], reason: str) -> None:
     assert wanted.parse(json.dumps(GOOD).encode())
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
         wanted.parse(json.dumps(GOOD | change).encode())
+
+
+def test_an_agent_without_kill_scopes_need_not_write_the_key() -> None:
+    """A request of an earlier agent asks for no kill group."""
+    assert {} == wanted.parse(json.dumps(GOOD).encode()).kill_groups
+    assert {7: False} == wanted.parse(json.dumps(GOOD | {"killGroups": {"7": False}}).encode()).kill_groups
 
 
 @pytest.mark.parametrize("key", GOOD)

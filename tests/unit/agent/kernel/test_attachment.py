@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy_agent.kernel.attachment import Attachment, bypasses, ftrace_disabled, read_attachment
+from oompolicy_agent.kernel.attachment import (
+    Attachment,
+    bypasses,
+    ftrace_disabled,
+    read_attachment,
+    unprivileged_bpf_disabled,
+)
 from tests.unit.agent.fakes import BOOT
 
 if TYPE_CHECKING:
@@ -129,3 +135,12 @@ def test_without_ftrace_the_node_does_not_enforce(node: Path, value: str | None,
     assert (disabled, not disabled) == (ftrace_disabled(node / "sys"), found.enforcing)
     assert disabled == (found.disabled or "").startswith("kernel.ftrace_enabled=0: ")
     assert (None, ()) == (found.problem, found.warnings)
+
+
+@pytest.mark.parametrize(("value", "found"), [("0\n", ""), ("1\n", "1"), ("2\n", "2")])
+def test_the_sysctl_restricts_processes_without_capability(node: Path, value: str, found: str) -> None:
+    """1 and 2 restrict them. A kernel without the sysctl does not."""
+    assert "" == unprivileged_bpf_disabled(node / "sys")
+    (node / "sys/kernel/unprivileged_bpf_disabled").write_text(value)
+
+    assert found == unprivileged_bpf_disabled(node / "sys")

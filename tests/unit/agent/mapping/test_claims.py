@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from oompolicy.model import Defaults, Mirror, QOSClass
+from oompolicy.model import Defaults, KillScope, Mirror, QOSClass
 from oompolicy.resolve import resolve
 from oompolicy_agent.mapping.cgroups import CgroupDir, PodCgroup, Tree
 from oompolicy_agent.mapping.claims import (
@@ -131,6 +131,18 @@ def test_two_mirror_pods_of_the_same_second_are_both_refused() -> None:
 def test_a_static_pod_may_have_a_low_priority_once_its_containers_run() -> None:
     """The admin's policies apply to static pods too."""
     assert (["x"], 10) == outcome([mirror(running=True)])
+
+
+@pytest.mark.parametrize(("running", "scope"), [(False, None), (True, KillScope.POD)])
+def test_a_mirror_pod_has_a_kill_scope_once_its_containers_run(running: bool, scope: KillScope | None) -> None:
+    """A pod that may still be forged must not decide which processes of a static pod die together."""
+    static = mirror("static", running=running)
+    (assignment,) = resolve((), (), [static], DEFAULTS)
+    found = settle(
+        [static], [replace(assignment, kill_scope=KillScope.POD)], tree(STATIC_UID), lambda _: None, DEFAULTS
+    )
+
+    assert [scope] == [each.kill_scope for each in found.assignments]
 
 
 def test_a_mirror_pod_in_a_manifest_file_is_believed() -> None:

@@ -27,6 +27,9 @@ class FakeSetting:
     def mode(self) -> int:
         return self.number
 
+    def host_priority(self) -> int:
+        return 900
+
     def change(self, **fields: int) -> bool:
         if self.error:
             raise self.error
@@ -46,7 +49,7 @@ def test_the_wanted_mode_is_set(problems: Problems, mode: Mode) -> None:
 
     assert node.apply(setting, ProgramSettings(mode))
     assert KernelMode[mode.name] == setting.number
-    assert mode is node.current
+    assert (mode, 900) == (node.current, node.host_priority)
     assert not node.apply(setting, ProgramSettings(mode))
 
 

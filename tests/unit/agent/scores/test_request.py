@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
+GROUPS = {4711: True, 4712: False}
 ENTRIES = {4711: Value(300, 1 << 20), 4712: Value(500, 0)}
 
 
@@ -41,21 +42,46 @@ def test_a_node_without_the_hook_needs_scores(attachment: Attachment, expected: 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_the_request_has_the_priorities_of_the_map(mode: Mode) -> None:
-    made = request_of(asked=True, mode=mode, host_priority=900, entries=ENTRIES)
+    made = request_of(asked=True, mode=mode, host_priority=900, entries=ENTRIES, kill_groups={})
 
     assert Wanted(mode.value, 900, {4711: 300, 4712: 500}) == made
+
+
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize(("mode", "expected"), [(Mode.ENFORCE, GROUPS), (Mode.AUDIT, {}), (Mode.OFF, {})])
+def test_kill_groups_apply_on_every_backend_in_enforce_alone(
+    mode: Mode, expected: dict[int, bool], asked: bool
+) -> None:
+    """On a node with the hook, the mode of the scores is Off all the same."""
+    made = request_of(asked=asked, mode=mode, host_priority=900, entries=ENTRIES, kill_groups=GROUPS)
+
+    assert made
+    assert expected == made.kill_groups
+    assert (mode if asked else "Off") == made.mode
+
+
+def test_the_kill_groups_of_an_earlier_agent_are_read(tmp_path: Path) -> None:
+    """A damaged file has none."""
+    path = tmp_path / "wanted.json"
+    assert {} == RequestFile(path, Problems()).earlier_kill_groups
+    RequestFile(path, Problems()).write(Wanted("Off", 1000, {}, GROUPS))
+    assert GROUPS == RequestFile(path, Problems()).earlier_kill_groups
+    path.write_bytes(b"{")
+    assert {} == RequestFile(path, Problems()).earlier_kill_groups
 
 
 def test_a_node_with_the_hook_asks_to_restore() -> None:
     """This holds also before pods are known."""
     for entries in (ENTRIES, None):
         assert Wanted("Off", 1000, {}) == request_of(
-            asked=False, mode=Mode.ENFORCE, host_priority=1000, entries=entries
+            asked=False, mode=Mode.ENFORCE, host_priority=1000, entries=entries, kill_groups={}
         )
 
 
 def test_an_earlier_request_stays_until_pods_are_known() -> None:
-    assert request_of(asked=True, mode=Mode.ENFORCE, host_priority=1000, entries=None) is None
+    made = request_of(asked=True, mode=Mode.ENFORCE, host_priority=1000, entries=None, kill_groups={})
+
+    assert made is None
 
 
 def test_only_a_change_is_written(tmp_path: Path) -> None:
