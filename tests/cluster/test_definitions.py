@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
@@ -17,6 +17,8 @@ from oompolicy_agent.api.statuswriter import with_heartbeat
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.status.document import View, build
+from oompolicy_agent.status.reasons import Reason
+from oompolicy_agent.status.scores import Order, Scores
 from tests.cluster.errors import KubectlError
 from tests.cluster.objects import location
 from tests.unit.policy.factories import raw_policy
@@ -43,11 +45,15 @@ ENFORCING = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
 # The fields of status.json that are copied into OOMNode.status.
 REPORTED = {
     *("mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions"),
-    *("lastHeartbeatTime", "bootID"),
+    *("lastHeartbeatTime", "bootID", "order"),
 }
 
 
-def node_status(attachment: Attachment) -> dict[str, Any]:
+ORDER: Final = Order(1 << 40, 1 << 41, (), "2026-11-28T12:00:00.000000Z", 2**40)
+SCORED: Final = Scores(Reason.SCORES_IN_FORCE, "", ORDER)
+
+
+def node_status(attachment: Attachment, scores: Scores | None = None) -> dict[str, Any]:
     """Return the status of an OOMNode as an agent makes it."""
     view = View(
         mode=Mode.ENFORCE,
@@ -61,10 +67,11 @@ def node_status(attachment: Attachment) -> dict[str, Any]:
         spooled=0,
         spool_dropped=0,
         problems={},
+        scores=scores,
         last_victims=(VICTIM, {key: VICTIM[key] for key in ("time", "process", "pid", "priority", "scope")}),
     )
     status = with_heartbeat(build(view, {}, NOW), "6f1d1c0e-4f1a-4c57-9c0e-0a3c7f9b2d11", datetime.now(UTC))
-    return {key: value for key, value in status.items() if key in REPORTED}
+    return {key: value for key, value in status.items() if key in REPORTED and value is not None}
 
 
 def condition(kind: str, status: str) -> dict[str, Any]:
@@ -116,7 +123,7 @@ def test_kubectl_shows_which_nodes_do_not_enforce(api: Api, kubectl: Kubectl) ->
     assert all(re.fullmatch(r"\d+s", row[6]) for row in (first, second))
     assert ["n3"] == third
     wide = rows(kubectl("get", "oomn", "-o", "wide"))[0]
-    assert [*header, "HOOK", "KERNEL", "AGE", "SYNCED", "POLICIES", "PODS", "MESSAGE"] == wide
+    assert [*header, "HOOK", "KERNEL", "AGE", "SYNCED", "POLICIES", "PODS", "MARGIN", "MESSAGE"] == wide
     assert "this kernel has no hook" in kubectl("get", "oomn", "n2", "-o", "wide")
 
 
@@ -138,6 +145,21 @@ def test_the_api_server_stores_the_whole_status_of_an_agent(api: Api) -> None:
     assert status == write_status(api, "OOMNode", "n1", status)["status"]
 
 
+def test_the_api_server_stores_the_order_of_a_node_with_scores(api: Api, kubectl: Kubectl) -> None:
+    """The columns have the backend and the margin, and `describe` has the condition about the order."""
+    without_hook = Attachment("ObserveOnly", "None", "6.1.0", None, "this kernel has no hook", ())
+    api.create(oomnode("n1"))
+    status = node_status(without_hook, SCORED)
+
+    assert status == write_status(api, "OOMNode", "n1", status)["status"]
+    assert {"marginBytes": 1 << 40, "misses": 2**40, "time": "2026-11-28T12:00:00.000000Z"} == status["order"]
+    assert ["n1", "Enforce", "OOMScoreAdj", "True", "True"] == rows(kubectl("get", "oomn"))[1][:5]
+    header, row = kubectl("get", "oomn", "-o", "wide").splitlines()
+    start = header.index("MARGIN")
+    assert str(1 << 40) == row[start:].split()[0]
+    assert "OrderHolds" in kubectl("describe", "oomn", "n1")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -145,6 +167,8 @@ def test_the_api_server_stores_the_whole_status_of_an_agent(api: Api) -> None:
         ("backend", "EBPF"),
         ("hook", "Livepatch"),
         ("counts", {"victims": -1}),
+        ("order", {"marginBytes": -1}),
+        ("order", {"time": "yesterday"}),
         ("lastVictims", [VICTIM] * 11),
         ("lastVictims", [{**VICTIM, "scope": "Everything"}]),
         ("conditions", [{**condition("Ready", "True"), "status": "Perhaps"}]),

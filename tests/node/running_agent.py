@@ -59,6 +59,7 @@ class RunningAgent:
             os.chown(path, UID, UID)
         folder.chmod(0o755)
         self.process: subprocess.Popen[bytes] | None = None
+        self.options: list[str] = []
 
     def start(self, *capabilities: str) -> None:
         """Start the agent, and wait for a new status or for its end."""
@@ -73,6 +74,7 @@ class RunningAgent:
             *("--manifests", str(self.manifests), "--node", NODE_NAME),
             *("--output", str(self.output), "--output-format", "json"),
             *("--state-dir", str(self.state), "--run-dir", str(self.run_dir), "--naming-grace", "0"),
+            *self.options,
         ]
 
     def ended(self) -> bool:
