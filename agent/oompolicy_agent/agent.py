@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oompolicy.oomsettings import Mode, ProgramSettings
 from oompolicy_agent.keeper import CheckpointKeeper
 from oompolicy_agent.kernel.attachment import read_attachment
+from oompolicy_agent.kernel.backend import Backend
 from oompolicy_agent.mapping.circuit import Circuit
 from oompolicy_agent.mapping.mapper import Mapper
 from oompolicy_agent.mapping.nodemode import NodeMode
@@ -101,10 +102,12 @@ class Agent:
         tree = self._mapper.tree
         if tree is None:
             return None
+        scores = self._scores.state
         return State(
             node=self._settings.node,
-            mode=self._mode.current,
-            attachment=self._attachment,
+            mode=self._scores.mode if scores else self._mode.current,
+            backend=Backend.OOM_SCORE_ADJ if scores else self._attachment.backend,
+            enforcing=scores.in_force if scores else self._attachment.enforcing,
             program=self._source.wanted or ProgramSettings(self._mode.current or Mode.OFF),
             host_priority=self._mode.host_priority,
             tree=tree,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from oompolicy.model import Pod
     from oompolicy.oomsettings import Mode, ProgramSettings
-    from oompolicy_agent.kernel.attachment import Attachment
     from oompolicy_agent.mapping.cgroups import CgroupDir, PodCgroup, Tree
     from oompolicy_agent.mapping.owners import CgroupOwners, Owner
 
@@ -35,7 +34,8 @@ class State(NamedTuple):
 
     node: str
     mode: Mode | None
-    attachment: Attachment
+    backend: str
+    enforcing: bool
     program: ProgramSettings
     host_priority: int
     tree: Tree
@@ -59,8 +59,8 @@ def collect(state: State) -> NodeFacts:
     return NodeFacts(
         node=state.node,
         mode=state.mode,
-        backend=state.attachment.backend or None,
-        enforcing=state.attachment.enforcing,
+        backend=state.backend or None,
+        enforcing=state.enforcing,
         containers=tuple(found),
         time=api_time(datetime.now(UTC)),
         host_priority=state.host_priority,
