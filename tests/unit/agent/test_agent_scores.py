@@ -174,6 +174,9 @@ def test_the_status_follows_the_adjuster(scored: Node) -> None:
     assert scored.ready
     assert ["OOMScoreAdj", "None"] == [scored.status[key] for key in ("backend", "hook")]
     assert {"marginBytes": 1 << 30, "misses": 0, "time": "2026-11-28T12:00:00.000000Z"} == scored.status["order"]
+    state = scored.agent.order_state
+    assert state
+    assert ("OOMScoreAdj", True, "Enforce") == (state.backend, state.enforcing, state.mode)
     adjuster_reports(scored, written=False, message="some processes cannot be written: EACCES")
     scored.until(lambda: enforcing(scored) == ("False", "ScoresNotWritten"))
     assert not scored.ready
