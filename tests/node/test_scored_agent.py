@@ -144,7 +144,7 @@ def test_audit_leaves_the_choice_to_the_kernel_and_names_that_of_the_scores(shop
 
 def test_a_pod_that_the_adjuster_has_not_seen_is_a_miss(shop: Shop) -> None:
     """The adjuster was killed, and its last look is fresh. The new batch job should have died before web."""
-    shop.start("Enforce", postgres=20, web=4)
+    shop.start("Enforce", postgres=20, web=30)
     wait_until("the order", lambda: is_ordered([shop.hogs[name] for name in ("web", "postgres")], PAGES))
     shop.adjuster.kill()
     shop.run("report", 6)

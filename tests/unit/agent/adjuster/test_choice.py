@@ -46,7 +46,7 @@ def test_a_container_without_a_priority_is_a_candidate() -> None:
 
 def test_a_host_process_is_a_candidate_on_the_node_alone() -> None:
     """A process with -1000 and the first process of the machine are none."""
-    host = process(200, 60_000), process(1, 90_000), process(201, 99_000, -1000)
+    host = process(200, 60_000), process(1, 90_000), process(201, 300_000, -1000)
 
     assert (200, 0, HOST) == chosen(look(*host))
     assert (120, 12, HOST) == chosen(look(*host, scopes=("Node", "Kubepods")), "Kubepods")
