@@ -15,10 +15,11 @@ from oompolicy_agent.mapping.cgroups import scan
 from oompolicy_agent.mapping.killgroups import kill_groups
 from tests.node.cgroup import ROOT
 from tests.node.hog import run_out_of_memory
-from tests.node.kubelet import Kubelet, Pod
+from tests.node.kubelet import Kubelet, Pod, policy_manifest, write_manifests
 from tests.node.policy import flags
 from tests.node.running_adjuster import RunningAdjuster
-from tests.node.running_agent import wait_until
+from tests.node.running_agent import RunningAgent, wait_until
+from tests.node.test_agent import RUN_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tests.node.machine import Node
     from tests.node.policy import Policy
 
-PAIR, OTHER = Pod("pair", containers=("app", "sidecar")), Pod("other")
+PAIR, OTHER = Pod("pair", labels={"app": "pair"}, containers=("app", "sidecar")), Pod("other")
 PRIORITIES = {"small": 100, "proxy": 300, "pause": 300}
 KUBELETS = {"pod": 0, "app": 1, "sidecar": 1, "sandbox": 0}
 CONTAINER, POD, PROCESS = KillScope.CONTAINER, KillScope.POD, KillScope.PROCESS
@@ -185,3 +186,57 @@ def test_a_container_that_ends_is_forgotten(scene: Scene, adjuster: RunningAdjus
         "the cgroup to be forgotten", lambda: str(before) not in (adjuster.state / "killgroups.json").read_text()
     )
     assert "cannot be read or written" not in adjuster.log.read_text()
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[RunningAgent]:
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    running = RunningAgent(tmp_path / "agent", RUN_DIR)
+    yield running
+    running.kill()
+    print(running.log.read_text() if running.log.exists() else "")
+
+
+def test_a_policy_makes_a_pod_die_as_a_whole_with_an_event_for_each_process(
+    scene: Scene, adjuster: RunningAdjuster, agent: RunningAgent
+) -> None:
+    """Agent and adjuster apply the policy together, and the end of the policy brings the kubelet's values back.
+
+    Each process has an Event with its own priority. All but the chosen one died because of the kill scope.
+    """
+    adjuster.run_dir = RUN_DIR
+    match, offset = {"podSelector": {"matchLabels": {"app": "pair"}}}, {"name": "sidecar", "offset": 200}
+    whole = policy_manifest("whole", match=match, priority={"value": 100}, containers=[offset], killScope="Pod")
+    write_manifests(agent.manifests, whole, PAIR.manifest(), OTHER.manifest())
+    agent.start()
+    adjuster.start()
+    scene.expect(POD)
+    scene.kubelet.kubepods.write("memory.max", 64 << 20)
+    dead = scene.out_of_memory(scene.node.hog(scene.other, 0))
+
+    names = {"big": 100, "small": 100, "proxy": 300, "pause": 100}
+    assert {scene.hogs[name] for name in names} == set(dead)
+    wait_until("an Event for each process", lambda: len(agent.events()) >= len(names))
+    notes = [event["note"] for event in agent.events()]
+    for name, priority in names.items():
+        (note,) = [each for each in notes if f"(pid {scene.hogs[name].pid}," in each]
+        assert f"; priority {priority} from OOMPolicy whole" in note
+        assert (name != "big") == ("killed together with the chosen process" in note)
+    (agent.manifests / "oompolicy--whole.yaml").unlink()
+    scene.expect(None)
+
+
+def test_a_node_without_an_adjuster_says_that_no_kill_scope_applies(scene: Scene, agent: RunningAgent) -> None:
+    """The node stays ready and enforces the priorities. The kubelet's values stay."""
+    match = {"podSelector": {"matchLabels": {"app": "pair"}}}
+    whole = policy_manifest("whole", match=match, priority={"value": 100}, killScope="Pod")
+    write_manifests(agent.manifests, whole, PAIR.manifest())
+    agent.start()
+    wait_until("the condition", lambda: agent.condition("Synced")["reason"] == "KillScopeNotApplied", seconds=120)
+
+    assert (
+        "killScope Pod of OOMPolicy whole is not in force for pod default/pair" in agent.condition("Synced")["message"]
+    )
+    assert "True" == agent.condition("Ready")["status"]
+    assert KUBELETS == scene.values
