@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SECOND_NODE = Path("/sys/devices/system/node/node1")
 WITHOUT_HOOK = ("trixie", *earlier.KERNELS)
 """The kernels on which the adjuster is tested. It needs no hook, and its tests take minutes."""
+USUAL = "trixie"
+"""The kernel of `make test`."""
 NEWEST = "trixie-backports"
 """The newest stock kernel. Its recipe for a module's BTF is the one that changed last."""
 
@@ -52,6 +54,10 @@ def keep_tests_for_this_guest(config: pytest.Config, items: list[pytest.Item]) -
         unwanted.add("compiles")
     if attached.KERNEL not in WITHOUT_HOOK:
         unwanted.add("scores")
+    if attached.KERNEL != USUAL:
+        unwanted.add("once")
+    if attached.KERNEL == USUAL:
+        unwanted.add("extremes")
     two_nodes = SECOND_NODE.exists()
     others = [
         item

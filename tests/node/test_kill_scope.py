@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.node.policy import Policy
 
 PAIR, OTHER = Pod("pair", labels={"app": "pair"}, containers=("app", "sidecar")), Pod("other")
+pytestmark = pytest.mark.once
+
 PRIORITIES = {"small": 100, "proxy": 300, "pause": 300}
 KUBELETS = {"pod": 0, "app": 1, "sidecar": 1, "sandbox": 0}
 CONTAINER, POD, PROCESS = KillScope.CONTAINER, KillScope.POD, KillScope.PROCESS

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.node.machine import Node
     from tests.node.policy import Policy
 
-pytestmark = pytest.mark.module
+pytestmark = [pytest.mark.module, pytest.mark.extremes]
 
 PAGES_PER_MIB: Final = (1 << 20) // os.sysconf("SC_PAGESIZE")
 LINUX: Final = tuple(map(int, os.uname().release.split(".")[:2]))

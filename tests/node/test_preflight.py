@@ -16,6 +16,8 @@ from tests.node.policy import BPFFS, MODULE, STOCK
 from tests.node.running_agent import SETPRIV
 from tests.node.test_loader import REPORT, modules, report
 
+pytestmark = pytest.mark.once
+
 HOST: Final = "/mnt"
 HIDE: Final = """
 mount -t tmpfs tmpfs "$0"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tests.node.machine import Node
     from tests.node.policy import Policy
 
+pytestmark = pytest.mark.once
+
 RUN_DIR: Final = Path("/run/oompolicy")
 POLICIES: Final = (
     policy_manifest("databases", match={"podSelector": {"matchLabels": {"app": "postgres"}}}, priority={"value": 900}),

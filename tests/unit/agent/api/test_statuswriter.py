@@ -154,10 +154,14 @@ def test_changes_that_can_wait_are_written_at_intervals() -> None:
     written.writer.offer(status())
     written.wait_for(lambda: written.connection.asked)
     written.writer.offer(status(counts={"pods": 2}))
-    written.wait_for(lambda: len(written.connection.asked) == 3)
+    written.wait_for(lambda: pods_of(written)[-2:] == [2, 2])
     written.close()
 
-    assert [1, 2, 2] == [asked[2]["status"]["counts"]["pods"] for asked in written.connection.asked[:3]]
+    assert 1 == pods_of(written)[0]
+
+
+def pods_of(written: Written) -> list[int]:
+    return [asked[2]["status"]["counts"]["pods"] for asked in written.connection.asked]
 
 
 def test_each_write_has_the_heartbeat_of_its_status() -> None:
