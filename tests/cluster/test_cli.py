@@ -192,7 +192,7 @@ def test_resolve_reads_the_cluster(cli: Cli) -> None:
     done = cli("resolve", "--cluster", "-n", "shop", "-o", "wide")
 
     assert (0, "") == (done.returncode, done.stderr)
-    assert ["shop", "web-0", "-", "300", "node-a", "OOMPolicy"] == done.stdout.splitlines()[1].split()[:6]
+    assert ["shop", "web-0", "-", "300", "-", "node-a", "OOMPolicy"] == done.stdout.splitlines()[1].split()[:7]
     assert 2 == cli("resolve", "--cluster", "a.yaml").returncode
 
 
