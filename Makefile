@@ -77,9 +77,9 @@ test-page: NODE_TESTS = $(PAGE)
 test-page: test-node-trixie ## run the commands of docs/node.md on Debian 13
 
 # In a guest with one NUMA node, the cpuset of these tests would contain the whole memory.
-test-numa: setup ## victims under cpusets and memory policies: a guest with two NUMA nodes
+test-numa: setup ## a second guest, with two NUMA nodes: cpusets, memory policies, and a kernel that takes no modules
 	$(PYTHON) -m vmtest.run --nodes 2 --deadline 900 -- \
-		python3 -m pytest -p no:cacheprovider tests/node/test_numa.py $(SHOW)
+		python3 -m pytest -p no:cacheprovider tests/node/test_numa.py tests/node/test_preflight.py $(SHOW)
 
 test-more-kernels: setup ## node tests on the newest stock kernel and on a patched kernel
 	$(PYTHON) -m vmtest.suite --jobs 1 --ooms 100 $(MORE_KERNELS) $(SHOW)

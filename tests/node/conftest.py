@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.node.hog import Hog
     from tests.node.policy import Policy
 
+SECOND_GUEST = ("numa", "own_guest")
 SECOND_NODE = Path("/sys/devices/system/node/node1")
 WITHOUT_HOOK = ("trixie", *earlier.KERNELS)
 """The kernels on which the adjuster is tested. It needs no hook, and its tests take minutes."""
@@ -62,7 +63,7 @@ def keep_tests_for_this_guest(config: pytest.Config, items: list[pytest.Item]) -
     others = [
         item
         for item in items
-        if any(map(item.get_closest_marker, unwanted)) or bool(item.get_closest_marker("numa")) != two_nodes
+        if any(map(item.get_closest_marker, unwanted)) or any(map(item.get_closest_marker, SECOND_GUEST)) != two_nodes
     ]
     config.hook.pytest_deselected(items=others)
     kept = [item for item in items if item not in others]

@@ -95,6 +95,7 @@ def test_a_container_answers_for_its_node(bare: None) -> None:
 
 
 @pytest.mark.module
+@pytest.mark.own_guest
 @pytest.mark.ends_the_guest
 def test_a_kernel_that_takes_no_more_modules_leaves_scores(bare: None) -> None:
     """The kernel then refuses the module with the same file, as `preflight` says. Only a reboot ends that."""
