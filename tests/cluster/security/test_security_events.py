@@ -61,9 +61,15 @@ def path_of(body: dict[str, Any]) -> str:
         {"reason": "OOMAnnotationRefused", "action": "Resolve"},
         {"reason": "OOMPodFieldUnreadable", "action": "Resolve"},
         {"regarding": node("guarded-a"), "metadata": {"name": "", "namespace": "default"}},
+        {
+            "reason": "OOMPolicyCircuitOpen",
+            "action": "Audit",
+            "regarding": node("guarded-a"),
+            "metadata": {"name": "", "namespace": "default"},
+        },
         {"related": {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMPolicy", "name": "databases"}},
     ],
-    ids=["victim", "annotation", "field", "host process", "policy"],
+    ids=["victim", "annotation", "field", "host process", "circuit", "policy"],
 )
 def test_an_agent_writes_each_kind_of_its_events(
     agent: Connection, admin: Connection, name: str, fields: dict[str, Any]
@@ -116,17 +122,28 @@ def test_an_agent_writes_no_event_in_another_name(
     [
         {"reason": "Evicted"},
         {"reason": "OOMAnnotationRefused"},
+        {"reason": "OOMPolicyCircuitOpen"},
         {"action": "Resolve"},
+        {"action": "Audit"},
         {"action": "Evict"},
         {"type": "Normal"},
     ],
     ids=str,
 )
-def test_an_agent_writes_only_events_of_its_three_reasons(agent: Connection, name: str, fields: dict[str, Any]) -> None:
+def test_an_agent_writes_only_events_of_its_own_reasons(agent: Connection, name: str, fields: dict[str, Any]) -> None:
     """Each reason has its own action, and the type is Warning."""
     assert refusal(lambda: post(agent, event(name, **fields))).endswith(
         "an agent's Event must be a Warning with reason OOMVictimKilled and action Kill,"
-        " or with reason OOMAnnotationRefused or OOMPodFieldUnreadable and action Resolve"
+        " with reason OOMAnnotationRefused or OOMPodFieldUnreadable and action Resolve,"
+        " or with reason OOMPolicyCircuitOpen and action Audit"
+    )
+
+
+def test_an_open_circuit_is_that_of_a_node(agent: Connection, name: str) -> None:
+    body = event(name, reason="OOMPolicyCircuitOpen", action="Audit")
+
+    assert refusal(lambda: post(agent, body)).endswith(
+        "an agent's Event with reason OOMPolicyCircuitOpen must be about its Node"
     )
 
 
