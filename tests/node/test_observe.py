@@ -169,7 +169,10 @@ def test_a_process_that_a_signal_killed_is_no_victim(pod: Pod, observed: Policy)
     pod.hogs.remove(by_user)
     assert by_kernel is pod.first_victim()
 
-    assert [by_kernel.pid] == victims(observed.records())
+    found = victims(observed.records())
+    # The kernel may kill another process too, before the memory of the first one is free.
+    assert by_kernel.pid == found[0]
+    assert by_user.pid not in found
 
 
 def test_a_kill_becomes_an_event_on_the_victims_pod(node: Node, observed: Policy, agent: RunningAgent) -> None:
