@@ -122,10 +122,12 @@ def test_each_member_of_a_group_has_one_record(node: Node, pod: Pod, observed: P
     small, big = (node.hog(group, mib) for mib in (4, 34))
     group.write("memory.oom.group", 1)
     trigger = node.hog(pod.cgroup.child("trigger"), 0)
-    assert {small, big} == set(run_out_of_memory(trigger, [small, big]))
+    # The kernel may kill the trigger too, before the memory of the group is free.
+    assert {small, big} == set(run_out_of_memory(trigger, [small, big])) - {trigger}
 
-    found = {record.victim_tgid: flags(record) for record in observed.records()}
-    assert {small.pid: VictimFlag.GROUP, big.pid: VictimFlag(0)} == found
+    found = [(each.victim_tgid, flags(each)) for each in observed.records() if each.victim_tgid != trigger.pid]
+    assert 2 == len(found)
+    assert {(small.pid, VictimFlag.GROUP), (big.pid, VictimFlag(0))} == set(found)
 
 
 def test_deeply_nested_cgroups_have_their_ancestors_from_the_root(pod: Pod, observed: Policy) -> None:
