@@ -17,6 +17,7 @@ from oompolicy_agent.kernel.layout import KernelMode
 from tests.node import policy as attached
 from tests.node.hog import run_out_of_memory
 from tests.node.machine import Node
+from tests.node.running_agent import agent_in
 from vmtest import earlier
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from tests.node.hog import Hog
     from tests.node.policy import Policy
+    from tests.node.running_agent import RunningAgent
 
 SECOND_GUEST = ("numa", "own_guest")
 SECOND_NODE = Path("/sys/devices/system/node/node1")
@@ -133,6 +135,14 @@ def policy() -> Iterator[Policy]:
     policy.set_mode(KernelMode.ENFORCE)
     yield policy
     policy.close()
+
+
+@pytest.fixture
+def agent(policy: Policy, tmp_path: Path) -> Iterator[RunningAgent]:
+    """Yield an agent beside the attached policy, which the test starts."""
+    assert policy
+    with agent_in(tmp_path) as agent:
+        yield agent
 
 
 @pytest.fixture

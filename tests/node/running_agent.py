@@ -9,18 +9,20 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from oompolicy_agent.plumbing.paths import AGENT_UID
 from tests.node.kubelet import NODE_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from tests.node.kubelet import Pod
 
 UID: Final = AGENT_UID
+RUN_DIR: Final = Path("/run/oompolicy")
 CHECK_EVERY: Final = 0.01
 
 T = TypeVar("T")
@@ -109,3 +111,14 @@ class RunningAgent:
     def _status_time(self) -> int:
         path = self.run_dir / "status.json"
         return path.stat().st_mtime_ns if path.exists() else 0
+
+
+@contextmanager
+def agent_in(folder: Path) -> Iterator[RunningAgent]:
+    """Yield an agent that is not started, with its folders in a folder of pytest. Its log is printed at the end."""
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o755)
+    agent = RunningAgent(folder / "agent", RUN_DIR)
+    yield agent
+    agent.kill()
+    print(agent.log.read_text() if agent.log.exists() else "")

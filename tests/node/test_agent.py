@@ -12,10 +12,10 @@ import pytest
 
 from tests.node.hog import run_out_of_memory
 from tests.node.kubelet import Kubelet, Pod, policy_manifest, write_manifests
-from tests.node.running_agent import UID, RunningAgent, wait_until
+from tests.node.running_agent import RUN_DIR, UID, RunningAgent, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from tests.node.cgroup import Cgroup
     from tests.node.hog import Hog
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tests.node.machine import Node
     from tests.node.policy import Policy
 
-RUN_DIR = Path("/run/oompolicy")
 DATABASES = policy_manifest(
     "databases", match={"podSelector": {"matchLabels": {"app": "postgres"}}}, priority={"value": 900}
 )
@@ -33,17 +32,6 @@ BATCH = policy_manifest(
     priority={"value": 100},
     override={"min": 50, "max": 300},
 )
-
-
-@pytest.fixture
-def agent(policy: Policy, tmp_path: Path) -> Iterator[RunningAgent]:
-    assert policy
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    agent = RunningAgent(tmp_path / "agent", RUN_DIR)
-    yield agent
-    agent.kill()
-    print(agent.log.read_text() if agent.log.exists() else "")
 
 
 def expect_entries(policy: Policy, wanted: Mapping[Cgroup, int]) -> None:

@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from tests.node.hog import run_out_of_memory
 from tests.node.kubelet import Kubelet, Pod, policy_manifest, write_manifests
-from tests.node.running_agent import RunningAgent, wait_until
+from tests.node.running_agent import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.node.machine import Node
-    from tests.node.policy import Policy
+    from tests.node.running_agent import RunningAgent
 
 pytestmark = pytest.mark.once
 
-RUN_DIR: Final = Path("/run/oompolicy")
 LIMIT: Final = 2
 POLICY: Final = policy_manifest(
     "batch", match={"podSelector": {"matchLabels": {"app": "batch"}}}, priority={"value": 1}
@@ -31,17 +27,6 @@ SIZES: Final = {**{f"batch-{number}": 4 for number in range(8)}, "web": 12, "pos
 
 def pod_of(name: str) -> Pod:
     return Pod(name, namespace="shop", qos="Burstable", labels={"app": name.partition("-")[0]})
-
-
-@pytest.fixture
-def agent(policy: Policy, tmp_path: Path) -> Iterator[RunningAgent]:
-    assert policy
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    agent = RunningAgent(tmp_path / "agent", RUN_DIR)
-    yield agent
-    agent.kill()
-    print(agent.log.read_text() if agent.log.exists() else "")
 
 
 class Shop:

@@ -18,8 +18,7 @@ from tests.node.hog import run_out_of_memory
 from tests.node.kubelet import Kubelet, Pod, policy_manifest, write_manifests
 from tests.node.policy import flags
 from tests.node.running_adjuster import RunningAdjuster
-from tests.node.running_agent import RunningAgent, wait_until
-from tests.node.test_agent import RUN_DIR
+from tests.node.running_agent import RUN_DIR, RunningAgent, agent_in, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,12 +191,8 @@ def test_a_container_that_ends_is_forgotten(scene: Scene, adjuster: RunningAdjus
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[RunningAgent]:
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    running = RunningAgent(tmp_path / "agent", RUN_DIR)
-    yield running
-    running.kill()
-    print(running.log.read_text() if running.log.exists() else "")
+    with agent_in(tmp_path) as agent:
+        yield agent
 
 
 def test_a_policy_makes_a_pod_die_as_a_whole_with_an_event_for_each_process(

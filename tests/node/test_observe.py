@@ -17,8 +17,8 @@ from oompolicy_agent.kernel.layout import Stat, VictimFlag
 from tests.node import policy as attached
 from tests.node.hog import oom_kills, run_out_of_memory
 from tests.node.policy import BPFFS, BUILD, flags, victims
-from tests.node.running_agent import RunningAgent, wait_until
-from tests.node.test_agent import RUN_DIR, Shop
+from tests.node.running_agent import RunningAgent, agent_in, wait_until
+from tests.node.test_agent import Shop
 from tests.node.test_capabilities import LISTS
 from tests.node.test_capabilities import loader as confined_loader
 from tests.node.test_loader import report
@@ -62,12 +62,8 @@ def observed() -> Iterator[Policy]:
 
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[RunningAgent]:
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    agent = RunningAgent(tmp_path / "agent", RUN_DIR)
-    yield agent
-    agent.kill()
-    print(agent.log.read_text() if agent.log.exists() else "")
+    with agent_in(tmp_path) as agent:
+        yield agent
 
 
 def test_the_loader_attaches_the_object_and_says_that_the_kernel_chooses() -> None:

@@ -15,8 +15,8 @@ from tests.node.kubelet import Kubelet, Pod, write_manifests
 from tests.node.model import PAGE
 from tests.node.policy import BUILD
 from tests.node.running_adjuster import RunningAdjuster, is_ordered, score
-from tests.node.running_agent import RunningAgent, wait_until
-from tests.node.test_agent import BATCH, DATABASES, RUN_DIR
+from tests.node.running_agent import RUN_DIR, RunningAgent, wait_until
+from tests.node.test_agent import BATCH, DATABASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

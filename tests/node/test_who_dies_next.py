@@ -7,7 +7,6 @@ import http.client
 import json
 import socket
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -16,19 +15,15 @@ from oompolicy.order.facts import PATH, SOCKET, NodeFacts, parse
 from oompolicy.order.rank import KUBEPODS, ranked
 from tests.node.hog import run_out_of_memory
 from tests.node.kubelet import Kubelet, Pod, policy_manifest, write_manifests
-from tests.node.running_agent import UID, RunningAgent, wait_until
+from tests.node.running_agent import RUN_DIR, UID, RunningAgent, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from oompolicy.order.rank import Ranked
     from tests.node.hog import Hog
     from tests.node.machine import Node
-    from tests.node.policy import Policy
 
 pytestmark = pytest.mark.once
 
-RUN_DIR: Final = Path("/run/oompolicy")
 POLICIES: Final = (
     policy_manifest("databases", match={"podSelector": {"matchLabels": {"app": "postgres"}}}, priority={"value": 900}),
     policy_manifest("batch", match={"podSelector": {"matchLabels": {"app": "report"}}}, priority={"value": 100}),
@@ -51,17 +46,6 @@ def settings(mode: str) -> dict[str, object]:
         "metadata": {"name": "cluster"},
         "spec": {"mode": mode},
     }
-
-
-@pytest.fixture
-def agent(policy: Policy, tmp_path: Path) -> Iterator[RunningAgent]:
-    assert policy
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    agent = RunningAgent(tmp_path / "agent", RUN_DIR)
-    yield agent
-    agent.kill()
-    print(agent.log.read_text() if agent.log.exists() else "")
 
 
 def facts() -> NodeFacts:
