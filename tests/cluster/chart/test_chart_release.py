@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
+from operator import eq
 from typing import TYPE_CHECKING
 
 import pytest
@@ -146,7 +148,9 @@ def test_uninstall_stops_the_agents_detaches_each_node_and_leaves_nothing(releas
 
     Helm keeps the definitions, and deletes the chart's own policy.
     """
-    eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-b"), lambda count: count == 1)
+    for program in ("agent", "adjuster"):
+        line = f"oompolicy-{program} on node-b"
+        eventually(partial(release.controllers.journal.count, line), partial(eq, 1))
     release.controllers.journal.clear()
     release.uninstall()
     api = release.cluster.api
