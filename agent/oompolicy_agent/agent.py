@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from oompolicy.oomsettings import Mode, ProgramSettings
@@ -16,7 +15,7 @@ from oompolicy_agent.mapping.nodemode import NodeMode
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.order.collect import State
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
-from oompolicy_agent.scores.follower import ScoresFollower
+from oompolicy_agent.scores.follower import ScoresFollower, boot_clock
 from oompolicy_agent.status.document import SILENCE, View, warnings
 from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.status.statusfile import StatusFile
@@ -174,7 +173,7 @@ class Agent:
         self._status.write_later()
 
     def _apply_mode(self) -> None:
-        closes = self._circuit.settle(self._source.max_kills, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        closes = self._circuit.settle(self._source.max_kills, boot_clock())
         if closes is not None:
             self._loop.after(closes, "circuit", self._apply_mode)
         if opening := self._circuit.opening:

@@ -52,7 +52,7 @@ def test_memory_is_the_part_that_a_kill_frees(tmp_path: Path) -> None:
 
 
 def test_a_cgroup_without_processes_is_left_out(tmp_path: Path) -> None:
-    """The same holds for one that vanishes while it is read. A kernel without swap accounting has no file of swap."""
+    """So is a cgroup that vanishes while it is read. A kernel without swap accounting has no file of swap."""
     fill(tmp_path / "ended", 2, populated=0)
     fill(tmp_path / "vanishing", 2)
     (tmp_path / "vanishing/memory.stat").unlink()
