@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Two images: `--target oompolicy` (operator and agent) and `--target oompolicy-loader`. See docs/images.md.
+# Three images: `--target oompolicy` (operator and agent), `oompolicy-loader` and `oompolicy-debug`. See docs/images.md.
 # There is no `# syntax=` line, because it would fetch a frontend from a registry. BuildKit's own frontend is enough.
 ARG BASE=debian:trixie-slim
 
@@ -58,7 +58,18 @@ ARG PACKAGES
 RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf \
 	--mount=type=secret,id=apt.sources --mount=type=secret,id=ca.pem \
 	/image/install bpftool kmod make gcc-14 dwarves libelf1t64 libssl3t64 zlib1g
+# A node's headers may have absolute links to its /usr/src, and the node's /usr is mounted at /host/usr.
+RUN rmdir /usr/src && ln -s /host/usr/src /usr/src
 COPY kernel/module /opt/oompolicy/module
+
+# The witness needs bcc and with it LLVM, which the other images do not have. All of its Python comes from Debian.
+FROM debian AS debug
+ARG PACKAGES
+RUN --mount=type=bind,source=image,target=/image --mount=type=secret,id=apt.conf \
+	--mount=type=secret,id=apt.sources --mount=type=secret,id=ca.pem \
+	/image/install python3 python3-bpfcc python3-rich
+COPY debug /opt/oompolicy
+RUN ln -s /opt/oompolicy/oompolicy-trace /usr/local/bin/
 
 FROM pip AS sbom
 ARG SOURCE_DATE_EPOCH
@@ -72,11 +83,18 @@ ARG VERSION
 RUN --mount=type=bind,target=/source --mount=type=bind,from=tools,target=/root-of \
 	/source/image/sbom oompolicy-loader "$VERSION" /root-of >/oompolicy-loader.cdx.json
 
+FROM pip AS sbom-debug
+ARG SOURCE_DATE_EPOCH
+ARG VERSION
+RUN --mount=type=bind,target=/source --mount=type=bind,from=debug,target=/root-of \
+	/source/image/sbom oompolicy-debug "$VERSION" /root-of >/oompolicy-debug.cdx.json
+
 # The input of `python3 -m tests.image.lock`.
 FROM scratch AS versions
 COPY --from=bpf /var/lib/dpkg/status /bpf
 COPY --from=pip /var/lib/dpkg/status /pip
 COPY --from=tools /var/lib/dpkg/status /tools
+COPY --from=debug /var/lib/dpkg/status /debug
 
 FROM runtime AS oompolicy
 ARG VERSION
@@ -99,3 +117,13 @@ LABEL org.opencontainers.image.title="oompolicy-loader" \
 	org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
 ENTRYPOINT ["oompolicy-loader"]
 CMD ["--help"]
+
+FROM debug AS oompolicy-debug
+ARG VERSION
+COPY --from=sbom-debug /oompolicy-debug.cdx.json /opt/oompolicy/sbom.cdx.json
+LABEL org.opencontainers.image.title="oompolicy-debug" \
+	org.opencontainers.image.description="Witness: shows every decision of a node's OOM killer as it happens" \
+	org.opencontainers.image.version="$VERSION" \
+	org.opencontainers.image.licenses="Apache-2.0 AND GPL-2.0-only" \
+	org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
+ENTRYPOINT ["oompolicy-trace"]

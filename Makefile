@@ -8,14 +8,13 @@ PAGE := tests/node/test_docs.py
 NODE_TESTS ?= tests/node --ignore=$(PAGE)
 RANDOM_OOMS ?= 100
 SCORED_OOMS ?= 20
-# The newest stock kernel, and one that contains the hook. `make test` uses Debian 13's kernel, and `make test-kernels`
-# all others.
-MORE_KERNELS := trixie-backports patched-6.12
 # They take no module. Their tests are test_observe.py and test_scores.py.
 OLD_KERNELS := bookworm bullseye
 # These steps run two at a time. The longest steps start first, and a build starts before the steps that need it.
+# trixie-backports is the newest stock kernel, and patched-6.12 contains the hook. `make test-kernels` has all others.
 TEST := test-node test-numa cluster-binaries lint docs test-unit test-cluster test-endtoend
-TEST_MORE := test-images-once test-more-kernels test-page test-realnode
+TEST_MORE := test-images-once test-node-trixie-backports test-realnode test-page test-node-patched-6.12
+# `make test test-more` is one queue of all steps. In two queues, the last step of the first one would run alone.
 
 # The output of two steps is mixed, so each line begins with the name of its step.
 SHELL := /bin/bash
@@ -40,13 +39,13 @@ demo-cluster: setup ## the same demo with kubectl and an API server, which the f
 check: lint test-unit ## style, types and unit tests, within two minutes: run it after every change
 
 test: setup ## the tests that every change must pass: check, docs, cluster, node and end to end
-	$(side_by_side) $(TEST)
+	$(side_by_side) $(TEST) $(if $(filter test-more,$(MAKECMDGOALS)),$(TEST_MORE))
 
 test-more: setup ## the other tests of CI: images, newest kernel, patched kernel, docs/node.md, a real node
-	$(side_by_side) $(TEST_MORE)
+	$(if $(filter test,$(MAKECMDGOALS)),@true,$(side_by_side) $(TEST_MORE))
 
 lint: setup ## check style, types, import contracts and shell scripts
-	(.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && .venv/bin/lint-imports) $(SHOW)
+	(.venv/bin/ruff check && .venv/bin/ruff format --check && .venv/bin/mypy && PYTHONPATH=debug .venv/bin/lint-imports) $(SHOW)
 	shellcheck kernel/build scripts/setup scripts/kubeconfig vmtest/guest/init .ci/run $(SHOW)
 	shellcheck image/build image/install image/pip image/sbom image/trim image/wheel $(SHOW)
 
@@ -63,6 +62,13 @@ test-cluster: setup ## tests with a real API server and etcd on this machine
 	-$(PYTHON) -m tests.cluster.binaries $(SHOW)
 	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile tests/cluster $(SHOW)
 
+test-kubernetes: test-kubernetes-oldest test-kubernetes-newest ## test-cluster on the oldest and on the newest promised Kubernetes (two builds of up to 15 minutes)
+
+test-kubernetes-%: export OOMPOLICY_KUBERNETES = $*
+test-kubernetes-%: setup
+	$(PYTHON) -m tests.cluster.binaries
+	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile tests/cluster
+
 cluster-binaries: setup ## build kube-apiserver and kubectl and fetch etcd, once (5 to 15 minutes)
 	$(PYTHON) -m tests.cluster.binaries $(SHOW)
 
@@ -71,24 +77,27 @@ test-node: test-node-trixie ## real OOMs in a guest with Debian 13's kernel (tes
 test-node-%: setup
 	$(PYTHON) -m vmtest.run --kernel $* --deadline 2700 -- \
 		env OOMPOLICY_RANDOM_OOMS=$(RANDOM_OOMS) OOMPOLICY_SCORED_OOMS=$(SCORED_OOMS) \
-		python3 -m pytest -p no:cacheprovider --durations=5 $(NODE_TESTS) $(SHOW)
+		python3 -m pytest -p no:cacheprovider --durations=30 $(NODE_TESTS) $(SHOW)
 
-test-page: NODE_TESTS = $(PAGE)
-test-page: test-node-trixie ## run the commands of docs/node.md on Debian 13
+# It does not depend on test-node-trixie, which make runs once for all targets of a run.
+test-page: setup ## run the commands of docs/node.md on Debian 13
+	$(PYTHON) -m vmtest.run --kernel trixie --deadline 900 -- \
+		python3 -m pytest -p no:cacheprovider $(PAGE) $(SHOW)
 
 # In a guest with one NUMA node, the cpuset of these tests would contain the whole memory.
 test-numa: setup ## a second guest, with two NUMA nodes: cpusets, memory policies, and a kernel that takes no modules
 	$(PYTHON) -m vmtest.run --nodes 2 --deadline 900 -- \
 		python3 -m pytest -p no:cacheprovider tests/node/test_numa.py tests/node/test_preflight.py $(SHOW)
 
-test-more-kernels: setup ## node tests on the newest stock kernel and on a patched kernel
-	$(PYTHON) -m vmtest.suite --jobs 1 --ooms 100 $(MORE_KERNELS) $(SHOW)
+test-more-kernels: test-node-trixie-backports test-node-patched-6.12 ## node tests on the newest stock kernel and on a patched kernel
 
 LINES := $(notdir $(wildcard kernel/patches/*))
-test-kernels: setup ## checks, builds and selftest of the patches, and node tests on every patched kernel
+# The stock kernel of Debian's next release. Its compiler is newer than the one that builds the module.
+NEXT_KERNEL := forky
+test-kernels: setup ## checks, builds and selftest of the patches, and node tests on all kernels that other targets leave out
 	kernel/build --check $(LINES:%=patched-%)
 	$(PYTHON) -m vmtest.patched.selftest $(LINES:%=patched-%)
-	$(PYTHON) -m vmtest.suite --write kernel-hook $(LINES:%=patched-%) $(LINES:%=as-posted-%)
+	$(PYTHON) -m vmtest.suite --write kernel-hook $(LINES:%=patched-%) $(LINES:%=as-posted-%) $(NEXT_KERNEL)
 
 test-old-kernels: setup ## observing and scores on the kernels of Debian 12 and 11, and the table in docs/kernels.md
 	$(PYTHON) -m vmtest.suite --write kernels --ooms $(SCORED_OOMS) $(OLD_KERNELS) $(SHOW)
@@ -117,7 +126,8 @@ realnode: setup ## start that node and its cluster until Ctrl-C (build/realnode.
 	@mkdir -p build
 	$(PYTHON) -m tests.realnode build/realnode.env
 
-generated: setup ## write README and kustomize bases again, after a change of the chart
+generated: setup ## write README, kustomize bases and the answers of docs/benchmarks.md again, after a change of the chart or a table
+	$(PYTHON) -m benchmarks.answers
 	$(PYTHON) -m publish.readme
 	$(PYTHON) -m publish.kustomize --helm "$$($(PYTHON) -m tests.cluster.chart.helm)"
 
@@ -138,7 +148,7 @@ dist: setup ## build chart, wheel, command line as one file, kubectl plugin, kre
 release-check: setup ## print the reasons why this commit cannot be released as TAG
 	$(PYTHON) -m publish.check --tag "$(TAG)"
 
-release-images: setup ## build and push both images (Docker with a login at the registry)
+release-images: setup ## build and push the three images (Docker with a login at the registry)
 	$(PYTHON) -m publish.steps images
 
 release-chart: setup ## push the chart of dist/ (a login of Helm at the registry)
@@ -149,6 +159,15 @@ release-outputs:
 
 release-sign: setup ## sign images, chart and checksums with cosign
 	$(PYTHON) -m publish.steps sign
+
+release-site: setup ## commit the site of this version to the branch gh-pages (SITE_FLAGS=--push: and push it)
+	$(PYTHON) -m publish.site $(SITE_FLAGS)
+
+# cosign is built in a command of its own, as for test-cluster. A failure has the output of the target that failed.
+release-dry-run: setup ## release this commit to a registry on this machine, with a throw-away key, and check the result
+	$(PYTHON) -m tests.release.cosign
+	-$(PYTHON) -m tests.realnode.disk
+	$(PYTHON) -m pytest -raP --durations=5 tests/release
 
 bench: setup ## measure the time of a selection (results: docs/benchmarks.md)
 	$(PYTHON) -m benchmarks
@@ -165,9 +184,21 @@ bench-images: setup ## measure the size of the images and the start of their pro
 bench-realnode: setup ## measure the agent on a node with 110 pods
 	$(PYTHON) -m benchmarks.realnode
 
+bench-race: setup ## measure how fast a container may grow on a node with scores
+	$(PYTHON) -m benchmarks.race
+
+bench-surplus: setup ## measure how often the kernel kills more processes than needed, without and with oompolicy
+	$(PYTHON) -m benchmarks.surplus
+
+bench-adjuster: setup ## measure the adjuster on a node with 110 pods
+	$(PYTHON) -m benchmarks.adjuster
+
+campaign: setup ## run 10,000 random OOMs on all kernels, and write docs/campaign.md (hours, and you can interrupt it)
+	$(PYTHON) -m campaign
+
 clean: ## delete build results in the checkout (the cache stays)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa test-page \
-	test-more-kernels test-kernels test-old-kernels test-endtoend test-images-once test-images test-realnode realnode generated dist release-check release-images release-chart release-sign release-outputs \
-	bench bench-images bench-cluster bench-path bench-realnode clean
+	test-more-kernels test-kubernetes test-kernels test-old-kernels test-endtoend test-images-once test-images test-realnode realnode generated dist release-check release-images release-chart release-sign release-outputs release-site release-dry-run \
+	bench bench-adjuster bench-images bench-cluster bench-path bench-race bench-realnode bench-surplus campaign clean

@@ -9,19 +9,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import machine, report
+from benchmarks import answers, machine, report
 from benchmarks.build import build
 from benchmarks.clocks import CLOCKS, Clock
 from benchmarks.samples import Run
 from vmtest.build import ensure_artifacts
-from vmtest.document import replace
 from vmtest.errors import HarnessError
 from vmtest.image import Image, ensure_image
 from vmtest.packages import KERNELS
 from vmtest.progress import say
 from vmtest.vm import run_guest
 
-DOCUMENT = Path(__file__).parents[1] / "docs/benchmarks.md"
 MEMORY_MIB = 3072
 DEADLINE = 3600.0
 """Seconds: several times the duration of a run under emulation."""
@@ -80,10 +78,7 @@ def main() -> int:
     text = report.render(run, host, clock)
     print(text)
     say(f"{options.kernel}, {options.clock}: {(time.monotonic() - started) / 60:.0f} minutes")
-    if not options.dry_run:
-        place = f"{options.kernel} {options.clock}"
-        DOCUMENT.write_text(replace(DOCUMENT.read_text(), place, text))
-    return 0
+    return 0 if options.dry_run else answers.write(f"{options.kernel} {options.clock}", text)
 
 
 if __name__ == "__main__":

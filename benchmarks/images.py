@@ -8,12 +8,11 @@ import datetime
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from benchmarks import answers
 from tests.image.build import NAMES, ensure_images
 from tests.image.docker import running_docker
-from vmtest.document import replace
 from vmtest.errors import HarnessError
 from vmtest.progress import say, step
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from tests.image.build import Images
     from tests.image.docker import Docker
 
-DOCUMENT: Final = Path(__file__).parents[1] / "docs/benchmarks.md"
 MB: Final = 10**6
 GOALS: Final = {"oompolicy": 150}
 """The largest sizes on a node's disk, in MB, by image."""
@@ -123,9 +121,7 @@ def main() -> int:
     text = render(result, datetime.datetime.now(datetime.UTC).date().isoformat())
     print(text)
     say(f"images: {time.monotonic() - started:.0f} s")
-    if not options.dry_run:
-        DOCUMENT.write_text(replace(DOCUMENT.read_text(), "images", text))
-    return 0
+    return 0 if options.dry_run else answers.write("images", text)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import machine, report
+from benchmarks import answers, machine, report
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.waiting import eventually
 from tests.endtoend.guest import CPUS
@@ -19,7 +19,6 @@ from tests.realnode.disk import PAUSE_IMAGE
 from tests.realnode.realcluster import AGENTS, NAMESPACE, real_cluster
 from tests.realnode.settings import NODE_NAME
 from tests.realnode.usage import python_seconds
-from vmtest.document import replace
 from vmtest.errors import HarnessError
 from vmtest.progress import say, step
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from tests.realnode.realcluster import RealCluster
 
-DOCUMENT: Final = Path(__file__).parents[1] / "docs/benchmarks.md"
 DEADLINE: Final = 5400.0
 """Seconds: several times the duration of a run under emulation."""
 
@@ -177,9 +175,7 @@ def main() -> int:
     accel, kernel = cluster.guest.ran()
     text = render(result, machine.describe(accel, MEMORY_MIB, CPUS), kernel)
     print(text)
-    if not options.dry_run:
-        DOCUMENT.write_text(replace(DOCUMENT.read_text(), "realnode", text))
-    return 0
+    return 0 if options.dry_run else answers.write("realnode", text)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@
 
 #include "oom.bpf.h"
 #include "read.bpf.h"
-#include "standing.bpf.h"
 
 /* From include/linux/sched.h, sched/signal.h and mm_types.h. BTF has no macros. */
 #define MMF_OOM_SKIP		21
@@ -181,36 +180,6 @@ static __always_inline bool shares_a_node(struct task_struct *task)
 static __always_inline bool is_confined(struct oom_control *oc)
 {
 	return READ(oc, constraint) == CONSTRAINT_CPUSET || READ(oc, constraint) == CONSTRAINT_MEMORY_POLICY;
-}
-
-/* Return true if memory.oom.group is set on the cgroup. */
-static __always_inline bool kills_groups(struct cgroup *cgrp)
-{
-	struct mem_cgroup *memcg = memcg_of(cgrp);
-
-	return memcg && memcg->oom_group;
-}
-
-/*
- * As mem_cgroup_get_oom_group(): the kernel may kill one of the victim's
- * cgroups, from the scope downwards, as a group. The task that the kernel
- * alone would have chosen may be in that group.
- */
-static __always_inline bool dies_with_the_victim(struct cgroup *spared, struct cgroup *victim)
-{
-	bool in_scope = !oom.scope_cgroup_id;
-
-	for (u32 i = 1; i < OOMPOLICY_LEVELS && i <= (u32)victim->level && i <= (u32)spared->level; i++) {
-		struct cgroup *shared = ancestor_at(victim, i);
-		u64 id = cgroup_id(shared);
-
-		if (cgroup_id(ancestor_at(spared, i)) != id)
-			return false;
-		in_scope = in_scope || id == oom.scope_cgroup_id;
-		if (in_scope && kills_groups(shared))
-			return true;
-	}
-	return false;
 }
 
 static long is_no_cpu(u32 cpu, void *unused)

@@ -18,6 +18,7 @@
 /* The answers of the hook. The name also finds the type in the kernel's BTF, see kernel_checks(). */
 enum bpf_oom_verdict___local {
 	NO_BPF_POLICY = 0,
+	BPF_EVAL_ABORT = 1,
 	BPF_EVAL_NEXT = 2,
 	BPF_EVAL_SELECT = 3,
 };
@@ -26,7 +27,8 @@ enum bpf_oom_verdict___local {
 struct standing {
 	u64 oom;		/* number of the OOM of the lookup: entries may change between two OOMs */
 	u64 cgroup_id;
-	s64 over_request;	/* pages, with OOMPOLICY_MOST_OVER_REQUEST only. 0 without an entry */
+	s64 over_request;	/* pages, with OOMPOLICY_MOST_OVER_REQUEST only. 0 without an entry, and from host_priority upwards */
+	s64 group_pages;	/* the memory of the cgroup that dies as a whole. 0 without one, and without a minimum */
 	s32 priority;
 	u32 level;		/* or OOMPOLICY_NO_LEVEL, if there is no entry */
 };
@@ -55,6 +57,14 @@ enum comparison {
 	UNSURE,
 };
 
+/* The last victim, for whose memory scans wait. See wait.bpf.h. */
+struct awaited {
+	u64 start_boottime_ns;	/* of the process. Together with tgid it identifies the process */
+	u64 scope_cgroup_id;
+	u64 since_ns;		/* the first scan that had to wait, or 0 */
+	u32 tgid;		/* 0: no victim to wait for */
+};
+
 static struct {
 	u64 oc;				/* address of the kernel's oom_control, 0 between two OOMs */
 	u64 number;
@@ -63,6 +73,7 @@ static struct {
 	struct candidate chosen;	/* describes oc->chosen if its task is oc->chosen */
 	struct candidate last;		/* let through last. The kernel chose it if its task is oc->chosen */
 	struct choice kernel_choice;
+	struct awaited awaited;		/* kept from one OOM to the next */
 	struct choice policy_choice;	/* in the mode AUDIT only */
 	s64 runner_up;			/* badness of the next task after kernel_choice */
 	u64 minimum_victim_pages;
@@ -76,6 +87,8 @@ static struct {
 	bool killing;			/* set at the first victim: the kernel kills, and does not only mark */
 	u32 compared;			/* enum comparison. Set at the first victim */
 	bool unsure;			/* a task's cpuset may have kept the kernel from choosing it */
+	bool waiting;			/* the scan ends, because memory of the last victim is about to come back */
+	bool proof;			/* the scope is that of the loader's proof, see OOMPOLICY_ENTRY_PROOF */
 } oom;
 
 static __always_inline u32 candidates(void)
@@ -101,6 +114,21 @@ static __always_inline void read_settings(void)
 	oom.host_priority = set->host_priority;
 	/* The mask shows the verifier that the shift is in range. */
 	oom.page_shift = set->page_shift & 31;
+}
+
+/* In the OOM of a proof the policy decides in every mode, and by priorities alone. */
+static __always_inline void notice_proof(void)
+{
+	struct oompolicy_entry *entry = NULL;
+
+	if (oom.scope_cgroup_id)
+		entry = bpf_map_lookup_elem(&cgroup_priority, &oom.scope_cgroup_id);
+	oom.proof = entry && (entry->flags & OOMPOLICY_ENTRY_PROOF);
+	if (!oom.proof)
+		return;
+	oom.mode = OOMPOLICY_MODE_ENFORCE;
+	oom.tie_break = OOMPOLICY_LARGEST_MEMORY;
+	oom.minimum_victim_pages = 0;
 }
 
 #endif /* OOMPOLICY_OOM_BPF_H */

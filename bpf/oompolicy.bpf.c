@@ -55,8 +55,10 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	oom.killing = false;
 	oom.compared = SAME;
 	oom.unsure = false;
+	oom.waiting = false;
 	expect_kills();
 	read_settings();
+	notice_proof();
 	__builtin_memset(oom.answers, 0, sizeof(oom.answers));
 	return 0;
 }
@@ -77,11 +79,15 @@ SEC("fexit/out_of_memory")
 int BPF_PROG(oom_ends, struct oom_control *oc)
 {
 	u32 asked = candidates();
+	bool proof = oom.proof;
 
 	oom.oc = 0;
 	oom.scope_cgroup_id = 0;
+	oom.proof = false;
 	expect_no_kills();
-	if (!asked)
+	if (!proof && oom.waiting)
+		count(OOMPOLICY_STAT_WAITS);
+	if (!asked || proof)
 		return 0;
 	count(OOMPOLICY_STAT_SELECTIONS);
 	add(OOMPOLICY_STAT_EVALUATIONS, asked);

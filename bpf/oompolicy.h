@@ -34,7 +34,16 @@
 struct oompolicy_entry {
 	__u64 memory_request;	/* bytes */
 	__s32 priority;
-	__u32 flags;		/* no flag is defined: 0 */
+	__u32 flags;		/* enum oompolicy_entry_flag */
+};
+
+enum oompolicy_entry_flag {
+	/*
+	 * The loader's proof. In an OOM of this cgroup the mode is ENFORCE
+	 * without a minimum and a tie-break, regardless of the settings. The
+	 * victims have no record and no counter counts them.
+	 */
+	OOMPOLICY_ENTRY_PROOF = 1 << 0,
 };
 
 /* An unknown mode is OFF. */
@@ -73,6 +82,7 @@ enum oompolicy_stat {
 	OOMPOLICY_STAT_BYPASSED,	/* victims of an OOM in which the kernel did not call the hook */
 	OOMPOLICY_STAT_NOBODY,		/* scans that chose no task */
 	OOMPOLICY_STAT_DYING,		/* marks of processes that were dying already, and that the kernel did not kill */
+	OOMPOLICY_STAT_WAITS,		/* scans that ended without a victim, because the last one was giving its memory back */
 	OOMPOLICY_STAT_COUNT,
 };
 

@@ -31,6 +31,7 @@
 #include "badness.bpf.h"
 #include "oom.bpf.h"
 #include "standing.bpf.h"
+#include "wait.bpf.h"
 
 /* From include/uapi/linux/oom.h. BTF has no macros. */
 #define OOM_SCORE_ADJ_MIN	(-1000)
@@ -41,6 +42,9 @@
  * whole pod.
  */
 #define PROTECTED_SCORE_ADJ	(-998)
+
+/* As is_sysrq_oom(). */
+#define SYSRQ_ORDER		(-1)
 
 /* Ranks of two neighbouring priorities have this distance. It leaves room for PRIORITY_MAX ranks between them. */
 #define RANK_STEP		4096LL
@@ -76,18 +80,15 @@ static __always_inline s64 clamped(s32 priority)
 
 /*
  * Return true if the task frees less memory than the minimum, so that tasks of
- * other pods die first. With memory.oom.group the whole cgroup dies with the
+ * other pods die first. With memory.oom.group a whole cgroup dies with the
  * task. A process of the host never dies in place of a small task: otherwise
  * small pods would be safer than the host.
  */
-static __always_inline bool is_passed_over(struct task_struct *task, struct standing *standing, s64 pages)
+static __always_inline bool is_passed_over(struct standing *standing, s64 pages)
 {
-	struct cgroup *cgrp;
+	s64 minimum = oom.minimum_victim_pages;
 
-	if (pages >= (s64)oom.minimum_victim_pages || standing->priority >= oom.host_priority)
-		return false;
-	cgrp = cgroup_of(task);
-	return !kills_groups(cgrp) || usage_of(cgrp) < (s64)oom.minimum_victim_pages;
+	return pages < minimum && standing->group_pages < minimum && standing->priority < oom.host_priority;
 }
 
 /*
@@ -102,7 +103,7 @@ static __always_inline s64 rank_of(struct task_struct *task, struct standing *st
 
 	if (dying && pages >= oom.points_per_adj)
 		return DYING_RANK;
-	if (is_passed_over(task, standing, pages))
+	if (is_passed_over(standing, pages))
 		rank = oom.host_priority * RANK_STEP - RANK_STEP / 2 + clamped(standing->priority);
 	return rank + (task->signal->oom_score_adj <= PROTECTED_SCORE_ADJ ? PROTECTED_RANK : 0);
 }
@@ -265,8 +266,12 @@ static __always_inline int evaluate(struct task_struct *task, struct oom_control
 		return NO_BPF_POLICY;
 	if (!kernel_checks() && kernel_decides(task))
 		return NO_BPF_POLICY;
-	if (!oom.points_per_adj)
+	if (!oom.points_per_adj) {
 		oom.points_per_adj = oc->totalpages / 1000;
+		oom.waiting = kernel_checks() && oom.mode == OOMPOLICY_MODE_ENFORCE && oc->order != SYSRQ_ORDER && is_waiting();
+	}
+	if (oom.waiting)
+		return BPF_EVAL_ABORT;
 	if (!make_candidate(task, &one))
 		return NO_BPF_POLICY;
 	if (oom.mode == OOMPOLICY_MODE_AUDIT) {
@@ -304,7 +309,8 @@ int BPF_PROG(name_policy, struct oom_control *oc)
 SEC("tp_btf/select_bad_process_end")
 int BPF_PROG(nobody_chosen, struct oom_control *oc)
 {
-	count(OOMPOLICY_STAT_NOBODY);
+	if (!oom.proof)
+		count(OOMPOLICY_STAT_NOBODY);
 	return 0;
 }
 

@@ -21,6 +21,9 @@
 #else
 #define TYPED(address, type)	bpf_core_cast(address, type)
 #define READ(source, ...)	___arrow((source), __VA_ARGS__)
+
+extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
+extern void bpf_task_release(struct task_struct *task) __ksym __weak;
 #endif
 
 /* bpf_get_current_task_btf() is of Linux 5.11. */

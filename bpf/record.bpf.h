@@ -14,6 +14,7 @@
 #include "standing.bpf.h"
 #ifndef OOMPOLICY_OBSERVE_ONLY
 #include "compare.bpf.h"
+#include "wait.bpf.h"
 #endif
 
 /* The processes that were reported last, in slots by the last bits of their pid. */
@@ -154,6 +155,8 @@ static __noinline int report(struct task_struct *task)
 {
 	struct oompolicy_victim *record;
 
+	if (oom.proof)
+		return 0;
 	/* The program did not see this OOM begin. The new number discards the standings of the OOM before. */
 	if (!oom.oc)
 		oom.number++;
@@ -166,6 +169,9 @@ static __noinline int report(struct task_struct *task)
 	if (is_repeated(READ(task, tgid), READ(task, group_leader, start_boottime)))
 		return 0;
 	count(OOMPOLICY_STAT_VICTIMS);
+#ifndef OOMPOLICY_OBSERVE_ONLY
+	await(task);
+#endif
 	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 	if (!record) {
 		count(OOMPOLICY_STAT_VICTIMS_DROPPED);

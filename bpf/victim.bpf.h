@@ -78,9 +78,6 @@ static __always_inline void expect_no_kills(void)
 {
 }
 
-extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
-extern void bpf_task_release(struct task_struct *task) __ksym __weak;
-
 static __always_inline int report_pid(u32 pid)
 {
 	struct task_struct *task = bpf_task_from_pid(pid);

@@ -3,5 +3,6 @@
 
 `node` shows it in a guest, with the loader and the agent alone.
 `cluster` shows the same decision with kubectl and a real API server.
+`style` has the style of the drawn pictures.
 Tests are in `tests`.
 """

@@ -26,15 +26,17 @@ from publish.project import CHART, Project
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-IMAGES: Final = {"oompolicy": "oompolicy", "loader": "oompolicy-loader"}
+INSTALLED: Final = {"oompolicy": "oompolicy", "loader": "oompolicy-loader"}
 """The key of each image in the values, and its name."""
+IMAGES: Final = {**INSTALLED, "debug": "oompolicy-debug"}
+"""All images of a release. A person starts the last one, so no value of the chart names it."""
 _LEFT_OUT: Final = shutil.ignore_patterns(".git*", "*.orig", "*.swp", "*~")
 
 
 def filled_values(text: str, project: Project, digests: Mapping[str, str]) -> str:
     """Return values.yaml with the registry of the project, and with the digest of each image that has one."""
     text, number = re.subn(r'^  registry: ""$', f"  registry: {project.registry}", text, flags=re.MULTILINE)
-    for key, name in IMAGES.items():
+    for key, name in INSTALLED.items():
         if name in digests:
             pattern = rf'(^  {key}:\n(?: {{4}}.*\n)*?    digest: )""$'
             text, more = re.subn(pattern, rf"\g<1>{digests[name]}", text, flags=re.MULTILINE)
@@ -48,7 +50,7 @@ def filled_metadata(chart: dict[str, Any], project: Project, digests: Mapping[st
     """Return the content of Chart.yaml with addresses, maintainers and images."""
     images = [
         {"name": name, "image": f"{project.registry}/{name}" + (f"@{digests[name]}" if name in digests else f":{tag}")}
-        for name, tag in ((name, project.version) for name in IMAGES.values())
+        for name, tag in ((name, project.version) for name in INSTALLED.values())
     ]
     links = [
         {"name": "documentation", "url": project.file("docs/index.md")},
@@ -89,9 +91,9 @@ def package(helm: str, into: Path, project: Project, digests: Mapping[str, str])
 
 
 def read_digests(file: Path) -> dict[str, str]:
-    """Return the digests of the images. Before they are pushed there is no such file, and the package has tags."""
+    """Return the digests of the images that the values name. Before a push there are none, and the package has tags."""
     content = json.loads(file.read_text()) if file.exists() else {}
-    return {name: digest for name, digest in content.items() if name in IMAGES.values()}
+    return {name: digest for name, digest in content.items() if name in INSTALLED.values()}
 
 
 def main() -> None:

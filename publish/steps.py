@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DIST: Final = CHECKOUT / "dist"
 BASE: Final = "debian:trixie-slim"
-"""The base of the images. Both get the same digest of it."""
+"""The base of the images. All get the same digest of it."""
 CHART: Final = "charts/oompolicy"
 """The path of the chart below the registry."""
 _PUSHED: Final = re.compile(r"^Digest: (sha256:[0-9a-f]{64})$", re.MULTILINE)
@@ -52,16 +52,14 @@ def sign_commands(project: Project, digests: Mapping[str, str], dist: Path) -> I
     yield ["cosign", "sign-blob", "--yes", "--bundle", str(dist / "SHA256SUMS.sigstore.json"), str(dist / "SHA256SUMS")]
 
 
-def run(command: list[str], **environment: str) -> str:
-    """Print the command, run it in the checkout, and return its output and its errors."""
+def run(command: list[str], *, messages: bool = False, **environment: str) -> str:
+    """Print the command, run it in the checkout, and return its output, if wanted with its messages on stderr."""
     print(shlex.join(command), file=sys.stderr)
     words = [*(f"{name}={value}" for name, value in environment.items()), *command]
-    done = subprocess.run(
-        ["env", *words], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+    done = subprocess.run(["env", *words], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{command[0]} failed with status {done.returncode}:\n{done.stdout}")
-    return done.stdout
+        raise SystemExit(f"{command[0]} failed with status {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout + done.stderr if messages else done.stdout
 
 
 def read_digests(dist: Path) -> dict[str, str]:
@@ -78,14 +76,16 @@ def add_digests(dist: Path, digests: Mapping[str, str]) -> None:
 def push_images(project: Project, dist: Path) -> None:
     """Build and push the images, and keep their digests and their bills of materials."""
     revision = run(["git", "rev-parse", "HEAD"]).strip()
-    inspect = ["docker", "buildx", "imagetools", "inspect", "--format={{.Manifest.Digest}}", BASE]
-    base = f"{BASE}@{run(inspect).strip()}"
+    # Debian 13's buildx prints everything for a template that begins with `.Manifest`.
+    inspect = ["docker", "buildx", "imagetools", "inspect", "--format={{json .Manifest}}", BASE]
+    base = f"{BASE}@{json.loads(run(inspect))['digest']}"
     for name in IMAGES.values():
         metadata = dist / f"{name}.metadata.json"
         run(build_command(name, project, base, revision, metadata), IMAGES_REGISTRY=project.registry)
         digest = json.loads(metadata.read_text())["containerimage.digest"]
         reference = f"{project.registry}/{name}@{digest}"
-        bill = run(["docker", "run", "--rm", "--entrypoint=cat", reference, "/opt/oompolicy/sbom.cdx.json"])
+        cat = ["docker", "run", "--rm", "--network=none", "--entrypoint=cat"]
+        bill = run([*cat, reference, "/opt/oompolicy/sbom.cdx.json"])
         (dist / f"{name}.cdx.json").write_text(bill)
         add_digests(dist, {name: digest})
 
@@ -94,7 +94,7 @@ def push_chart(helm: str, project: Project, dist: Path, *flags: str) -> None:
     """Push the package that `make dist` wrote, and keep its digest."""
     package = dist / f"oompolicy-{project.version}.tgz"
     parent = f"oci://{project.registry}/{CHART.rpartition('/')[0]}"
-    printed = run([helm, "push", str(package), parent, *flags])
+    printed = run([helm, "push", str(package), parent, *flags], messages=True)
     found = _PUSHED.search(printed)
     if not found:
         raise SystemExit(f"helm push printed no digest, so the chart cannot be signed:\n{printed}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from vmtest.image import Image
 
-FOLDERS: Final = ("operator", "agent", "tests", "vmtest", "demo", "benchmarks", "bundle")
+FOLDERS: Final = ("operator", "agent", "debug", "tests", "vmtest", "demo", "benchmarks", "bundle")
 """Folders of the checkout."""
 
 

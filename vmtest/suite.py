@@ -45,7 +45,7 @@ DEADLINE = 2700
 RULES = ("order", "protected", "group", "dying", "random")
 
 # A kernel that takes no module observes and obeys scores.
-WITHOUT_A_HOOK = ("observe", "scores")
+WITHOUT_A_HOOK = ("observe", "kernel_log", "scores", "trace")
 
 PAGE = "tests/node/test_docs.py"
 """The test that runs the commands of docs/node.md, and compiles everything. That takes minutes under emulation."""

@@ -88,7 +88,8 @@ def run_guest(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
         guest = prepare(image, chosen, machine, script(argv, chosen.name, env or {}), Path(name))
-        checkout.pack(CHECKOUT, {**compiled(image, Path(name)), **(extra or {})}, guest.work)
+        trees = {**compiled(image, Path(name)), **(extra or {}), **kernels.modules(image, chosen, Path(name))}
+        checkout.pack(CHECKOUT, trees, guest.work)
         status = boot(guest, output or sys.stdout.buffer, deadline)
         if artifacts is not None:
             unpack(guest.artifacts, artifacts)

@@ -14,11 +14,15 @@ from oompolicy_agent.mapping.mapper import Mapper
 from oompolicy_agent.mapping.nodemode import NodeMode
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.order.collect import State
+from oompolicy_agent.order.held import in_map, in_scores
+from oompolicy_agent.plumbing.clock import boot_clock
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
-from oompolicy_agent.scores.follower import ScoresFollower, boot_clock
+from oompolicy_agent.scores.follower import ScoresFollower
+from oompolicy_agent.scores.kernellog import KernelLog
 from oompolicy_agent.status.document import SILENCE, View, warnings
 from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.status.statusfile import StatusFile
+from oompolicy_agent.victims.logged import located
 from oompolicy_agent.victims.policykills import policy_kill_ns
 from oompolicy_agent.victims.reporter import Reporter
 from oompolicy_agent.victims.spool import Spool
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from oompolicy_agent.settings import Settings
     from oompolicy_agent.status.counters import Counters
     from oompolicy_agent.status.problems import Problems
+    from oompolicy_agent.victims.record import Victim
 
 
 class Agent:
@@ -54,6 +59,7 @@ class Agent:
         self._spool, self._owners = Spool(settings.spool, boot_id), CgroupOwners()
         self._mode, self._circuit = NodeMode(problems), Circuit(realtime_offset_ns)
         self._scores = ScoresFollower(settings, boot_id, self._owners, problems, counters)
+        self._kernel_log = KernelLog(settings, boot_id, problems)
         self._reporter = Reporter(
             settings,
             boot_id,
@@ -63,6 +69,7 @@ class Agent:
             counters=counters,
             discloses=lambda: outside.source.discloses,
             verdict=self._scores.verdict,
+            locate=self._locate,
         )
         self._keeper = CheckpointKeeper(
             settings=settings,
@@ -81,6 +88,7 @@ class Agent:
             problems,
             lambda: self._source.known,
             self._owners,
+            defaults=lambda: self._source.defaults,
             on_victim=self._on_victim,
             on_pins=self.full_check,
             on_cgroups=self._report,
@@ -112,6 +120,8 @@ class Agent:
             tree=tree,
             pods=self._mapper.settled.pods,
             owners=self._owners,
+            margins=scores.order.margins if scores else {},
+            held=in_scores(scores) if self._scores.asked else in_map(self._mapper.pinned.held),
         )
 
     def start(self) -> None:
@@ -122,6 +132,8 @@ class Agent:
         self._loop.watch(self._loader_report.fd, self._loader_report_changed)
         if self._outside.target.fd >= 0:
             self._loop.watch(self._outside.target.fd, self._report)
+        # First of all, because missing pins are no problem while the adjuster follows the kernel's log.
+        self._read_attachment()
         self.full_check()
 
     def stop(self) -> None:
@@ -147,6 +159,7 @@ class Agent:
         self._apply_mode()
         self._read_attachment()
         self._mapper.rescan()
+        self._take_kills()
         self._ask_for_scores(again=True)
         self._mapper.check_kill_scopes(enforced=self._scores.mode is Mode.ENFORCE)
         self._mapper.pinned.drain()
@@ -201,16 +214,43 @@ class Agent:
         self._scores.request(
             self._attachment,
             known.mode if known else self._mode.current or unknown,
-            self._mapper.pinned.host_priority,
+            known.host_priority if known else self._mode.host_priority,
             self._mapper.entries,
             kill_groups=self._mapper.kill_groups,
+            kernel_log=self._kernel_log.asked,
             again=again,
         )
 
     def _poll_adjuster(self) -> None:
         self._loop.after(self._settings.adjuster_poll, "adjuster's report", self._poll_adjuster)
-        if self._scores.look():
+        if any((self._look_at_log(), self._scores.look())):
             self._status.write_later()
+
+    def _look_at_log(self) -> bool:
+        """Read if the adjuster follows the kernel's log. Return True if that changed."""
+        before = self._kernel_log.works
+        self._kernel_log.look(boot_clock())
+        works = self._kernel_log.works
+        self._mapper.pinned.needed = not works
+        if works != before:
+            self._read_problems()
+            self._mapper.pinned.ensure()
+        return works != before
+
+    def _poll_kills(self) -> None:
+        if self._kernel_log.asked:
+            self._loop.after(self._settings.kills_poll, "kills", self._poll_kills)
+            self._take_kills()
+
+    def _take_kills(self) -> None:
+        if self._kernel_log.take(self._on_logged_victim):
+            self._loop.after(0, "report", self._report)
+            self._status.write_later()
+
+    def _on_logged_victim(self, raw: bytes) -> None:
+        victim = self._reporter.receive(raw, self._loop.clock(), logged=True)
+        if victim:
+            self._count_kill(victim)
 
     def _poll_source(self) -> None:
         """Poll the source once a second during an outage, because no event reports that it continues."""
@@ -228,20 +268,35 @@ class Agent:
             self._loop.after(self._settings.settle, "full check", self.full_check)
 
     def _read_attachment(self) -> None:
+        self._take_kills()  # the last ones, if a program has taken over
         self._attachment = read_attachment(self._settings.run_dir, self._settings.bpffs, self._boot_id)
-        self.problems.set(Reason.NOT_ATTACHED, self._attachment.problem)
+        self._kernel_log.judge(self._attachment, forbidden=self._mapper.pinned.forbidden)
+        self._look_at_log()
+        self._read_problems()
+        self._loop.after(self._settings.kills_poll, "kills", self._poll_kills)
+
+    def _read_problems(self) -> None:
+        self.problems.set(Reason.NOT_ATTACHED, None if self._kernel_log.works else self._attachment.problem)
         self.problems.set(Reason.BYPASSED, *warnings(self._attachment, self._mapper.pinned.counters()))
 
+    def _locate(self, victim: Victim) -> Victim:
+        return located(victim, self._owners, str(self._settings.cgroup_root), self._mode.host_priority)
+
     def _on_victim(self, raw: bytes) -> None:
-        if self._reporter.receive(raw, self._loop.clock()):
-            self._count_kill(raw)
+        victim = self._reporter.receive(raw, self._loop.clock())
+        if victim:
+            self._kernel_log.recorded(victim)
+            self._count_kill(victim)
             self._loop.after(0, "report", self._report)
 
-    def _count_kill(self, raw: bytes) -> None:
+    def _count_kill(self, victim: Victim) -> None:
         by_scores = self._scores.mode if self._scores.asked else None
-        kill_ns = policy_kill_ns(raw, self._boot_id, self._owners, by_scores)
-        if kill_ns is not None and self._circuit.count(kill_ns, self._source.max_kills):
+        kill_ns = policy_kill_ns(victim, self._owners, by_scores)
+        if kill_ns is None:
+            return
+        if self._circuit.count(kill_ns, self._source.max_kills):
             self._apply_mode()
+        self._keeper.save_later()
 
     def _report(self) -> None:
         """Report victims and refused annotations, and update the problems of reporting."""
@@ -274,7 +329,7 @@ class Agent:
             not_mapped=self._mapper.not_mapped,
             entries=pinned.entries,
             entries_missing=pinned.missing,
-            counters=pinned.counters(),
+            counters={**pinned.counters(), **self._kernel_log.counters},
             spooled=len(self._spool.pending),
             spool_dropped=self._spool.dropped,
             problems=self.problems.current,
@@ -282,4 +337,5 @@ class Agent:
             claims_refused=len(settled.refused),
             last_victims=tuple(self._reporter.last),
             scores=self._scores.state,
+            kernel_log=self._kernel_log.works,
         )

@@ -41,12 +41,12 @@ class CheckpointKeeper:
         if saved is None:
             return
         self.outside.source.restore(saved)
-        self.mode.current = saved.mode
+        self.mode.restore(saved.mode, saved.host_priority)
         self.spool.remember(saved.reported)
         self.outside.restore_reported(saved.refusals)
         if saved.boot_id == self.boot_id:
             self.index.restore(saved.index, self.loop.clock())
-            self.circuit.restore(saved.circuit)
+            self.circuit.restore(saved.circuit, saved.kills)
 
     def save_later(self) -> None:
         """Save soon, together with the changes until then."""
@@ -67,7 +67,10 @@ class CheckpointKeeper:
                 reported=self.spool.reported,
                 refusals=self.outside.reported_refusals,
                 mode=self.mode.current,
+                host_priority=self.mode.host_priority,
+                defaults=self.outside.source.defaults,
                 circuit=self.circuit.opening,
+                kills=self.circuit.kills,
             )
         except OSError as error:
             self.problems.set(Reason.CHECKPOINT_NOT_WRITTEN, f"the checkpoint cannot be written: {error}")

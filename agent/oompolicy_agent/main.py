@@ -71,8 +71,8 @@ def run(chosen: Settings, stack: ExitStack) -> None:
     except (OSError, ValueError) as error:
         raise StartError(f"cannot start: {error}") from error
     stop_on_signals(loop, stack)
+    _serve_order(chosen, agent, stack)  # before the first status, so that `oompolicy order` answers from then on
     agent.start()
-    _serve_order(chosen, agent, stack)
     if chosen.listen:
         _serve(chosen.listen, agent, loop, stack)
     gc.collect()

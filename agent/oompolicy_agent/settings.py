@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from oompolicy.model import Defaults
 from oompolicy.order.facts import PORT
 from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, BPFFS, CGROUP_ROOT, CHECKPOINT, RUN_DIR, STATE_DIR
 
@@ -65,14 +64,15 @@ class Settings:
     bpffs: Path = BPFFS
     cgroup_root: Path = CGROUP_ROOT
     scores: bool = False
+    kernel_log: bool = False
     adjuster_dir: Path = ADJUSTER_DIR
     listen: tuple[str, int] | None = None
     serve_order: bool = False
     naming_grace: float = 5.0  # kubelet reports a container's id about a second after its start
-    defaults: Defaults = field(default_factory=Defaults)
     event_limits: EventLimits = field(default_factory=EventLimits)
 
     adjuster_poll: float = 2.0  # only root may list the adjuster's folder, so inotify cannot report a new report
+    kills_poll: float = 0.25  # as above. It costs one stat(), and only where no program can observe
     full_check: float = 30.0  # a lost announcement costs a pod its own priority for no longer than this
     tick: float = 1.0  # between two tries to open pins that do not exist yet: inotify reports nothing on bpffs
     scan_gap: float = 0.02  # between two scans while many pods start. A scan takes a few milliseconds
@@ -95,6 +95,11 @@ class Settings:
     def spool(self) -> Path:
         """The folder with one file per victim that is not yet reported."""
         return self.state_dir / "spool"
+
+    @property
+    def taken_kills(self) -> Path:
+        """The file with the number of the last kill that was taken from the kernel's log."""
+        return self.state_dir / "kernel-log.json"
 
     @property
     def checkpoint(self) -> Path:
@@ -125,6 +130,11 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         parser.add_argument(flag, type=Path, metavar="DIR", help=text)
     parser.add_argument(
         "--scores", action="store_true", help="on a node without the hook, ask the adjuster for scores in its place"
+    )
+    parser.add_argument(
+        "--kernel-log",
+        action="store_true",
+        help="on a node where no program can observe, ask the adjuster for the victims in the kernel's log",
     )
     parser.add_argument("--node", metavar="NAME", help="this node's name; default $NODE_NAME")
     parser.add_argument("--output", metavar="FILE|-", help="where Events are appended; default - (standard output)")

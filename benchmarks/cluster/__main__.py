@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from benchmarks import answers
 from benchmarks.cluster import controller, measure, policies
 from benchmarks.cluster.agents import GROUP, Agent
 from benchmarks.cluster.etcd import Etcd
@@ -25,14 +26,12 @@ from tests.cluster.binaries import ensure_binaries
 from tests.cluster.cluster import running_cluster
 from tests.cluster.deployment import Deployment
 from tests.cluster.ports import reserved_port
-from vmtest.document import replace
 from vmtest.errors import HarnessError
 from vmtest.progress import say
 
 if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
 
-DOCUMENT: Final = Path(__file__).parents[2] / "docs/benchmarks.md"
 PLACE: Final = "cluster"
 PROFILE: Final = "/debug/pprof/heap?gc=1&debug=1"
 """The path of the API server's heap profile, which it takes after a collection of garbage."""
@@ -131,9 +130,7 @@ def main() -> int:
         return 1
     print(text)
     say(f"{(time.monotonic() - started) / 60:.0f} minutes")
-    if not options.dry_run:
-        DOCUMENT.write_text(replace(DOCUMENT.read_text(), PLACE, text))
-    return 0
+    return 0 if options.dry_run else answers.write(PLACE, text)
 
 
 if __name__ == "__main__":

@@ -41,12 +41,12 @@ class Play:
         self.install()
         self.page.step("the node reports its own state:")
         oomnode = self.kubectl("get", "oomn")
-        dead = self.oom()
+        victim = self.oom()
         self.page.step("the user reads the Event:")
         self.kubectl("get", "events", "--namespace=batch", f"--output=custom-columns={EVENT_FIELDS}")
         note = self.installation.kubectl("get", "events", "--namespace=batch", "--output=jsonpath={.items[0].message}")
         self.page.text(note)
-        found = list(flaws(dead, note, oomnode))
+        found = list(flaws(victim, note, oomnode))
         for flaw in found:
             self.page.marked("wrong", flaw, "bad")
         return 1 if found else 0
@@ -65,8 +65,8 @@ class Play:
         found.start_agent()
         found.await_status()
 
-    def oom(self) -> list[str]:
-        """Return the pods that died of the node's OOM."""
+    def oom(self) -> str | None:
+        """Return the pod that died first of the node's OOM, or None."""
         self.page.step("an admin decides which pod dies first:")
         self.kubectl("apply", f"--filename={EXAMPLES}/namespaces.yaml")
         self.kubectl("apply", f"--filename={EXAMPLES}/databases.yaml", f"--filename={EXAMPLES}/batch.yaml")
@@ -76,10 +76,10 @@ class Play:
             self.installation.await_priority(pod, role.priority, role.container)
         self.kubectl("get", "pods", "--all-namespaces", "--output=wide")
         self.page.step(f"{DATABASE.pod.name} holds {DATABASE.mib} MiB; {REPORT.pod.name} grows until the node is full")
-        dead = self.scene.exhaust("exhaust_node", uid=report.uid, container=REPORT.container)
-        self.page.marked("killed", ", ".join(dead) or "nobody", "good")
+        victim = self.scene.first_victim("exhaust_node", uid=report.uid, container=REPORT.container)
+        self.page.marked("killed", victim or "no pod", "good")
         self.scene.event(report, KILLED)
-        return dead
+        return victim
 
     def kubectl(self, *words: str) -> str:
         """Show the command and its output."""

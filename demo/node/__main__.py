@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 DEADLINE = 600.0
 
 
-def play(page: Page, drawing: Path | None) -> int:
-    """Play all acts, draw the first and the last into the file `drawing`, and return 0 if all ended as they should."""
+def play(page: Page, drawing: Path | None, order: Path | None) -> int:
+    """Play all acts, and return 0 if all ended as they should.
+
+    Draw the first and the last act into the file `drawing`, and write the order before the last OOM into `order`.
+    """
     page.heading("Which process dies when a node runs out of memory?")
     page.text(*PROLOGUE)
     page.heading("A node to run out of memory")
@@ -53,6 +56,9 @@ def play(page: Page, drawing: Path | None) -> int:
         if drawing and not result.status:
             drawing.write_text(picture.draw(record.load(Path(found) / record.ARTIFACT.name)))
             page.step(f"the picture of the first and the last act is in {drawing}")
+        if order and not result.status:
+            order.write_bytes((Path(found) / record.ORDER.name).read_bytes())
+            page.step(f"the order before the last act's OOM is in {order}")
     page.step(f"done; the guest ran {'with KVM' if result.accel == 'kvm' else 'emulated, without KVM'}")
     return result.status
 
@@ -63,12 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     words.add_argument(
         "--picture", type=Path, metavar="FILE", help="draw the first and the last act side by side into this SVG file"
     )
+    words.add_argument(
+        "--order", type=Path, metavar="FILE", help="write the agent's answer to oompolicy order into this file"
+    )
     arguments = words.parse_args(argv)
     if os.geteuid() != 0:
         return through_sudo("demo.node", *(sys.argv[1:] if argv is None else argv))
     page = Page(wants_colour(os.environ, terminal=sys.stdout.isatty()), time.time())
     try:
-        return 1 if play(page, arguments.picture) else 0
+        return 1 if play(page, arguments.picture, arguments.order) else 0
     except KeyboardInterrupt:
         return 130
     except HarnessError as error:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +20,7 @@ import yaml
 
 from oompolicy.manifests import load_manifests
 from oompolicy.oomsettings import Mode
+from oompolicy.order.facts import PATH, SOCKET
 from oompolicy.resolve import resolve
 from oompolicy_agent.plumbing import inotify
 
@@ -105,6 +109,21 @@ def wait_for_event(agent: subprocess.Popen[bytes], number: int) -> str:
 def parse_event(text: str) -> dict[str, Any]:
     """Return the Event as data."""
     return dict(yaml.safe_load(text))
+
+
+def order() -> bytes:
+    """Return the answer of the agent to `oompolicy order --socket`. The guest does not have the command's libraries."""
+    client = http.client.HTTPConnection("localhost")
+    with closing(socket.socket(socket.AF_UNIX)) as connected:
+        connected.settimeout(PATIENCE)
+        connected.connect(str(STATUS.with_name(SOCKET)))
+        client.sock = connected
+        client.request("GET", PATH)
+        answer = client.getresponse()
+        found = answer.read()
+    if answer.status != http.client.OK:
+        raise EnforcementError(f"the agent does not serve the order: {found.decode(errors='replace')}")
+    return found
 
 
 def _events() -> list[str]:

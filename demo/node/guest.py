@@ -71,6 +71,7 @@ class Demo:
         containers = self._start_pods()
         self._wait_until_synced(agent, Mode.ENFORCE)
         self._show_processes(containers)
+        record.ORDER.write_bytes(enforcement.order())
         ending = self._run_out_of_memory(containers)
         self._show_ending(ending, containers, story.WITH, "good")
         event = self._show_event(agent, 2)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
+from demo.style import sheet
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -24,26 +26,10 @@ _ROW: Final = 72
 _BAR: Final = 150
 """Pixels of the longest bar."""
 
-_STYLE: Final = """\
-.paper{fill:#ffffff;stroke:#c9d5d4}
-.zone{fill:#f2f6f6;stroke:#c9d5d4}
-.alive{fill:#80b9b2}
-.killed{fill:#c62828}
-text{font-family:system-ui,-apple-system,"Segoe UI","Noto Sans",sans-serif;font-size:16px;fill:#1c2b2a}
-.title{font-size:18px;font-weight:600}
-.name{font-weight:600}
-.dim{fill:#4d6260;font-size:15px}
-.dead{fill:#c62828;font-weight:700}
-@media (prefers-color-scheme:dark){
-.paper{fill:#1e2129;stroke:#3a4150}
-.zone{fill:#262b35;stroke:#3a4150}
-.alive{fill:#3b7d76}
-.killed{fill:#ef5350}
-text{fill:#e4eceb}
-.dim{fill:#a9b8b6}
-.dead{fill:#ff8a80}
-}
-"""
+_STYLE: Final = sheet(
+    {"alive": ("fill:#80b9b2", "fill:#3b7d76"), "killed": ("fill:#c62828", "fill:#ef5350")},
+    {"dead": ("fill:#c62828;font-weight:700", "fill:#ff8a80")},
+)
 
 
 def draw(record: Record) -> str:
@@ -57,7 +43,7 @@ def draw(record: Record) -> str:
         "<!-- SPDX-License-Identifier: Apache-2.0 -->",
         '<title id="title">The choice of the kernel, and yours</title>',
         f'<desc id="desc">{escape(_description(record))}</desc>',
-        f"<style>\n{_STYLE}</style>",
+        _STYLE,
         f'<rect class="paper" x="0.5" y="0.5" width="{_WIDTH - 1}" height="{height - 1}" rx="10"/>',
         *_panel(left, "Without oompolicy", "highest oom_score dies first", record.without, longest),
         *_panel(right, "With oompolicy", "lowest priority dies first", record.with_policy, longest),

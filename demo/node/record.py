@@ -10,6 +10,8 @@ from typing import Final
 
 ARTIFACT: Final = Path("/artifacts/demo.json")
 """The place of the file in the guest. The harness hands all files of this folder to the host."""
+ORDER: Final = Path("/artifacts/order.json")
+"""The place of the agent's answer to `oompolicy order` before the last act's OOM."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
 #include <linux/ftrace.h>
+#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/memcontrol.h>
 #include <linux/module.h>
@@ -24,19 +25,22 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/tracepoint.h>
-#include <linux/version.h>
 
 #define CREATE_TRACE_POINTS
 #include "oompolicy_trace.h"
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-#error "register_btf_fmodret_id_set() does not reach modules before Linux 6.3"
+/* Kbuild looks for functions in the headers, because distributions bring newer BPF into older kernels. */
+#if !defined(HAVE_REGISTER_BTF_FMODRET_ID_SET) || !defined(__bpf_kfunc)
+#error "This kernel takes no hook from a module: its linux/btf.h lacks register_btf_fmodret_id_set() or __bpf_kfunc"
 #endif
 #if !defined(CONFIG_DEBUG_INFO_BTF_MODULES) || !defined(CONFIG_BPF_EVENTS)
 #error "The hook is found through the module's BTF: CONFIG_DEBUG_INFO_BTF_MODULES and CONFIG_BPF_EVENTS are needed"
 #endif
 #if !defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) && !defined(CONFIG_DYNAMIC_FTRACE_WITH_REGS)
 #error "A function cannot be redirected without CONFIG_DYNAMIC_FTRACE_WITH_ARGS or _REGS"
+#endif
+#if !defined(CONFIG_X86_64) && !defined(CONFIG_ARM64)
+#error "calls_at() knows the calls of x86_64 and arm64 only"
 #endif
 #if !defined(CONFIG_KPROBES) || !defined(CONFIG_MEMCG)
 #error "CONFIG_KPROBES and CONFIG_MEMCG are needed"
@@ -56,6 +60,17 @@
 #ifndef __bpf_kfunc_start_defs
 #define __bpf_kfunc_start_defs __bpf_hook_start
 #define __bpf_kfunc_end_defs __bpf_hook_end
+#endif
+
+/*
+ * Linux has this function since 6.2. On x86-64, struct ftrace_regs begins with
+ * the registers in all versions that pass arguments to ftrace's callbacks.
+ */
+#ifndef HAVE_FTRACE_REGS_GET_ARGUMENT
+#if !defined(CONFIG_X86_64) || !defined(CONFIG_HAVE_DYNAMIC_FTRACE_WITH_ARGS)
+#error "The module cannot read arguments: this kernel has no ftrace_regs_get_argument()"
+#endif
+#define ftrace_regs_get_argument(fregs, n) regs_get_kernel_argument((struct pt_regs *)(fregs), n)
 #endif
 
 #define POLICY_NAME_LEN 16
@@ -286,6 +301,113 @@ static int find_function(const char *symbol, unsigned long *address)
 	return 0;
 }
 
+/* The text of a function of the kernel. */
+struct text {
+	unsigned long start;
+	unsigned long size;
+};
+
+/*
+ * Find the text of the kernel's own function of that name. A probe may be
+ * behind an instruction such as endbr64 at the function's start, and the
+ * function that knows the size is not exported. The kernel prints both as
+ * name+0xoffset/0xsize.
+ */
+static int find_text(const char *symbol, struct text *text)
+{
+	char printed[KSYM_SYMBOL_LEN];
+	unsigned long address, offset;
+	char *places;
+	int err;
+
+	err = find_function(symbol, &address);
+	if (err)
+		return err;
+	sprint_symbol(printed, address);
+	places = strrchr(printed, '+');
+	if (!places || sscanf(places, "+%lx/%lx", &offset, &text->size) != 2)
+		return -EINVAL;
+	text->start = address - offset;
+	return 0;
+}
+
+#ifdef CONFIG_X86_64
+/* Return the target if a direct call may start at this byte, or 0. No byte says where an instruction starts. */
+static unsigned long calls_at(unsigned long ip)
+{
+	s32 distance;
+
+	if (*(u8 *)ip != 0xe8)
+		return 0;
+	memcpy(&distance, (void *)(ip + 1), sizeof(distance));
+	return ip + 5 + distance;
+}
+
+#define CALL_SIZE	5
+#define CALL_ALIGNMENT	1
+#else
+/* Return the target of the instruction if it is BL, or 0. */
+static unsigned long calls_at(unsigned long ip)
+{
+	u32 insn = le32_to_cpu(*(__le32 *)ip);
+
+	if ((insn & 0xfc000000) != 0x94000000)
+		return 0;
+	return ip + ((long)sign_extend32(insn, 25) << 2);
+}
+
+#define CALL_SIZE	4
+#define CALL_ALIGNMENT	4
+#endif
+
+/*
+ * A call may go past endbr64 or BTI at the function's start, or with call depth
+ * tracking to the thunk in the padding before it (kernel/callthunks.c).
+ */
+#define PADDING		16
+#define LANDING		4
+
+static bool calls(const struct text *caller, const struct text *callee)
+{
+	unsigned long ip, target;
+
+	for (ip = caller->start; ip + CALL_SIZE <= caller->start + caller->size; ip += CALL_ALIGNMENT) {
+		target = calls_at(ip);
+		if (target >= callee->start - PADDING && target <= callee->start + LANDING)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The functions that may have the loop over all tasks of the node. Nearly every
+ * compiler inlines the second into the first.
+ */
+static const char *const scans[] = { "out_of_memory", "select_bad_process" };
+
+/*
+ * A compiler may inline oom_evaluate_task() into the scan of the node, and keep
+ * it for cgroups, which get its address. Then the policy would decide at the
+ * limits of cgroups and never for the node.
+ */
+static int check_call(void)
+{
+	struct text caller, callee;
+	int err, i;
+
+	err = find_text("oom_evaluate_task", &callee);
+	if (err) {
+		pr_err("cannot hook oom_evaluate_task(): this kernel has no such function to trace, it was inlined or renamed (%d)\n",
+		       err);
+		return err;
+	}
+	for (i = 0; i < ARRAY_SIZE(scans); i++)
+		if (!find_text(scans[i], &caller) && calls(&caller, &callee))
+			return 0;
+	pr_err("out_of_memory() of this kernel does not call oom_evaluate_task(): the compiler inlined it, and the policy would decide at limits of cgroups and never for the node\n");
+	return -EOPNOTSUPP;
+}
+
 static int hook_entry(struct entry *entry)
 {
 	unsigned long address;
@@ -365,6 +487,9 @@ static int __init oompolicy_hook_init(void)
 {
 	int err, i;
 
+	err = check_call();
+	if (err)
+		return err;
 	err = register_btf();
 	if (err)
 		return err;

@@ -29,6 +29,6 @@ def transition_time(made: Mapping[str, str], before: Mapping[str, Any] | None, n
 
     `before` is the present condition of the same type. Its time stays as long as the status stays.
     """
-    if before and before.get("status") == made["status"] and before.get(TRANSITION):
-        return str(before[TRANSITION])
-    return api_time(now)
+    since = before.get(TRANSITION) if before and before.get("status") == made["status"] else None
+    # An older definition lets a user write a list, and the API server refuses that list as a text.
+    return since if isinstance(since, str) and since else api_time(now)

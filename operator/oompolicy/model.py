@@ -114,7 +114,7 @@ class FixedPriority:
 
 @dataclass(frozen=True, slots=True)
 class ByQOSClass:
-    """The priorities of `priority.byQOSClass`. A class without a value has the built-in default."""
+    """The priorities of `priority.byQOSClass`. A class without a value has the default."""
 
     guaranteed: int | None = None
     burstable: int | None = None
@@ -128,7 +128,7 @@ class ByQOSClass:
 class ByPriorityClass:
     """The priorities of `priority.byPriorityClass`, by the name of the PriorityClass.
 
-    `default` is for all other pods. If it is `None`, they have the built-in default of their QoS class.
+    `default` is for all other pods. If it is `None`, they have the default of their QoS class.
     """
 
     values: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -309,7 +309,7 @@ class Assignment:
     """The priority of one pod and its containers.
 
     `source` is the origin of the pod's priority. It is `policy` if a policy matches, even if that policy has no value
-    for the pod's class, so that the built-in default applies. `reason` shows the difference.
+    for the pod's class, so that the default applies. `reason` shows the difference.
     `overlapping` has the names of the other policies that match with the winner's precedence, sorted.
     `refusals` describes at most `MAX_REFUSALS` annotations, and `more_refusals` is the number of the others.
     The pod's owner receives `refusals` and `unread` as Events.
@@ -337,7 +337,9 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """The built-in priorities of pods that no policy applies to: by QoS class, except for critical pods.
+    """The priorities of pods to which no policy gives one: by QoS class, except for critical pods.
+
+    Without arguments these are the built-in defaults, which `spec.defaults` of OOMSettings can replace.
 
     `node_critical` is for static pods and PriorityClass system-node-critical, `cluster_critical` for
     PriorityClass system-cluster-critical. Both ignore the QoS class.
@@ -347,7 +349,7 @@ class Defaults:
     burstable: int = 500
     best_effort: int = 200
     node_critical: int = 1000
-    cluster_critical: int = 950
+    cluster_critical: int = 1000
 
     def __post_init__(self) -> None:
         by_qos_class = (self.guaranteed, self.burstable, self.best_effort)

@@ -4,11 +4,11 @@
 All are frozen, compare by value and hold only values that were checked (`oompolicy.parse`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from oompolicy.model import LabelSelector
+from oompolicy.model import MAX_PRIORITY, Defaults, LabelSelector
 
 NAME: Final = "cluster"
 """The only name that an OOMSettings can have."""
@@ -52,6 +52,7 @@ class NodeMode:
 class OOMSettings:
     """The OOMSettings object. `minimum_victim_memory` is in bytes. `max_kills_per_minute` is 0 for no limit.
 
+    `host_priority` is the priority of processes in no pod, and `defaults` are those of pods without a policy.
     Settings from a hand-written file have `generation` 0 and `uid` `None`.
 
     Without `suspend`, `mode` is for each node that no entry of `node_modes` selects. The first such entry applies.
@@ -64,14 +65,20 @@ class OOMSettings:
     tie_break: TieBreak = TieBreak.LARGEST_MEMORY
     minimum_victim_memory: int = 0
     max_kills_per_minute: int = 0
+    host_priority: int = MAX_PRIORITY
+    defaults: Defaults = field(default_factory=Defaults)
     name: str = NAME
     generation: int = 0
     uid: str | None = None
 
 
 class ProgramSettings(NamedTuple):
-    """The settings that the programs of one node should have. `minimum_victim_memory` is in bytes."""
+    """The settings that the programs of one node should have. `minimum_victim_memory` is in bytes.
+
+    `host_priority` is the priority of processes in no pod.
+    """
 
     mode: Mode
     tie_break: TieBreak = TieBreak.LARGEST_MEMORY
     minimum_victim_memory: int = 0
+    host_priority: int = MAX_PRIORITY

@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from oompolicy.order.facts import NodeFacts, Running
 from oompolicy.timestamps import api_micro_time, api_time
 from tests.cluster.objects import node, pod
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tests.cluster.api import Api
 
 NO_HOOK = "this kernel has no hook, neither built in nor in a module"
+HOOK = "the hook's module is loaded"
 NOTE = (
     "Kernel OOM killer killed node (pid 4711, anon-rss 98 MiB) in container app of pod shop/web-0: "
     "scope Kubepods: the pods together reached the limit of /kubepods.slice; priority 300 from OOMPolicy web "
@@ -39,6 +41,22 @@ def build(api: Api) -> None:
     api.create(policy("shop", 500, 5, namespaceSelector={"matchLabels": {"tier": "prod"}}))
     api.create(policy("web-prod", 700, 90, podSelector={"matchLabels": {"app": "wbe", "env": "prod"}}))
     api.create(policy("test", 50, 90, podSelector={"matchLabels": {"app": "db", "env": "test"}}))
+
+
+def facts(held: int = 300) -> NodeFacts:
+    """Return the answer of the agent of node-a, whose node holds a priority for the only container of the pod."""
+    container = Running(
+        namespace="shop",
+        pod="web-0",
+        container="app",
+        priority=held,
+        source="policy",
+        policy="web",
+        reason="OOMPolicy web (precedence 10): value 300",
+        memory_request=0,
+        held=held,
+    )
+    return NodeFacts("node-a", "Enforce", "EvaluateTask", enforcing=True, containers=(container,), holding="Entries")
 
 
 def policy(name: str, value: int, precedence: int, **match: object) -> dict[str, Any]:
@@ -68,6 +86,7 @@ def report(api: Api, name: str, *, enforces: bool = True) -> None:
     status = {
         "mode": "Enforce",
         "backend": "EvaluateTask" if enforces else "ObserveOnly",
+        "backendReason": HOOK if enforces else NO_HOOK,
         "hook": "Module" if enforces else "None",
         "kernelVersion": "6.12.57+deb13-amd64",
         "conditions": conditions,

@@ -23,7 +23,6 @@ kubelet, so a pod has the status that `api.run` writes.
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ from tests.cluster.cleanup import clean_up
 from tests.cluster.cluster import Cluster, running_cluster
 from tests.cluster.definition import NewerDefinition, settings_are_served
 from tests.cluster.deployment import Deployment
-from tests.cluster.errors import BinariesError
+from tests.cluster.needed import ensured
 from tests.cluster.operators import Operator
 from tests.cluster.ports import reserved_port
 from tests.cluster.waiting import eventually
@@ -52,12 +51,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def binaries() -> Binaries:
     """Return the programs. Without the tools to build them, a developer's tests are skipped, and CI fails."""
-    try:
-        return ensure_binaries()
-    except BinariesError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"no API server to test against: {error}")
+    return ensured(ensure_binaries, "no API server to test against")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import pytest
 from bundle.main import build
 from tests.cluster import cliscene
 from tests.cluster.errors import KubectlError
+from tests.cluster.kubelet import answering
 from tests.cluster.objects import node
 from vmtest.cache import CHECKOUT
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cluster.api import Api
+    from tests.cluster.cluster import Cluster
     from tests.cluster.kubectl import Kubectl
 
 OUTPUT = re.compile(r"^\$ kubectl (oom .*)\n((?:(?!\$ |```).*\n)*)", re.MULTILINE)
@@ -56,16 +58,17 @@ def test_messages_of_the_plugin_name_it_as_users_call_it(kubectl: Kubectl) -> No
         kubectl("oom", "nods")
 
 
-def test_the_page_shows_the_output_of_the_plugin(plugin: Path, kubectl: Kubectl, api: Api) -> None:
+def test_the_page_shows_the_output_of_the_plugin(plugin: Path, kubectl: Kubectl, cluster: Cluster, api: Api) -> None:
     """Only ages differ, and the spaces behind them."""
     cliscene.build(api)
     cliscene.kill(api, 12)
     cliscene.settings(api, "Enforce")
     shown = OUTPUT.findall((CHECKOUT / "docs/cli.md").read_text())
-    printed = [kubectl(*shlex.split(command)) for command, _ in shown]
+    with answering(api, cluster.pki.authority, "node-a", cliscene.facts()):
+        printed = [kubectl(*shlex.split(command)) for command, _ in shown]
     print(plugin, *printed, sep="\n")  # pytest shows this with a failure
 
-    assert 5 == len(shown)
+    assert 6 == len(shown)
     assert [words(text) for _, text in shown] == [words(text) for text in printed]
 
 

@@ -44,7 +44,7 @@ VICTIM = {
 ENFORCING = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
 # The fields of status.json that are copied into OOMNode.status.
 REPORTED = {
-    *("mode", "backend", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions"),
+    *("mode", "backend", "backendReason", "hook", "kernelVersion", "policyHash", "counts", "lastVictims", "conditions"),
     *("lastHeartbeatTime", "bootID", "order"),
 }
 
@@ -68,7 +68,7 @@ def node_status(attachment: Attachment, scores: Scores | None = None) -> dict[st
         spool_dropped=0,
         problems={},
         scores=scores,
-        last_victims=(VICTIM, {key: VICTIM[key] for key in ("time", "process", "pid", "priority", "scope")}),
+        last_victims=(VICTIM, {key: VICTIM[key] for key in ("time", "process", "pid", "scope")}),
     )
     status = with_heartbeat(build(view, {}, NOW), "6f1d1c0e-4f1a-4c57-9c0e-0a3c7f9b2d11", datetime.now(UTC))
     return {key: value for key, value in status.items() if key in REPORTED and value is not None}
@@ -123,7 +123,7 @@ def test_kubectl_shows_which_nodes_do_not_enforce(api: Api, kubectl: Kubectl) ->
     assert all(re.fullmatch(r"\d+s", row[6]) for row in (first, second))
     assert ["n3"] == third
     wide = rows(kubectl("get", "oomn", "-o", "wide"))[0]
-    assert [*header, "HOOK", "KERNEL", "AGE", "SYNCED", "POLICIES", "PODS", "MARGIN", "MESSAGE"] == wide
+    assert [*header, "HOOK", "KERNEL", "AGE", "SYNCED", "PROVEN", "POLICIES", "PODS", "MARGIN", "MESSAGE"] == wide
     assert "this kernel has no hook" in kubectl("get", "oomn", "n2", "-o", "wide")
 
 
@@ -218,3 +218,20 @@ def test_kubectl_refuses_a_misspelt_field(kubectl: Kubectl) -> None:
 
     with pytest.raises(KubectlError, match=r'unknown field "spec\.precedense"'):
         kubectl("apply", "-f", "-", stdin=manifest)
+
+
+@pytest.mark.parametrize("wrong", [[], [[1]], "soon", "2026-13-01T00:00:00Z", "2026-11-25T12:00:00"])
+def test_a_time_is_a_text_with_a_zone(api: Api, wrong: object) -> None:
+    """Kubernetes itself accepts lists in place of times with a format, of any depth, and readers expect texts."""
+    api.create({"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMNode", "metadata": {"name": "node-1"}})
+    api.create(raw_policy({"priority": {"value": 1}}))
+    forged = {"type": "Ready", "status": "True", "reason": "A", "message": "", "lastTransitionTime": wrong}
+    for kind, name, status in (
+        ("OOMNode", "node-1", {"lastHeartbeatTime": wrong}),
+        ("OOMNode", "node-1", {"order": {"time": wrong}}),
+        ("OOMNode", "node-1", {"lastVictims": [{**VICTIM, "time": wrong}]}),
+        ("OOMNode", "node-1", {"conditions": [forged]}),
+        ("OOMPolicy", "databases", {"conditions": [forged]}),
+    ):
+        with pytest.raises(ApiError, match=r"(?i)time.*: Invalid value"):
+            api.patch(kind, name, {"status": status}, subresource="/status")

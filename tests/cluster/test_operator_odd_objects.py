@@ -6,11 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.cluster import objects
+from tests.cluster.deep import create_deep
 from tests.cluster.test_operator_policies import condition, labelled, policy, status, wait_for_matches
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.cluster.api import Api
+    from tests.cluster.cluster import Cluster
     from tests.cluster.conftest import Newer
     from tests.cluster.operators import Operator
 
@@ -65,3 +70,17 @@ def test_a_newer_definition_is_reported_in_the_status_of_each_policy(
     assert "True" == ready["status"]
     assert "spec.newField" in ready["message"]
     assert 1 == operator.metric("oompolicy_policies", ready="true")
+
+
+def test_a_pod_of_thousands_of_levels_is_counted(
+    cluster: Cluster, api: Api, start_operator: Callable[..., Operator]
+) -> None:
+    """Any user may create it. The operator counts it and all others, from a list and from a watch."""
+    create_deep(cluster, objects.pod("default", "listed", labels={"app": "db"}))
+    start_operator("operator").until_leading()
+    api.create(policy("first", labelled(app="db")))
+    wait_for_matches(api, "first", 1)
+    create_deep(cluster, objects.pod("default", "watched", labels={"app": "db"}))
+    api.pod("default", "plain", labels={"app": "db"})
+
+    wait_for_matches(api, "first", 3)

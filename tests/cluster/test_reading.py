@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +13,7 @@ import yaml
 
 from oompolicy.manifests.dialect import parse_documents
 from oompolicy.parse.quantity import MAX_QUANTITY, read_quantity
-from tests.cluster.errors import BinariesError
+from tests.cluster.needed import ensured
 from tests.cluster.reading import PROGRAM, Readings, read_by_kubernetes
 from tests.cluster.readings import quantities, texts
 
@@ -41,12 +40,7 @@ ACCEPTED = {
 @pytest.fixture(scope="module")
 def kubernetes() -> Readings:
     """Return the answers. Without the tools to build the program, a developer's tests are skipped, and CI fails."""
-    try:
-        PROGRAM.ensure()
-    except BinariesError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"nothing to compare with: {error}")
+    ensured(PROGRAM.ensure, "nothing to compare with")
     return read_by_kubernetes(texts(), [json.dumps(text, ensure_ascii=False) for text in quantities()])
 
 

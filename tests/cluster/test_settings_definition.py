@@ -8,24 +8,35 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.kube.errors import ApiError
+from oompolicy.model import Defaults
 from oompolicy.oomsettings import Mode
-from oompolicy.parse import parse_settings
+from oompolicy.parse import InvalidObject, parse_settings
 from tests.cluster.test_definitions import condition, rows, write_status
 from tests.unit.policy.factories import raw_settings
+from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
     from tests.cluster.api import Api
     from tests.cluster.kubectl import Kubectl
 
 CANARY = {"nodeSelector": {"matchLabels": {"pool": "canary"}}, "mode": "Enforce"}
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "suspend": False,
     "discloseOtherNamespaces": False,
     "tieBreak": "LargestMemory",
     "minimumVictimMemory": "0",
     "maxKillsPerMinute": 0,
+    "hostPriority": 1000,
+    "defaults": {
+        "nodeCritical": 1000,
+        "clusterCritical": 1000,
+        "guaranteed": 800,
+        "burstable": 500,
+        "bestEffort": 200,
+    },
 }
 """The values of the fields that are left out."""
+PAGES = [(CHECKOUT / "docs" / name).read_text() for name in ("cookbook.md", "policies.md")]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +46,21 @@ DEFAULTS = {
         ({"mode": "Warn"}, 'spec.mode: Unsupported value: "Warn": supported values: '),
         ({"mode": False}, 'spec.mode in body must be of type string: "boolean"'),
         ({"mode": "Off", "suspend": "yes"}, 'spec.suspend in body must be of type boolean: "string"'),
-        ({"mode": "Off", "hostPriority": 1}, "spec.hostPriority"),
+        ({"mode": "Off", "hostsPriority": 1}, "spec.hostsPriority"),
+        ({"mode": "Off", "hostPriority": 1001}, "spec.hostPriority in body should be less than or equal to 1000"),
+        ({"mode": "Off", "defaults": {"bestEffort": -1}}, "spec.defaults.bestEffort in body should be greater than or"),
+        (
+            {"mode": "Off", "defaults": {"nodeCritical": 999, "clusterCritical": 999}},
+            "spec.defaults.nodeCritical: Invalid value: must be at least hostPriority, which is 1000",
+        ),
+        (
+            {"mode": "Off", "hostPriority": 0, "defaults": {"nodeCritical": 999}},
+            "spec.defaults.nodeCritical: Invalid value: must be at least clusterCritical, which is 1000",
+        ),
+        (
+            {"mode": "Off", "defaults": {"clusterCritical": 900, "guaranteed": 951}},
+            "spec.defaults.clusterCritical: Invalid value: must be at least 951, the highest of guaranteed, burstable",
+        ),
         (
             {"mode": "Off", "maxKillsPerMinute": -1},
             "spec.maxKillsPerMinute in body should be greater than or equal to 0",
@@ -66,7 +91,9 @@ def test_a_second_object_is_refused(api: Api) -> None:
     with pytest.raises(ApiError) as refused:
         api.create(raw_settings({"mode": "Off"}, name="team-a"))
 
-    assert "metadata.name must be cluster: there is one OOMSettings per cluster" in refused.value.message
+    assert (
+        "metadata.name: Invalid value: must be cluster: there is one OOMSettings per cluster" in refused.value.message
+    )
     assert ["cluster"] == [each["metadata"]["name"] for each in api.list("OOMSettings")]
 
 
@@ -127,3 +154,39 @@ def test_a_minimum_that_is_no_quantity_is_refused(api: Api, value: object) -> No
         api.create(raw_settings({"mode": "Off", "minimumVictimMemory": value}), dryRun="All")
 
     assert "must be a quantity of bytes, for example 64Mi, and not negative" in refused.value.message
+
+
+def test_api_server_and_parser_refuse_a_default_with_the_same_sentence(api: Api) -> None:
+    """A file that `oompolicy lint` accepts is one that the API server accepts."""
+    for spec in (
+        {"defaults": {"nodeCritical": 999, "clusterCritical": 999}},
+        {"hostPriority": 0, "defaults": {"nodeCritical": 999}},
+        {"defaults": {"clusterCritical": 900, "bestEffort": 951}},
+    ):
+        raw = raw_settings({"mode": "Off", **spec})
+        with pytest.raises(InvalidObject) as found:
+            parse_settings(raw)
+        with pytest.raises(ApiError) as refused:
+            api.create(raw, dryRun="All")
+
+        (problem,) = found.value.problems
+        assert problem.message in refused.value.message
+
+
+def test_objects_without_priorities_have_the_built_in_ones(api: Api) -> None:
+    """An object of a version without these fields is read with them. A part of the defaults can be given."""
+    stored = api.create(raw_settings({"mode": "Off", "defaults": {"bestEffort": 5}}), dryRun="All")
+
+    assert {**DEFAULTS["defaults"], "bestEffort": 5} == stored["spec"]["defaults"]
+    assert Defaults(best_effort=5) == parse_settings(stored).defaults
+
+
+def test_the_documented_commands_change_the_priorities(api: Api, kubectl: Kubectl) -> None:
+    """A merge patch of one default keeps the others."""
+    api.create(raw_settings({"mode": "Audit"}))
+    for patch in ('{"spec":{"hostPriority":900}}', '{"spec":{"defaults":{"bestEffort":100}}}'):
+        assert any(f"kubectl patch ooms cluster --type merge --patch '{patch}'" in page for page in PAGES)
+        kubectl("patch", "ooms", "cluster", "--type", "merge", "--patch", patch)
+    settings = parse_settings(api.get("OOMSettings", "cluster"))
+
+    assert (900, Defaults(best_effort=100)) == (settings.host_priority, settings.defaults)

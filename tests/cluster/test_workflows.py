@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.errors import BinariesError
+from tests.cluster.needed import ensured
 from tests.cluster.tools import TOOLS
 from vmtest.cache import CHECKOUT
 
@@ -22,12 +21,7 @@ WORKFLOWS = sorted((CHECKOUT / ".github/workflows").glob("*.yml"))
 @pytest.fixture(scope="module")
 def actionlint() -> Path:
     """A developer's machine may not reach the Go module proxy, and then the tests are skipped. CI must reach it."""
-    try:
-        return TOOLS.ensure() / "actionlint"
-    except BinariesError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"no actionlint: {error}")
+    return ensured(TOOLS.ensure, "no actionlint") / "actionlint"
 
 
 def lint(actionlint: Path, text: str) -> str:

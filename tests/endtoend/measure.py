@@ -94,5 +94,5 @@ def kills(scene: Scene, pods: Sequence[Pod], count: int) -> Iterator[float]:
         scene.guest.order("limit", uid=pod.uid, container="app", mib=LIMIT_MIB)
         pid = scene.start(pod, LIMIT_MIB // 2)
         started = time.monotonic()
-        scene.exhaust("overrun", uid=pod.uid, container="app", mib=LIMIT_MIB)
+        scene.first_victim("overrun", uid=pod.uid, container="app", mib=LIMIT_MIB)
         yield scene.event_of(pid).at - started

@@ -23,7 +23,7 @@ REFUSED = "OOMAnnotationRefused"
 class Scene:
     """Namespaces, policies and pods of one test.
 
-    `killed` has the pids of all processes that the kernel killed in it.
+    `killed` has the pids of all processes of its pods that the kernel killed.
     """
 
     def __init__(self, installation: Installation) -> None:
@@ -60,12 +60,16 @@ class Scene:
         """Start the container's process unless it lives, and return its pid."""
         return int(self.guest.order("run", uid=pod.uid, container=container, mib=mib))
 
-    def exhaust(self, order: str, **words: Any) -> list[str]:  # noqa: ANN401 (JSON)
-        """Use up memory by the guest's `exhaust_node`, `exhaust_pods` or `overrun`, and return the pods of the dead."""
-        dead = self.guest.order(order, **words)
-        self.killed += [victim["pid"] for victim in dead]
+    def first_victim(self, order: str, **words: Any) -> str | None:  # noqa: ANN401 (JSON)
+        """Use up memory by the guest's `exhaust_node`, `exhaust_pods` or `overrun`, and return the pod that dies first.
+
+        The kernel may kill a second process for the same shortage, also one outside the pods (`run_out_of_memory` in
+        tests/node/hog.py). None if the first victim is not of a pod, or if no process died.
+        """
         names = {pod.uid: pod.name for pod in self.pods}
-        return [names.get(victim["uid"], "") for victim in dead]
+        dead = self.guest.order(order, **words)
+        self.killed += [victim["pid"] for victim in dead if victim["uid"] in names]
+        return names.get(dead[0]["uid"]) if dead else None
 
     def event(self, pod: Pod, reason: str) -> Seen:
         """Return the first Event with that reason on the pod."""

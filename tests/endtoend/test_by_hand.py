@@ -72,7 +72,7 @@ def test_the_commands_of_the_page_by_hand_work(scene: Scene, reader: Shell, tmp_
         else:
             if LAST in block["text"]:
                 scene.installation.await_priority(pod, 100)
-                assert ["web"] == scene.exhaust("exhaust_pods")
+                assert "web" == scene.first_victim("exhaust_pods")
                 scene.kills(seconds=60)
             status, printed = reader.run(block["text"].replace(LISTEN, f"127.0.0.1:{port}"))
         assert 0 == status, printed

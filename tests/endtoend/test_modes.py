@@ -42,7 +42,7 @@ def test_an_audited_victim_is_the_kernels_and_its_event_names_the_policys(scene:
     """The database dies, as it does without oompolicy."""
     set_settings(scene, "Audit", mode="Audit")
 
-    assert [DATABASE] == scene.exhaust("exhaust_pods")
+    assert DATABASE == scene.first_victim("exhaust_pods")
     note = scene.event(pods[DATABASE], KILLED).note
     assert "mode Audit: the policy would have killed" in note
     assert "pod shop/batch, priority 100" in note
@@ -52,7 +52,7 @@ def test_the_kill_switch_leaves_the_choice_to_the_kernel(scene: Scene, pods: dic
     """The Event says that the mode is Off, and names no other process."""
     set_settings(scene, "Off", suspend=True)
 
-    assert [DATABASE] == scene.exhaust("exhaust_pods")
+    assert DATABASE == scene.first_victim("exhaust_pods")
     note = scene.event(pods[DATABASE], KILLED).note
     assert "priority 900, which the kernel did not use, because the mode of the node is Off" in note
     assert "spared" not in note
@@ -63,5 +63,5 @@ def test_after_the_kill_switch_the_policy_chooses_again(scene: Scene, pods: dict
     set_settings(scene, "Off", suspend=True)
     set_settings(scene, "Enforce", suspend=False)
 
-    assert [BATCH] == scene.exhaust("exhaust_pods")
+    assert BATCH == scene.first_victim("exhaust_pods")
     assert "spared" in scene.event(pods[BATCH], KILLED).note

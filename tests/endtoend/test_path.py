@@ -37,7 +37,7 @@ def shop(scene: Scene) -> dict[str, Pod]:
 
 def test_the_policy_chooses_the_victim_and_kubectl_shows_its_event(scene: Scene, shop: dict[str, Pod]) -> None:
     """The batch job dies. The Event on the job's pod names the bigger database as spared."""
-    assert ["report-29393280-lq5rd"] == scene.exhaust("exhaust_node", uid=shop["report"].uid, container="report")
+    assert "report-29393280-lq5rd" == scene.first_victim("exhaust_node", uid=shop["report"].uid, container="report")
     scene.event(shop["report"], KILLED)
 
     kubectl = scene.installation.kubectl

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build both images, or find them in the cache: `python3 -m tests.image.build` prints the folder.
+"""Build the images, or find them in the cache: `python3 -m tests.image.build` prints the folder.
 
-The result is oompolicy.tar and oompolicy-loader.tar, as `docker save` writes them (`docker load`, `ctr images import`).
+The result is oompolicy.tar, oompolicy-loader.tar and oompolicy-debug.tar, as `docker save` writes them (`docker load`,
+`ctr images import`).
 The file `packages` has "locked", or "today" if the archive no longer has the versions of image/debian.lock.
 """
 
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
     from tests.image.docker import Docker
 
-NAMES: Final = ("oompolicy", "oompolicy-loader")
+INSTALLED: Final = ("oompolicy", "oompolicy-loader")
+"""The images that an installation runs."""
+NAMES: Final = (*INSTALLED, "oompolicy-debug")
 LOCK: Final = CHECKOUT / "image/debian.lock"
 EPOCH: Final = CHECKOUT / "image/source-date-epoch"
 # The same as in .dockerignore.
-INPUTS: Final = ("Dockerfile", ".dockerignore", "pyproject.toml", "LICENSES", "operator", "agent", "bpf")
+INPUTS: Final = ("Dockerfile", ".dockerignore", "pyproject.toml", "LICENSES", "operator", "agent", "bpf", "debug")
 INPUT_FOLDERS: Final = ("kernel/module", "image")
 OTHER_VERSIONS: Final = 3
 """The exit status of image/install if the archive has other versions than the lock."""
@@ -42,7 +45,7 @@ SHOWN_LINES: Final = 40
 
 @dataclass(frozen=True)
 class Images:
-    """Both images in the cache."""
+    """The images in the cache."""
 
     folder: Path
 
@@ -109,7 +112,7 @@ def build(files: Sequence[Path], work: Path, *, fresh: bool) -> None:
 
 
 def build_all(running: Docker, outer: Path) -> str:
-    """Build both images with the same versions, and return the kind of the versions: `locked` or `today`."""
+    """Build all images with the same versions, and return the kind of the versions: `locked` or `today`."""
     if all(build_image(running, outer, name, "locked") for name in NAMES):
         return "locked"
     say("images: Debian's archive has moved on from image/debian.lock: building with today's packages.")

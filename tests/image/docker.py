@@ -31,7 +31,8 @@ CHECK_SECONDS = 0.1
 CGROUP = f"oompolicy-images-{os.getpid()}"
 CGROUPS = Path("/sys/fs/cgroup")
 
-# $1 is the root, $2 Docker's own data, then pairs of a host path and its name below /mnt up to "--", then dockerd.
+# $1 is the root, $2 Docker's own data, then pairs of a host path and its name up to "--", then dockerd. The name is a
+# name below /mnt, or an absolute path.
 # The script uses pivot_root and not only chroot, because runc uses pivot_root as well.
 ENTER = """
 root=$1; data=$2; shift 2
@@ -44,8 +45,9 @@ for each in resolv.conf hosts; do touch "$root/etc/$each"; mount --bind "/etc/$e
 mkdir -p "$root/var/lib/docker"
 mount --bind "$data" "$root/var/lib/docker"
 while [ "$1" != -- ]; do
-    mkdir -p "$root/mnt/$2"
-    mount --bind "$1" "$root/mnt/$2"
+    case $2 in /*) at=$root$2 ;; *) at=$root/mnt/$2 ;; esac
+    mkdir -p "$at"
+    mount --bind "$1" "$at"
     shift 2
 done
 shift
@@ -63,7 +65,7 @@ DAEMON = [
 
 
 class Docker:
-    """The running engine. The folders of `binds` are below /mnt, for builds and for mounts of containers."""
+    """The running engine. The folders of `binds` are below /mnt or at their path, for builds and for mounts."""
 
     def __init__(self, pid: int) -> None:
         self._enter = ["nsenter", f"--target={pid}", "--mount", "--", "env", "-i", "HOME=/tmp"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 UV = "uv==0.13.9"
 TOOLS = ("hatchling>=1.27", "cyclonedx-bom>=7.5", "debsbom>=0.10.2")
-STAGES = ("bpf", "pip", "tools")
+STAGES = ("bpf", "pip", "tools", "debug")
 NOTE = "# SPDX-License-Identifier: Apache-2.0\n# Written by `python3 -m tests.image.lock`"
 
 

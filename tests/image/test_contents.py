@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.image import outside
-from tests.image.build import NAMES, ensure_second_build
+from tests.image.build import INSTALLED, NAMES, ensure_second_build
 from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
@@ -57,10 +57,12 @@ def test_operator_and_agent_have_no_compiler_and_no_pip(archive: Callable[[str],
     assert "pip" not in found["oompolicy"] | found["oompolicy-loader"]
 
 
-def test_no_image_has_llvm(archive: Callable[[str], Archive]) -> None:
-    names = {one.name for one, _ in archive("oompolicy-loader").members()}
+def test_only_the_debug_image_has_llvm(archive: Callable[[str], Archive]) -> None:
+    """No image that an installation runs has a compiler framework."""
+    names = {name: {one.name for one, _ in archive(name).members()} for name in NAMES}
+    llvm = {name: [path for path in paths if "LLVM" in path or "clang" in path] for name, paths in names.items()}
 
-    assert [] == sorted(name for name in names if "LLVM" in name or "clang" in name)
+    assert ["oompolicy-debug"] == [name for name, found in llvm.items() if found]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -99,13 +101,13 @@ def test_labels_describe_the_image(archive: Callable[[str], Archive], name: str,
 
 
 def test_both_images_share_their_lower_layers(archive: Callable[[str], Archive]) -> None:
-    agent, loader = (archive(name).layers for name in NAMES)
+    agent, loader = (archive(name).layers for name in INSTALLED)
 
     # The last layer of each image is its own bill of materials.
     assert agent[:-1] == loader[: len(agent) - 1]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", INSTALLED)
 def test_the_bill_of_materials_lists_the_installed_packages(
     archive: Callable[[str], Archive], run: Run, name: str, version: str
 ) -> None:
@@ -119,6 +121,22 @@ def test_the_bill_of_materials_lists_the_installed_packages(
 
     assert installed == {(which, each, value.lower()) for which, each, value in found}
     assert (f"{name}-image", version) == (
+        bill["metadata"]["component"]["name"],
+        bill["metadata"]["component"]["version"],
+    )
+
+
+def test_the_bill_of_the_debug_image_lists_debians_packages(
+    archive: Callable[[str], Archive], run: Run, version: str
+) -> None:
+    """All packages of the debug image are Debian's, also those of Python."""
+    (content,) = (content for member, content in archive("oompolicy-debug").members() if member.name == SBOM)
+    bill = json.loads(content)
+    found = {(one["name"], one["version"]) for one in bill["components"] if kind(one) == "deb"}
+    dpkg = run("oompolicy-debug", "dpkg-query", "--show", "--showformat", "${Package} ${Version}\n").stdout
+
+    assert {tuple(line.split()) for line in dpkg.splitlines()} == found
+    assert ("oompolicy-debug-image", version) == (
         bill["metadata"]["component"]["name"],
         bill["metadata"]["component"]["version"],
     )

@@ -26,28 +26,36 @@ cat /module/*.reason 2>/dev/null || {
 """
 
 
-def build(run: Run, release: str) -> subprocess.CompletedProcess[str]:
+def build(run: Run, headers: str) -> subprocess.CompletedProcess[str]:
     """Build without any privilege. The guest's /usr is the node's."""
     options = ("--network=none", f"--user={USER}", "--env=TMPDIR=/module", f"--tmpfs=/module:uid={USER}")
-    node = ("--volume=/mnt/guest/usr:/host/usr:ro", "--volume=/mnt/guest/usr/src:/usr/src:ro")
-    command = ("sh", "-c", BUILD, "sh", HEADERS.format(release))
-    return run("oompolicy-loader", *command, options=(*options, *node))
+    command = ("sh", "-c", BUILD, "sh", headers)
+    return run("oompolicy-loader", *command, options=(*options, "--volume=/mnt/guest/usr:/host/usr:ro"))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_module_is_built_for_the_nodes_kernel(run: Run, kernel: str) -> None:
     """The module has its BTF. Without it the kernel would not let a program attach to the hook."""
     release = ensure_image().kernel(kernel).release
-    done = build(run, release)
+    done = build(run, HEADERS.format(release))
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(f"{release} "), done.stdout + done.stderr
     assert " .BTF " in done.stdout
 
 
+def test_an_absolute_link_to_the_headers_leads_to_the_nodes_headers(run: Run) -> None:
+    """On Ubuntu and Fedora the link in /lib/modules has the absolute path of a folder in /usr/src of the node."""
+    release = ensure_image().kernel(KERNELS[0]).release
+    done = build(run, f"/usr/src/linux-headers-{release}")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"{release} "), done.stdout + done.stderr
+
+
 def test_missing_headers_are_reported(run: Run) -> None:
     """Missing headers are no failure, because the node can still report its victims."""
-    done = build(run, "6.12-none")
+    done = build(run, HEADERS.format("6.12-none"))
 
     assert done.returncode == 0
     assert "this kernel's headers are not installed" in done.stdout

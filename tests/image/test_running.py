@@ -32,6 +32,7 @@ PROGRAMS = [
     ("oompolicy", "oompolicy-adjuster"),
     ("oompolicy", "oompolicy-release"),
     ("oompolicy-loader", "oompolicy-loader"),
+    ("oompolicy-debug", "oompolicy-trace"),
 ]
 # Those of docs/design/2026-11-22-node-contracts.md for a hook in a module.
 CAPABILITIES = ("SYS_ADMIN", "SYS_MODULE", "CHOWN", "DAC_OVERRIDE")
@@ -135,6 +136,20 @@ def test_the_loader_reports_a_missing_feature_in_one_sentence(run: Run) -> None:
     assert ("ObserveOnly", False) == (report["backend"], report["attached"])
     assert re.fullmatch(r"[^.;]*(cgroup|BTF|BPF file system|memory controller)[^;]*", report["message"])
     print(report["message"])
+
+
+def test_the_debug_image_has_bcc_and_colours(run: Run) -> None:
+    """The tool imports bcc only when it attaches, and rich only on a terminal."""
+    done = run("oompolicy-debug", "python3", "-c", "import bcc, rich")
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_the_witness_is_the_entry_point_of_its_image(docker: Docker, version: str) -> None:
+    """`kubectl debug` without a command runs it."""
+    done = docker.run("--network=none", "--read-only", f"oompolicy-debug:{version}", "--help")
+
+    assert done.stdout.startswith("usage: oompolicy-trace ")
 
 
 def test_the_loader_is_the_entry_point_of_its_image(docker: Docker, version: str) -> None:

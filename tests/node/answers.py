@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.kernel.libbpf import libbpf
 from oompolicy_agent.kernel.maps import HASH, Map
-from tests.node import policy
+from tests.node import in_process, policy
 
 if TYPE_CHECKING:
     from tests.node.hog import Hog
@@ -74,7 +74,7 @@ class Answers(Map):
 
 def attach() -> None:
     """Attach this policy instead of our own. Load the module if the kernel has no hook."""
-    policy.detach()
+    in_process.detach()
     if policy.STOCK:
         subprocess.run(["insmod", policy.MODULE], check=True)
     PINS.mkdir()
@@ -86,4 +86,4 @@ def attach() -> None:
 def detach() -> None:
     """Detach this policy, and let the loader remove the module, which is now unused."""
     shutil.rmtree(PINS)
-    policy.detach()
+    in_process.detach()

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy_agent.kernel.layout import KernelMode
+from tests.node import in_process
 from tests.node import policy as attached
 from tests.node.hog import run_out_of_memory
 from tests.node.machine import Node
+from tests.node.running_adjuster import RunningAdjuster
 from tests.node.running_agent import agent_in
 from vmtest import earlier
 
@@ -61,6 +63,8 @@ def keep_tests_for_this_guest(config: pytest.Config, items: list[pytest.Item]) -
         unwanted.add("once")
     if attached.KERNEL == USUAL:
         unwanted.add("extremes")
+    if attached.OWNERS_MAY_READ:
+        unwanted.add("closed_maps")
     two_nodes = SECOND_NODE.exists()
     others = [
         item
@@ -129,7 +133,7 @@ def pod(node: Node) -> Pod:
 def policy() -> Iterator[Policy]:
     """Yield the attached policy without entries. Attaching takes seconds under emulation, so the fixture keeps it."""
     if not attached.is_attached():
-        attached.attach()
+        in_process.attach()
     policy = attached.Policy()
     policy.clear()
     policy.set_mode(KernelMode.ENFORCE)
@@ -146,11 +150,20 @@ def agent(policy: Policy, tmp_path: Path) -> Iterator[RunningAgent]:
 
 
 @pytest.fixture
+def adjuster(tmp_path: Path) -> Iterator[RunningAdjuster]:
+    """Yield an adjuster, which the test starts. Its log is printed at the end."""
+    running = RunningAdjuster(tmp_path)
+    yield running
+    running.kill()
+    print(running.log.read_text() if running.log.exists() else "")
+
+
+@pytest.fixture
 def bare() -> Iterator[None]:
     """Detach everything before the test and after it, as on a node on which no loader ran."""
-    attached.detach()
+    in_process.detach()
     yield
-    attached.detach()
+    in_process.detach()
 
 
 @pytest.fixture

@@ -62,6 +62,10 @@ class Hog:
         """Let `threads` threads take `mib` MiB each at the same time, and do not wait."""
         self._send(f"rush {threads} {mib}")
 
+    def pour(self, speed: int, mib: int) -> None:
+        """Let the process take `speed` MiB a second until it has `mib` MiB more, and do not wait."""
+        self._send(f"pour {speed} {mib}")
+
     def was_killed(self) -> bool:
         """Wait for the end. Return True if it was SIGKILL."""
         return self.process.wait() == -signal.SIGKILL
@@ -110,10 +114,17 @@ class KernelLog:
 
     def victim(self) -> int:
         """Wait for the next process that the OOM killer kills, and return its pid."""
+        return int(self._killed()[1])
+
+    def victims_name(self) -> str:
+        """Wait for the next process that the OOM killer kills, and return its name."""
+        return self._killed()[2]
+
+    def _killed(self) -> re.Match[str]:
         while True:
-            killed = re.search(r"Killed process (\d+) ", self.line())
+            killed = re.search(r"Killed process (\d+) \(([^)]*)\)", self.line())
             if killed:
-                return int(killed[1])
+                return killed
 
     def close(self) -> None:
         os.close(self._fd)

@@ -73,9 +73,13 @@ class Node:
     def fill(self) -> None:
         """Leave little free memory. No process owns reserved huge pages, so the kernel can kill no task for them."""
         pin_this_process()
-        meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        available_kib = int(meminfo["MemAvailable"].split()[0])
-        self.sysctl("vm.nr_hugepages", max(0, available_kib // 1024 - LEFT_FREE_MIB) // 2)
+        self.sysctl("vm.nr_hugepages", max(0, available_mib() - LEFT_FREE_MIB) // 2)
+
+
+def available_mib() -> int:
+    """Return the memory that this machine can give without swapping, as the kernel estimates it."""
+    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return int(meminfo["MemAvailable"].split()[0]) // 1024
 
 
 def run(*argv: str) -> None:

@@ -51,11 +51,14 @@ class RunningAdjuster:
     def __init__(self, folder: Path) -> None:
         self.run_dir, self.state, self.log = folder / "run", folder / "state", folder / "adjuster.log"
         self.run_dir.mkdir()
+        self.confinement: tuple[str, ...] = ()
+        """The command that runs the program, in front of its own."""
+        self.program: tuple[str, ...] = ("-m", "oompolicy_agent.adjuster")
         self.process: subprocess.Popen[bytes] | None = None
 
     def command(self, *arguments: str) -> list[str]:
         folders = ("--run-dir", str(self.run_dir), "--state-dir", str(self.state))
-        return [sys.executable, "-m", "oompolicy_agent.adjuster", *folders, *arguments]
+        return [*self.confinement, sys.executable, *self.program, *folders, *arguments]
 
     def start(self) -> None:
         """Start the program, and wait until it runs."""
@@ -76,10 +79,14 @@ class RunningAdjuster:
             self.process = None
 
     def want(
-        self, mode: Mode, priorities: Mapping[Cgroup, int], kill_groups: Mapping[int, bool] = MappingProxyType({})
+        self,
+        mode: Mode,
+        priorities: Mapping[Cgroup, int],
+        kill_groups: Mapping[int, bool] = MappingProxyType({}),
+        host_priority: int = HOST_PRIORITY,
     ) -> None:
         cgroups = {cgroup.id: priority for cgroup, priority in priorities.items()}
-        wanted.write(self.run_dir / "wanted.json", Wanted(mode, HOST_PRIORITY, cgroups, kill_groups))
+        wanted.write(self.run_dir / "wanted.json", Wanted(mode, host_priority, cgroups, kill_groups))
 
 
 class Scores:

@@ -44,6 +44,7 @@ def expect_entries(policy: Policy, wanted: Mapping[Cgroup, int]) -> None:
     wait_until(f"entries {by_id}, last seen {found()}", lambda: found() == by_id)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("driver", "runtime"), [("systemd", "containerd"), ("systemd", "cri-o"), ("cgroupfs", "containerd")]
 )
@@ -72,6 +73,7 @@ def test_every_pod_gets_its_entries(
     expect_entries(policy, wanted)
 
 
+@pytest.mark.once
 def test_agent_has_no_privilege(agent: RunningAgent) -> None:
     """The agent does not run as root, and has no capability in any set."""
     agent.start()
@@ -82,6 +84,7 @@ def test_agent_has_no_privilege(agent: RunningAgent) -> None:
     assert {"0" * 16} == {fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
 
 
+@pytest.mark.once
 def test_agent_needs_little_memory(agent: RunningAgent) -> None:
     """The agent's private memory is far below the goal of 40 MiB."""
     agent.start()
@@ -270,6 +273,7 @@ def test_pod_created_in_a_storm_has_its_class_and_then_its_own_priority(
     assert "late" == shop.out_of_memory()[0]
 
 
+@pytest.mark.once
 def test_changed_annotation_changes_the_entry(node: Node, policy: Policy, agent: RunningAgent) -> None:
     """A changed annotation reaches the map. A value outside the policy's range does not, and the status reports it."""
     shop = Shop(node, agent)
@@ -310,6 +314,7 @@ def test_invalid_manifest_keeps_the_last_good_state(node: Node, policy: Policy, 
     wait_until("ready", lambda: agent.condition("Ready")["status"] == "True")
 
 
+@pytest.mark.once
 def test_pod_without_a_cgroup_is_not_mapped_until_it_has_one(node: Node, policy: Policy, agent: RunningAgent) -> None:
     """The status reports the pod, and the agent writes its entry as soon as the cgroup appears."""
     kubelet, pod = Kubelet(node), Pod("report-x", labels={"app": "report"})
@@ -339,6 +344,7 @@ def test_pod_without_its_object_keeps_its_entry(node: Node, policy: Policy, agen
     assert policy.entries.get(container) is None
 
 
+@pytest.mark.once
 def test_second_agent_is_refused(agent: RunningAgent, tmp_path: Path) -> None:
     """Only one agent on a node can read the ring buffers. The second one reports this and ends."""
     agent.start()
@@ -351,6 +357,7 @@ def test_second_agent_is_refused(agent: RunningAgent, tmp_path: Path) -> None:
     assert "another agent" in agent.log.read_text()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("name", "value"), [("vm.oom_kill_allocating_task", 1), ("vm.panic_on_oom", 1)])
 def test_settings_that_bypass_the_hook_are_reported(node: Node, agent: RunningAgent, name: str, value: int) -> None:
     """The condition Enforcing names a setting with which the kernel does not call the hook."""

@@ -13,8 +13,9 @@ import pytest
 
 from oompolicy_agent.kernel.layout import KernelMode, KernelTieBreak, VictimFlag
 from tests.node.policy import flags
+from tests.node.scene import OOMS_PER_SCENE, Scene
 from tests.node.test_order import cgroup_of
-from tests.node.test_random import OOMS, OOMS_PER_SCENE, Scene, seed_of_this_run
+from tests.node.test_random import OOMS, seed_of_this_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,6 +67,22 @@ def test_most_over_request_does_not_change_the_order_of_priorities(
     settings.settings.change(tie_break=KernelTieBreak.MOST_OVER_REQUEST)
 
     assert hogs["first"] is pod.first_victim()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("entry", [True, False], ids=["pod", "host"])
+def test_most_over_request_leaves_critical_pods_to_the_kernels_order(
+    pod: Pod, settings: Policy, order: tuple[str, str], entry: bool
+) -> None:
+    """A node-critical pod without a request dies after a process with the host's priority, as without a policy."""
+    sizes, adjs = {"first": 14, "second": 34}, {"first": -997, "second": 0}
+    hogs = {name: pod.hog(name, sizes[name], adj=adjs[name]) for name in order}
+    settings.entries.put(cgroup_of(hogs["first"]).id, 1000, 0)
+    if entry:
+        settings.entries.put(cgroup_of(hogs["second"]).id, 1000, 60 * MIB)
+    settings.settings.change(tie_break=KernelTieBreak.MOST_OVER_REQUEST)
+
+    assert hogs["second"] is pod.first_victim()
 
 
 def test_within_a_container_the_largest_process_dies(pod: Pod, settings: Policy) -> None:
@@ -126,6 +143,33 @@ def test_the_memory_of_the_container_counts_if_it_dies_as_a_whole(pod: Pod, sett
     pod.hogs += crowd
 
     assert set(crowd) == set(pod.run_out_of_memory()[: len(crowd)])
+
+
+@pytest.mark.parametrize("levels", [1, 3, 27])
+def test_the_memory_of_the_topmost_group_counts(pod: Pod, settings: Policy, levels: int) -> None:
+    """Each small process is in a cgroup of its own below the group, and the kernel kills all of them."""
+    container = pod.cgroup.child("group", memory__oom__group=1)
+    below = [container.child(f"part{number}") for number in range(4)]
+    for _ in range(levels - 1):
+        below = [each.child("inner") for each in below]
+    crowd = [pod.node.hog(each, 6) for each in below]
+    big = pod.hog("big", 24)
+    settings.set({container: 100, cgroup_of(big): 900})
+    settings.settings.change(minimum_victim_memory=16 * MIB)
+    pod.hogs += crowd
+
+    assert set(crowd) == set(pod.run_out_of_memory()[: len(crowd)])
+
+
+def test_a_group_above_the_scope_does_not_count(pod: Pod, settings: Policy) -> None:
+    """The kernel kills no cgroup above the one that reached its limit, so the small process would die alone."""
+    outside = pod.node.cgroup("outside", memory__oom__group=1)
+    pod.cgroup = outside.child("pod", memory__max=64 << 20)
+    small, big = pod.hog("small", 8), pod.hog("big", 34)
+    settings.set({cgroup_of(small): 100, cgroup_of(big): 900})
+    settings.settings.change(minimum_victim_memory=16 * MIB)
+
+    assert big is pod.first_victim()
 
 
 def test_a_protected_process_is_killed_after_all_others(pod: Pod, settings: Policy) -> None:

@@ -17,7 +17,6 @@ from tests.node.cgroup import ROOT
 from tests.node.hog import run_out_of_memory
 from tests.node.kubelet import Kubelet, Pod, policy_manifest, write_manifests
 from tests.node.policy import flags
-from tests.node.running_adjuster import RunningAdjuster
 from tests.node.running_agent import RUN_DIR, RunningAgent, agent_in, wait_until
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from tests.node.hog import Hog
     from tests.node.machine import Node
     from tests.node.policy import Policy
+    from tests.node.running_adjuster import RunningAdjuster
 
 PAIR, OTHER = Pod("pair", labels={"app": "pair"}, containers=("app", "sidecar")), Pod("other")
 pytestmark = pytest.mark.once
@@ -34,14 +34,6 @@ pytestmark = pytest.mark.once
 PRIORITIES = {"small": 100, "proxy": 300, "pause": 300}
 KUBELETS = {"pod": 0, "app": 1, "sidecar": 1, "sandbox": 0}
 CONTAINER, POD, PROCESS = KillScope.CONTAINER, KillScope.POD, KillScope.PROCESS
-
-
-@pytest.fixture
-def adjuster(tmp_path: Path) -> Iterator[RunningAdjuster]:
-    running = RunningAdjuster(tmp_path)
-    yield running
-    running.kill()
-    print(running.log.read_text() if running.log.exists() else "")
 
 
 class Scene:

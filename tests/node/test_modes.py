@@ -15,9 +15,10 @@ from oompolicy_agent.kernel.layout import KernelMode, Stat, VictimFlag
 from tests.node import policy as attached
 from tests.node.hog import KernelLog, run_out_of_memory
 from tests.node.policy import STOCK, flags
+from tests.node.scene import OOMS_PER_SCENE, Scene
 from tests.node.test_dying import Spinner, occupy_cpu_1
 from tests.node.test_order import cgroup_of
-from tests.node.test_random import OOMS_PER_SCENE, Scene, seed_of_this_run
+from tests.node.test_random import seed_of_this_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from oompolicy_agent.kernel.layout import Stat, VictimFlag
+from tests.node import in_process
 from tests.node import policy as attached
 from tests.node.hog import oom_kills, run_out_of_memory
-from tests.node.policy import BPFFS, BUILD, flags, victims
+from tests.node.policy import BPFFS, BUILD, LINUX, OWNERS_MAY_READ, flags, victims
 from tests.node.running_agent import RunningAgent, agent_in, wait_until
 from tests.node.test_agent import Shop
 from tests.node.test_capabilities import LISTS
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.module, pytest.mark.extremes]
 
 PAGES_PER_MIB: Final = (1 << 20) // os.sysconf("SC_PAGESIZE")
-LINUX: Final = tuple(map(int, os.uname().release.split(".")[:2]))
-OWNERS_MAY_READ: Final = LINUX >= (5, 19)
-"""True if a process without CAP_BPF may open the maps that it owns."""
 KEPT_BACK: Final = 0 if LINUX >= (6, 2) else 64
 """The pages that a thread counts on its own before it adds them to the counter of its memory, which the OOM killer
 reads (TASK_RSS_EVENTS_THRESH in mm/memory.c)."""
@@ -45,10 +43,10 @@ reads (TASK_RSS_EVENTS_THRESH in mm/memory.c)."""
 
 @pytest.fixture(scope="module", autouse=True)
 def _observing() -> Iterator[None]:
-    attached.detach()
+    in_process.detach()
     attached.loader("attach", "--object-dir", BUILD / "bpf")
     yield
-    attached.detach()
+    in_process.detach()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.node import in_process
 from tests.node import policy as attached
 from tests.node.policy import BPFFS, MODULE, STOCK
 from tests.node.running_agent import SETPRIV
@@ -49,7 +50,7 @@ def test_the_answer_before_an_attach_is_what_it_finds(bare: None) -> None:
     REPORT.unlink(missing_ok=True)
     found = preflight(*attached.with_module())
     left = (BPFFS.exists(), "oompolicy_hook" in modules(), REPORT.exists())
-    attached.attach()
+    in_process.attach()
 
     assert (False, False, False) == left
     assert "exact" == found["order"], found
@@ -60,7 +61,7 @@ def test_the_answer_before_an_attach_is_what_it_finds(bare: None) -> None:
 def test_an_attached_node_is_exact(bare: None) -> None:
     """A node with the hook needs neither a module file nor headers."""
     assert bare is None
-    attached.attach()
+    in_process.attach()
     found = preflight("--headers=/nowhere")
 
     assert "exact" == found["order"], found

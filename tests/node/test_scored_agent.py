@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.node import policy as attached
+from tests.node import in_process
 from tests.node.hog import run_out_of_memory
 from tests.node.kubelet import Kubelet, Pod, write_manifests
 from tests.node.model import PAGE
-from tests.node.policy import BUILD
-from tests.node.running_adjuster import RunningAdjuster, is_ordered, score
+from tests.node.running_adjuster import RunningAdjuster, is_ordered, score, usage
 from tests.node.running_agent import RUN_DIR, RunningAgent, wait_until
 from tests.node.test_agent import BATCH, DATABASES
 
@@ -50,7 +49,7 @@ class Shop:
         for parent in (folder, folder.parent, folder.parent.parent):
             parent.chmod(0o755)
         self.node, self.kubelet = node, Kubelet(node, root_limit=LIMIT_MIB)
-        attached.loader("attach", "--object-dir", BUILD / "bpf")
+        in_process.observe()
         self.adjuster, self.agent = RunningAdjuster(folder), RunningAgent(folder / "agent", RUN_DIR)
         self.adjuster.run_dir = RUN_DIR
         self.agent.options = ["--scores", "--adjuster-dir", str(self.adjuster.state)]
@@ -80,6 +79,16 @@ class Shop:
 
     def wait_for(self, reason: str) -> None:
         wait_until(reason, lambda: self.agent.condition("Enforcing")["reason"] == reason)
+
+    def grow(self, mib: int) -> None:
+        """Let web grow by less than the margin, and wait for a look, after which it may grow by as much again."""
+        assert self.hogs["web"].grow(mib)
+        wait_until("a look", lambda: self.badness("report") - self.badness("web") > (mib << 20) // PAGE)
+
+    def badness(self, name: str) -> int:
+        """Return the kernel's badness in the limit of all pods, in pages."""
+        pid = self.hogs[name].pid
+        return usage(pid) + score(pid) * (PAGES // 1000)
 
     def run_out_of_memory(self) -> Hog:
         """Let web grow. Return the first victim."""
@@ -117,6 +126,7 @@ def test_a_node_without_the_hook_enforces_and_names_the_spared_process(shop: Sho
         stat.S_IMODE(path.stat().st_mode) for path in (shop.adjuster.state, *sorted(shop.adjuster.state.iterdir()))
     ]
     assert [0o711, 0o600, 0o600, 0o644] == modes
+    shop.grow(16)
     assert shop.hogs["report"] is shop.run_out_of_memory()
     note = shop.note()
     assert "in container app of pod batch/report-x" in note

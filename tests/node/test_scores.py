@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -18,19 +17,22 @@ import pytest
 
 from oompolicy_agent.adjuster.processes import Processes
 from tests.node.hog import run_out_of_memory
-from tests.node.model import HOST_PRIORITY, NO_RULES, PAGE, Candidate, Rules, priority, victim
+from tests.node.model import HOST_PRIORITY, PAGE
 from tests.node.policy import BPFFS
-from tests.node.running_adjuster import LookedAt, RunningAdjuster, Scores, all_scores, is_ordered, score, usage
+from tests.node.running_adjuster import Scores, all_scores, is_ordered, score, usage
 from tests.node.running_agent import wait_until
+from tests.node.scene import OOMS_PER_SCENE, STRICT, VARIANTS
+from tests.node.scored_scene import ScoredScene
 from tests.node.test_order import cgroup_of
-from tests.node.test_random import OOMS_PER_SCENE, PAGES, TRIGGER, Entries, Scene, seed_of_this_run
+from tests.node.test_random import seed_of_this_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from tests.node.cgroup import Cgroup
     from tests.node.hog import Hog
     from tests.node.machine import Node
+    from tests.node.running_adjuster import RunningAdjuster
 
 pytestmark = pytest.mark.scores
 
@@ -45,14 +47,6 @@ def _bare(bare: None) -> None:
     assert bare is None
     assert not BPFFS.exists()
     assert not Path("/sys/module/oompolicy_hook").exists()
-
-
-@pytest.fixture
-def adjuster(tmp_path: Path) -> Iterator[RunningAdjuster]:
-    running = RunningAdjuster(tmp_path)
-    yield running
-    running.kill()
-    print(running.log.read_text() if running.log.exists() else "")
 
 
 def three(node: Node, **files: int) -> dict[str, Hog]:
@@ -105,6 +99,28 @@ def test_the_lowest_priority_dies_first_on_the_whole_node(
     assert hogs[names[0]] is dead[0]
     assert daemon.alive
     assert 0 == score(daemon.pid)
+
+
+def test_a_process_that_starts_dies_before_containers_above_the_host(node: Node, adjuster: RunningAdjuster) -> None:
+    """A process that the adjuster has never seen has the host's priority, and its place in the limit of all pods.
+
+    The limit is an eighth of the node, so a score that is far below the host on the node is worth little in it.
+    """
+    limit_mib = 128
+    node.hog(node.cgroup("system.slice/sshd.service"), 1)
+    node.cgroup("kubepods", memory__max=limit_mib << 20)
+    node.hog(node.cgroup("kubepods/pod-never/container"), 54, adj=-1000)
+    above = [
+        node.hog(node.cgroup(f"kubepods/pod-{priority}/container"), mib)
+        for priority, mib in ((200, 60), (500, 1), (900, 1))
+    ]
+    adjuster.want("Enforce", dict(zip(map(cgroup_of, above), (200, 500, 900), strict=True)), host_priority=100)
+    adjuster.start()
+    wait_until("the order", lambda: is_ordered(above, (limit_mib << 20) // PAGE) and score(above[0].pid) < 0)
+    adjuster.kill()
+    trigger = node.hog(node.cgroup("kubepods/pod-new/container"), 0)
+
+    assert trigger is run_out_of_memory(trigger, above)[0]
 
 
 def test_host_processes_and_sandboxes_are_untouched(node: Node, adjuster: RunningAdjuster) -> None:
@@ -220,44 +236,21 @@ def test_usage_is_that_of_the_kernel(node: Node) -> None:
     assert found.usage * PAGE >= 12 << 20
 
 
-class ScoredScene(Scene):
-    """A random scene whose priorities are enforced by scores, with a look before each step of the growth."""
-
-    def __init__(self, node: Node, rng: random.Random, scores: Scores) -> None:
-        super().__init__(node, rng)
-        self.scores = scores
-
-    def trigger(self) -> Hog:
-        # Without an entry a process has the host's priority in the model. The agent has an entry for every pod.
-        self.scores.set({self.kubepods: HOST_PRIORITY} if self.kubepods.id not in self.scores.entries else {})
-        return self.node.adopt(LookedAt(self.scores, self.node.cgroup("/".join(TRIGGER.path)), 0))
-
-    def policys_choice(self, entries: Entries, rules: Rules = NO_RULES) -> int | None:
-        """Return the model's victim with the values that count here: protection, and the size of all others."""
-        return victim([scored(each, entries) for each in self.living.values()], entries, PAGES, rules)
-
-
-def scored(candidate: Candidate, entries: Mapping[tuple[str, ...], int]) -> Candidate:
-    if candidate.adj <= -998:
-        return candidate
-    among_host = priority(candidate.path, entries) == HOST_PRIORITY
-    return replace(candidate, adj=min(0, candidate.adj) if among_host else 0)
-
-
-def test_random_scenes_follow_the_model(node: Node, tmp_path: Path, restart_deadline: Callable[[], None]) -> None:
-    """In every scene the kernel kills the process that the model names."""
+@pytest.mark.parametrize("variant", STRICT)
+def test_random_scenes_follow_the_model(
+    node: Node, tmp_path: Path, restart_deadline: Callable[[], None], variant: str
+) -> None:
+    """In every scene the kernel kills the processes that the model names."""
     seed = seed_of_this_run()
     rng = random.Random(seed)  # noqa: S311 (scenes, not secrets)
     with closing(Scores(tmp_path, "Kubepods")) as scores:
-        scene = ScoredScene(node, rng, scores)
-        for number in range(OOMS):
+        scene = ScoredScene(node, rng, scores, VARIANTS[variant])
+        for number in range(OOMS // len(STRICT)):
             restart_deadline()
             if number % OOMS_PER_SCENE == 0:
                 scene.clear()
             scene.populate()
             entries = scene.set_entries(scores)
+            scene.set_groups()
             died, _ = scene.run_out_of_memory()
-            for name in died:
-                chosen = scene.policys_choice(entries)
-                assert name == chosen, f"OOM {number} of OOMPOLICY_SEED={seed}"
-                scene.remove(chosen)
+            assert scene.wrong(died, entries) is None, f"OOM {number} of OOMPOLICY_SEED={seed}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy_agent.kernel.layout import VictimFlag
-from tests.node import policy as attached
+from tests.node import in_process
 from tests.node.policy import MODULE, STOCK, flags
 from tests.node.test_order import cgroup_of
 
@@ -76,7 +76,7 @@ def test_the_policy_applies_while_the_kernel_is_traced(
 @pytest.fixture
 def another_dump_header() -> Iterator[None]:
     """Load a module with a function of that name before our module."""
-    attached.detach()
+    in_process.detach()
     subprocess.run(["insmod", MODULE.with_name("samename.ko")], check=True)
     yield
     subprocess.run(["rmmod", "samename"], check=True)

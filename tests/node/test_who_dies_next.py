@@ -140,3 +140,15 @@ def test_memory_is_that_of_the_container(node: Node, agent: RunningAgent) -> Non
 
     assert set(SIZES) == set(shop.hogs)
     assert [] == [name for name, mib in SIZES.items() if not mib << 20 <= found[name] <= (mib + 1) << 20]
+
+
+def test_each_container_has_the_priority_that_the_map_holds(node: Node, agent: RunningAgent) -> None:
+    """The agent, which has no capability, reads the map for each answer. `oompolicy explain` shows the entries."""
+    Shop(node, agent, "Enforce")
+    found = facts()
+
+    assert ("Entries", "") == (found.holding, found.held_problem)
+    assert {"report": 100, "postgres": 900} == {
+        each.pod: each.held for each in found.containers if each.pod in ("report", "postgres")
+    }
+    assert [each.priority for each in found.containers] == [each.held for each in found.containers]

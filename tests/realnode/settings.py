@@ -13,6 +13,8 @@ ADDRESS: Final = "10.0.2.15"
 POD_RANGE: Final = "10.244.0.0/24"
 ETC: Final = "/etc/kubernetes"
 SOCKET: Final = "/run/containerd/containerd.sock"
+REGISTRIES: Final = "/etc/containerd/certs.d"
+"""The folder with a folder for each registry that has another address on the node."""
 
 
 def files(kubeconfigs: dict[str, str], ca: str, pause: str) -> dict[str, str]:
@@ -28,6 +30,11 @@ def files(kubeconfigs: dict[str, str], ca: str, pause: str) -> dict[str, str]:
         "/etc/cni/net.d/10-bridge.conflist": json.dumps(network()),
         "/etc/containerd/config.toml": CONTAINERD.replace("PAUSE", pause),
     }
+
+
+def mirror(address: str) -> str:
+    """Return the file for a registry: containerd fetches its images by HTTP from this address, and only from there."""
+    return f'server = "http://{address}"\n[host."http://{address}"]\ncapabilities = ["pull", "resolve"]\n'
 
 
 def kubelet() -> dict[str, Any]:
@@ -74,6 +81,8 @@ version = 3
 address = "{SOCKET}"
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "PAUSE"
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "{REGISTRIES}"
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["/usr/lib/cni"]
 conf_dir = "/etc/cni/net.d"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.cluster.waiting import eventually
@@ -23,6 +24,11 @@ DEMO: Final = tuple(f"examples/demo/{name}.yaml" for name in ("namespaces", "bat
 POSTGRES, WEB, REPORT = ("shop", "postgres-0"), ("shop", "web"), ("batch", "report")
 HUNGRY: Final = ("shop", "hungry")
 PRIORITIES: Final = {POSTGRES: 900, WEB: 500, REPORT: 100}
+OF_POLICIES: Final = (REPORT, HUNGRY, WEB, POSTGRES)
+OF_KERNEL: Final = (HUNGRY, POSTGRES, WEB, REPORT)
+"""The order in which the pods die. The kernel may kill more than one of them for one shortage, because it hides a
+victim from the next scan a moment before the victim's last pages are free."""
+_CHOSEN: Final = re.compile(r"^\[ *([\d.]+)\] oom-kill:.*,task_memcg=(/[^,]*),task=", re.MULTILINE)
 
 
 class Stage:
@@ -50,6 +56,12 @@ class Stage:
         found: list[dict[str, Any]] = self.pod(name).get("status", {}).get("containerStatuses", [{}])
         return found[0]
 
+    def loader_end(self) -> tuple[str, int]:
+        """Return how the loader of the agent's pod ended: the reason that the kubelet gives, and its restarts."""
+        (agent,) = self.api.list("Pod", NAMESPACE, labelSelector=AGENTS)
+        (loader,) = (each for each in agent["status"]["initContainerStatuses"] if each["name"] == "loader")
+        return loader["state"]["terminated"]["reason"], loader["restartCount"]
+
     def await_running(self, name: Name) -> None:
         eventually(lambda: self.container(name), lambda seen: "running" in seen.get("state", {}), deadline=SLOW_SECONDS)
 
@@ -58,18 +70,45 @@ class Stage:
         uid = self.pod(name)["metadata"]["uid"]
         eventually(lambda: self.cluster.guest.order("priority", uid=uid), lambda seen: seen == wanted, deadline=60)
 
-    def run_out_of_memory(self) -> None:
-        """Let a pod take all memory of the node until the kernel has killed a process."""
+    def run_out_of_memory(self) -> list[Name]:
+        """Let a pod take all memory of the node until the kernel has killed a process.
+
+        Return the pods of the killed processes in the kernel's order, after the kubelet has started them again.
+        """
+        containers = {name: self.container(name)["containerID"] for name in PRIORITIES}
         # Under emulation it takes minutes to reclaim memory that no process needs any more.
         self.cluster.guest.order("shell", script="sync; echo 3 >/proc/sys/vm/drop_caches")
         before = self.cluster.guest.order("oom_kills")
+        last = max((time for time, _ in self._chosen()), default=0.0)
         self.api.create(hungry(*HUNGRY))
+        uids = {self.pod(name)["metadata"]["uid"]: name for name in (*PRIORITIES, HUNGRY)}
         eventually(lambda: self.cluster.guest.order("oom_kills"), lambda seen: seen > before, deadline=SLOW_SECONDS)
         self.api.delete("Pod", HUNGRY[1], HUNGRY[0])
         # The next hungry pod has the same name.
         eventually(
             lambda: self.api.list("Pod", HUNGRY[0]),
             lambda pods: HUNGRY[1] not in pod_names(pods),
+            deadline=SLOW_SECONDS,
+        )
+        paths = [path for time, path in self._chosen() if time > last]
+        killed = [
+            next((name for uid, name in uids.items() if uid in path), ("no pod of the tests", path)) for path in paths
+        ]
+        for name in containers.keys() & set(killed):
+            self._await_restart(name, containers[name])
+        return killed
+
+    def _chosen(self) -> list[tuple[float, str]]:
+        """Return time and cgroup of each process that the kernel has chosen so far, from its log."""
+        return [
+            (float(time), path) for time, path in _CHOSEN.findall(self.cluster.guest.order("shell", script="dmesg"))
+        ]
+
+    def _await_restart(self, name: Name, container: str) -> None:
+        """Wait until another container runs in the pod. The kubelet waits longer before each restart of a pod."""
+        eventually(
+            lambda: self.container(name),
+            lambda seen: seen["containerID"] != container and "running" in seen["state"],
             deadline=SLOW_SECONDS,
         )
 

@@ -13,18 +13,27 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.cluster.waiting import eventually
 from tests.realnode.pods import stormy
 from tests.realnode.realcluster import SLOW_SECONDS
 from tests.realnode.settings import NODE_NAME
-from tests.realnode.stage import HUNGRY, KILLED, POSTGRES, PRIORITIES, REPORT, WEB, about_kills_in
+from tests.realnode.stage import HUNGRY, KILLED, OF_KERNEL, OF_POLICIES, PRIORITIES, REPORT, about_kills_in
+from tests.realnode.witness import watching
 from vmtest.cache import CHECKOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.endtoend.eventlog import Seen
     from tests.realnode.realcluster import RealCluster
     from tests.realnode.stage import Stage
+    from tests.realnode.witness import Witness
 
 STORM = ("batch", "storm")
+PROOF = "oompolicy-proof"
+"""The name of the processes of the proof, and of their cgroup."""
 
 
 def test_helm_test_succeeds(installed: RealCluster) -> None:
@@ -33,10 +42,14 @@ def test_helm_test_succeeds(installed: RealCluster) -> None:
 
 
 def test_a_new_installation_audits(stage: Stage) -> None:
-    """The kernel kills the pod that takes all memory. Its Event names the process that the policies would kill."""
+    """The kernel kills the pod that takes all memory. Its Event names the process that the policies would kill.
+
+    The loader has made the proof before, and ended as usual. The processes of the proof are in no report.
+    """
     assert "Audit" == stage.cluster.mode()
+    assert ("True", "Proved") == stage.cluster.condition("Proven")
     stage.cluster.set_settings("Audit", discloseOtherNamespaces=True)
-    stage.run_out_of_memory()
+    killed = stage.run_out_of_memory()
     seen = stage.events.wait(
         "the audited Event", lambda each: each.reason == KILLED and "mode Audit" in each.note, seconds=120
     )
@@ -44,7 +57,16 @@ def test_a_new_installation_audits(stage: Stage) -> None:
     assert f"of pod {'/'.join(HUNGRY)}: scope Node" in seen.note
     assert "mode Audit: the policy would have killed" in seen.note
     assert f"of pod {'/'.join(REPORT)}, priority 100" in seen.note
-    assert {0} == {stage.container(name)["restartCount"] for name in PRIORITIES}
+    assert killed
+    assert list(OF_KERNEL[: len(killed)]) == killed
+    assert 2 <= len(re.findall(rf"Killed process \d+ \({PROOF}\)", stage.cluster.guest.order("shell", script="dmesg")))
+    assert [] == [each.note for each in stage.events.wait_for_sum(about_the_proof, 0, seconds=0)]
+    assert PROOF not in json.dumps(stage.api.get("OOMNode", NODE_NAME)["status"]["lastVictims"])
+    assert ("Completed", 0) == stage.loader_end()
+
+
+def about_the_proof(seen: Seen) -> bool:
+    return PROOF in seen.note
 
 
 def test_a_selector_enforces_on_the_node(stage: Stage) -> None:
@@ -87,33 +109,59 @@ def oompolicy(stage: Stage, *words: str) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def witness(stage: Stage) -> Iterator[Witness]:
+    """Yield the witness of docs/trace.md. It waits for an OOM."""
+    with watching(stage.cluster) as found:
+        yield found
+
+
+@pytest.mark.usefixtures("witness")
 def test_the_lowest_priority_dies_and_its_pod_has_an_event(stage: Stage) -> None:
     """The priority decides against QoS class and size. The kubelet restarts the victim, and the others go on."""
     before = {name: stage.container(name)["containerID"] for name in PRIORITIES}
-    stage.run_out_of_memory()
+    killed = stage.run_out_of_memory()
     event = stage.killed_event(REPORT)
-    back = eventually(
-        lambda: stage.container(REPORT),
-        lambda seen: seen["restartCount"] > 0 and "running" in seen["state"],
-        deadline=SLOW_SECONDS,
-    )
+    after = {name: stage.container(name) for name in PRIORITIES}
 
+    assert killed
+    assert list(OF_POLICIES[: len(killed)]) == killed
     assert "scope Node: the node ran out of memory; priority 100" in event.note
-    assert ("OOMKilled", 137) == tuple(back["lastState"]["terminated"][each] for each in ("reason", "exitCode"))
-    for name in (POSTGRES, WEB):
-        assert (before[name], 0) == tuple(stage.container(name)[each] for each in ("containerID", "restartCount"))
+    ended = after[REPORT]["lastState"]["terminated"]
+    assert ("OOMKilled", 137) == (ended["reason"], ended["exitCode"])
+    assert set(killed) - {HUNGRY} == {name for name in PRIORITIES if before[name] != after[name]["containerID"]}
     printed = stage.cluster.kubectl("get", "events", "--namespace=batch", f"--field-selector=reason={KILLED}")
     assert "pod/report" in printed
+
+
+def test_the_witness_saw_the_victim(stage: Stage, witness: Witness) -> None:
+    """The command of docs/trace.md shows the OOM of the test above. Ctrl-C ends it, and no probe remains."""
+    text = eventually(lambda: witness.text, lambda seen: "\ntook " in seen, deadline=SLOW_SECONDS)
+    uid = stage.pod(REPORT)["metadata"]["uid"]
+    # The kubelet has started the container again.
+    dead = stage.container(REPORT)["lastState"]["terminated"]["containerID"].rpartition("/")[2]
+    probes = witness.probes()
+    status = witness.end()
+    print(witness.text)
+
+    assert re.search(r"OOM 1 at .*: the whole node, .*, mode Enforce\.", text)
+    assert re.search(rf"killed: python3 \(\d+\) in /kubepods/pod{uid}/{dead}, priority 100: chosen", text)
+    assert re.search(r"CK.*SELECT.*the policy selected it", text)
+    assert {"oom_evaluate_task", "out_of_memory"} <= {line.split()[2].partition("+")[0] for line in probes}
+    assert (0, 0) == (status, witness.exit_status())
+    assert "Traceback" not in witness.text
+    assert set() == witness.probes()
 
 
 def test_a_node_enforces_without_an_agent(stage: Stage) -> None:
     """The kernel enforces the map, and the next agent reports the kills of the time without an agent."""
     stage.remove_agent()
     reported = stage.reported_kills(REPORT)
-    stage.run_out_of_memory()
+    killed = stage.run_out_of_memory()
     stage.restore_agent()
     eventually(lambda: stage.reported_kills(REPORT), lambda seen: seen > reported, deadline=120)
-    assert [0, 0] == [stage.container(name)["restartCount"] for name in (POSTGRES, WEB)]
+
+    assert list(OF_POLICIES[: len(killed)]) == killed
 
 
 def test_the_policy_chooses_every_victim_in_a_rolling_update(stage: Stage) -> None:
@@ -141,35 +189,37 @@ def test_the_policy_chooses_every_victim_in_a_rolling_update(stage: Stage) -> No
 
 def test_one_command_stops_everything(stage: Stage) -> None:
     """The next victim is the kernel's own choice, although the label of the node asks for the mode Enforce."""
-    before = {name: stage.container(name)["restartCount"] for name in PRIORITIES}
     stage.cluster.set_settings("Off", suspend=True)
-    stage.run_out_of_memory()
+    killed = stage.run_out_of_memory()
     words = (f"of pod {'/'.join(HUNGRY)}: scope Node", "the mode of the node is Off")
     stage.events.wait(
         "the Event in the mode Off",
         lambda each: each.reason == KILLED and all(word in each.note for word in words),
         seconds=120,
     )
-    after = {name: stage.container(name)["restartCount"] for name in PRIORITIES}
     stage.cluster.set_settings("Enforce", suspend=False)
 
-    assert before == after
+    assert list(OF_KERNEL[: len(killed)]) == killed
 
 
 def test_the_kernel_chooses_alone_after_an_uninstall(stage: Stage) -> None:
-    """Nothing is pinned, the module is removed, and the next victim is the kernel's own choice: the hungry pod."""
-    before = {name: stage.container(name)["restartCount"] for name in PRIORITIES}
+    """Nothing is pinned, the module is removed, and the next victim is the kernel's own choice: the hungry pod.
+
+    A cgroup that a killed loader left is removed too.
+    """
+    stage.cluster.guest.order("shell", script=f"mkdir /sys/fs/cgroup/{PROOF}")
     stage.cluster.helm("uninstall", "oompolicy")
-    pinned, modules = (
+    pinned, modules, cgroups = (
         stage.cluster.guest.order("shell", script=script)
-        for script in ("ls /sys/fs/bpf/oompolicy 2>&1 || true", "cut -d' ' -f1 /proc/modules")
+        for script in ("ls /sys/fs/bpf/oompolicy 2>&1 || true", "cut -d' ' -f1 /proc/modules", "ls /sys/fs/cgroup")
     )
     stage.cluster.guest.order("follow_kernel_log")
-    stage.run_out_of_memory()
+    killed = stage.run_out_of_memory()
     said = "\n".join(stage.cluster.guest.order("followed_kernel_log"))
 
     assert "No such file or directory" in pinned
     assert "oompolicy_hook" not in modules
+    assert PROOF not in cgroups
     assert "Killed process" in said
     assert "policy_name" not in said
-    assert before == {name: stage.container(name)["restartCount"] for name in PRIORITIES}
+    assert list(OF_KERNEL[: len(killed)]) == killed

@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.cluster.chart.helm import Helm, ensure_helm
-from tests.cluster.chart.pages import BLOCK, Admin
+from tests.cluster.chart.pages import Admin
 from tests.cluster.waiting import eventually
 from tests.realnode.__main__ import environment
 from tests.realnode.realcluster import SLOW_SECONDS
-from tests.realnode.stage import DEMO, KILLED, PRIORITIES, REPORT
-from vmtest.cache import CHECKOUT
+from tests.realnode.stage import DEMO, KILLED, PRIORITIES
+from tests.realnode.way import follow, readme
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,24 +20,12 @@ if TYPE_CHECKING:
     from tests.endtoend.eventlog import EventLog
     from tests.realnode.realcluster import RealCluster
 
-SECTION = "## Try it on a cluster of one node"
-
 
 def test_the_commands_of_the_readme_end_with_an_event(node: RealCluster, events: EventLog, tmp_path: Path) -> None:
     """The commands work from the first one of the second shell to the Event on the report."""
     clear(node)
-    admin = reader(node, tmp_path)
-    section = (CHECKOUT / "README.md").read_text().partition(SECTION)[2].partition("\n## ")[0]
-    start, *commands = BLOCK.findall(section)
-    hungry = next(number for number, block in enumerate(commands) if "run hungry" in block)
-    for block in commands[:hungry]:
-        admin(block)
-    uid = node.api.get("Pod", "report", "batch")["metadata"]["uid"]
-    # The agent may need a moment to process the pods that the last block has started.
-    eventually(lambda: node.guest.order("priority", uid=uid), lambda seen: seen == PRIORITIES[REPORT], deadline=120)
-    admin(commands[hungry])
-    events.wait("the report's Event", lambda seen: (seen.pod, seen.reason) == (uid, KILLED), seconds=120)
-    printed = "".join(map(admin, commands[hungry + 1 :]))
+    start, *commands = readme()
+    printed = follow(node, events, reader(node, tmp_path), commands)
 
     assert "make realnode\n" == start
     assert re.search(rf"{KILLED}\s+pod/report\s.*scope Node", printed)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from oompolicy_agent.adjuster.enforcer import Enforcer
     from oompolicy_agent.adjuster.killgroups import KillGroups
+    from oompolicy_agent.adjuster.logged import LoggedKills
     from oompolicy_agent.adjuster.look import Look
     from oompolicy_agent.adjuster.processes import Processes
     from oompolicy_agent.adjuster.reporting import Reporting
@@ -33,7 +34,10 @@ _GROUPS_HINT = (
     "; they keep it, and the kernel may kill more or less than killScope asks for; the adjuster needs the capability "
     "DAC_OVERRIDE and write access to the cgroup tree"
 )
-_HINT = "; they keep their oom_score_adj; the adjuster needs the capabilities DAC_OVERRIDE and SYS_RESOURCE"
+_HINT = (
+    "; they keep their oom_score_adj; the adjuster needs the capabilities DAC_OVERRIDE and SYS_RESOURCE, "
+    "and the node's pid namespace (hostPID)"
+)
 
 
 class Adjuster:
@@ -49,12 +53,13 @@ class Adjuster:
         *,
         kill_groups: KillGroups,
         reporting: Reporting,
+        kills: LoggedKills,
     ) -> None:
         self.solution: Solution | None = None
         self._file, self._folder = WantedFile(request), FolderWatch(request.parent, request.name)
         self._root, self._loop = cgroup_root, loop
         self._enforcer, self._processes, self._reporting = enforcer, processes, reporting
-        self._kill_groups = kill_groups
+        self._kill_groups, self._kills = kill_groups, kills
         self._grouped: Mapping[int, bool] | None = None
         self._group_again = 0.0
         self._pressure: PressureWatch | None = None
@@ -79,6 +84,7 @@ class Adjuster:
     def close(self) -> None:
         """End all watches. The scores stay."""
         self._folder.close()
+        self._kills.close()
         if self._pressure:
             self._pressure.close()
 
@@ -86,9 +92,16 @@ class Adjuster:
         """Look at the node, bring all processes to what is wanted now, and report that to the agent."""
         self._say("request", self._file.problem)
         wanted = self._file.current
+        # The last look knows the places of the victims. This one no longer finds them.
+        self._follow_log(wanted)
         done = self._look(wanted) if wanted else False
         message = "; ".join(text for subject, text in self._said.items() if text and subject != "mode")
-        self._reporting.write(wanted, written=done and wanted is not None and wanted.mode == "Enforce", message=message)
+        self._reporting.write(
+            wanted,
+            written=done and wanted is not None and wanted.mode == "Enforce",
+            message=message,
+            kernel_log=self._kills.problem if wanted and wanted.kernel_log else None,
+        )
         self._say("report", self._reporting.problem)
 
     def _look(self, wanted: Wanted) -> bool:
@@ -120,6 +133,7 @@ class Adjuster:
         self._unfinished = self._enforcer.restore(back)
         self._enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
         self._reporting.looked(found, wanted, originals, self.solution)
+        self._kills.looked(found)
 
     def _bring_groups(self, wanted: Mapping[int, bool]) -> None:
         """Bring memory.oom.group to what is wanted, at once after a change, and otherwise every now and then."""
@@ -148,8 +162,14 @@ class Adjuster:
             self._pressure.acknowledge()
         self._loop.after(max(0.0, self._looked + pace.SHORTEST - self._loop.clock()), "look", self.look)
 
+    def _follow_log(self, wanted: Wanted | None) -> None:
+        if wanted:
+            self._kills.follow(wanted=wanted.kernel_log)
+            self._say("kernel log", self._kills.problem)
+
     def _check(self) -> None:
         """Read the memory that is left, and look if it is time."""
+        self._follow_log(self._file.current)
         elapsed, left = self._loop.clock() - self._looked, memory.share_left(self._roots)
         if self._unfinished or pace.is_due(elapsed, left, self._left, self._margin()):
             if not self._folder.complete:
@@ -159,7 +179,7 @@ class Adjuster:
         self._check_later(left)
 
     def _check_later(self, left: float) -> None:
-        self._loop.after(min(pace.CHECK, pace.pause(left)), "check", self._check)
+        self._loop.after(pace.check_after(left), "check", self._check)
 
     def _margin(self) -> float:
         return self.solution.order.margin / memory.of_node().total if self.solution else 1.0

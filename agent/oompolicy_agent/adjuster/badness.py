@@ -50,17 +50,21 @@ class Span:
         return Span(min(self.lowest, other.lowest), max(self.highest, other.highest))
 
 
+STARTING: Final = Span(0, 0)
+"""The badness of a host process that starts: it holds almost nothing, and most have the score 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """A part of the node that can run out of memory as a whole: the node, or all pods.
 
     `total` is the kernel's `totalpages`. `host` is the span of the host processes that the kernel can kill in this
-    scope, or None if it has no such process.
+    scope. It contains STARTING, because a process can start at any time.
     """
 
     name: str
     total: int
-    host: Span | None = None
+    host: Span = STARTING
 
     def __post_init__(self) -> None:
         if self.total < SMALLEST:

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.adjuster import memory
-from oompolicy_agent.adjuster.badness import PROTECTED, SMALLEST, Scope, Span
+from oompolicy_agent.adjuster.badness import PROTECTED, SMALLEST, STARTING, Scope, Span
 from oompolicy_agent.adjuster.group import Group
 from oompolicy_agent.mapping.cgroups import find_roots
+from oompolicy_agent.plumbing.files import content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from oompolicy_agent.adjuster.wanted import Wanted
 
 _GONE: Final = {errno.ENOENT, errno.ENODEV}
+_CHILDLESS: Final = 2
+"""The links of a folder without folders: its name, and its own dot. The kernel counts so in its cgroup tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +85,29 @@ def _walk(root: str, entries: Mapping[int, int]) -> Iterator[_Cgroup]:
     while waiting:
         path, above = waiting.pop()
         try:
-            number = os.stat(path).st_ino  # noqa: PTH116 (hundreds of cgroups, several times a second)
-            with os.scandir(path) as found:
-                below = [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
+            found = os.stat(path)  # noqa: PTH116 (hundreds of cgroups, several times a second)
+            below = [] if found.st_nlink == _CHILDLESS else _children(path)
         except OSError as error:
             if error.errno in _GONE:
                 continue
             raise
-        priority = entries.get(number, above)
-        yield _Cgroup(number, path, root, priority)
+        priority = entries.get(found.st_ino, above)
+        yield _Cgroup(found.st_ino, path, root, priority)
         waiting += [(child, priority) for child in below]
+
+
+def _children(path: str) -> list[str]:
+    with os.scandir(path) as found:
+        return [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
 
 
 def _group(cgroup: _Cgroup, processes: Processes, host_priority: int) -> Group | None:
     """Return the processes that may be scored, or None if there are none, as in a sandbox."""
-    found = processes.read(_pids(cgroup.path))
+    listed = _pids(cgroup.path)
+    found = processes.read(listed)
     # A pid that was used again since then belongs to a process of another cgroup.
-    still = set(_pids(cgroup.path)) if found else set()
+    still = set(_pids(cgroup.path)) if listed else set()
+    processes.expect(pid for pid in listed if pid in still)
     scorable = tuple(each for each in found if each.id.pid in still and each.score > PROTECTED)
     if not scorable:
         return None
@@ -107,7 +116,7 @@ def _group(cgroup: _Cgroup, processes: Processes, host_priority: int) -> Group |
 
 def _pids(cgroup: str) -> list[int]:
     try:
-        return [int(line) for line in Path(cgroup, "cgroup.procs").read_text(encoding="ascii").split()]
+        return [int(line) for line in content(f"{cgroup}/cgroup.procs").split()]
     except OSError:
         # It vanished, or its processes are listed in the cgroup above it (a threaded cgroup).
         return []
@@ -134,4 +143,4 @@ def _inside(scopes: Sequence[Scope], cgroups: Sequence[_Cgroup]) -> dict[str, fr
 def _scope(name: str, found: Memory, host: Iterable[Process]) -> Scope:
     bare = Scope(name, found.total)
     points = [bare.badness(each.usage, each.score) for each in host if each.score > PROTECTED]
-    return Scope(name, found.total, Span(min(points), max(points)) if points else None)
+    return replace(bare, host=STARTING | Span(min(points), max(points))) if points else bare

@@ -18,15 +18,16 @@ from oompolicy_agent.adjuster import look
 from oompolicy_agent.adjuster.adjuster import Adjuster
 from oompolicy_agent.adjuster.enforcer import Enforcer
 from oompolicy_agent.adjuster.killgroups import GroupValues, KillGroups
+from oompolicy_agent.adjuster.logged import LoggedKills
 from oompolicy_agent.adjuster.oomgroup import OomGroups
 from oompolicy_agent.adjuster.originals import Originals, OriginalsError
-from oompolicy_agent.adjuster.processes import Processes
+from oompolicy_agent.adjuster.processes import HIDDEN, VANISHED, Processes
 from oompolicy_agent.adjuster.reporting import Reporting
 from oompolicy_agent.adjuster.wanted import Wanted
 from oompolicy_agent.mapping.cgroups import is_cgroup2, scan
 from oompolicy_agent.plumbing.libc import last_error, libc
 from oompolicy_agent.plumbing.loop import Loop, stop_on_signals
-from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, ADJUSTER_REPORT, CGROUP_ROOT, RUN_DIR, WANTED
+from oompolicy_agent.plumbing.paths import ADJUSTER_DIR, ADJUSTER_REPORT, CGROUP_ROOT, LOGGED_KILLS, RUN_DIR, WANTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,7 +125,14 @@ def _run(chosen: argparse.Namespace, stack: ExitStack) -> None:
         stack.callback(loop.close)
         request = chosen.run_dir / WANTED
         adjuster = Adjuster(
-            request, chosen.cgroup_root, loop, enforcer, processes, reporting=reporting, kill_groups=kill_groups
+            request,
+            chosen.cgroup_root,
+            loop,
+            enforcer,
+            processes,
+            reporting=reporting,
+            kill_groups=kill_groups,
+            kills=LoggedKills(chosen.state_dir / LOGGED_KILLS, boot_id, loop),
         )
         _follow(adjuster, loop, stack)
 
@@ -155,15 +163,18 @@ def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> Iterator[s
     """Restore until a look finds every original value of oom_score_adj in force. Yield the problems."""
     try:
         for _ in range(LOOKS_TO_RESTORE):
+            processes.errors.clear()
             found = look.take(root, processes, NOTHING)
             unfinished = enforcer.restore(found.others)
-            if not unfinished:
+            # A hidden process is in no group, so nothing restores it.
+            if not unfinished and not processes.errors[HIDDEN]:
                 enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
                 return
     except OSError as error:
         yield str(error)
     else:
-        yield ", ".join(sorted(processes.errors)) or "processes start faster than they are restored"
+        failed = ", ".join(sorted(set(processes.errors) - {VANISHED}))
+        yield failed or "processes start faster than they are restored"
 
 
 def _raise_limit(limit: int, enough: int) -> None:

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from oompolicy_agent.plumbing.files import content
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MEMINFO: Final = Path("/proc/meminfo")
+SWAPPINESS: Final = Path("/proc/sys/vm/swappiness")
 
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
-_RECLAIMABLE: Final = ("inactive_file", "active_file", "slab_reclaimable")
+_SWAP: Final = b"SwapTotal:"
+_RECLAIMABLE: Final = (b"inactive_file ", b"active_file ", b"slab_reclaimable ")
+_NUMBER: Final = 32
+"""Each number ends within so many bytes after the name of its field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +38,31 @@ class Memory:
 
 def of_node(meminfo: Path = MEMINFO) -> Memory:
     """Return the memory of the whole node, with its swap."""
-    kib = {name: int(value.split()[0]) for name, value in _fields(meminfo, ":")}
-    pages = _PAGE // 1024
-    return Memory(
-        (kib["MemTotal"] + kib["SwapTotal"]) // pages,
-        # Before Linux 3.14 there was no MemAvailable, and no cgroup v2 either.
-        (kib["MemAvailable"] + kib["SwapFree"]) // pages,
-    )
+    text, pages = content(meminfo), _PAGE // 1024
+    # Before Linux 3.14 there was no MemAvailable, and no cgroup v2 either.
+    total = _number(text, b"MemTotal:") + _number(text, _SWAP)
+    left = _number(text, b"MemAvailable:") + _number(text, b"SwapFree:")
+    return Memory(total // pages, left // pages)
 
 
-def of_cgroup(cgroup: Path, meminfo: Path = MEMINFO) -> Memory | None:
-    """Return the memory of a cgroup with a limit, or None if it has no limit or no longer exists."""
+def of_cgroup(cgroup: Path, meminfo: Path = MEMINFO, swappiness: Path = SWAPPINESS) -> Memory | None:
+    """Return the memory of a cgroup with a limit, or None if it has no limit or no longer exists.
+
+    With vm.swappiness 0 the kernel leaves the swap out of the total, but not out of that of the node.
+    """
     try:
-        limit, swap_limit = (cgroup / "memory.max").read_text(), (cgroup / "memory.swap.max").read_text()
-        current = int((cgroup / "memory.current").read_text())
-        stat = {name: int(value) for name, value in _fields(cgroup / "memory.stat", " ")}
+        limit = content(f"{cgroup}/memory.max")
+        if limit.strip() == b"max":
+            return None
+        swap_limit, current = content(f"{cgroup}/memory.swap.max"), int(content(f"{cgroup}/memory.current"))
+        stat = content(f"{cgroup}/memory.stat")
     except OSError:
         return None
-    if limit.strip() == "max":
-        return None
-    swap = int(dict(_fields(meminfo, ":"))["SwapTotal"].split()[0]) * 1024
-    allowed = swap if swap_limit.strip() == "max" else min(swap, int(swap_limit))
-    used = current - sum(stat.get(name, 0) for name in _RECLAIMABLE)
+    swap = _number(content(meminfo), _SWAP) * 1024
+    allowed = swap if swap_limit.strip() == b"max" else min(swap, int(swap_limit))
+    if int(content(swappiness)) == 0:
+        allowed = 0
+    used = current - sum(_number(stat, name) for name in _RECLAIMABLE)
     return Memory((int(limit) + allowed) // _PAGE, (int(limit) - used) // _PAGE)
 
 
@@ -63,6 +72,10 @@ def share_left(roots: Iterable[str]) -> float:
     return min(found.share_left for found in (of_node(), *limited) if found)
 
 
-def _fields(path: Path, separator: str) -> list[tuple[str, str]]:
-    lines = path.read_text().splitlines()
-    return [(name, value) for name, _, value in (line.partition(separator) for line in lines)]
+def _number(text: bytes, name: bytes) -> int:
+    """Return the number in the line that begins with `name`, or 0 if there is no such line."""
+    at = 0 if text.startswith(name) else text.find(b"\n" + name) + 1
+    if not text.startswith(name, at):
+        return 0
+    begin = at + len(name)
+    return int(text[begin : begin + _NUMBER].split(None, 1)[0])

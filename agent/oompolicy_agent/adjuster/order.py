@@ -38,10 +38,13 @@ class Order:
     """The quality of an order. Every process may grow by fewer pages than `margin`, and the order still holds.
 
     The margin is for the constraints that hold. If there is none, it is all memory of the largest scope.
+    `margins` has the pages by which a container of a priority may grow alone before it dies before one of a lower
+    priority. The lowest priority has none.
     """
 
     margin: int
     broken: tuple[Broken, ...]
+    margins: Mapping[int, int]
 
 
 def levels_of(containers: Iterable[Container]) -> list[Level]:
@@ -58,15 +61,16 @@ def span_of(containers: Iterable[Container], scores: Mapping[int, int], scope: S
 
 def measure(levels: Sequence[Level], scores: Mapping[int, int], scopes: Sequence[Scope], host_priority: int) -> Order:
     """Return the margin of all levels and the host processes, and each level that does not stay below all before it."""
-    margin, broken = max(scope.total for scope in scopes), list[Broken]()
+    margin, broken, margins = max(scope.total for scope in scopes), list[Broken](), dict[int, int]()
     for scope in scopes:
         spans = _spans(levels, scores, scope, host_priority)
         for gap, constraint in _gaps(scope.name, spans):
+            margins[constraint.higher] = max(0, min(gap, margins.get(constraint.higher, gap)))
             if gap > 0:
                 margin = min(margin, gap)
             else:
                 broken.append(constraint)
-    return Order(margin, tuple(broken))
+    return Order(margin, tuple(broken), margins)
 
 
 def _spans(
@@ -74,9 +78,7 @@ def _spans(
 ) -> list[tuple[int, Span]]:
     """Return priority and span of each level. The host processes are part of the level of their priority."""
     spans = {level[0].priority: span_of(level, scores, scope) for level in levels}
-    if scope.host:
-        own = spans.get(host_priority)
-        spans[host_priority] = own | scope.host if own else scope.host
+    spans[host_priority] = scope.host | spans.get(host_priority, scope.host)
     return sorted(spans.items(), key=lambda each: each[0])
 
 

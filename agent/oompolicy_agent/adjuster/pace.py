@@ -20,6 +20,9 @@ GROUPS: Final = 10.0
 """Seconds until all values of memory.oom.group are read again. Besides the adjuster, the kubelet may set them, when it
 resizes a container, and a container that may write to its own cgroup."""
 
+_CHECK_PER_SHARE: Final = 2.0
+"""Seconds between two checks for each share of the memory that is left."""
+
 _END: Final = 0.05
 _AMPLE: Final = 0.5
 _MARGIN_PARTS: Final = 4
@@ -29,6 +32,14 @@ def pause(left: float) -> float:
     """Return the seconds between two looks for a share of memory that is left: 1.5 s for a quarter."""
     way = (min(_AMPLE, max(_END, left)) - _END) / (_AMPLE - _END)
     return float(SHORTEST * (LONGEST / SHORTEST) ** way)
+
+
+def check_after(left: float) -> float:
+    """Return the seconds until the memory that is left is read again.
+
+    A container that takes 20 % of the memory per second takes at most 40 % of what is left until then.
+    """
+    return min(CHECK, max(SHORTEST, _CHECK_PER_SHARE * left))
 
 
 def is_due(elapsed: float, left: float, left_then: float, margin: float) -> bool:

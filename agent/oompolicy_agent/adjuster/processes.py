@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,12 +23,17 @@ PROC: Final = Path("/proc")
 VANISHED: Final = "vanished"
 """The name of the error of a process that ended between two accesses. It is no failure."""
 
+HIDDEN: Final = "hidden"
+"""The name of the error of a running process that this /proc does not have. It is of another pid namespace, or hidden
+by the mount option hidepid."""
+
 _GONE: Final = {errno.ENOENT, errno.ESRCH}
 _KIB_PER_PAGE: Final = os.sysconf("SC_PAGESIZE") // 1024
-# The order of proc_pid_status() in fs/proc/array.c. A kernel thread and a zombie have no memory, and so no such lines.
-_MEMORY: Final = re.compile(
-    rb"^PPid:\t(\d+)$.*^VmRSS:\s+(\d+) kB$.*^VmPTE:\s+(\d+) kB\nVmSwap:\s+(\d+) kB$", re.MULTILINE | re.DOTALL
-)
+_FIELDS: Final = (b"\nPPid:", b"\nVmRSS:", b"\nVmPTE:", b"\nVmSwap:")
+"""The fields of /proc/PID/status in the order of proc_pid_status() in fs/proc/array.c. A kernel thread and a zombie
+have no memory, and so no such lines. A line break in the name of a process is escaped."""
+_NUMBER: Final = 32
+"""Each number ends within so many bytes after the name of its field."""
 _START_TIME: Final = 19
 """The index of the start time in /proc/PID/stat after the name in parentheses. It is field 22 in proc(5)."""
 _FILE_SIZE: Final = 16_384
@@ -53,6 +57,16 @@ class Processes:
         """Return the processes that have memory of their own, the oldest first."""
         found = [process for pid in pids if (process := self._read(pid))]
         return sorted(found, key=lambda each: (each.id.start, each.id.pid))
+
+    def expect(self, pids: Iterable[int]) -> None:
+        """Count the processes of these that are hidden. They are running: their cgroup had them after they were read.
+
+        A cgroup has the pid 0 for a process of another pid namespace.
+        """
+        unread = [pid for pid in pids if pid not in self._opened]
+        hidden = sum(not (self._proc / str(pid)).exists() for pid in unread)
+        if hidden:
+            self.errors[HIDDEN] += hidden
 
     def all_pids(self) -> list[int]:
         """Return the pids of all processes and kernel threads of the machine."""
@@ -119,11 +133,23 @@ class Processes:
 
 
 def _process(opened: _Opened) -> Process | None:
-    memory = _MEMORY.search(_content(opened.fd, "status"))
-    if not memory:
+    numbers = _numbers(_content(opened.fd, "status"))
+    if not numbers:
         return None
-    parent, *kib = map(int, memory.groups())
+    parent, *kib = numbers
     return Process(opened.id, parent, _score(opened.fd), sum(each // _KIB_PER_PAGE for each in kib))
+
+
+def _numbers(status: bytes) -> list[int]:
+    """Return the numbers of the fields, or nothing if one is missing."""
+    found, at = list[int](), 0
+    for name in _FIELDS:
+        at = status.find(name, at)
+        if at < 0:
+            return []
+        at += len(name)
+        found.append(int(status[at : at + _NUMBER].split(None, 1)[0]))
+    return found
 
 
 def _score(folder: int) -> int:

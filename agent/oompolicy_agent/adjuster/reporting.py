@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy.timestamps import api_micro_time
 from oompolicy_agent.adjuster import choice, memory, report
-from oompolicy_agent.adjuster.report import Chosen, Report
+from oompolicy_agent.adjuster.report import Chosen, Report, Scored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,16 +55,23 @@ class Reporting:
             boot_time_ns=self._began[0],
             time=self._began[1],
             margin=order.margin * _PAGE if order else None,
+            margins={priority: pages * _PAGE for priority, pages in order.margins.items()} if order else {},
             total=memory.of_node().total * _PAGE,
             unmet=tuple(sorted({each.higher for each in order.broken})) if order else (),
             spared=self._chosen(spared),
             would_kill=self._chosen(would_kill),
             scored=frozenset(group.cgroup for group in found.wanted) if order else frozenset(),
+            scores=_scores(found, solution) if solution and wanted.mode == "Enforce" else {},
         )
 
-    def write(self, wanted: Wanted | None, *, written: bool, message: str) -> None:
-        """Write the report. `written` is True if the last look wrote every score that it had to."""
-        self._report = replace(self._report, mode=wanted.mode if wanted else None, written=written, message=message)
+    def write(self, wanted: Wanted | None, *, written: bool, message: str, kernel_log: str | None) -> None:
+        """Write the report. `written` is True if the last look wrote every score that it had to.
+
+        `kernel_log` says why the kernel's log cannot be followed. It is empty if it is followed, and None if the agent
+        did not ask for it.
+        """
+        mode = wanted.mode if wanted else None
+        self._report = replace(self._report, mode=mode, written=written, message=message, kernel_log=kernel_log)
         try:
             report.write(self._path, self._report)
         except OSError as error:
@@ -84,3 +91,7 @@ class Reporting:
             )
             for scope, (process, cgroup, priority) in choices.items()
         }
+
+
+def _scores(found: Look, solution: Solution) -> dict[int, Scored]:
+    return {each.cgroup: Scored(each.priority, solution.scores[each.cgroup]) for each in found.wanted}

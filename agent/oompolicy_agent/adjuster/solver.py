@@ -73,7 +73,7 @@ def solve(containers: Iterable[Container], scopes: Sequence[Scope], host_priorit
     if not below:
         for roof in board.roofs:
             above = board.place(above, roof=roof)
-    # Without host processes there is one row. Levels that find no room beside these at least keep their order.
+    # Levels that find no room beside the host processes at least keep their order.
     left = board.place(below + above)
     board.scores.update((each.id, LOWEST) for level in left for each in level)
     return Solution(board.scores, measure(levels, board.scores, scopes, host_priority))
@@ -88,18 +88,20 @@ class _Board:
         self._scopes = scopes
         self._endless: Edge = (_ENDLESS,) * len(scopes)
         self._bottom = self._endless
-        self._among = [span_of(among, self.scores, scope) if among else None for scope in scopes]
-        self._host = [_both(span, scope.host) for span, scope in zip(self._among, scopes, strict=True)]
+        self._among = [span_of(among, self.scores, scope) for scope in scopes] if among else []
+        self._all = [scope.host for scope in scopes]
+        if among:
+            self._all = [one | other for one, other in zip(self._among, self._all, strict=True)]
 
     @property
     def floors(self) -> list[Edge]:
         """The edges above everything of the host's priority, and above its containers alone, which matter more."""
-        return [_tops(spans) for spans in (self._host, self._among) if any(spans)]
+        return [_tops(spans) for spans in (self._all, self._among) if spans]
 
     @property
     def roofs(self) -> list[Edge]:
         """The edges below everything of the host's priority, and below its containers alone."""
-        return [_bottoms(spans) for spans in (self._host, self._among) if any(spans)]
+        return [_bottoms(spans) for spans in (self._all, self._among) if spans]
 
     def place(self, levels: list[Level], *, roof: Edge | None = None, floor: Edge | None = None) -> list[Level]:
         """Place levels below all placed ones, between `roof` and `floor`. Return the levels that do not fit.
@@ -174,13 +176,9 @@ def _level_scores(level: Level, first: int, band: int, scopes: Sequence[Scope]) 
     return scores
 
 
-def _both(one: Span | None, other: Span | None) -> Span | None:
-    return one | other if one and other else one or other
+def _tops(spans: Iterable[Span]) -> Edge:
+    return tuple(span.highest for span in spans)
 
 
-def _tops(spans: Iterable[Span | None]) -> Edge:
-    return tuple(span.highest if span else -_ENDLESS for span in spans)
-
-
-def _bottoms(spans: Iterable[Span | None]) -> Edge:
-    return tuple(span.lowest if span else _ENDLESS for span in spans)
+def _bottoms(spans: Iterable[Span]) -> Edge:
+    return tuple(span.lowest for span in spans)

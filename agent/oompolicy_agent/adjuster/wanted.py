@@ -8,6 +8,8 @@ of the scores, does not count for it.
 
 The adjuster has more rights than the agent. So it reads only a small regular file, and refuses a file with any part
 that it does not know.
+
+`kernelLog` is true if the adjuster has to report the victims in the kernel's log. The key is left out if it is false.
 """
 
 from __future__ import annotations
@@ -35,17 +37,22 @@ Mode = Literal["Enforce", "Audit", "Off"]
 
 _KEYS: Final = {"version", "mode", "hostPriority", "cgroups"}
 _KILL_GROUPS: Final = "killGroups"
+_KERNEL_LOG: Final = "kernelLog"
 _IDS: Final = range(1, 1 << 64)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The agent's request. `cgroups` maps cgroup ids to priorities, and `kill_groups` to values of memory.oom.group."""
+    """The agent's request. `cgroups` maps cgroup ids to priorities, and `kill_groups` to values of memory.oom.group.
+
+    `kernel_log` is True if the agent needs the victims in the kernel's log.
+    """
 
     mode: Mode
     host_priority: int
     cgroups: Mapping[int, int]
     kill_groups: Mapping[int, bool] = field(default_factory=dict)
+    kernel_log: bool = False
 
 
 class WantedFile:
@@ -76,13 +83,16 @@ def write(path: Path, wanted: Wanted) -> None:
 
     The request is for this boot alone, because cgroup ids are, so it is not synced to the disk.
     """
-    document = {
+    document: dict[str, Any] = {
         "version": VERSION,
         "mode": wanted.mode,
         "hostPriority": wanted.host_priority,
         "cgroups": {str(cgroup): priority for cgroup, priority in sorted(wanted.cgroups.items())},
         _KILL_GROUPS: {str(cgroup): value for cgroup, value in sorted(wanted.kill_groups.items())},
     }
+    if wanted.kernel_log:
+        # An adjuster of an earlier release refuses a file with a key that it does not know.
+        document[_KERNEL_LOG] = True
     write_atomic(path, json.dumps(document, indent=0).encode() + b"\n", durable=False, mode=READABLE)
 
 
@@ -91,7 +101,7 @@ def parse(data: bytes) -> Wanted:
     raw = json.loads(data, object_pairs_hook=_without_duplicates)
     if not isinstance(raw, dict) or raw.get("version") != VERSION:
         raise ValueError(f"its version is not {VERSION}: agent and adjuster must be of the same release")
-    if set(raw) - {_KILL_GROUPS} != _KEYS:
+    if set(raw) - {_KILL_GROUPS, _KERNEL_LOG} != _KEYS:
         raise ValueError(f"its keys are not {', '.join(sorted(_KEYS))}")
     if raw["mode"] not in get_args(Mode):
         raise ValueError(f"its mode is none of {', '.join(get_args(Mode))}")
@@ -100,6 +110,7 @@ def parse(data: bytes) -> Wanted:
         _priority("hostPriority", raw["hostPriority"]),
         _cgroups(raw["cgroups"]),
         _kill_groups(raw.get(_KILL_GROUPS, {})),
+        _flag(_KERNEL_LOG, raw.get(_KERNEL_LOG, False)),
     )
 
 
@@ -119,10 +130,13 @@ def _cgroups(raw: object) -> dict[int, int]:
 def _kill_groups(raw: object) -> dict[int, bool]:
     if not isinstance(raw, dict):
         raise ValueError(f"{_KILL_GROUPS} is no object")  # noqa: TRY004 (of a file, not of an argument)
-    for key, value in raw.items():
-        if not isinstance(value, bool):
-            raise ValueError(f"{_KILL_GROUPS} {key} is neither true nor false")  # noqa: TRY004 (as above)
-    return {_cgroup_id(key): value for key, value in raw.items()}
+    return {_cgroup_id(key): _flag(f"{_KILL_GROUPS} {key}", value) for key, value in raw.items()}
+
+
+def _flag(subject: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{subject} is neither true nor false")  # noqa: TRY004 (as above)
+    return value
 
 
 def _cgroup_id(text: str) -> int:

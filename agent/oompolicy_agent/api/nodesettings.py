@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from oompolicy.model import Defaults
 from oompolicy.oomsettings import Mode, OOMSettings, ProgramSettings
 from oompolicy.parse import InvalidObject, parse_settings
 from oompolicy.resolve.modes import program_settings
@@ -31,6 +32,7 @@ class NodeSettings:
     def __init__(self) -> None:
         self._settings: OOMSettings | None = None
         self._of_node: Mode | None = None
+        self._restored_defaults = Defaults()
         self.problems: tuple[str, ...] = ()
         self.unknown: tuple[str, ...] = ()
 
@@ -38,6 +40,11 @@ class NodeSettings:
     def wanted(self) -> ProgramSettings | None:
         """The settings of this node's programs, or None while no OOMSettings is known."""
         return program_settings(self._settings, self._of_node) if self._settings else None
+
+    @property
+    def defaults(self) -> Defaults:
+        """The priorities of pods without a policy. While no OOMSettings is known, those of the checkpoint."""
+        return self._settings.defaults if self._settings else self._restored_defaults
 
     @property
     def max_kills(self) -> int | None:
@@ -48,6 +55,10 @@ class NodeSettings:
     def discloses(self) -> bool:
         """True if the Event of a victim may name pods of other namespaces."""
         return bool(self._settings and self._settings.disclose_other_namespaces)
+
+    def restore(self, defaults: Defaults | None) -> None:
+        """Take over the defaults from the checkpoint. None means the built-in ones."""
+        self._restored_defaults = defaults or Defaults()
 
     def update(self, settings: Iterable[TrimmedObject], oomnodes: Iterable[TrimmedObject]) -> None:
         """Take over the objects: at most one OOMSettings, and at most this node's OOMNode."""

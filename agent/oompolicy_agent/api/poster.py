@@ -2,8 +2,8 @@
 """Sends Events to the API server from a thread of its own, one after the other, and repeats failed requests.
 
 A namespace whose admission webhook hangs looks like an unreachable API server. So after some failed tries the poster
-sends a request that no webhook delays. If the API server answers that request, the Event is rejected, and the Events
-of the other namespaces are sent.
+sends a request that no webhook delays. If the API server answers that request before and after a failed try, the Event
+is rejected, and the Events of the other namespaces are sent.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _EVENTS: Final = "/apis/events.k8s.io/v1/namespaces/{}/events"
 _PROBE: Final = NAMESPACES
 """The path of the other request. An agent may list it, and its answer depends on etcd but on no admission webhook."""
-_TRIES: Final = 3
-"""Failures of one request in a row before the probe is sent."""
+_TRIES: Final = 2
+"""Failures of one request in a row before the first probe is sent."""
 _HANGING: Final = 300.0
 """Seconds without requests to a namespace that hangs. Each try delays the others until it times out."""
 _SLOW: Final = 5.0
@@ -125,7 +125,8 @@ class Poster:
         held = self._held.get(job.namespace)
         if held and (number <= held.submitted or time.monotonic() < held.until):
             return Outcome("unsent")
-        tries = 1 if held else _TRIES
+        # A namespace that is held has failed between two probes before.
+        tries, answered = (1, True) if held else (_TRIES, False)
         while not self._stopped.is_set():
             begun = time.monotonic()
             outcome, tries = self._try(job), tries - 1
@@ -133,9 +134,12 @@ class Poster:
                 taken = time.monotonic() - begun
                 self._hold(job.namespace, _SLOW_SHARE * taken if taken > _SLOW else 0.0)
                 return self._answered(outcome)
-            if tries <= 0 and outcome.elsewhere and self._server_answers():
-                self._hold(job.namespace, _HANGING)
-                return self._answered(Outcome("rejected", outcome.sentence))
+            if tries <= 0 and outcome.elsewhere:
+                # An API server that comes back between a failure and its probe says nothing about the namespace.
+                before, answered = answered, self._server_answers()
+                if before and answered:
+                    self._hold(job.namespace, _HANGING)
+                    return self._answered(Outcome("rejected", outcome.sentence))
             self._fail(outcome.sentence)
             self._stopped.wait(self._backoff.failed(outcome.after))
         return None

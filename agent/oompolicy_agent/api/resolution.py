@@ -114,15 +114,18 @@ def readable(objects: Iterable[TrimmedObject]) -> tuple[Pod, ...]:
 
 
 class Resolution:
-    """The last resolution, from which the next one takes all that did not change."""
+    """The last resolution, from which the next one takes all that did not change.
+
+    `defaults` are the priorities of pods to which no policy gives one. The next resolution uses them.
+    """
 
     def __init__(self, defaults: Defaults) -> None:
         """Begin without objects."""
-        self._defaults = defaults
+        self.defaults = defaults
         self._policies: Parser[OOMPolicy] = Parser(_policy)
         self._namespaces: Parser[Namespace] = Parser(_namespace)
         self._pods: Parser[Pod] = Parser(_pod, read_pod)
-        self._basis: tuple[tuple[OOMPolicy, ...], tuple[Namespace, ...]] = ((), ())
+        self._basis: tuple[tuple[OOMPolicy, ...], tuple[Namespace, ...], Defaults] = ((), (), defaults)
         self._resolver = Resolver((), (), defaults)
         self._hash = policy_hash(())
         self._assigned: dict[str, tuple[Pod, Assignment]] = {}
@@ -168,10 +171,10 @@ class Resolution:
         return ResolvedPods(found, assignments, self._hash, f"[{','.join(texts)}]")
 
     def _rely_on(self, policies: tuple[OOMPolicy, ...], namespaces: tuple[Namespace, ...]) -> None:
-        """Drop all assignments if policies or namespaces changed."""
-        if (policies, namespaces) != self._basis:
-            self._basis = policies, namespaces
-            self._resolver = Resolver(policies, namespaces, self._defaults)
+        """Drop all assignments if policies, namespaces or defaults changed."""
+        if (policies, namespaces, self.defaults) != self._basis:
+            self._basis = policies, namespaces, self.defaults
+            self._resolver = Resolver(policies, namespaces, self.defaults)
             self._hash = policy_hash(policies)
             self._assigned = {}
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from oompolicy.kube.connection import Connection
-    from oompolicy.model import Pod
+    from oompolicy.model import Defaults, Pod
     from oompolicy.oomsettings import ProgramSettings
     from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.settings import Settings
@@ -56,12 +56,12 @@ class ApiSource:
         """Begin without a request."""
         self._settings, self._problems = settings, problems
         self._wake = Wake()
-        self._resolution = Resolution(settings.defaults)
         self._deleted = DeletedPods()
         self._outage = OutageNotice(settings.outage_after)
         self._complete = False
         self._label_filter = LabelFilter()
         self._node_settings = NodeSettings()
+        self._resolution = Resolution(self._node_settings.defaults)
         self._settings_followed = follow_settings(connection, settings, self._wake)
         self._objects_followed = follow(connection, settings, self._wake, self._label_filter)
         self.followed = {**self._objects_followed, **self._settings_followed}
@@ -74,6 +74,11 @@ class ApiSource:
     def wanted(self) -> ProgramSettings | None:
         """The settings that OOMSettings has for the programs of this node, or None while no OOMSettings is known."""
         return self._node_settings.wanted
+
+    @property
+    def defaults(self) -> Defaults:
+        """The priorities of pods without a policy. While no OOMSettings is known, those of the checkpoint."""
+        return self._node_settings.defaults
 
     @property
     def max_kills(self) -> int | None:
@@ -109,7 +114,8 @@ class ApiSource:
 
     def restore(self, saved: Checkpoint) -> None:
         """Begin with the state from the checkpoint."""
-        self.known = restored(saved, self._settings.node, self._settings.defaults)
+        self._node_settings.restore(saved.defaults)
+        self.known = restored(saved, self._settings.node)
 
     def start(self) -> None:
         """Start the informers."""
@@ -148,6 +154,7 @@ class ApiSource:
         before = self.known.pods if self.known else ()
         followed = self._objects_followed.values()
         finished = [trimmed for each in followed for trimmed in each.objects.take_finished()]
+        self._resolution.defaults = self._node_settings.defaults
         self.known = self._resolution.decide(*(each.objects.take() for each in followed))
         self._label_filter.set_policies(self._resolution.policies)
         # The last state of a pod is the most complete. The id of a container that ended at once is only in that state.

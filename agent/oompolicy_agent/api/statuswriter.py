@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 MANAGER: Final = "oompolicy-agent"
 
 _FIELDS: Final = (
-    "mode", "backend", "hook", "kernelVersion", "policyHash", "order", "counts", "lastVictims", "conditions",
-    "lastHeartbeatTime", "bootID",
+    "mode", "backend", "backendReason", "hook", "kernelVersion", "policyHash", "order", "counts", "lastVictims",
+    "conditions", "lastHeartbeatTime", "bootID",
 )  # fmt: skip
 _URGENT: Final = ("mode", "backend", "hook", "policyHash")
 _SOONEST: Final = 0.7

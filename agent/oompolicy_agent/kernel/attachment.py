@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy_agent.kernel import proof
 from oompolicy_agent.kernel.backend import Backend
 from oompolicy_agent.plumbing.paths import LOADER_REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from oompolicy_agent.kernel.proof import Proof
 
 SYSCTLS: Final = Path("/proc/sys")
 
@@ -38,7 +41,8 @@ class Attachment:
     """The state of the loader's programs. `problem` is a sentence, or None while they are attached.
 
     `disabled` is a sentence while the kernel calls no attached program in any OOM, or None. `warnings` are about
-    single OOMs in which the kernel calls none.
+    single OOMs in which the kernel calls none. `proof` is the result of the loader's proof, or None without one.
+    `refused` is True if the loader has run since the boot and could attach nothing.
     """
 
     backend: str
@@ -48,6 +52,8 @@ class Attachment:
     message: str
     warnings: tuple[str, ...]
     disabled: str | None = None
+    proof: Proof | None = None
+    refused: bool = False
 
     @property
     def enforcing(self) -> bool:
@@ -67,6 +73,8 @@ def read_attachment(run_dir: Path, bpffs: Path, boot_id: str, sysctls: Path = SY
         message=_text(report, "message"),
         warnings=(*_loader_warnings(report), *bypasses(sysctls)),
         disabled=_disabled(sysctls),
+        proof=proof.parse(report.get("proof")),
+        refused=report.get("bootId") == boot_id and report.get("attached") is False,
     )
 
 
@@ -74,6 +82,11 @@ def bypasses(sysctls: Path = SYSCTLS) -> tuple[str, ...]:
     """Return a sentence for each sysctl that keeps the kernel from calling the hook in some OOMs."""
     values = {name: _value(sysctls, name) for name in BYPASSES}
     return tuple(f"{name}={value}: {BYPASSES[name]}" for name, value in values.items() if value not in {"", "0"})
+
+
+def panics(sysctls: Path = SYSCTLS) -> bool:
+    """Return True if the kernel panics at an OOM of a cgroup, or if that is unknown."""
+    return _value(sysctls, "vm.panic_on_oom") not in {"0", "1"}
 
 
 def ftrace_disabled(sysctls: Path = SYSCTLS) -> bool:

@@ -43,6 +43,7 @@ class Stat(IntEnum):
     BYPASSED = 9
     NOBODY = 10
     DYING = 11
+    WAITS = 12
 
 
 class VictimFlag(IntFlag):
@@ -57,6 +58,12 @@ class VictimFlag(IntFlag):
     AUDIT = 1 << 6
     OFF = 1 << 7
     UNSURE = 1 << 8
+
+
+class EntryFlag(IntFlag):
+    """The flags of an entry, enum oompolicy_entry_flag."""
+
+    PROOF = 1 << 0
 
 
 class KernelMode(IntEnum):

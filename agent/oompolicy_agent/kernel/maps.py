@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from oompolicy_agent.kernel.layout import KEY_SIZE, Entry, KernelMode, Settings
+from oompolicy_agent.kernel.layout import KEY_SIZE, Entry, EntryFlag, KernelMode, Settings
 from oompolicy_agent.kernel.libbpf import libbpf
 from oompolicy_agent.plumbing.libc import last_error
 
@@ -109,26 +109,22 @@ class PriorityMap(Map):
         self.expect(type=HASH, key_size=KEY_SIZE, value_size=ctypes.sizeof(Entry))
 
     def entries(self) -> dict[int, tuple[int, int]]:
-        """Return all entries, without those that the kernel deletes meanwhile."""
+        """Return all entries, without those that the kernel deletes meanwhile and those of the loader's proof."""
         found = {}
         for key in self._keys():
-            value = self.get(key)
-            if value is not None:
-                found[key] = value
+            value = self._lookup(key)
+            if value is not None and not value.flags & EntryFlag.PROOF:
+                found[key] = value.priority, value.memory_request
         return found
 
     def get(self, cgroup_id: int) -> tuple[int, int] | None:
         """Return (priority, memory request) of one cgroup, or None."""
-        key, value = ctypes.c_uint64(cgroup_id), Entry()
-        result = libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(value))
-        if result == -errno.ENOENT:
-            return None
-        _checked(result, self.path)
-        return value.priority, value.memory_request
+        value = self._lookup(cgroup_id)
+        return None if value is None else (value.priority, value.memory_request)
 
-    def put(self, cgroup_id: int, priority: int, memory_request: int) -> None:
+    def put(self, cgroup_id: int, priority: int, memory_request: int, flags: int = 0) -> None:
         """Create or replace one entry. Raise OSError (E2BIG) if the map is full."""
-        key, value = ctypes.c_uint64(cgroup_id), Entry(priority=priority, memory_request=memory_request)
+        key, value = ctypes.c_uint64(cgroup_id), Entry(priority=priority, memory_request=memory_request, flags=flags)
         _checked(libbpf().bpf_map_update_elem(self.fd, ctypes.byref(key), ctypes.byref(value), 0), self.path)
 
     def delete(self, cgroup_id: int) -> bool:
@@ -139,6 +135,14 @@ class PriorityMap(Map):
             return False
         _checked(result, self.path)
         return True
+
+    def _lookup(self, cgroup_id: int) -> Entry | None:
+        key, value = ctypes.c_uint64(cgroup_id), Entry()
+        result = libbpf().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(value))
+        if result == -errno.ENOENT:
+            return None
+        _checked(result, self.path)
+        return value
 
     def _keys(self) -> list[int]:
         # A key deleted under the iteration sends it back to the first one (kernel/bpf/hashtab.c,

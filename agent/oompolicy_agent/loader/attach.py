@@ -12,26 +12,29 @@ from typing import TYPE_CHECKING
 
 from oompolicy_agent.kernel.attachment import bypasses
 from oompolicy_agent.kernel.backend import Backend
-from oompolicy_agent.loader import handover, module, objectfile, plan, report
-from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
+from oompolicy_agent.loader import generation, handover, module, objectfile, plan, report
+from oompolicy_agent.loader.errors import LoaderError, RefusedError, UnsupportedError
 from oompolicy_agent.loader.hook import Hook
 from oompolicy_agent.loader.install import install
 from oompolicy_agent.loader.lock import exclusive
 from oompolicy_agent.loader.node import inspect_node
 from oompolicy_agent.loader.pinfolder import PinFolder
+from oompolicy_agent.loader.proof.prove import prove
 from oompolicy_agent.loader.report import LoaderReport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy_agent.loader.node import Node
+    from oompolicy_agent.loader.objectfile import BPFObject
     from oompolicy_agent.loader.settings import Settings
 
 
 def attach(settings: Settings) -> LoaderReport:
     """Attach the object that fits this node, write the report and return it. LoaderError if a step fails.
 
-    A node that cannot be attached to is no failure: the report has the reason.
+    A node that cannot be attached to is no failure: the report has the reason. If its kernel takes the module and then
+    refuses the program, the node observes, unless an earlier program still decides.
     """
     settings.run_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
     with exclusive(settings.bpffs):
@@ -63,8 +66,23 @@ def _attach(settings: Settings, node: Node) -> LoaderReport:
             refusal = module.withdraw(settings.module)
         _require(node, settings)
     decided = plan.decide(node, refusal)
-    obj = objectfile.read(settings.object_dir / decided.object_name)
-    install(obj, PinFolder(settings.bpffs), settings)
+    try:
+        obj, replaced = _install(settings, decided)
+    except RefusedError as error:
+        if not settings.module or node.hook is not Hook.MODULE or generation.decides(PinFolder(settings.bpffs)):
+            raise
+        module.remove()
+        node = _inspect(settings)
+        decided = plan.decide(node, f"{error}; the hook's module was removed again")
+        obj, replaced = _install(settings, decided)
+    earlier = report.parse(report.read(settings.report))
+    proof = None
+    if decided.backend is Backend.EVALUATE_TASK:
+        proof = prove(settings, node, obj.hash, replaced, earlier.proof if earlier else None)
+        if proof.failed:
+            # Without a program that decides, the kernel's own rule applies, and victims are still reported.
+            decided = plan.without_proof(proof)
+            obj, _ = _install(settings, decided)
     warnings = (_version_warning(settings.module, node), *bypasses())
     return replace(
         _nothing_attached(node),
@@ -74,7 +92,13 @@ def _attach(settings: Settings, node: Node) -> LoaderReport:
         links=tuple(sorted(obj.programs)),
         message=decided.message or "",
         warnings=tuple(filter(None, warnings)),
+        proof=proof,
     )
+
+
+def _install(settings: Settings, decided: plan.Plan) -> tuple[BPFObject, frozenset[int]]:
+    obj = objectfile.read(settings.object_dir / decided.object_name)
+    return obj, install(obj, PinFolder(settings.bpffs), settings)
 
 
 def _give_folders(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.loader.command import Result, run
-from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
+from oompolicy_agent.loader.errors import RefusedError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ def load(obj: Path, links: Path, maps: Mapping[str, Path]) -> None:
             "run sysctl net.core.bpf_jit_enable=1 and start the loader again"
         )
     sentence = "; ".join((f"bpftool could not load {obj.name}: {failure(done)}", *_missing_features()))
-    raise (UnsupportedError if _NOT_PERMITTED in done.stderr else LoaderError)(sentence)
+    raise (UnsupportedError if _NOT_PERMITTED in done.stderr else RefusedError)(sentence)
 
 
 def failure(done: Result) -> str:

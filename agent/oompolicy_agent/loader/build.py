@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.loader import module
 from oompolicy_agent.loader.command import run
+from oompolicy_agent.loader.compiler import headers_compiler, substitute
 from oompolicy_agent.loader.errors import LoaderError, UnsupportedError
 from oompolicy_agent.loader.hook import MODULE
 from oompolicy_agent.plumbing.paths import KERNEL_BTF, VMLINUX
@@ -69,9 +70,19 @@ def _compile(headers: Path, source: Path, file: Path) -> None:
         copy = Path(name) / "module"
         shutil.copytree(source, copy)
         folder = folder_with_types(headers, Path(name) / "headers", TYPES)
-        _make(kernel_arguments(headers, folder), headers, copy)
+        _make((*kernel_arguments(headers, folder), *_compiler(headers)), headers, copy)
         _check(copy / f"{MODULE}.ko", headers)
         shutil.copyfile(copy / f"{MODULE}.ko", file)
+
+
+def _compiler(headers: Path) -> tuple[str, ...]:
+    """Return make's argument for another compiler than the kernel's own, or nothing."""
+    config = headers / "include/config/auto.conf"
+    own = headers_compiler(config.read_text(encoding="utf-8", errors="replace")) if config.exists() else ""
+    if (other := substitute(own)) is None:
+        return ()
+    log.info("%s compiles the module, because %s, which made the kernel, is not installed", other, own or "the gcc")
+    return (f"CC={other}",)
 
 
 def _make(arguments: tuple[str, ...], headers: Path, folder: Path) -> None:

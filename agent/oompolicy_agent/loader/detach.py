@@ -9,6 +9,7 @@ from oompolicy_agent.loader import bpftool, generation, module, safefiles
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.lock import exclusive
 from oompolicy_agent.loader.pinfolder import PinFolder, names_in, remove
+from oompolicy_agent.loader.proof import scene
 from oompolicy_agent.loader.wait import until
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def detach(settings: Settings) -> None:
             safefiles.clear(settings.report)
             _await_end(programs)
             module.remove()
+            # A loader that was killed during its proof leaves a cgroup.
+            scene.remove(settings.cgroup_root / scene.NAME)
         finally:
             # Last, because the lock is on this folder.
             _remove_root(pins)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from oompolicy.manifests import manifests_from_checkpoint
 from oompolicy.model import Defaults
 from oompolicy.resolve import resolve
-from oompolicy_agent.kernel.layout import Entry, KernelMode, Settings
+from oompolicy_agent.kernel.layout import HOST_PRIORITY, Entry, KernelMode, Settings
 from oompolicy_agent.kernel.maps import PriorityMap, SettingsMap
 from oompolicy_agent.loader import safefiles
 from oompolicy_agent.loader.errors import LoaderError
@@ -46,15 +46,16 @@ loader that exceeds its container's memory limit (512 MiB in the chart) would be
 """
 
 
-def fill_settings(pin: Path, host_priority: int, mode: KernelMode) -> None:
+def fill_settings(pin: Path, mode: KernelMode, host_priority: int) -> None:
     """Write the settings, and read them back. LoaderError if other settings are read.
 
-    A mode in the map is newer than `mode`, because the agent writes it. It stays, and so do the agent's other settings.
+    The settings in the map are newer than these, because the agent writes them, so they stay. The loader adds the page
+    size.
     """
     with SettingsMap(pin) as settings:
         before = settings.read()
-        wanted = before if before.page_shift else Settings(mode=mode)
-        wanted.host_priority, wanted.page_shift = host_priority, PAGE_SHIFT
+        wanted = before if before.page_shift else Settings(mode=mode, host_priority=host_priority)
+        wanted.page_shift = PAGE_SHIFT
         settings.write(wanted)
         found = settings.read()
     if bytes(found) != bytes(wanted):
@@ -88,6 +89,11 @@ def first_mode(last: Checkpoint | None, otherwise: Mode) -> KernelMode:
     return KernelMode[mode.name]
 
 
+def first_host_priority(last: Checkpoint | None) -> int:
+    """Return the priority of processes in no pod on a node whose map has none yet: that of the checkpoint, or 1000."""
+    return HOST_PRIORITY if last is None or last.host_priority is None else last.host_priority
+
+
 def wanted_entries(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, Value]:
     """Return the class defaults of the QoS slices, and the entries of the checkpoint's pods that have a cgroup now.
 
@@ -96,7 +102,7 @@ def wanted_entries(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mappi
     id `boot`.
     """
     known = manifests_from_checkpoint(last.manifests if last else ())
-    defaults = Defaults()
+    defaults = last.defaults if last and last.defaults else Defaults()
     index = CgroupOwners()
     if last and last.boot_id == boot:
         index.restore(last.index, 0.0)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from oompolicy_agent.kernel.maps import Map
 from oompolicy_agent.loader import bpftool, pinfolder
-from oompolicy_agent.loader.errors import LoaderError
+from oompolicy_agent.loader.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from oompolicy_agent.loader.objectfile import BPFObject
+    from oompolicy_agent.loader.pinfolder import PinFolder
 
 
 def build(obj: BPFObject, maps: Path, folder: Path) -> None:
@@ -45,6 +46,11 @@ def programs(folder: Path) -> dict[str, int | None]:
     return {name: _program_of(folder / name) for name in pinfolder.names_in(folder)}
 
 
+def decides(pins: PinFolder) -> bool:
+    """Return whether a program that chooses victims is attached, in a generation of any version."""
+    return any(programs(pins.links / name).get(pinfolder.DECIDING) is not None for name in pins.generations)
+
+
 def _program_of(pin: Path) -> int | None:
     # fdinfo instead of `bpftool link show`: bpftool gets programs by their ids, which takes SYS_ADMIN.
     with Map(pin) as link:
@@ -59,4 +65,4 @@ def parse_fdinfo(text: str) -> int | None:
 
 def _require_complete(obj: BPFObject, folder: Path) -> None:
     if reason := shortcoming(obj.programs, programs(folder)):
-        raise LoaderError(f"{obj.path.name} was loaded, but {reason}")
+        raise RefusedError(f"{obj.path.name} was loaded, but {reason}")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def install(obj: BPFObject, pins: PinFolder, settings: Settings) -> None:
-    """Attach `obj` with filled maps, and remove every other generation.
+def install(obj: BPFObject, pins: PinFolder, settings: Settings) -> frozenset[int]:
+    """Attach `obj` with filled maps, and remove every other generation. Return the ids of the removed programs.
 
     First attach, upgrade and repair are the same steps. A step that is already done is skipped.
     """
@@ -33,7 +33,7 @@ def install(obj: BPFObject, pins: PinFolder, settings: Settings) -> None:
         pins.disown()
         pinfolder.put(maps, pins.maps)
     _attach(obj, pins)
-    _remove_replaced(pins, keep=obj.hash)
+    return _remove_replaced(pins, keep=obj.hash)
 
 
 def _prepare(pins: PinFolder) -> None:
@@ -76,7 +76,7 @@ def _maps_for(obj: BPFObject, pins: PinFolder) -> Path:
 
 def _fill(maps: Path, settings: Settings) -> None:
     last = fill.load_checkpoint(settings.checkpoint)
-    fill.fill_settings(maps / "settings", settings.host_priority, fill.first_mode(last, settings.mode))
+    fill.fill_settings(maps / "settings", fill.first_mode(last, settings.mode), fill.first_host_priority(last))
     added = fill.fill_priorities(maps / "cgroup_priority", settings.cgroup_root, last, fill.choose_access())
     log.info("%d entries were missing in cgroup_priority, %s checkpoint", added, "with a" if last else "without a")
 
@@ -94,9 +94,12 @@ def _attach(obj: BPFObject, pins: PinFolder) -> None:
     pinfolder.put(built, current)
 
 
-def _remove_replaced(pins: PinFolder, *, keep: str) -> None:
+def _remove_replaced(pins: PinFolder, *, keep: str) -> frozenset[int]:
+    removed = set[int | None]()
     for name in pins.generations:
         if name != keep:
             log.info("removing generation %s, which was replaced", name)
+            removed.update(generation.programs(pins.links / name).values())
             pinfolder.remove(pins.links / name)
     pinfolder.remove(pins.maps_new)
+    return frozenset(program for program in removed if program is not None)

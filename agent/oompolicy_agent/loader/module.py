@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -14,8 +13,8 @@ from oompolicy_agent.loader.command import run
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.loader.hook import FUNCTION, MODULE, named_in
 from oompolicy_agent.loader.wait import until
-from oompolicy_agent.plumbing.libc import libc
 from oompolicy_agent.plumbing.paths import KERNEL_BTF, VMLINUX
+from oompolicy_agent.plumbing.syslog import read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +32,6 @@ PATIENCE: Final = 60.0
 
 _ELF: Final = b"\x7fELF"  # the first bytes of an ELF file
 
-_READ_ALL, _SIZE_BUFFER = 3, 10  # include/linux/syslog.h
 _LOG_HEAD: Final = re.compile(r"^<\d+>(?:\[[ \d.]+\](?:\[ *[TC]\d+\])? )?")
 """The level of a line in the kernel's log. Time and caller follow, if the kernel is configured to log them."""
 
@@ -198,16 +196,11 @@ def logged_by(module: str, lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def _kernel_log() -> tuple[str, ...]:
-    """Return the lines of the kernel's log, the oldest first, or none if the loader may not read it (CAP_SYSLOG).
-
-    syslog(2) is used instead of /dev/kmsg, because only a privileged container can open that device.
-    """
-    size = libc().klogctl(_SIZE_BUFFER, None, 0)
-    if size <= 0:
+    """Return the lines of the kernel's log, the oldest first, or none if the loader may not read it (CAP_SYSLOG)."""
+    try:
+        return tuple(read_all().decode(errors="replace").splitlines())
+    except OSError:
         return ()
-    buffer = ctypes.create_string_buffer(size)
-    length = libc().klogctl(_READ_ALL, buffer, size)
-    return tuple(buffer.raw[: max(length, 0)].decode(errors="replace").splitlines())
 
 
 def _read(path: Path) -> str:

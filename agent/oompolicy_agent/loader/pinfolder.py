@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 MAPS: Final = ("cgroup_priority", "events", "cgroups", "stats", "settings")
 FOLDER_MODE: Final = 0o711
 
-_VITAL: Final = ("victim_marked", "evaluate_task")
+DECIDING: Final = "evaluate_task"
+"""The program that decides about each task of a scan."""
+_VITAL: Final = ("victim_marked", DECIDING)
 """The program that reports a victim, and the program that decides. The most important one is first."""
 
 _UNFINISHED: Final = "unfinished_"

@@ -14,6 +14,7 @@ from oompolicy_agent.loader.node import Cgroup
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from oompolicy_agent.kernel.proof import Proof
     from oompolicy_agent.loader.node import Node
 
 FULL: Final = "oompolicy.bpf.o"
@@ -48,6 +49,12 @@ def decide(node: Node, refusal: str | None) -> Plan:
     if node.hook is not Hook.NONE:
         return Plan(FULL, Backend.EVALUATE_TASK, None)
     return Plan(OBSERVE, Backend.OBSERVE_ONLY, refusal or _NO_HOOK)
+
+
+def without_proof(proof: Proof) -> Plan:
+    """Return the plan for a node on which the proof has failed."""
+    message = f"the proof failed, so this loader attached no program that decides: {proof.message}"
+    return Plan(OBSERVE, Backend.OBSERVE_ONLY, message)
 
 
 def needed(node: Node, agent_uid: int) -> tuple[str, ...]:

@@ -7,11 +7,14 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from oompolicy_agent.kernel import proof
 from oompolicy_agent.loader import safefiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from oompolicy_agent.kernel.proof import Proof
 
 _LIMIT: Final = 1 << 20
 
@@ -21,7 +24,7 @@ class LoaderReport:
     """The content of loader.json.
 
     `object` is the hash of the object file and `links` are its programs. `message` says why the node does not enforce,
-    or why the last attach changed nothing. Otherwise it is empty.
+    or why the last attach changed nothing. Otherwise it is empty. `proof` is None if no attached program decides.
     """
 
     backend: str
@@ -33,10 +36,12 @@ class LoaderReport:
     links: tuple[str, ...] = ()
     message: str = ""
     warnings: tuple[str, ...] = ()
+    proof: Proof | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report with the keys of the contract."""
-        return {_camel(key): value for key, value in asdict(self).items()}
+        found = {_camel(key): value for key, value in asdict(self).items()}
+        return {**found, "proof": self.proof.to_json() if self.proof else None}
 
 
 def write(path: Path, report: LoaderReport) -> None:
@@ -66,6 +71,7 @@ def parse(found: Mapping[str, Any]) -> LoaderReport | None:
             links=tuple(found["links"]),
             message=found["message"],
             warnings=tuple(found["warnings"]),
+            proof=proof.parse(found.get("proof")),
         )
     except (KeyError, TypeError):
         return None

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from oompolicy.oomsettings import Mode
-from oompolicy_agent.kernel.layout import HOST_PRIORITY, PRIORITY_MAX
 from oompolicy_agent.plumbing.paths import AGENT_UID, BPFFS, CGROUP_ROOT, CHECKPOINT, LOADER_REPORT, RUN_DIR, STATE_DIR
 
 if TYPE_CHECKING:
@@ -38,8 +37,9 @@ class Settings:
     object_dir: Path = Path(__file__).parent.parent / "bpf"
     uid: int = AGENT_UID
     gid: int = AGENT_UID
-    host_priority: int = HOST_PRIORITY
     mode: Mode = Mode.ENFORCE
+    proof: bool = True
+    cgroup_namespace: Path | None = None
     state_dir: Path = STATE_DIR
     run_dir: Path = RUN_DIR
     checkpoint: Path
@@ -49,6 +49,7 @@ class Settings:
     root: Path = Path("/")
     load: bool = True
     adjuster: bool = True
+    kernel_log: bool = False
     output: str = "table"
 
 
@@ -103,12 +104,6 @@ def _add_attach_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--uid", type=_id, help=f"user of the agent; default {AGENT_UID}")
     parser.add_argument("--gid", type=_id, help=f"group of the agent; default {AGENT_UID}")
-    parser.add_argument(
-        "--host-priority",
-        type=_priority,
-        metavar="0..1000",
-        help=f"priority of processes outside pods; default {HOST_PRIORITY}",
-    )
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help=f"state folder of the agent; default {STATE_DIR}")
     parser.add_argument(
         "--mode",
@@ -116,6 +111,20 @@ def _add_attach_flags(parser: argparse.ArgumentParser) -> None:
         choices=list(Mode),
         metavar="|".join(Mode),
         help=f"mode until the agent sets it, if no agent has set one before; default {Mode.ENFORCE}",
+    )
+    parser.add_argument(
+        "--no-proof",
+        dest="proof",
+        action="store_false",
+        help="make no OOM of the loader's own. Without this flag the first attach of a boot or a version makes two, to "
+        "prove that this kernel kills the process with the lowest priority",
+    )
+    parser.add_argument(
+        "--cgroup-namespace",
+        type=Path,
+        metavar="FILE",
+        help="cgroup namespace to enter for the proof, for a loader in a container: the file cgroup of the host's "
+        "/proc/1/ns",
     )
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help=f"checkpoint of the agent; default STATE_DIR/{CHECKPOINT}"
@@ -170,15 +179,14 @@ def _add_preflight_flags(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="answer for an installation in which no adjuster writes scores",
     )
+    parser.add_argument(
+        "--kernel-log",
+        action="store_true",
+        help="answer for an installation in which the adjuster may read the kernel's log",
+    )
 
 
 def _id(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**32 - 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a user or group id: use a number below {2**32 - 1}")
-    return int(text)
-
-
-def _priority(text: str) -> int:
-    if not text.isdecimal() or int(text) > PRIORITY_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer from 0 to {PRIORITY_MAX}")
     return int(text)

@@ -15,7 +15,7 @@ from oompolicy.oomsettings import Mode
 from oompolicy.timestamps import api_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from oompolicy.oomsettings import ProgramSettings
 
@@ -46,8 +46,14 @@ class Circuit:
         self._offset_ns = realtime_offset_ns
         self._kills: deque[int] = deque()
 
-    def restore(self, opening: tuple[int, int] | None) -> None:
-        """Take over the opening from the checkpoint of this boot."""
+    @property
+    def kills(self) -> tuple[int, ...]:
+        """The times of the kills that count towards the limit."""
+        return tuple(self._kills)
+
+    def restore(self, opening: tuple[int, int] | None, kills: Iterable[int]) -> None:
+        """Take over the opening and the counted kills from the checkpoint of this boot."""
+        self._kills.extend(kills)
         if opening:
             self._open(Opening(*opening))
 

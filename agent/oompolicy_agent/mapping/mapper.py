@@ -21,7 +21,7 @@ from oompolicy_agent.status.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from oompolicy.model import Assignment, Pod
+    from oompolicy.model import Assignment, Defaults, Pod
     from oompolicy_agent.mapping.desired import Value
     from oompolicy_agent.mapping.owners import CgroupOwners
     from oompolicy_agent.plumbing.loop import Loop
@@ -59,19 +59,24 @@ class Mapper:
         known: Callable[[], AssignedPods | None],
         owners: CgroupOwners,
         *,
+        defaults: Callable[[], Defaults],
         on_victim: Callable[[bytes], None],
         on_pins: Callable[[], None],
         on_cgroups: Callable[[], None],
         on_owners: Callable[[], None],
         on_update: Callable[[], None],
     ) -> None:
-        """Open nothing yet. `known` returns the last good state, or None before the first.
+        """Open nothing yet.
+
+        `known` returns the last good state, or None before the first. `defaults` returns the priorities of pods without
+        a policy.
 
         An update keeps `owners` up to date. `on_victim` gets each victim's record, and `on_pins` is called when pins
         appear or are replaced. After an update, `on_owners` is called if the owners changed, `on_update` always, and
         `on_cgroups` if an announced cgroup caused the update.
         """
         self._settings, self._loop, self._problems, self._known = settings, loop, problems, known
+        self._defaults = defaults
         self._owners, self._finder = owners, OwnerFinder()
         self._on_cgroups, self._on_owners, self._on_update = on_cgroups, on_owners, on_update
         self._tree = TreeWatch(settings, loop, problems, self._tree_changed)
@@ -105,7 +110,7 @@ class Mapper:
         tree = self._tree.tree
         if tree is None:
             return
-        known, defaults = self._known(), self._settings.defaults
+        known, defaults = self._known(), self._defaults()
         pods, assignments = (known.pods, known.assignments) if known else ((), ())
         self.settled = settled = settle(pods, assignments, tree, self._owners.get, defaults)
         wanted = desired(settled.assignments, settled.pods, tree, defaults)

@@ -37,9 +37,10 @@ class SettingsPin(Protocol):
 
 
 class NodeMode:
-    """The mode of the node. `current` is the last known mode of the programs, or None before the first.
+    """The mode of the node, and the priority of processes outside of pods, which the checkpoint has too.
 
-    `host_priority` is the last known priority of processes outside of pods.
+    `current` is the last known mode of the programs, or None before the first. `host_priority` is their last known
+    priority of processes outside of pods.
     """
 
     def __init__(self, problems: Problems) -> None:
@@ -47,27 +48,32 @@ class NodeMode:
         self.current: Mode | None = None
         self.host_priority = MAX_PRIORITY
 
+    def restore(self, mode: Mode | None, host_priority: int | None) -> None:
+        """Begin with the values from the checkpoint."""
+        self.current = mode
+        self.host_priority = MAX_PRIORITY if host_priority is None else host_priority
+
     def apply(self, settings: SettingsPin | None, wanted: ProgramSettings | None) -> bool:
-        """Set the wanted mode and the other settings. Return True if `current` changed.
+        """Set the wanted mode and the other settings. Return True if `current` or `host_priority` changed.
 
         Without wanted settings, which means that no OOMSettings is known, the programs keep those that they have: the
         settings of an earlier OOMSettings, or else the mode that the loader began with. Without pins, nothing changes.
         """
         if settings is None:
             return False
-        before = self.current
+        before = self.current, self.host_priority
         try:
             self._apply(settings, wanted)
         except OSError as error:
             mode = wanted.mode if wanted else "of the node"
             self._problems.set(Reason.MODE_NOT_SET, f"the mode {mode} cannot be set: {error}")
-        return self.current is not before
+        return (self.current, self.host_priority) != before
 
     def apply_without_programs(self, wanted: ProgramSettings | None) -> bool:
-        """Take over the mode on a node on which no program has it. Return True if `current` changed."""
-        before = self.current
-        self.current = wanted.mode if wanted else before
-        return self.current is not before
+        """Take over the settings on a node on which no program has them. Return True as `apply` does."""
+        before = self.current, self.host_priority
+        self.current, self.host_priority = (wanted.mode, wanted.host_priority) if wanted else before
+        return (self.current, self.host_priority) != before
 
     def _apply(self, settings: SettingsPin, wanted: ProgramSettings | None) -> None:
         if not settings.has_modes:
@@ -93,8 +99,12 @@ def _fields(wanted: ProgramSettings) -> dict[str, int]:
         "mode": KernelMode[wanted.mode.name],
         "tie_break": KernelTieBreak[wanted.tie_break.name],
         "minimum_victim_memory": wanted.minimum_victim_memory,
+        "host_priority": wanted.host_priority,
     }
 
 
 def _words(wanted: ProgramSettings) -> str:
-    return f"mode {wanted.mode}, tieBreak {wanted.tie_break}, minimumVictimMemory {wanted.minimum_victim_memory}"
+    return (
+        f"mode {wanted.mode}, tieBreak {wanted.tie_break}, minimumVictimMemory {wanted.minimum_victim_memory}, "
+        f"hostPriority {wanted.host_priority}"
+    )

@@ -54,6 +54,7 @@ class CgroupOwners:
     def __init__(self) -> None:
         self._present: dict[int, Owner] = {}
         self._gone: dict[int, tuple[Owner, float]] = {}
+        self._by_path: Mapping[str, int] | None = None
 
     def get(self, cgroup_id: int) -> Owner | None:
         """Return the owner of an existing or removed cgroup, or None."""
@@ -61,6 +62,13 @@ class CgroupOwners:
             return owner
         gone = self._gone.get(cgroup_id)
         return gone[0] if gone else None
+
+    def id_at(self, path: str) -> int | None:
+        """Return the id of the cgroup that is, or was, at this path, or None. Of two, the newest counts."""
+        if self._by_path is None:
+            gone = {owner.path: cgroup_id for cgroup_id, (owner, _) in self._gone.items()}
+            self._by_path = {**gone, **{owner.path: cgroup_id for cgroup_id, owner in self._present.items()}}
+        return self._by_path.get(path)
 
     @property
     def blank(self) -> bool:
@@ -97,6 +105,7 @@ class CgroupOwners:
         self._prune(now)
 
     def _prune(self, now: float) -> None:
+        self._by_path = None
         for cgroup_id in [i for i in self._gone if i in self._present]:
             del self._gone[cgroup_id]
         for cgroup_id in [i for i, (_, since) in self._gone.items() if now - since > TOMBSTONE_SECONDS]:

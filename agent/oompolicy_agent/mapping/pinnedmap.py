@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from oompolicy_agent.kernel.attachment import unprivileged_bpf_disabled
+from oompolicy_agent.kernel.maps import PriorityMap
 from oompolicy_agent.kernel.pins import OpenMaps
 from oompolicy_agent.mapping.mapsync import MapSync
 from oompolicy_agent.status.reasons import Reason
@@ -44,6 +45,10 @@ class PinnedMap:
         self._pins: OpenMaps | None = None
         self._map = MapSync()
         self.missing = 0
+        self.needed = True
+        """False if the node reports its victims without pins, so that missing pins are no problem."""
+        self.forbidden = False
+        """True while this kernel opens no map for this process, because it has no CAP_BPF."""
 
     @property
     def entries(self) -> int:
@@ -55,15 +60,6 @@ class PinnedMap:
         """The settings of the programs, or None while the pins are not open."""
         return self._pins.settings if self._pins else None
 
-    @property
-    def host_priority(self) -> int | None:
-        """The priority of processes in no pod, or None if the maps are not open or have no settings."""
-        try:
-            return self._pins.settings.host_priority() if self._pins and self._pins.settings.has_modes else None
-        except OSError as error:
-            log.warning("the priority of host processes cannot be read: %s", error)
-            return None
-
     def ensure(self) -> None:
         """Open the current pins. If that fails, set the problem and try again at the next tick."""
         try:
@@ -73,9 +69,11 @@ class PinnedMap:
                 self._open()
         except OSError as error:
             self.close()
-            self._problems.set(Reason.PINS_MISSING, sentence(error))
+            self.forbidden = needs_cap_bpf(error)
+            self._problems.set(Reason.PINS_MISSING, sentence(error) if self.needed else None)
             self._loop.after(self._settings.tick, "pins", self._try_again)
             return
+        self.forbidden = False
         self._problems.set(Reason.PINS_MISSING)
 
     def reread(self) -> None:
@@ -85,6 +83,14 @@ class PinnedMap:
                 self._map.reread(self._pins.priorities)
         except OSError as error:
             self._problems.set(Reason.MAP_NOT_WRITTEN, f"the map cannot be read: {error}")
+
+    def held(self) -> dict[int, int]:
+        """Return the priorities in the map of now by cgroup id. Any thread may call this. Raise OSError if that fails.
+
+        It opens the pin anew, because the loop's thread can close the open one at any time.
+        """
+        with PriorityMap(self._settings.bpffs / "maps/cgroup_priority") as opened:
+            return {cgroup_id: priority for cgroup_id, (priority, _) in opened.entries().items()}
 
     def write(self, wanted: Mapping[int, Value], *, keep: Collection[int], delete: bool) -> None:
         """Write the wanted entries. Entries of the cgroups `keep` stay, and without `delete` all others stay too."""
@@ -134,15 +140,23 @@ class PinnedMap:
             self._on_change()
 
 
+def needs_cap_bpf(error: OSError) -> bool:
+    """Return True if the kernel refuses the pins to every process without CAP_BPF.
+
+    Linux 5.19 moved the check behind the commands on existing maps: __sys_bpf() in kernel/bpf/syscall.c. The owner and
+    the mode of a pin give EACCES.
+    """
+    return error.errno == errno.EPERM and bool(unprivileged_bpf_disabled())
+
+
 def sentence(error: OSError) -> str:
     """Return one sentence about pins that cannot be opened."""
     if isinstance(error, FileNotFoundError):
         return f"the loader's pins are not there: no {error.filename}"
-    if error.errno == errno.EPERM and (level := unprivileged_bpf_disabled()):
-        # Linux 5.19 moved the check behind the commands on existing maps: __sys_bpf() in kernel/bpf/syscall.c. The
-        # owner and the mode of a pin give EACCES.
+    if needs_cap_bpf(error):
         return (
             "this kernel opens BPF maps only for a process with CAP_BPF, because Linux is older than 5.19 and "
-            f"kernel.unprivileged_bpf_disabled={level}: this node reports no victim, and its programs get no priorities"
+            f"kernel.unprivileged_bpf_disabled={unprivileged_bpf_disabled()}: "
+            "this node reports no victim, and its programs get no priorities"
         )
     return f"the loader's pins cannot be opened: {error}"

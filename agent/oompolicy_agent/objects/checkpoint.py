@@ -2,19 +2,22 @@
 """The last state of the agent on disk. The next loader and the next agent read it.
 
 Shape: {"version": 1, "bootId": str, "objects": [raw manifests], "index": [named cgroups], "reported": [ids],
-"refusals": [names of Events], "mode": str, "circuit": [boot clock in ns, limit]}. Cgroup IDs change at each boot, and
-the boot clock starts again, so `index` and `circuit` are valid only in the boot that wrote them. A version before modes
-has written no mode, and has enforced.
+"refusals": [names of Events], "mode": str, "hostPriority": int, "defaults": {class: priority},
+"circuit": [boot clock in ns, limit], "kills": [boot clock in ns]}. Cgroup IDs change at each boot, and the boot clock
+starts again, so `index`, `circuit` and `kills` are valid only in the boot that wrote them. A version before modes has
+written no mode, and has enforced. An earlier version has written neither hostPriority nor defaults, and has used the
+built-in defaults.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from oompolicy.model import Defaults, within_priorities
 from oompolicy.oomsettings import Mode
 from oompolicy_agent.plumbing.files import write_atomic
 from oompolicy_agent.plumbing.text import utf8
@@ -28,7 +31,8 @@ log = logging.getLogger(__name__)
 class Checkpoint:
     """The content of a checkpoint. `objects` are raw manifests, and `index` is for `CgroupOwners.restore`.
 
-    `circuit` is for `Circuit.restore`.
+    `circuit` and `kills` are for `Circuit.restore`. `host_priority` and `defaults` are None in a checkpoint of an
+    earlier version.
     """
 
     boot_id: str
@@ -38,6 +42,9 @@ class Checkpoint:
     refusals: tuple[str, ...] = ()
     mode: Mode | None = None
     circuit: tuple[int, int] | None = None
+    host_priority: int | None = None
+    defaults: Defaults | None = None
+    kills: tuple[int, ...] = ()
 
     @property
     def manifests(self) -> tuple[tuple[None, dict[str, Any]], ...]:
@@ -71,12 +78,15 @@ def save(
     refusals: tuple[str, ...] = (),
     mode: Mode | None = None,
     circuit: tuple[int, int] | None = None,
+    host_priority: int | None = None,
+    defaults: Defaults | None = None,
+    kills: tuple[int, ...] = (),
 ) -> None:
     """Replace the checkpoint durably. Raise OSError if that fails.
 
     The two long lists are JSON text, because the agent keeps no raw objects.
     """
-    fields = {
+    parts = {
         "version": json.dumps(VERSION),
         "bootId": json.dumps(current_boot),
         "objects": objects_json,
@@ -85,8 +95,11 @@ def save(
         "refusals": json.dumps(refusals),
         "mode": json.dumps(mode),
         "circuit": json.dumps(circuit),
+        "kills": json.dumps(kills),
+        "hostPriority": json.dumps(host_priority),
+        "defaults": json.dumps(defaults and asdict(defaults)),
     }
-    text = ",\n".join(f'"{name}": {value}' for name, value in fields.items())
+    text = ",\n".join(f'"{name}": {value}' for name, value in parts.items())
     write_atomic(path, utf8(f"{{{text}}}\n"))
 
 
@@ -103,6 +116,9 @@ def parse(data: bytes) -> Checkpoint:
         _list(raw, "refusals", str),
         _mode(raw.get("mode", Mode.ENFORCE)),
         _circuit(raw.get("circuit")),
+        _host_priority(raw.get("hostPriority")),
+        _defaults(raw.get("defaults")),
+        _list(raw, "kills", int),
     )
 
 
@@ -121,6 +137,24 @@ def _circuit(raw: object) -> tuple[int, int] | None:
         case [int(at_ns), int(limit)]:
             return at_ns, limit
     raise ValueError(f"{raw!r} is no circuit")
+
+
+def _host_priority(raw: object) -> int | None:
+    if raw is None or (type(raw) is int and within_priorities(raw)):
+        return raw
+    raise ValueError(f"{raw!r} is no priority")
+
+
+def _defaults(raw: object) -> Defaults | None:
+    """Return the defaults. A class that this version does not know is ignored."""
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        raise ValueError(f"{raw!r} has no defaults")  # noqa: TRY004 (each error about the content is a ValueError)
+    known = {field.name: raw[field.name] for field in fields(Defaults) if field.name in raw}
+    if not all(type(value) is int for value in known.values()):
+        raise ValueError(f"{raw!r} has a default that is no priority")
+    return Defaults(**known)
 
 
 def _list(raw: dict[str, Any], key: str, kind: type) -> tuple[Any, ...]:

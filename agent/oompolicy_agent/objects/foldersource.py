@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from oompolicy.model import Defaults
 from oompolicy.resolve.modes import program_settings
 from oompolicy_agent.objects.known import Fingerprint, ResolvedPods, decide, fingerprint, restored
 from oompolicy_agent.objects.manifestfolder import ManifestFolder
@@ -46,11 +47,17 @@ class FolderSource:
         self.known: ResolvedPods | None = None
         self.since: float | None = None
         self._node_settings: OOMSettings | None = None
+        self._restored_defaults = Defaults()
 
     @property
     def wanted(self) -> ProgramSettings | None:
         """The settings that OOMSettings has for the programs of all nodes, or None while no OOMSettings is known."""
         return program_settings(self._node_settings, None) if self._node_settings else None
+
+    @property
+    def defaults(self) -> Defaults:
+        """The priorities of pods without a policy. While no OOMSettings is known, those of the checkpoint."""
+        return self._node_settings.defaults if self._node_settings else self._restored_defaults
 
     @property
     def max_kills(self) -> int | None:
@@ -69,7 +76,8 @@ class FolderSource:
 
     def restore(self, saved: Checkpoint) -> None:
         """Begin with the state from the checkpoint."""
-        self.known = restored(saved, self._settings.node, self._settings.defaults)
+        self._restored_defaults = saved.defaults or Defaults()
+        self.known = restored(saved, self._settings.node)
 
     def start(self) -> None:
         """Read the folder, which is watched already."""
@@ -88,7 +96,7 @@ class FolderSource:
         return fingerprint(self._path) != self._fingerprint
 
     def reload(self) -> bool:
-        """Read the folder. Return True if `known` changed."""
+        """Read the folder. Return True if `known` or `defaults` changed."""
         self.since = None
         changed = self._reload()
         give_back()
@@ -104,9 +112,10 @@ class FolderSource:
         self._problems.set(Reason.INVALID_MANIFESTS, *map(str, manifests.problems))
         if manifests.problems:
             return False
+        defaults = self.defaults
         self._take_settings(manifests.settings)
-        known = decide(manifests, self._settings.node, self._settings.defaults)
-        if known == self.known:
+        known = decide(manifests, self._settings.node, self.defaults)
+        if known == self.known and defaults == self.defaults:
             return False
         self._deleted.update(self.known.pods if self.known else (), known.pods)
         self.known = known

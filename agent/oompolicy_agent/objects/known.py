@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oompolicy.model import Defaults
 from oompolicy.policyhash import policy_hash
 from oompolicy.resolve import resolve
 from oompolicy_agent.objects.trim import trim
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oompolicy.manifests import Manifests
-    from oompolicy.model import Assignment, Defaults, Pod
+    from oompolicy.model import Assignment, Pod
     from oompolicy_agent.objects.checkpoint import Checkpoint
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
@@ -49,18 +50,18 @@ def decide(manifests: Manifests, node: str, defaults: Defaults) -> ResolvedPods:
 
 
 def _belongs_in_checkpoint(raw: Mapping[str, Any], uids: set[str]) -> bool:
-    """Return False for pods of other nodes, and for OOMSettings: the checkpoint has the mode instead."""
+    """Return False for pods of other nodes, and for OOMSettings: the checkpoint has its values instead."""
     if raw["kind"] == "Pod":
         return raw["metadata"]["uid"] in uids
     return bool(raw["kind"] != "OOMSettings")
 
 
-def restored(checkpoint: Checkpoint, node: str, defaults: Defaults) -> ResolvedPods | None:
+def restored(checkpoint: Checkpoint, node: str) -> ResolvedPods | None:
     """Return the state from the checkpoint, or None if this version finds its manifests invalid."""
     from oompolicy.manifests import manifests_from_checkpoint  # noqa: PLC0415
 
     manifests = manifests_from_checkpoint(checkpoint.manifests)
-    return None if manifests.problems else decide(manifests, node, defaults)
+    return None if manifests.problems else decide(manifests, node, checkpoint.defaults or Defaults())
 
 
 def fingerprint(folder: Path) -> Fingerprint:

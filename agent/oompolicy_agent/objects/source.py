@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from oompolicy.model import Pod
+    from oompolicy.model import Defaults, Pod
     from oompolicy.oomsettings import ProgramSettings
     from oompolicy_agent.objects.checkpoint import Checkpoint
     from oompolicy_agent.objects.known import ResolvedPods
@@ -35,6 +35,10 @@ class ObjectSource(Protocol):
     @property
     def wanted(self) -> ProgramSettings | None:
         """The settings that OOMSettings has for the programs of this node, or None while no OOMSettings is known."""
+
+    @property
+    def defaults(self) -> Defaults:
+        """The priorities of pods without a policy. While no OOMSettings is known, those of the checkpoint."""
 
     @property
     def max_kills(self) -> int | None:
@@ -69,7 +73,7 @@ class ObjectSource(Protocol):
         """Check for changes that no event reported. Return True if `reload` is due."""
 
     def reload(self) -> bool:
-        """Take over the present objects. Return True if `known` changed."""
+        """Take over the present objects. Return True if `known` or `defaults` changed."""
 
     def close(self) -> None:
         """Stop following the objects."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -14,15 +15,16 @@ from oompolicy.order.stock import score_of
 from oompolicy.resolve.assign import is_permission
 from oompolicy.timestamps import api_time
 from oompolicy_agent.adjuster import memory
-from oompolicy_agent.order.usage import usage_of
+from oompolicy_agent.order.usage import dies_as_a_whole, usage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from oompolicy.model import Pod
     from oompolicy.oomsettings import Mode, ProgramSettings
     from oompolicy_agent.mapping.cgroups import CgroupDir, PodCgroup, Tree
     from oompolicy_agent.mapping.owners import CgroupOwners, Owner
+    from oompolicy_agent.order.held import Held
 
 _PAGE: Final = os.sysconf("SC_PAGESIZE")
 _CAPACITY: Final = os.sysconf("SC_PHYS_PAGES") * _PAGE
@@ -41,6 +43,9 @@ class State(NamedTuple):
     tree: Tree
     pods: tuple[Pod, ...]
     owners: CgroupOwners
+    margins: Mapping[int, int]
+    """The margin of each priority in bytes, on a node with scores."""
+    held: Held
 
 
 def collect(state: State) -> NodeFacts:
@@ -53,7 +58,7 @@ def collect(state: State) -> NodeFacts:
         if pod is None or not pod.pod:
             unlisted += usage_of(Path(cgroup.path)) is not None
             continue
-        found += _rows(cgroup, pod, objects.get(uid), state.owners)
+        found += _rows(cgroup, pod, objects.get(uid), state)
         if limited := memory.of_cgroup(Path(cgroup.path)):
             totals[f"{POD}{pod.namespace}/{pod.pod}"] = limited.total * _PAGE
     return NodeFacts(
@@ -68,15 +73,30 @@ def collect(state: State) -> NodeFacts:
         minimum_victim_memory=state.program.minimum_victim_memory,
         totals=totals,
         unlisted=unlisted,
+        holding=state.held.where,
+        held_problem=state.held.problem,
     )
 
 
-def _rows(cgroup: PodCgroup, pod: Owner, known: Pod | None, owners: CgroupOwners) -> Iterator[Running]:
+def _rows(cgroup: PodCgroup, pod: Owner, known: Pod | None, state: State) -> Iterator[Running]:
     """Yield the containers of a pod that have a name, or else the pod as a whole. The sandbox has no name."""
-    named = [(each.path, owner) for each in cgroup.containers.values() if (owner := _named(each, owners))]
-    for path, owner in named or [(cgroup.path, pod)]:
-        if row := _row(path, owner, known):
-            yield row
+    above = [cgroup.id, *_slices_above(cgroup, state.tree)]
+    named = [
+        (each.path, owner, [each.id, *above])
+        for each in cgroup.containers.values()
+        if (owner := _named(each, state.owners))
+    ]
+    whole = usage_of(Path(cgroup.path)) if dies_as_a_whole(Path(cgroup.path)) else None
+    for path, owner, ids in named or [(cgroup.path, pod, above)]:
+        if row := _row(path, owner, known, state.margins):
+            priority, score = state.held.of(path, ids)
+            yield replace(row, held=priority, held_score=score, pod_usage=whole.charged if whole else None)
+
+
+def _slices_above(cgroup: PodCgroup, tree: Tree) -> list[int]:
+    """Return the cgroups above a pod that have an entry, the nearest first."""
+    above = [each for each in tree.slices if cgroup.path.startswith(f"{each.path}/")]
+    return [each.id for each in sorted(above, key=lambda each: -len(each.path))]
 
 
 def _named(directory: CgroupDir, owners: CgroupOwners) -> Owner | None:
@@ -84,7 +104,7 @@ def _named(directory: CgroupDir, owners: CgroupOwners) -> Owner | None:
     return owner if owner and owner.container else None
 
 
-def _row(path: str, owner: Owner, known: Pod | None) -> Running | None:
+def _row(path: str, owner: Owner, known: Pod | None, margins: Mapping[int, int]) -> Running | None:
     used = usage_of(Path(path))
     if used is None or owner.priority is None:
         return None
@@ -101,6 +121,8 @@ def _row(path: str, owner: Owner, known: Pod | None) -> Running | None:
         usage=used.charged,
         # A pod that runs on without its object has unknown resources.
         score=score_of(known, owner.container or None, _CAPACITY) if known else None,
+        margin=margins.get(owner.priority),
+        uid=owner.pod_uid or None,
     )
 
 

@@ -35,6 +35,19 @@ def usage_of(cgroup: Path) -> Usage | None:
     return Usage(sum(int(stat.get(name, 0)) for name in _FREED) + _swap(cgroup), charged)
 
 
+def dies_as_a_whole(cgroup: Path) -> bool:
+    """Return True if the kernel kills all processes of the cgroup together. A cgroup that is gone has none.
+
+    Raise OSError if the cgroup cannot be read.
+    """
+    try:
+        return int(_text(cgroup, "memory.oom.group")) == 1
+    except OSError as error:
+        if error.errno in _GONE:
+            return False
+        raise
+
+
 def _swap(cgroup: Path) -> int:
     try:
         return int(_text(cgroup, "memory.swap.current"))

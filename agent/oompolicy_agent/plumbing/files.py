@@ -1,13 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write files so that a reader, or the next boot, finds the old content or the new, and never a part."""
+"""Write files so that a reader, or the next boot, finds the old content or the new, and never a part.
+
+Read files of the kernel with little work, because some are read hundreds of times in each look of the adjuster.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_PART: Final = 65_536
+"""The size of a read. The kernel returns at most this much of most files, and a page of some."""
+
+
+def content(path: str | Path) -> bytes:
+    """Return the content of a file."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = part = os.read(fd, _PART)
+        while part:
+            part = os.read(fd, _PART)
+            found += part
+    finally:
+        os.close(fd)
+    return found
 
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o600) -> None:

@@ -29,7 +29,9 @@ WANTED: Final = "wanted.json"
 ADJUSTER_DIR: Final = Path("/run/oompolicy-adjuster")
 """The adjuster's own folder, which belongs to root. Its content is for one boot, as cgroups and processes are."""
 ADJUSTER_REPORT: Final = "report.json"
-"""The file in that folder that the agent reads."""
+"""The file in that folder with the state after the last look, which the agent reads."""
+LOGGED_KILLS: Final = "kills.json"
+"""The file in that folder with the kills in the kernel's log, which the agent reads if no program can observe."""
 
 BPFFS: Final = Path("/sys/fs/bpf/oompolicy")
 """The folder of pins."""

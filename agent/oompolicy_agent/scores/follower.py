@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from oompolicy.oomsettings import Mode
-from oompolicy_agent.kernel.layout import HOST_PRIORITY
+from oompolicy_agent.plumbing.clock import boot_clock
 from oompolicy_agent.plumbing.paths import ADJUSTER_REPORT, WANTED
 from oompolicy_agent.scores import verdicts
 from oompolicy_agent.scores.reports import Reports
@@ -35,11 +34,6 @@ _VICTIMS: Final = 256
 """The number of victims to remember, far more than die between two looks."""
 
 
-def boot_clock() -> int:
-    """Return the nanoseconds since the boot."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-
-
 class ScoresFollower:
     """The scores of one node. `asked` is True while the node has no hook. `state` is None while it is False."""
 
@@ -60,21 +54,28 @@ class ScoresFollower:
         self,
         attachment: Attachment,
         mode: Mode,
-        host_priority: int | None,
+        host_priority: int,
         entries: Mapping[int, Value] | None,
         *,
         kill_groups: Mapping[int, bool] | None,
+        kernel_log: bool,
         again: bool = False,
     ) -> None:
         """Write the request if it changed, and with `again` also if it did not.
 
-        `host_priority` is None without the loader's maps, and `entries` and `kill_groups` are None until pods and
-        policies are known.
+        `entries` and `kill_groups` are None until pods and policies are known. `kernel_log` is True if the victims have
+        to come from the kernel's log.
         """
         self.asked, self.mode = self._allowed and asks(attachment), mode
-        priority = HOST_PRIORITY if host_priority is None else host_priority
         groups = self._file.earlier_kill_groups if kill_groups is None else kill_groups
-        request = request_of(asked=self.asked, mode=mode, host_priority=priority, entries=entries, kill_groups=groups)
+        request = request_of(
+            asked=self.asked,
+            mode=mode,
+            host_priority=host_priority,
+            entries=entries,
+            kill_groups=groups,
+            kernel_log=kernel_log,
+        )
         if request:
             self._file.write(request, again=again)
             self._remember(request.cgroups)

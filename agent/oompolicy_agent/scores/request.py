@@ -32,18 +32,20 @@ def request_of(
     host_priority: int,
     entries: Mapping[int, Value] | None,
     kill_groups: Mapping[int, bool],
+    kernel_log: bool,
 ) -> Wanted | None:
     """Return the request, or None if an earlier one has to stay until pods and policies are known.
 
     If no scores are asked for, the adjuster restores all scores. Kill groups apply on every backend, and in the mode
-    Enforce alone.
+    Enforce alone. `kernel_log` is True if the victims have to come from the kernel's log.
     """
     groups = kill_groups if mode is Mode.ENFORCE else {}
     if not asked:
-        return Wanted("Off", host_priority, {}, groups)
+        return Wanted("Off", host_priority, {}, groups, kernel_log)
     if entries is None:
         return None
-    return Wanted(mode.value, host_priority, {cgroup: entry.priority for cgroup, entry in entries.items()}, groups)
+    priorities = {cgroup: entry.priority for cgroup, entry in entries.items()}
+    return Wanted(mode.value, host_priority, priorities, groups, kernel_log)
 
 
 class RequestFile:

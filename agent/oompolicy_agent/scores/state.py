@@ -36,7 +36,7 @@ def judge(report: Report | None, problem: str, mode: Mode, now_ns: int, misses: 
     if report.mode != mode:
         message = f"the adjuster is still in the mode {report.mode}, and not yet in {mode}{says}"
         return _without_order(Reason.SCORES_PENDING, message, misses)
-    order = Order(report.margin, report.total, report.unmet, report.time or "", misses)
+    order = Order(report.margin, report.total, report.unmet, report.time or "", misses, report.margins, report.scores)
     return Scores(*_kept(report, mode), order)
 
 

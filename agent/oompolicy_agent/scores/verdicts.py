@@ -74,7 +74,7 @@ def missed(
     container that is newer than that look counts too. `killed` are the cgroups of victims since that look. The caller
     must check that each container has processes.
     """
-    if report.mode != "Enforce" or not report.written or victim.flags & _UNCLEAR:
+    if report.mode != "Enforce" or not report.written or victim.flags & _UNCLEAR or victim.priority is None:
         return []
     if victim.scope_cgroup_id and scope is None:
         return []

@@ -10,8 +10,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from oompolicy.conditions import TRANSITION, condition, transition_time
+from oompolicy.conditions import MESSAGE_LENGTH, TRANSITION, condition, transition_time
 from oompolicy.oomsettings import Mode
+from oompolicy.text import clip
 from oompolicy_agent.kernel.backend import Backend
 from oompolicy_agent.kernel.layout import Stat
 from oompolicy_agent.plumbing.files import write_atomic
@@ -39,6 +40,7 @@ READINESS: Final = (
     Reason.CGROUPS_UNREADABLE,
     Reason.PINS_MISSING,
     Reason.NOT_ATTACHED,
+    Reason.KERNEL_LOG_UNREADABLE,
     Reason.MAP_NOT_WRITTEN,
     Reason.MODE_NOT_SET,
     Reason.REQUEST_NOT_WRITTEN,
@@ -60,6 +62,10 @@ _NOT_ENFORCING: Final = {
 }
 """Reason and message of the condition Enforcing on a node that could enforce, and has a mode in which it does not."""
 
+_FROM_LOG: Final = "victims come from the kernel's log"
+_HOOKS: Final = {"Kernel": "this kernel has the hook", "Module": "the hook's module is loaded"}
+"""The reason of the backend EvaluateTask."""
+
 _NOT_APPLIED: Final = {
     Reason.POLICIES_LEFT_OUT: "policies that this agent cannot read are not applied: ",
     Reason.KILL_SCOPE_NOT_APPLIED: "",
@@ -75,6 +81,7 @@ class View:
     """The facts that the status is built from. `problems` has the sentences of each reason.
 
     `max_kills` is `maxKillsPerMinute` of OOMSettings, 0 for no limit. `circuit` is a sentence while it is open.
+    `kernel_log` is True while victims come from the kernel's log.
     """
 
     attachment: Attachment
@@ -94,6 +101,7 @@ class View:
     max_kills: int = 0
     circuit: str = ""
     scores: Scores | None = None
+    kernel_log: bool = False
 
     @property
     def backend(self) -> str:
@@ -119,6 +127,7 @@ def build(view: View, previous: Mapping[str, Any], now: datetime) -> dict[str, A
     return {
         "mode": view.mode,
         "backend": view.backend or None,
+        "backendReason": _backend_reason(view),
         "hook": view.attachment.hook or None,
         "kernelVersion": view.attachment.kernel_version,
         "policyHash": view.policy_hash or None,
@@ -162,7 +171,7 @@ def warnings(attachment: Attachment, counters: Mapping[Stat, int]) -> tuple[str,
     """Return a sentence for each fact that keeps the kernel from asking the attached hook, the most severe first."""
     bypassed = counters.get(Stat.BYPASSED, 0)
     counted = f"the OOM killer killed {bypassed} processes without asking the hook" if bypassed else None
-    return tuple(filter(None, (attachment.disabled, *attachment.warnings, counted)))
+    return tuple(filter(None, (*_bypasses(attachment), counted)))
 
 
 def _refusals(assignments: Iterable[Assignment]) -> list[dict[str, str]]:
@@ -184,15 +193,17 @@ def _refusal(assignment: Assignment, refusal: Refusal) -> dict[str, str]:
 def _conditions(view: View, previous: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
     before = {each["type"]: each for each in previous.get("conditions", ())}
     order = scores.order_holds(view.scores.order) if view.scores else None
-    made = (_ready(view), _enforcing(view), _synced(view), order, *_circuit(view))
+    made = (_ready(view), _enforcing(view), _synced(view), _proven(view.attachment), order, *_circuit(view))
     return [each | {TRANSITION: transition_time(each, before.get(each["type"]), now)} for each in made if each]
 
 
 def _ready(view: View) -> dict[str, str]:
     found = view.reasons
     reason = next((reason for reason in READINESS if view.problems.get(reason)), Reason.READY)
-    attached = "the adjuster reports" if view.scores else "the program is attached"
-    message = "; ".join(found) or f"all objects are received, the map is written and {attached}"
+    parts = ("the map is written", "the adjuster reports" if view.scores else "the program is attached")
+    if view.kernel_log:
+        parts = ("the adjuster reports", _FROM_LOG)
+    message = "; ".join(found) or f"all objects are received, {' and '.join(parts)}"
     return condition("Ready", not found, reason, message)
 
 
@@ -214,6 +225,19 @@ def _enforcing(view: View) -> dict[str, str]:
     return condition("Enforcing", attachment.enforcing, reason, "; ".join(sentences))
 
 
+def _backend_reason(view: View) -> str:
+    """Return the reason why the node has this backend and no better one. It is the same in every mode."""
+    attachment = view.attachment
+    found = _HOOKS.get(attachment.hook, "the loader does not say why")
+    source = (_FROM_LOG,) if view.kernel_log else ()
+    parts = (attachment.problem or attachment.message or found, *source, *_bypasses(attachment))
+    return clip("; ".join(parts), MESSAGE_LENGTH)
+
+
+def _bypasses(attachment: Attachment) -> Iterable[str]:
+    return filter(None, (attachment.disabled, *attachment.warnings))
+
+
 def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason:
     if attachment.problem:
         return Reason.NOT_ATTACHED
@@ -221,6 +245,17 @@ def _enforcing_reason(attachment: Attachment, warned: tuple[str, ...]) -> Reason
         return Reason.BYPASSED if warned else Reason.ATTACHED
     # The loader of another version may report a backend that this agent does not know.
     return Reason.OBSERVE_ONLY if attachment.backend == Backend.OBSERVE_ONLY else Reason.UNKNOWN_BACKEND
+
+
+def _proven(attachment: Attachment) -> dict[str, str]:
+    """Return the result of the loader's proof. It is not that of the programs which an agent finds missing."""
+    proof = attachment.proof
+    if proof is None:
+        message = attachment.problem or f"the loader has made no proof for the backend {attachment.backend}"
+        return {**condition("Proven", False, Reason.NOT_PROVED, message), "status": "Unknown"}
+    made = f"backend {Backend.EVALUATE_TASK}, hook {proof.hook}, kernel {proof.kernel}, {proof.time}"
+    found = condition("Proven", False, Reason(proof.reason), f"{proof.message} ({made})")
+    return {**found, "status": proof.reason.status}
 
 
 def _circuit(view: View) -> Iterable[dict[str, str]]:

@@ -16,8 +16,9 @@ from prometheus_client.registry import CollectorRegistry
 from oompolicy.model import QOSClass
 from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.layout import Stat
+from oompolicy_agent.kernel.proof import ProofReason
 from oompolicy_agent.status.counters import EventOutcome, namespace_and_policy, with_zeros
-from oompolicy_agent.status.reasons import Comparison, EventReason, Scope
+from oompolicy_agent.status.reasons import Comparison, EventReason, Reason, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +37,7 @@ _EVENTS: Final = dict.fromkeys(product(map(str, EventReason), get_args(EventOutc
 
 _CHOICES: Final = dict.fromkeys(product((Mode.ENFORCE, Mode.AUDIT), map(str, Comparison)), 0)
 
+_LOST: Final = "Records that were lost because a ring buffer was full, or because the kernel's log was overwritten"
 _DROPS: Final = {"events": Stat.VICTIMS_DROPPED, "cgroups": Stat.CGROUPS_DROPPED}
 
 
@@ -89,6 +91,7 @@ def _state(view: View) -> Iterable[Metric]:
     works = view.scores.working if view.scores else called
     attached.add_metric([view.backend or "None", attachment.hook or "None"], float(works))
     yield attached
+    yield _proven(view)
     yield from _order(view)
     mode = GaugeMetricFamily("oompolicy_agent_mode", "1 for the mode of the node", labels=["mode"])
     for each in Mode:
@@ -96,6 +99,14 @@ def _state(view: View) -> Iterable[Metric]:
     yield mode
     dropped = "Victims that were not reported because the spool was full or a file was unreadable"
     yield CounterMetricFamily("oompolicy_agent_spool_dropped", dropped, float(view.spool_dropped))
+
+
+def _proven(view: View) -> Metric:
+    text = "Whether the loader's proof has shown that the kernel follows priorities, by the reason of the condition"
+    family = GaugeMetricFamily("oompolicy_agent_proven", text, labels=["reason"])
+    reason = view.attachment.proof.reason if view.attachment.proof else Reason.NOT_PROVED
+    family.add_metric([reason], float(reason is ProofReason.PROVED))
+    return family
 
 
 def _order(view: View) -> Iterable[Metric]:
@@ -108,9 +119,7 @@ def _order(view: View) -> Iterable[Metric]:
 
 
 def _kernel(view: View) -> Iterable[Metric]:
-    drops = CounterMetricFamily(
-        "oompolicy_agent_ring_buffer_drops", "Records that were lost because a ring buffer was full", labels=["buffer"]
-    )
+    drops = CounterMetricFamily("oompolicy_agent_ring_buffer_drops", _LOST, labels=["buffer"])
     for buffer, stat in _DROPS.items():
         drops.add_metric([buffer], float(view.counters.get(stat, 0)))
     yield drops
@@ -119,6 +128,7 @@ def _kernel(view: View) -> Iterable[Metric]:
         ("kernel_victims", "Processes that the OOM killer killed since the maps were created", Stat.VICTIMS),
         ("bypassed", "Processes that the OOM killer killed without asking the program", Stat.BYPASSED),
         ("dying", "Processes that ran out of memory while they were already dying, which are not victims", Stat.DYING),
+        ("waits", "Scans without a victim, because the last victim was giving its memory back", Stat.WAITS),
     ):
         yield CounterMetricFamily(f"oompolicy_agent_{name}", text, float(view.counters.get(stat, 0)))
 

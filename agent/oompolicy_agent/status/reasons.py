@@ -47,8 +47,16 @@ class Reason(StrEnum):
     POLICIES_LEFT_OUT = "PoliciesLeftOut"
     UNKNOWN_FIELDS = "UnknownFields"
     KILL_SCOPE_NOT_APPLIED = "KillScopeNotApplied"
+    KERNEL_LOG_UNREADABLE = "KernelLogUnreadable"
     AUDIT = "Audit"
     OFF = "Off"
+    # The loader's results, see kernel/proof.py.
+    PROVED = "Proved"
+    WRONG_VICTIM = "WrongVictim"
+    NO_VICTIM = "NoVictim"
+    PROOF_NOT_POSSIBLE = "ProofNotPossible"
+    PROOF_TURNED_OFF = "ProofTurnedOff"
+    NOT_PROVED = "NotProved"
     TOO_MANY_KILLS = "TooManyKills"
     WITHIN_LIMIT = "WithinLimit"
     # Only problems have these.
@@ -80,6 +88,12 @@ PROBLEMS: Final = frozenset(Reason) - {
     Reason.LAST_GOOD_STATE,
     Reason.AUDIT,
     Reason.OFF,
+    Reason.PROVED,
+    Reason.WRONG_VICTIM,
+    Reason.NO_VICTIM,
+    Reason.PROOF_NOT_POSSIBLE,
+    Reason.PROOF_TURNED_OFF,
+    Reason.NOT_PROVED,
     Reason.TOO_MANY_KILLS,
     Reason.WITHIN_LIMIT,
 }

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy.conditions import condition
 from oompolicy_agent.status.reasons import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from oompolicy_agent.kernel.attachment import Attachment
 
 ORDER_HOLDS: Final = "OrderHolds"
@@ -29,7 +32,8 @@ class Order(NamedTuple):
     """The quality of the order at the last look, in bytes. `margin` is None while there is no order.
 
     `unmet` has the priorities that may die too early. `misses` counts the victims that died before a container of a
-    lower priority, since the agent started.
+    lower priority, since the agent started. `margins` are those of single priorities. `scores` has priority and score
+    by cgroup id.
     """
 
     margin: int | None
@@ -37,6 +41,8 @@ class Order(NamedTuple):
     unmet: tuple[int, ...]
     time: str
     misses: int
+    margins: Mapping[int, int] = MappingProxyType({})
+    scores: Mapping[int, tuple[int, int]] = MappingProxyType({})
 
 
 class Scores(NamedTuple):

@@ -18,7 +18,6 @@ from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.plumbing.text import clip_start, fit_bytes, printable
 from oompolicy_agent.status.reasons import Comparison, EventReason
 from oompolicy_agent.victims.naming import SANDBOX_SCORE_ADJ
-from oompolicy_agent.victims.record import identity
 
 if TYPE_CHECKING:
     from oompolicy_agent.mapping.owners import Owner
@@ -30,6 +29,7 @@ NOTE_BYTES: Final = 1024
 NAME_LENGTH: Final = 253
 INSTANCE_LENGTH: Final = 128
 CONTROLLER: Final = "oompolicy.dev/agent"
+_UNLOGGED: Final = "the kernel logs it for at most 10 OOMs in 5 seconds"
 FOREIGN: Final = "a process of a pod in another namespace"
 """The words for a process that the victim's namespace must not learn about."""
 
@@ -69,7 +69,7 @@ def event(named: NamedVictim, node: str, realtime_offset_ns: int, *, disclose: b
 
 def event_name(subject: str, victim: Victim) -> str:
     """Return the Event's name. It is the same for each report of the same victim, so a retry makes no second Event."""
-    return named_for(subject, identity(victim.boot_id, victim.tgid, victim.start_boottime_ns))
+    return named_for(subject, victim.identity)
 
 
 def named_for(subject: str, digest: str) -> str:
@@ -98,11 +98,11 @@ def note(named: NamedVictim, *, disclose: bool) -> str:
     victim = named.victim
     memory = f"anon-rss {victim.anon_pages * _PAGE // _MIB} MiB"
     text = f"Kernel OOM killer killed {victim.comm} (pid {victim.tgid}, {memory}) in {_place(named)}: "
-    parts = [_scope(named), _priority(named), _trigger(named, disclose=disclose)]
-    if victim.flags & VictimFlag.GROUP:
-        parts.insert(1, "killed together with the chosen process")
+    together = ["killed together with the chosen process"] if victim.flags & VictimFlag.GROUP else []
+    parts = [_scope(named), *together, _priority(named)]
     if named.verdict:
-        parts[-1:-1] = _scored(named, named.verdict, disclose=disclose)
+        parts += _scored(named, named.verdict, disclose=disclose)
+    parts += _source(named, disclose=disclose)
     if victim.spared:
         parts.append(_spared(named, victim.spared, disclose=disclose))
     elif victim.mode is Mode.AUDIT:
@@ -130,6 +130,8 @@ def _place_of(owner: Owner | None) -> str:
 
 
 def _place(named: NamedVictim) -> str:
+    if not named.victim.names:
+        return "a cgroup that the kernel's log does not name"
     if not named.owner.cgroup_uid:
         return f"cgroup {clip_start(named.victim.path, 2 * _SHORT)}{_place_of(named.owner)}"
     if not named.owner.container and named.victim.oom_score_adj <= SANDBOX_SCORE_ADJ:
@@ -147,18 +149,16 @@ def _scope(named: NamedVictim) -> str:
         "Pod": "scope Pod: the pod reached its memory limit",
         "Container": "scope Container: the container reached its memory limit",
         "Other": f"scope Other: the limit of cgroup {path or f'with id {named.victim.scope_cgroup_id}'} was reached",
-        "Unknown": "scope unknown: oompolicy did not see this OOM begin",
+        "Unknown": f"scope unknown: {_UNLOGGED if named.victim.logged else 'oompolicy did not see this OOM begin'}",
     }[named.scope]
 
 
 def _priority(named: NamedVictim) -> str:
     victim, owner = named.victim, named.decided_by
-    if victim.flags & VictimFlag.NO_SCOPE:
-        return f"priority {victim.priority}, but it is unknown if the kernel used it"
-    if victim.mode is Mode.OFF:
-        return f"priority {victim.priority}, which the kernel did not use, because the mode of the node is Off"
-    if victim.mode is None:
-        return f"priority {victim.priority}, but the kernel did not use priorities in this OOM"
+    if victim.priority is None:
+        return "priority unknown"
+    if unused := _unused(victim):
+        return f"priority {victim.priority}, {unused}"
     if victim.host_priority:
         return f"priority {victim.priority}, the default for processes of the host"
     if owner is None or owner.priority != victim.priority or not owner.reason:
@@ -166,8 +166,23 @@ def _priority(named: NamedVictim) -> str:
     return f"priority {victim.priority} from {clip(owner.reason, 2 * _SHORT)}"
 
 
-def _trigger(named: NamedVictim, *, disclose: bool) -> str:
+def _unused(victim: Victim) -> str:
+    """Return why the kernel did not use the priority, or did not for certain. Empty if it did."""
+    if victim.flags & VictimFlag.NO_SCOPE:
+        return "but it is unknown if the kernel used it"
+    if victim.mode is Mode.OFF:
+        return "which the kernel did not use, because the mode of the node is Off"
+    return "" if victim.mode else "but the kernel did not use priorities in this OOM"
+
+
+def _source(named: NamedVictim, *, disclose: bool) -> list[str]:
+    """Return the words about the trigger, and about the kernel's log if the victim is from there."""
     trigger = named.victim.trigger
+    found = [_trigger(named, trigger, disclose=disclose)] if trigger else []
+    return [*found, "source: the kernel's log"] if named.victim.logged else found
+
+
+def _trigger(named: NamedVictim, trigger: Process, *, disclose: bool) -> str:
     if trigger.tgid == named.victim.tgid:
         return "trigger: its own allocation"
     if not disclose and _is_foreign(named.trigger_owner, named):

@@ -43,7 +43,8 @@ def log_of(named: NamedVictim, node: str, realtime_offset_ns: int) -> dict[str, 
         "missed": [_place(each) | {"priority": each.priority} for each in named.verdict.missed]
         if named.verdict
         else [],
-        "trigger": _process(victim.trigger, named.trigger_owner),
+        "trigger": _process(victim.trigger, named.trigger_owner) if victim.trigger else None,
+        "source": "KernelLog" if victim.logged else "Program",
         "message": note(named, disclose=True),
     }
 

@@ -88,7 +88,7 @@ def name_victim(
         decided_by=index.get(victim.priority_cgroup_id) if victim.priority_cgroup_id else None,
         scope=scope_of(victim, index),
         scope_path=_scope_path(victim),
-        trigger_owner=_process_owner(victim.trigger, victim, index, known),
+        trigger_owner=_process_owner(victim.trigger, victim, index, known) if victim.trigger else None,
         spared_owner=_spared_owner(victim, index, known),
         verdict=verdict,
     )
@@ -121,7 +121,7 @@ def _without_pod(ids: Sequence[int], names: Sequence[str], index: CgroupOwners) 
 def _victim_owner(victim: Victim, index: CgroupOwners, pods: dict[str, Pod]) -> Owner:
     owner = _completed(_owner(victim.cgroup_ids, victim.names, index, pods) or HOST, pods)
     # Only cgroups below a kubepods root have entries. The index may not know that root yet.
-    return UNKNOWN_POD if owner == HOST and not victim.host_priority else owner
+    return UNKNOWN_POD if owner == HOST and not victim.host_priority and not victim.logged else owner
 
 
 def _process_owner(process: Process, victim: Victim, index: CgroupOwners, pods: dict[str, Pod]) -> Owner | None:

@@ -27,8 +27,26 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """The facts of a victim that come from the kernel's log.
+
+    `time_us` is the log's own clock. `path`, `scope` and `group` are those of `kills.Kill`. `cgroup` is the id of the
+    victim's cgroup at the last look of the adjuster, or 0 if the look had no such process.
+    """
+
+    time_us: int
+    path: str | None
+    cgroup: int
+    scope: str | None
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Victim:
     """A record in Python types. `cgroup_ids` and `names` run from the root down, as far as recorded.
+
+    `logged` is None for a record of the BPF program. A victim from the kernel's log has no `trigger` and no `names` if
+    the log and the adjuster's last look do not have them. It has no `priority` if its cgroup is unknown.
 
     `spared` is the process that the other rule would have killed: the kernel's choice in the mode Enforce, and the
     policy's in Audit. It is None if both choose the victim, or if the program cannot tell.
@@ -43,7 +61,7 @@ class Victim:
     tgid: int
     uid: int
     oom_score_adj: int
-    priority: int
+    priority: int | None
     host_priority: bool
     priority_cgroup_id: int | None
     badness: int
@@ -56,10 +74,20 @@ class Victim:
     scope_cgroup_id: int
     cgroup_ids: tuple[int, ...]
     names: tuple[str, ...]
-    trigger: Process
+    trigger: Process | None
     spared: Process | None
     spared_priority: int
     spared_badness: int
+    logged: Logged | None = None
+
+    @property
+    def identity(self) -> str:
+        """16 hex digits that are the same in every record of the same process, from any version of the program.
+
+        The kernel's log has no start times, so there the time of the kill takes this place.
+        """
+        start = f"log:{self.logged.time_us}" if self.logged else f"{self.start_boottime_ns}"
+        return hashlib.sha256(f"{self.boot_id}:{self.tgid}:{start}".encode()).hexdigest()[:16]
 
     @property
     def path(self) -> str:
@@ -83,11 +111,6 @@ class Victim:
         if self.flags & VictimFlag.UNSURE:
             return Comparison.UNKNOWN
         return Comparison.DIFFERENT if self.flags & VictimFlag.CHANGED else Comparison.SAME
-
-
-def identity(boot_id: str, tgid: int, start_boottime_ns: int) -> str:
-    """Return 16 hex digits that are the same in every record of the same process, from any version of the program."""
-    return hashlib.sha256(f"{boot_id}:{tgid}:{start_boottime_ns}".encode()).hexdigest()[:16]
 
 
 def record_of(raw: bytes) -> VictimRecord:

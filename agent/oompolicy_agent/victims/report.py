@@ -117,6 +117,6 @@ def _summary(named: NamedVictim, realtime_offset_ns: int) -> dict[str, Any]:
         **{key: value for key, value in known.items() if value},
         "process": victim.comm,
         "pid": victim.tgid,
-        "priority": victim.priority,
+        **({} if victim.priority is None else {"priority": victim.priority}),
         "scope": named.scope,
     }

@@ -11,10 +11,11 @@ from oompolicy.logs import FIELDS
 from oompolicy_agent.kernel.layout import VictimFlag
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.status.document import LAST_VICTIMS
+from oompolicy_agent.victims.logged import located
 from oompolicy_agent.victims.naming import name_victim, qos_class
-from oompolicy_agent.victims.record import parse_victim
 from oompolicy_agent.victims.report import report_of
 from oompolicy_agent.victims.sink import PARKED
+from oompolicy_agent.victims.spooled import parse_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,14 +56,16 @@ class Reporter:
         counters: Counters,
         discloses: Callable[[], bool],
         verdict: Judge,
+        locate: Callable[[Victim], Victim],
     ) -> None:
         """`discloses` returns True if the Event of a victim may name pods of other namespaces.
 
-        `verdict` is called as soon as a victim is received.
+        `verdict` is called as soon as a victim is received. `locate` finds the cgroups of a victim of this boot that
+        comes from the kernel's log.
         """
         self._settings, self._boot_id = settings, boot_id
         self._spool, self._index, self._sink, self._counters = spool, index, sink, counters
-        self._discloses, self._verdict = discloses, verdict
+        self._discloses, self._verdict, self._locate = discloses, verdict, locate
         self._verdicts: dict[str, Verdict | None] = {}
         self._arrived: dict[str, float] = {}
         self._incomplete: dict[str, float] = {}
@@ -74,20 +77,22 @@ class Reporter:
         self._pods_missing = False
         self.last: deque[Mapping[str, Any]] = deque(maxlen=LAST_VICTIMS)
 
-    def receive(self, raw: bytes, now: float) -> bool:
-        """Spool the record of a victim. Return True if it is a new victim. A record that cannot be read is logged.
+    def receive(self, raw: bytes, now: float, *, logged: bool = False) -> Victim | None:
+        """Spool the record of a victim. Return it if it is a new one. A record that cannot be read is logged.
 
-        The object of its pod may arrive a little later than `now`.
+        The object of its pod may arrive a little later than `now`. `logged` is True for a kill in the kernel's log.
         """
         try:
-            name = self._spool.add(raw)
-        except (ValueError, OverflowError) as error:
+            name = self._spool.add(raw, logged=logged)
+        except (ValueError, OverflowError, RecursionError) as error:
             log.error("a record cannot be used: %s", error)  # noqa: TRY400 (no traceback: the sentence says it all)
-            return False
-        if name:
-            self._arrived[name] = now
-            self._verdicts[name] = self._verdict(parse_victim(raw, self._boot_id), live=True)
-        return bool(name)
+            return None
+        if not name:
+            return None
+        victim = self._locate(parse_raw(raw, self._boot_id, logged=logged))
+        self._arrived[name] = now
+        self._verdicts[name] = self._verdict(victim, live=True)
+        return victim
 
     def run(self, pods: tuple[Pod, ...], now: float, *, incomplete: bool = False) -> float | None:
         """Report all victims that can be reported. Return the seconds until the next try, or None.
@@ -221,7 +226,8 @@ class Reporter:
     def _name(self, name: str, victim: Victim, pods: tuple[Pod, ...]) -> NamedVictim:
         # In another boot the same cgroup ids belong to other cgroups.
         if victim.boot_id != self._boot_id:
-            return name_victim(victim, CgroupOwners(), pods)
+            return name_victim(located(victim, CgroupOwners(), "", 0), CgroupOwners(), pods)
+        victim = self._locate(victim)
         if name not in self._verdicts:
             self._verdicts[name] = self._verdict(victim, live=False)
         return name_victim(victim, self._index, pods, self._verdicts[name])

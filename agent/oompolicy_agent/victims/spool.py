@@ -107,15 +107,18 @@ class Spool:
             if each in self._sizes:
                 self._remove(each)
 
-    def add(self, raw: bytes) -> str | None:
-        """Keep a record. Return its identity, or None if it needs no report of its own. A full disk is no error."""
-        spooled = spooled_now(self._boot_id, raw)
+    def add(self, raw: bytes, *, logged: bool = False) -> str | None:
+        """Keep a record. Return its identity, or None if it needs no report of its own. A full disk is no error.
+
+        `logged` is True for a kill in the kernel's log.
+        """
+        spooled = spooled_now(self._boot_id, raw, logged=logged)
         name = spooled.identity
         if name in self._entrusted or name in self._reported:
             return None
         if (name in self._sizes or name in self._held) and (known := self.read(name)):
             # Two versions of the program report the victim while they change places, and one was asked about less.
-            if known.raw and is_better(record_of(raw), record_of(known.raw)):
+            if known.raw and not logged and is_better(record_of(raw), record_of(known.raw)):
                 self._store(name, replace(known, raw=raw, victim=spooled.victim))
             return None
         if self._is_crowded(spooled.group) and self._count(spooled):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One victim as the spool keeps it: a line of JSON, followed by the kernel's record. Pure."""
+"""One victim as the spool keeps it: a line of JSON, followed by the kernel's record, or a kill in its log. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from oompolicy_agent.victims.event import micro_time
+from oompolicy_agent.victims.logged import parse_logged
 from oompolicy_agent.victims.naming import owner_by_names
-from oompolicy_agent.victims.record import Victim, identity, parse_victim
+from oompolicy_agent.victims.record import Victim, parse_victim
 from oompolicy_agent.victims.report import Report, read_report
 
 _HOST_LEVELS: Final = 3
@@ -23,7 +24,7 @@ class Spooled:
 
     `raw` is the record, and `victim` the same record parsed. If the finished `report` has taken its place, `raw` is
     empty and `victim` is None. `repeats` more victims of the same `group` have no record of their own. The last of them
-    died at `last_ns`, the time of day.
+    died at `last_ns`, the time of day. `logged` is True for a kill in the kernel's log.
     """
 
     boot_id: str
@@ -34,13 +35,14 @@ class Spooled:
     group: str = ""
     repeats: int = 0
     last_ns: int = 0
+    logged: bool = False
 
     @property
     def identity(self) -> str:
         """The identity of the process, from its record."""
         if self.victim is None:
             raise ValueError("the record of the victim is gone")
-        return identity(self.boot_id, self.victim.tgid, self.victim.start_boottime_ns)
+        return self.victim.identity
 
     @property
     def killed_ns(self) -> int:
@@ -55,10 +57,15 @@ def realtime_offset_ns() -> int:
     return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def spooled_now(boot_id: str, raw: bytes) -> Spooled:
-    """Return a record that the kernel has just delivered. ValueError as from `parse_victim`."""
-    victim = parse_victim(raw, boot_id)
-    return Spooled(boot_id, realtime_offset_ns(), raw, victim, group=group_of(victim))
+def spooled_now(boot_id: str, raw: bytes, *, logged: bool = False) -> Spooled:
+    """Return a record that was just delivered, by the kernel or from its log. ValueError if it is no record."""
+    victim = parse_raw(raw, boot_id, logged=logged)
+    return Spooled(boot_id, realtime_offset_ns(), raw, victim, group=group_of(victim), logged=logged)
+
+
+def parse_raw(raw: bytes, boot_id: str, *, logged: bool) -> Victim:
+    """Return the victim of a record, or of a kill in the kernel's log. ValueError if it is none."""
+    return parse_logged(raw, boot_id) if logged else parse_victim(raw, boot_id)
 
 
 def group_of(victim: Victim) -> str:
@@ -75,6 +82,8 @@ def encode(spooled: Spooled) -> bytes:
         "realtimeOffsetNs": spooled.realtime_offset_ns,
         "group": spooled.group,
     }
+    if spooled.logged:
+        head["logged"] = True
     if spooled.repeats:
         head |= {"repeats": spooled.repeats, "lastNs": spooled.last_ns}
     if spooled.report:
@@ -99,10 +108,11 @@ def decode(data: bytes) -> Spooled:
     group, repeats, last = fields.get("group"), fields.get("repeats", 0), fields.get("lastNs", 0)
     if not all(isinstance(number, int) and number >= 0 for number in (repeats, last)):
         raise ValueError("the number of repeats, or the time of the last one, is no number")
-    victim = None if report else parse_victim(raw, boot_id)
+    logged = fields.get("logged") is True
+    victim = None if report else parse_raw(raw, boot_id, logged=logged)
     if not isinstance(group, str):
         group = _group(victim, report)
-    found = Spooled(boot_id, offset, raw, victim, report, group, repeats, last)
+    found = Spooled(boot_id, offset, raw, victim, report, group, repeats, last, logged)
     for time_ns in (found.killed_ns, last):
         micro_time(time_ns)
     return found

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from oompolicy.api import API_VERSION, NAMESPACES, PODS, POLICIES
+from oompolicy.api import API_VERSION, NAMESPACES, PODS, POLICIES, SETTINGS
 from oompolicy.cli.reading import reading
 from oompolicy.kube.connection import connect, namespace_of
 from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy.manifests import Manifests, manifests_from_checkpoint
+from oompolicy.oomsettings import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -87,6 +88,15 @@ class Cluster:
         except UnreachableError as error:
             raise _failed(path, error) from error
 
+    def settings(self) -> list[dict[str, Any]]:
+        """Return OOMSettings, or nothing if it does not exist or the user may not read it, with a message."""
+        try:
+            found = self.get(f"{SETTINGS}/{NAME}")
+        except _ForbiddenError as error:
+            sys.stderr.write(f"{error.message}. Pods without a policy are shown with the built-in defaults\n")
+            return []
+        return [found] if found else []
+
     def patch(self, path: str, body: Mapping[str, Any]) -> None:
         """Change some fields of one object, by a merge patch."""
         try:
@@ -111,7 +121,7 @@ class Cluster:
         return ask()
 
     def manifests(self, namespace: str | None) -> Manifests:
-        """Return policies, and the namespaces and pods of the cluster or of one namespace."""
+        """Return policies and settings, and the namespaces and pods of the cluster or of one namespace."""
         if namespace is None:
             spaces, pods = self.objects(NAMESPACES), self.objects(PODS)
         else:
@@ -123,6 +133,7 @@ class Cluster:
             (None, each)
             for kind, version, raw in (
                 ("OOMPolicy", API_VERSION, policies),
+                ("OOMSettings", API_VERSION, self.settings()),
                 ("Namespace", "v1", spaces),
                 ("Pod", "v1", pods),
             )

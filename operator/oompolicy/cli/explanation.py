@@ -4,9 +4,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any, Final
 
-from oompolicy.cli import assignments, nodereports, victimlist
+from oompolicy.cli import assignments, held, nodereports, victimlist
+from oompolicy.cli.held import Held
 from oompolicy.cli.table import Table
 from oompolicy.cli.victimlist import Victim
 from oompolicy.model import Assignment, Pod
@@ -18,18 +20,23 @@ _RESULTS: Final = {"applies": "applies", "outranked": "matches, but", "nearly": 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The pod, its assignment, the verdict of each policy, the report of its node, and its victims."""
+    """The pod, its assignment, the verdict of each policy, its victims, the report of its node, and what that holds."""
 
     pod: Pod
     assignment: Assignment
     verdicts: Sequence[Verdict]
     node: dict[str, Any] | None
     victims: Sequence[Victim]
+    held: Held
 
     def plain(self) -> dict[str, Any]:
         """Return the explanation as data of JSON."""
+        whole = assignments.plain(self.assignment, self.pod.node_name)
         return {
-            **assignments.plain(self.assignment, self.pod.node_name),
+            **whole,
+            "containers": [{**each, "held": held.plain(self.held, each["name"])} for each in whole["containers"]],
+            "heldIn": self.held.where,
+            "heldProblem": self.held.problem or None,
             "qosClass": str(self.pod.qos_class),
             "priorityClassName": self.pod.priority_class_name,
             "policies": [
@@ -42,9 +49,18 @@ class Explanation:
 
 
 def containers(found: Explanation) -> Table:
-    """Return the priority of the pod and of each container, and each annotation that is refused."""
+    """Return the priority of the pod and of each container, and each annotation that is refused.
+
+    A container also has the priority that the node holds, if that is known.
+    """
+    more = held.header(found.held)
+    subjects = [None, *(each.name for each in found.assignment.containers)]
     whole = assignments.table([found.assignment])
-    return Table(whole.header[2:], [row[2:] for row in whole.rows])
+    rows = []
+    for name, row in zip_longest(subjects, whole.rows):
+        cells = held.cells(found.held, name) if name is not None else ("-",) * len(more)
+        rows.append((*row[2:4], *cells, row[4]))
+    return Table((*whole.header[2:4], *more, whole.header[4]), rows)
 
 
 def policies(found: Explanation, *, everything: bool) -> Table:

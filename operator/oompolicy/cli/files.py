@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from oompolicy.cli.parameters import filename_option
 from oompolicy.cli.reading import reading
 from oompolicy.manifests import Manifests, load_manifests
 from oompolicy.parse.problems import Problem
@@ -19,14 +20,7 @@ def file_options(function: Callable[..., int]) -> Callable[..., int]:
     """Add `-f FILE`, FILE and `-R` to a command, which gets the `Manifests` as `manifests`. `-f a b` has two files."""
 
     @click.argument("others", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
-    @click.option(
-        "-f",
-        "--filename",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="A file, a directory of manifests (*.yaml, *.yml, *.json), or - for standard input.",
-    )
+    @filename_option("A file, a directory of manifests (*.yaml, *.yml, *.json), or - for standard input.")
     @click.option("-R", "--recursive", is_flag=True, help="Also read the directories below each directory.")
     @functools.wraps(function)
     def command(*, filename: Sequence[Path], others: Sequence[Path], recursive: bool, **options: object) -> int:

@@ -9,12 +9,12 @@ from oompolicy.cli.table import Table
 from oompolicy.cli.times import age, parse_time
 
 _HEADER: Final = ("NODE", "MODE", "BACKEND", "ENFORCING", "SEEN", "WHY")
-_WIDE: Final = ("HOOK", "READY", "SYNCED", "PODS", "VICTIMS", "MARGIN", "KERNEL")
+_WIDE: Final = ("HOOK", "PROVEN", "READY", "SYNCED", "PODS", "VICTIMS", "MARGIN", "KERNEL")
 _CONDITIONS: Final = ("Enforcing", "Ready", "Synced")
 _PLAIN_REASONS: Final = ("Attached", "Ready", "Synced", "ScoresInForce", "OrderHolds")
 """The reasons of conditions that need no explanation."""
-_NO_OBJECT: Final = "NoOOMNode: the operator has not created an OOMNode for this node. Check that the operator runs"
-_NO_STATUS: Final = "NoReport: the agent of this node has not reported yet. Check that its pod runs"
+NO_OBJECT: Final = "NoOOMNode: the operator has not created an OOMNode for this node. Check that the operator runs"
+NO_STATUS: Final = "NoReport: the agent of this node has not reported yet. Check that its pod runs"
 
 Raw = Mapping[str, Any]
 
@@ -22,14 +22,14 @@ Raw = Mapping[str, Any]
 def reports(oomnodes: Iterable[Raw], nodes: Iterable[str]) -> list[dict[str, Any]]:
     """Return a report of each node as data of JSON, sorted by name. `nodes` may have names without an OOMNode."""
     found = {str(raw["metadata"]["name"]): report(raw) for raw in oomnodes}
-    missing = {name: _report(name, {}, _NO_OBJECT) for name in nodes if name not in found}
+    missing = {name: _report(name, {}, NO_OBJECT) for name in nodes if name not in found}
     return [each for _, each in sorted({**found, **missing}.items())]
 
 
 def report(raw: Raw) -> dict[str, Any]:
     """Return the report of one OOMNode."""
     status = raw.get("status") or {}
-    return _report(str(raw["metadata"]["name"]), status, _why(status) if status else _NO_STATUS)
+    return _report(str(raw["metadata"]["name"]), status, _why(status) if status else NO_STATUS)
 
 
 def table(found: Iterable[Raw], now: datetime, *, wide: bool) -> Table:
@@ -40,7 +40,7 @@ def table(found: Iterable[Raw], now: datetime, *, wide: bool) -> Table:
 
 def _row(each: Raw, now: datetime, *, wide: bool) -> tuple[str, ...]:
     keys = ("node", "mode", "backend", "enforcing")
-    more = ("hook", "ready", "synced", "pods", "victims", "margin", "kernelVersion") if wide else ()
+    more = ("hook", "proven", "ready", "synced", "pods", "victims", "margin", "kernelVersion") if wide else ()
     seen = age(parse_time(each["seen"]), now)
     shown = {**each, "margin": _mebibytes(each["marginBytes"])}
     return (*(_shown(each[key]) for key in keys), seen, *(_shown(shown[key]) for key in more), _shown(each["why"]))
@@ -53,7 +53,7 @@ def _report(name: str, status: Raw, why: str | None) -> dict[str, Any]:
         "mode": status.get("mode"),
         "backend": status.get("backend"),
         "hook": status.get("hook"),
-        **{kind.lower(): conditions.get(kind, {}).get("status") for kind in _CONDITIONS},
+        **{kind.lower(): conditions.get(kind, {}).get("status") for kind in (*_CONDITIONS, "Proven")},
         "seen": status.get("lastHeartbeatTime"),
         "kernelVersion": status.get("kernelVersion"),
         "pods": counts.get("pods"),

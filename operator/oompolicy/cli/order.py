@@ -15,7 +15,7 @@ import click
 from oompolicy.cli.files import load
 from oompolicy.cli.orderfiles import of_files
 from oompolicy.cli.orderlist import heading, names, notes, plain, table
-from oompolicy.cli.parameters import output_option
+from oompolicy.cli.parameters import agents_option, filename_option, output_option
 from oompolicy.cli.printing import write, write_data, write_table
 from oompolicy.cli.program import EPILOG
 from oompolicy.gaps import gaps_of
@@ -24,8 +24,8 @@ from oompolicy.order.rank import KUBEPODS, NODE, ranked
 
 if TYPE_CHECKING:
     from oompolicy.cli.cluster import Cluster
+    from oompolicy.manifests import Manifests
 
-_AGENTS: Final = "oompolicy-system"
 _SCOPE: Final = re.compile(r"node|kubepods|pod/[^/]+/[^/]+")
 
 Ask = Callable[[], NodeFacts]
@@ -40,19 +40,11 @@ def _scope(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.command(epilog=EPILOG)
 @click.argument("node", required=False)
 @click.option("--scope", default=NODE, callback=_scope, show_default=True, help="node, kubepods or pod/NAMESPACE/NAME.")
-@click.option(
-    "-f",
-    "--filename",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Read a file, a directory, or - for standard input, in place of an agent.",
-)
+@filename_option("Read a file, a directory, or - for standard input, in place of an agent.")
+@click.option("-R", "--recursive", is_flag=True, help="Also read the directories below each directory.")
 @click.option("--socket", type=click.Path(path_type=Path), metavar="PATH", help="Ask the agent of this machine.")
 @click.option("-w", "--watch", is_flag=True, help="Show the order on the full screen, every two seconds anew.")
-@click.option(
-    "-n", "--namespace", default=_AGENTS, show_default=True, metavar="NAME", help="The namespace of the agents."
-)
+@agents_option("-n", "--namespace")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="Default: as kubectl.")
 @click.option("--context", metavar="NAME", help="A context of the kubeconfig. Default: the current context.")
 @output_option
@@ -61,6 +53,7 @@ def command(
     node: str | None,
     scope: str,
     filename: Sequence[Path],
+    recursive: bool,
     socket: Path | None,
     watch: bool,
     namespace: str,
@@ -75,7 +68,7 @@ def command(
     if filename and (socket or watch):
         raise click.UsageError("--filename excludes --socket and --watch")
     if filename:
-        return _of_files(filename, node, scope, output)
+        return _of_files(load(filename, recursive=recursive), node, scope, output)
     if socket and node:
         raise click.UsageError("--socket asks the agent of this machine, so it excludes NODE")
     ask = _local(socket) if socket else _remote(_connected(kubeconfig, context), node, scope, namespace)
@@ -102,11 +95,10 @@ def _remote(cluster: Cluster, node: str | None, scope: str, namespace: str) -> A
     from oompolicy.cli.orderfacts import node_of, of_agent  # noqa: PLC0415
 
     chosen = node or node_of(cluster, scope)
-    return lambda: of_agent(cluster, chosen, namespace)
+    return lambda: of_agent(cluster, chosen, namespace=namespace, option="-n")
 
 
-def _of_files(paths: Sequence[Path], node: str | None, scope: str, output: str) -> int:
-    manifests = load(paths, recursive=False)
+def _of_files(manifests: Manifests, node: str | None, scope: str, output: str) -> int:
     pods = [pod for pod in manifests.pods if pod.kind == "Pod"]
     _print(of_files(replace(manifests, pods=tuple(pods)), node), scope, output)
     problems = (*manifests.problems, *gaps_of(manifests, pods, node))
@@ -130,7 +122,7 @@ def _print(facts: NodeFacts, scope: str, output: str) -> None:
     order = ranked(facts, scope)
     if output in ("table", "wide"):
         write(f"{heading(facts)}\n")
-        write_table(table(facts, order, wide=output == "wide"), empty=f"No container runs in the scope {scope}.")
+        write_table(table(facts, order, scope, wide=output == "wide"), empty=f"No container runs in the scope {scope}.")
         write("".join(f"{each}\n" for each in notes(facts, scope)))
     elif output == "name":
         write("".join(f"{name}\n" for name in names(order)))

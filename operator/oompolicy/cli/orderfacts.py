@@ -27,9 +27,12 @@ _SILENCE: Final = 15.0
 """Seconds without an answer of the agent, which may be short of memory and CPU."""
 
 
-def of_agent(cluster: Cluster, node: str, namespace: str) -> NodeFacts:
-    """Ask the agent of a node through the API server. Raise ClickException with a sentence if there is no answer."""
-    pod = _agent_of(cluster, node, namespace)
+def of_agent(cluster: Cluster, node: str, *, namespace: str, option: str) -> NodeFacts:
+    """Ask the agent of a node through the API server. Raise ClickException with a sentence if there is no answer.
+
+    `option` is the option of the command with which the user names the namespace of the agents.
+    """
+    pod = _agent_of(cluster, node, namespace, option)
     try:
         status, body = get(cluster.connection, namespace, pod, PORT, PATH, timeout=_SILENCE)
     except ApiError as error:
@@ -79,14 +82,14 @@ def node_of(cluster: Cluster, scope: str) -> str:
     raise click.UsageError(f"name one of the {len(nodes)} nodes: {shown}")
 
 
-def _agent_of(cluster: Cluster, node: str, namespace: str) -> str:
+def _agent_of(cluster: Cluster, node: str, namespace: str, option: str) -> str:
     path = f"{NAMESPACES}/{namespace}/pods"
     pods = cluster.objects(path, labelSelector=_AGENTS, fieldSelector=f"spec.nodeName={node}")
     running = [each for each in pods if each.get("status", {}).get("phase") == "Running"]
     if not running:
         raise click.ClickException(
             f"no agent runs on node {node} in namespace {namespace}: "
-            "run oompolicy nodes to see why, or name another namespace with -n"
+            f"run oompolicy nodes to see why, or name another namespace with {option}"
         )
     return str(running[0]["metadata"]["name"])
 

@@ -4,6 +4,7 @@
 import click
 
 from oompolicy.manifests import Manifests
+from oompolicy.model import MAX_PRIORITY
 from oompolicy.order.facts import NodeFacts, Running
 from oompolicy.resolve import resolve
 from oompolicy.resolve.assign import is_permission
@@ -27,7 +28,9 @@ def of_files(manifests: Manifests, node: str | None) -> NodeFacts:
             reason=one.reason,
             memory_request=requests[each.pod_uid, one.name],
         )
-        for each in resolve(manifests.policies, manifests.namespaces, pods)
+        for each in resolve(manifests.policies, manifests.namespaces, pods, manifests.defaults)
         for one in each.containers
     )
-    return NodeFacts(node or ", ".join(nodes) or "no node", None, None, enforcing=False, containers=containers)
+    name, settings = node or ", ".join(nodes) or "no node", manifests.settings
+    host_priority = settings.host_priority if settings else MAX_PRIORITY
+    return NodeFacts(name, None, None, enforcing=False, containers=containers, host_priority=host_priority)

@@ -7,9 +7,11 @@ from typing import Any, Final
 from oompolicy.cli.table import Table
 from oompolicy.oomsettings import Mode
 from oompolicy.order.facts import NodeFacts
-from oompolicy.order.rank import NODE, Ranked, name_of_pod, passed_over
+from oompolicy.order.rank import NODE, Ranked, has_margins, name_of_pod, passed_over
 
-_HEADER: Final = ("#", "NAMESPACE", "POD", "CONTAINER", "PRIORITY", "SOURCE", "MEMORY", "REQUEST", "KERNEL")
+_HEADER: Final = ("#", "NAMESPACE", "POD", "CONTAINER", "PRIORITY", "SOURCE", "MEMORY", "REQUEST")
+_MARGIN: Final = "MARGIN"
+_KERNEL: Final = "KERNEL"
 _WIDE: Final = ("SCORE", "REASON")
 _UNITS: Final = ("B", "Ki", "Mi", "Gi", "Ti")
 _PASSED_OVER: Final = "passed over: it frees less than minimumVictimMemory"
@@ -43,17 +45,20 @@ def notes(facts: NodeFacts, scope: str) -> list[str]:
     return found
 
 
-def table(facts: NodeFacts, order: Sequence[Ranked], *, wide: bool) -> Table:
-    """Return a row of each container, the one that dies next first."""
-    return Table((*_HEADER, *(_WIDE if wide else ())), [_row(facts, each, wide=wide) for each in order])
+def table(facts: NodeFacts, order: Sequence[Ranked], scope: str, *, wide: bool) -> Table:
+    """Return a row of each container, the one that dies next first. A node with scores has the column MARGIN."""
+    margins = has_margins(facts, scope)
+    header = (*_HEADER, *((_MARGIN,) if margins else ()), _KERNEL, *(_WIDE if wide else ()))
+    return Table(header, [_row(facts, each, margins=margins, wide=wide) for each in order])
 
 
-def _row(facts: NodeFacts, each: Ranked, *, wide: bool) -> tuple[str, ...]:
+def _row(facts: NodeFacts, each: Ranked, *, margins: bool, wide: bool) -> tuple[str, ...]:
     one = each.container
     reason = f"{one.reason}; {_PASSED_OVER}" if passed_over(one, facts) else one.reason
     return (
         *(str(each.number), one.namespace, one.pod, one.container or "-"),
         *(str(one.priority), source(each), amount(one.memory), amount(one.memory_request or None)),
+        *((amount(one.margin),) if margins else ()),
         "-" if each.kernel is None else str(each.kernel),
         *(("-" if one.score is None else str(one.score), reason) if wide else ()),
     )
@@ -108,6 +113,7 @@ def _plain(each: Ranked) -> dict[str, Any]:
         "usage": one.usage,
         "memoryRequest": one.memory_request,
         "oomScoreAdj": one.score,
+        "margin": one.margin,
         "kernel": each.kernel,
     }
 

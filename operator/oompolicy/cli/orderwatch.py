@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from oompolicy.cli.orderlist import amount, heading, notes, source
 from oompolicy.cli.table import printable, style_of
-from oompolicy.order.rank import ranked
+from oompolicy.order.rank import has_margins, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ _OTHER_LINES: Final = 5
 
 def watch(ask: Callable[[], NodeFacts], scope: str) -> None:
     """Show the order until the user presses Ctrl-C. An error replaces the notes, and the last order stays."""
+    gc.enable()  # this command runs for hours
     console = Console()
     facts = ask()
     with Live(screen(facts, scope, console.height, ""), console=console, screen=True, auto_refresh=False) as live:
@@ -62,27 +64,27 @@ def screen(facts: NodeFacts, scope: str, height: int, problem: str) -> Renderabl
         lines = [f"{problem}. Shown is the order of {facts.time}"]
     return Group(
         Text(printable(f"{heading(facts)} · {scope} · {facts.time}"), style="bold", no_wrap=True),
-        table(shown),
+        table(shown, margins=has_margins(facts, scope)),
         *(Text(printable(line), style="red" if problem else "dim", no_wrap=True) for line in lines),
     )
 
 
-def table(shown: Sequence[Ranked]) -> Table:
-    """Return the rows, with bars relative to the largest container."""
+def table(shown: Sequence[Ranked], *, margins: bool) -> Table:
+    """Return the rows, with bars relative to the largest container. `margins` adds the column MARGIN."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name, right in (("#", True), ("POD", False), ("CONTAINER", False), ("PRIORITY", True), ("SOURCE", False)):
         made.add_column(name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
     made.add_column("MEMORY", justify="right", no_wrap=True)
     made.add_column("", width=_BAR)
-    for name in ("REQUEST", "KERNEL"):
+    for name in ("REQUEST", "MARGIN", "KERNEL") if margins else ("REQUEST", "KERNEL"):
         made.add_column(name, justify="right", no_wrap=True)
     largest = max((each.container.memory or 0 for each in shown), default=0)
     for each in shown:
-        made.add_row(*_row(each, largest))
+        made.add_row(*_row(each, largest, margins=margins))
     return made
 
 
-def _row(each: Ranked, largest: int) -> list[RenderableType]:
+def _row(each: Ranked, largest: int, *, margins: bool) -> list[RenderableType]:
     one = each.container
     style = style_of("PRIORITY", str(one.priority))
     return [
@@ -94,5 +96,6 @@ def _row(each: Ranked, largest: int) -> list[RenderableType]:
         Text(amount(one.memory)),
         Bar(max(largest, 1), 0, one.memory or 0, width=_BAR, color=style or "default"),
         Text(amount(one.memory_request or None)),
+        *([Text(amount(one.margin))] if margins else []),
         Text("-" if each.kernel is None else str(each.kernel)),
     ]

@@ -43,19 +43,24 @@ def write_table(table: Table, *, empty: str) -> None:
     write(rendered(table) if table.rows else f"{empty}\n")
 
 
-def rendered(table: Table) -> str:
-    """Return the lines of a table. They have colours if standard output is a terminal and NO_COLOR is not set.
+def rendered(table: Table, *, colour: bool | None = None) -> str:
+    """Return the lines of a table. By default they have colours if standard output is a terminal without NO_COLOR.
 
     rich draws tables too, but needs two seconds for the 6,000 lines of 2,000 pods.
     """
-    made = io.StringIO()
-    console = Console(file=made, force_terminal=sys.stdout.isatty() or None, soft_wrap=True)
     lines = aligned(table)
-    if console.color_system is None or console.no_color:
+    if not (_takes_colour() if colour is None else colour):
         return "".join(f"{''.join(cells).rstrip()}\n" for cells in lines)
+    made = io.StringIO()
+    console = Console(file=made, force_terminal=True, color_system="standard", no_color=False, soft_wrap=True)
     for cells in lines:
         console.print(_coloured(cells, table.header), highlight=False)
     return made.getvalue()
+
+
+def _takes_colour() -> bool:
+    console = Console(file=io.StringIO(), force_terminal=sys.stdout.isatty() or None)
+    return console.color_system is not None and not console.no_color
 
 
 def _coloured(cells: Sequence[str], header: Sequence[str]) -> Text:

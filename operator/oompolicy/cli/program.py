@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program with its commands. A command's module is imported when the command runs."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
@@ -9,7 +10,7 @@ from typing import Final
 
 import click
 
-COMMANDS: Final = ("completion", "explain", "lint", "mode", "nodes", "order", "resolve", "victims")
+COMMANDS: Final = ("completion", "explain", "lint", "mode", "nodes", "order", "preflight", "resolve", "victims")
 COMPLETE: Final = "_OOMPOLICY_COMPLETE"
 """The variable with which a shell asks the program for completions."""
 EPILOG: Final = "Exit status: 0 success, 1 a problem with the input or the cluster, 2 wrong usage."
@@ -46,6 +47,8 @@ def program() -> None:
 def run(argv: Sequence[str] | None) -> int:
     """Run one command and return its exit status. Raise `SystemExit` with status 2 for wrong usage."""
     words = None if argv is None else list(argv)
+    # A command ends soon, and objects of the API have no cycles. For 2,000 pods the collector takes half of the time.
+    gc.disable()
     try:
         status = program.main(words, prog_name=called(sys.argv[0]), complete_var=COMPLETE, standalone_mode=False)
     except click.ClickException as error:
@@ -55,6 +58,8 @@ def run(argv: Sequence[str] | None) -> int:
         return error.exit_code
     except click.Abort:
         return 130
+    finally:
+        gc.enable()
     return int(status or 0)
 
 

@@ -7,10 +7,10 @@ import click
 
 from oompolicy.cli.assignments import name_of, plain, table, wide_table
 from oompolicy.cli.files import file_or_cluster_options
-from oompolicy.cli.parameters import SELECTOR, output_option
+from oompolicy.cli.parameters import output_option, selection_options
 from oompolicy.cli.printing import write, write_data, write_table
 from oompolicy.cli.program import EPILOG
-from oompolicy.cli.selection import SORT_KEYS, Selection, dies_first
+from oompolicy.cli.selection import SORT_KEYS, Selection, dies_first, nothing_selected
 from oompolicy.gaps import gaps_of
 from oompolicy.manifests import Manifests
 from oompolicy.model import LabelSelector
@@ -20,9 +20,7 @@ from oompolicy.resolve import resolve
 @click.command(epilog=EPILOG)
 @file_or_cluster_options
 @click.option("--node", metavar="NAME", help="Only the pods of this node (spec.nodeName).")
-@click.option("-n", "--namespace", metavar="NAME", help="Only the pods of this namespace.")
-@click.option("-l", "--selector", type=SELECTOR, help="Only the pods with these labels, as in kubectl get -l.")
-@click.option("--policy", metavar="NAME", help="Only the pods to which this OOMPolicy gives the priority.")
+@selection_options
 @click.option(
     "--sort-by",
     type=click.Choice(SORT_KEYS),
@@ -47,13 +45,13 @@ def command(
     """
     selection = Selection(node, namespace, selector, policy)
     pods = selection.pods(manifests.pods)
-    assignments = selection.assignments(resolve(manifests.policies, manifests.namespaces, pods))
+    assignments = selection.assignments(resolve(manifests.policies, manifests.namespaces, pods, manifests.defaults))
     if sort_by == "priority":
         assignments.sort(key=dies_first)
     nodes = {pod.uid: pod.node_name for pod in pods}
     if output in ("table", "wide"):
-        empty = "No pod of this input is selected." if manifests.pods else "No pod is in this input."
-        write_table(wide_table(assignments, nodes) if output == "wide" else table(assignments), empty=empty)
+        shown = wide_table(assignments, nodes) if output == "wide" else table(assignments)
+        write_table(shown, empty=nothing_selected(manifests))
     elif output == "name":
         write("".join(f"{name_of(each)}\n" for each in assignments))
     else:

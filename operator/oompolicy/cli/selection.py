@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Select and sort the pods that `resolve` prints. Pure."""
+"""Select and sort the pods that `resolve` prints and `lint` checks. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -13,7 +13,7 @@ SORT_KEYS: Final = ("name", "priority")
 
 
 class Selection(NamedTuple):
-    """The pods to print. A part that is None selects all pods."""
+    """The pods to print or to check. A part that is None selects all pods."""
 
     node: str | None = None
     namespace: str | None = None
@@ -42,6 +42,11 @@ class Selection(NamedTuple):
         if self.namespace is not None and self.namespace not in spaces:
             known = f"the namespaces there are {', '.join(sorted(spaces))}" if spaces else "no namespace is there"
             yield Problem(None, f"namespace {self.namespace}", "", f"is not in the input; {known}")
+
+
+def nothing_selected(manifests: Manifests) -> str:
+    """Return the sentence for a selection without pods."""
+    return "No pod of this input is selected." if manifests.pods else "No pod is in this input."
 
 
 def _unknown(what: str, name: str | None, policies: Sequence[OOMPolicy]) -> Iterator[Problem]:

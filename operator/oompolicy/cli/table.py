@@ -40,6 +40,6 @@ def style_of(column: str, cell: str) -> str:
         return "bold"
     if column == "PRIORITY" and cell.isdecimal():
         return "red" if int(cell) < _LOW else "yellow" if int(cell) < _HIGH else "green"
-    if cell.startswith("refused: "):
+    if cell.startswith("refused: ") or (column == "HELD" and not cell.isdecimal() and cell != "-"):
         return "red"
     return _STATES.get(cell, "")

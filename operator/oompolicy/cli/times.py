@@ -21,10 +21,13 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{text!r} is too long") from error
 
 
-def parse_time(text: str | None) -> datetime | None:
-    """Return the time of an RFC 3339 text. A text without a time zone or of another form has none."""
+def parse_time(text: object) -> datetime | None:
+    """Return the time of an RFC 3339 text. A text without a time zone or of another form has none.
+
+    An older definition lets an agent write a list.
+    """
     try:
-        time = datetime.fromisoformat(text or "")
+        time = datetime.fromisoformat(text if isinstance(text, str) else "")
     except ValueError:
         return None
     return time if time.tzinfo else None

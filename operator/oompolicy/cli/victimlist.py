@@ -17,7 +17,7 @@ from oompolicy.cli.times import age, parse_time
 _HEADER: Final = ("AGE", "NODE", "NAMESPACE", "POD", "CONTAINER", "PROCESS", "PRIORITY", "POLICY", "SCOPE", "COUNT")
 _MESSAGE: Final = re.compile(
     r"Kernel OOM killer killed (?P<process>.*?) \(pid (?P<pid>\d+), anon-rss \d+ MiB\) in .*?:"
-    r" scope (?P<scope>\w+).*?; priority (?P<priority>\d+)",
+    r" scope (?P<scope>\w+).*?; priority (?:(?P<priority>\d+)|unknown)",
     re.DOTALL,
 )
 _FIELD: Final = re.compile(r".*\{(.*)\}")
@@ -49,7 +49,7 @@ class Victim:
 
 def victims(events: Iterable[Raw], oomnodes: Iterable[Raw]) -> list[Victim]:
     """Return all victims, the last one at the end."""
-    found = {(each.node, each.time): each for each in filter(None, map(_of_event, events))}
+    found = {(each.node, each.time): each for each in filter(None, map(of_event, events))}
     series = [each for each in found.values() if each.count > 1]
     for raw in oomnodes:
         for each in _of_node(raw):
@@ -86,8 +86,8 @@ def _row(each: Victim, now: datetime, *, wide: bool) -> tuple[str, ...]:
     return (age(each.last, now), *("-" if value is None else str(value) for value in values))
 
 
-def _of_event(raw: Raw) -> Victim | None:
-    """Return the victims of an Event. An Event without a time is not of the agent."""
+def of_event(raw: Raw) -> Victim | None:
+    """Return the victims of an Event, or None if it has no time, so that it is not of an agent."""
     time = parse_time(raw.get("eventTime"))
     if time is None:
         return None
@@ -105,7 +105,7 @@ def _of_event(raw: Raw) -> Victim | None:
         container=container[1] if container else None,
         process=said["process"] if said else None,
         pid=int(said["pid"]) if said else None,
-        priority=int(said["priority"]) if said else None,
+        priority=int(said["priority"]) if said and said["priority"] else None,
         policy=related.get("name"),
         scope=said["scope"].capitalize() if said else None,
         count=int(series.get("count", 1)),

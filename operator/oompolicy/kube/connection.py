@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 import urllib3
 
 from oompolicy.kube import client
-from oompolicy.kube.errors import UnreachableError, decoded, from_answer
+from oompolicy.kube.errors import UnreachableError, from_answer
+from oompolicy.kube.nesting import read_whole
 from oompolicy.kube.page import Page
 from oompolicy.kube.stream import Stream
 
@@ -82,7 +83,7 @@ class Connection:
         headers = {"Accept": "application/json", "Content-Type": content_type, **headers}
         response = self._send(_Request(method, _target(path, query), headers, data, timeout, preload=True))
         try:
-            answer = decoded(response.data)
+            answer = read_whole(response.data)
         except ValueError as error:
             raise UnreachableError(f"{self.host} is not an API server: its answer is not JSON") from error
         if not isinstance(answer, dict):

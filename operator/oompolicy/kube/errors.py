@@ -8,9 +8,10 @@ SilentError       a stream that was open delivers nothing any more
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
+
+from oompolicy.kube.nesting import read_whole
 
 _EXCERPT: Final = 200
 """Characters of an answer without a Status. They are enough to recognize the proxy that sent an error page."""
@@ -80,14 +81,6 @@ def from_answer(code: int, phrase: str | None, headers: Mapping[str, str], body:
     return error
 
 
-def decoded(body: bytes) -> object:
-    """Read JSON. Raise ValueError if `body` is not JSON, or is nested too deep to be an API server's."""
-    try:
-        return json.loads(body)
-    except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
-
-
 def _code(code: object, default: int) -> int:
     return code if isinstance(code, int) and 100 <= code <= 999 else default
 
@@ -106,7 +99,7 @@ def _seconds(seconds: object) -> float | None:
 
 def _status_of(phrase: str | None, body: bytes) -> Mapping[str, Any]:
     try:
-        status = decoded(body)
+        status = read_whole(body)
     except ValueError:
         status = None
     if isinstance(status, dict) and status.get("kind") == "Status":

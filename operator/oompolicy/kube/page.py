@@ -9,13 +9,13 @@ be one more dependency for the 40 lines of `_Reader`.
 from __future__ import annotations
 
 import codecs
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
 from oompolicy.kube.errors import UnreachableError
+from oompolicy.kube.nesting import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +91,7 @@ class _Reader:
                 pass
             self._text = self._text.lstrip(_SPACE)
             try:
-                value, end = json.JSONDecoder().raw_decode(self._text)
+                value, end = read_value(self._text)
             except ValueError:
                 if self._ended:
                     raise

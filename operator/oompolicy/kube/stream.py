@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
-from oompolicy.kube.errors import SilentError, UnreachableError, decoded
+from oompolicy.kube.errors import SilentError, UnreachableError
+from oompolicy.kube.nesting import read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ class Stream:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        found = decoded(line)
+        found = read_whole(line)
     except ValueError as error:
         raise UnreachableError(f"the stream does not come from an API server: {error}") from error
     if not isinstance(found, dict):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from oompolicy.api import API_VERSION, GROUP
 from oompolicy.manifests.documents import files_of, read_documents
-from oompolicy.model import Namespace, OOMPolicy, Pod
+from oompolicy.model import Defaults, Namespace, OOMPolicy, Pod
 from oompolicy.oomsettings import OOMSettings
 from oompolicy.parse import (
     InvalidObject,
@@ -26,6 +26,8 @@ from oompolicy.parse import (
 from oompolicy.parse.fields import kind_of
 from oompolicy.parse.workload import API_VERSIONS, parse_workload
 
+WITHOUT_PODS: Final = ("OOMPolicy", "OOMSettings", "Namespace")
+"""The kinds whose objects are no pods, and have no pod template."""
 _OWN_VERSIONS: Final = {"OOMPolicy": API_VERSION, "OOMSettings": API_VERSION, "Namespace": "v1", "Pod": "v1"}
 _Record = OOMPolicy | OOMSettings | Namespace | Pod
 _Raw = tuple[str | None, Mapping[str, Any]]
@@ -47,6 +49,11 @@ class Manifests:
     objects: tuple[_Raw, ...]
     settings: OOMSettings | None = None
     skipped: tuple[str, ...] = ()
+
+    @property
+    def defaults(self) -> Defaults:
+        """The priorities of pods to which no policy gives one: those of OOMSettings, or else the built-in ones."""
+        return self.settings.defaults if self.settings else Defaults()
 
 
 def _ignore(_: Path) -> None:

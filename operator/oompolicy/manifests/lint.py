@@ -2,15 +2,12 @@
 """Find mistakes in manifests, including annotations that no policy can allow."""
 
 from collections.abc import Iterator
-from typing import Final
 
-from oompolicy.manifests import Manifests
+from oompolicy.manifests.collect import WITHOUT_PODS, Manifests
 from oompolicy.model import Pod
 from oompolicy.parse.problems import Problem
 from oompolicy.parse.workload import template_path
 from oompolicy.resolve.annotations import read_annotations
-
-_WITHOUT_PODS: Final = ("OOMPolicy", "OOMSettings", "Namespace")
 
 
 def problems_of(manifests: Manifests) -> tuple[Problem, ...]:
@@ -18,7 +15,7 @@ def problems_of(manifests: Manifests) -> tuple[Problem, ...]:
 
     The other annotations are not checked against the policies, because those can be in another file.
     """
-    files = [file for file, raw in manifests.objects if raw.get("kind") not in _WITHOUT_PODS]
+    files = [file for file, raw in manifests.objects if raw.get("kind") not in WITHOUT_PODS]
     annotations = (
         problem for file, pod in zip(files, manifests.pods, strict=True) for problem in _of_annotations(file, pod)
     )

@@ -6,7 +6,6 @@ Each warning says what happens and what to do instead.
 
 from collections.abc import Callable, Iterator
 from itertools import combinations
-from typing import Final
 
 from oompolicy.manifests.collect import Manifests
 from oompolicy.model import (
@@ -25,8 +24,6 @@ from oompolicy.resolve import Resolver
 from oompolicy.resolve.disjoint import can_both_match
 from oompolicy.resolve.modes import never_deciding
 
-_DEFAULTS: Final = Defaults()
-
 _Warn = Callable[[OOMPolicy, str, str], Problem]
 
 
@@ -42,7 +39,10 @@ def warnings_of(manifests: Manifests) -> tuple[Problem, ...]:
         return Problem(places[policy.name], f"OOMPolicy/{policy.name}", field, message)
 
     of_pods = _about_pods(manifests, warn) if manifests.pods else _about_pairs(manifests.policies, warn)
-    found = [*(each for policy in manifests.policies for each in _about_one(policy, warn)), *of_pods]
+    found = [
+        *(each for policy in manifests.policies for each in _about_one(policy, manifests.defaults, warn)),
+        *of_pods,
+    ]
     order = [f"OOMPolicy/{policy.name}" for policy in manifests.policies]
     found.sort(key=lambda problem: order.index(problem.object))
     return (*found, *_about_settings(manifests))
@@ -60,9 +60,9 @@ def _about_settings(manifests: Manifests) -> Iterator[Problem]:
         yield Problem(file, f"OOMSettings/{manifests.settings.name}", f"spec.nodeModes[{index}]", message)
 
 
-def _about_one(policy: OOMPolicy, warn: _Warn) -> Iterator[Problem]:
+def _about_one(policy: OOMPolicy, defaults: Defaults, warn: _Warn) -> Iterator[Problem]:
     match = policy.match
-    raised = _raised(policy)
+    raised = _raised(policy, defaults)
     if match.pod_selector and match.pod_selector.requirements and match.namespace_selector is None and raised:
         message = (
             f"raises priorities {raised} by pod labels alone: every user who may label a pod, in any namespace,"
@@ -70,10 +70,10 @@ def _about_one(policy: OOMPolicy, warn: _Warn) -> Iterator[Problem]:
         )
         yield warn(policy, "spec.match", message)
     lowered = _of_node_critical(policy)
-    if lowered is not None and lowered < _DEFAULTS.node_critical:
+    if lowered is not None and lowered < defaults.node_critical:
         message = (
             f"names {NODE_CRITICAL_CLASS}, so node-critical pods have priority {lowered} in place of"
-            f" {_DEFAULTS.node_critical}, and pods with a higher priority outlive them; leave the class out"
+            f" {defaults.node_critical}, and pods with a higher priority outlive them; leave the class out"
         )
         yield warn(policy, "spec.match.priorityClassNames", message)
     if policy.kill_scope is KillScope.POD and policy.containers:
@@ -84,19 +84,17 @@ def _about_one(policy: OOMPolicy, warn: _Warn) -> Iterator[Problem]:
         yield warn(policy, "spec.killScope", message)
 
 
-def _raised(policy: OOMPolicy) -> str:
-    """Return the largest raise above the built-in default of a class that the policy can match, or nothing."""
+def _raised(policy: OOMPolicy, defaults: Defaults) -> str:
+    """Return the largest raise above the default of a class that the policy can match, or nothing."""
     classes = policy.match.qos_classes or frozenset(QOSClass)
     reached = {qos_class: _highest(policy, qos_class) for qos_class in classes}
     raises = {
-        qos_class: value
-        for qos_class, value in reached.items()
-        if value is not None and value > _DEFAULTS.of(qos_class)
+        qos_class: value for qos_class, value in reached.items() if value is not None and value > defaults.of(qos_class)
     }
     if not raises:
         return ""
-    qos_class = max(raises, key=lambda each: raises[each] - _DEFAULTS.of(each))
-    return f"(up to {raises[qos_class]}, and {_DEFAULTS.of(qos_class)} is the default of {qos_class})"
+    qos_class = max(raises, key=lambda each: raises[each] - defaults.of(each))
+    return f"(up to {raises[qos_class]}, and {defaults.of(qos_class)} is the default of {qos_class})"
 
 
 def _highest(policy: OOMPolicy, qos_class: QOSClass) -> int | None:
@@ -130,7 +128,7 @@ def _of_node_critical(policy: OOMPolicy) -> int | None:
 
 
 def _about_pods(manifests: Manifests, warn: _Warn) -> Iterator[Problem]:
-    resolver = Resolver(manifests.policies, manifests.namespaces)
+    resolver = Resolver(manifests.policies, manifests.namespaces, manifests.defaults)
     assignments = [resolver.assign(pod) for pod in manifests.pods]
     for policy in manifests.policies:
         alone = Resolver([policy], manifests.namespaces)

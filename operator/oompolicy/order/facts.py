@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from oompolicy.model import MAX_PRIORITY
@@ -18,13 +19,28 @@ SOCKET: Final = "order.sock"
 """The name of the Unix socket in the agent's run directory that serves the same page."""
 
 
+class Holding(StrEnum):
+    """The place of the held priorities: the map of the BPF program, or the last look of the adjuster.
+
+    The program and the adjuster take the nearest entry, from the cgroup of the container upwards.
+    """
+
+    ENTRIES = "Entries"
+    SCORES = "Scores"
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """One container. A part that is not known is None. Memory is in bytes.
 
     `container` is None for all containers of a pod that the kubelet has not reported yet.
     `memory` is the memory that a kill frees, `usage` is all that the kernel charges to the container, and `score` is
-    the oom_score_adj that the kubelet gives to it.
+    the oom_score_adj that the kubelet gives to it. `pod_usage` is all that the kernel charges to the pod, if the whole
+    pod dies with the container. `margin` is the memory that the container may take between two looks
+    of the adjuster without dying before a container of a lower priority. A node with the hook has none, and neither has
+    the lowest priority. `uid` is that of the pod.
+    `held` is the priority that the node holds for the container: see `Holding`. `held_score` is the oom_score_adj that
+    the adjuster gives to it. They differ from `priority` while a change is on its way.
     """
 
     namespace: str
@@ -38,6 +54,11 @@ class Running:
     memory: int | None = None
     usage: int | None = None
     score: int | None = None
+    margin: int | None = None
+    uid: str | None = None
+    held: int | None = None
+    held_score: int | None = None
+    pod_usage: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +68,7 @@ class NodeFacts:
     `totals` has the memory of each scope in bytes, with swap, by the name of the scope: `node`, `kubepods` and
     `pod/NAMESPACE/NAME`. A scope without a limit of its own is missing.
     `unlisted` is the number of pods that run on the node and that no object names.
+    `holding` is None if the agent does not know what the node holds. `held_problem` says why, or what is wrong with it.
     """
 
     node: str
@@ -60,6 +82,8 @@ class NodeFacts:
     minimum_victim_memory: int = 0
     totals: Mapping[str, int] = field(default_factory=dict, hash=False)
     unlisted: int = 0
+    holding: str | None = None
+    held_problem: str = ""
 
 
 def plain(facts: NodeFacts) -> dict[str, Any]:

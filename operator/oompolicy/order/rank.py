@@ -46,9 +46,14 @@ def name_of_pod(container: Running) -> str:
 
 
 def passed_over(container: Running, facts: NodeFacts) -> bool:
-    """Return True if the container frees less than the minimum, so that larger ones die before it."""
-    known = container.usage is not None and container.usage < facts.minimum_victim_memory
-    return known and container.priority < facts.host_priority
+    """Return True if a kill of the container frees less than the minimum, so that larger ones die before it."""
+    freed = container.usage if container.pod_usage is None else container.pod_usage
+    return freed is not None and freed < facts.minimum_victim_memory and container.priority < facts.host_priority
+
+
+def has_margins(facts: NodeFacts, scope: str) -> bool:
+    """Return True if the order comes from scores, which have a margin. It does not count within the limit of a pod."""
+    return facts.backend == _SCORES_ONLY and not scope.startswith(POD)
 
 
 def _policy_order(facts: NodeFacts, step: int) -> Order:
@@ -57,7 +62,8 @@ def _policy_order(facts: NodeFacts, step: int) -> Order:
     def key(each: Running) -> tuple[float, ...]:
         after_host = each.priority >= facts.host_priority
         group = 2 if after_host else 1 if passed_over(each, facts) else 0
-        over = (each.usage or 0) - each.memory_request if facts.tie_break == TieBreak.MOST_OVER_REQUEST else 0
+        by_request = facts.tie_break == TieBreak.MOST_OVER_REQUEST and not after_host
+        over = (each.usage or 0) - each.memory_request if by_request else 0
         size = (each.memory or 0) if facts.backend == _SCORES_ONLY else _badness(each, step)
         return group, each.priority, -over, -size
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any, Final
 
-from oompolicy.model import LabelSelector
+from oompolicy.model import MAX_PRIORITY, LabelSelector
 from oompolicy.oomsettings import (
     MAX_KILLS_PER_MINUTE,
     MAX_NODE_MODES,
@@ -15,6 +15,7 @@ from oompolicy.oomsettings import (
     OOMSettings,
     TieBreak,
 )
+from oompolicy.parse.defaults import check_order, read_defaults, read_priority
 from oompolicy.parse.fields import Field
 from oompolicy.parse.problems import Problem, Report
 from oompolicy.parse.resources import read_amount
@@ -28,6 +29,8 @@ _FIELDS: Final = (
     "tieBreak",
     "minimumVictimMemory",
     "maxKillsPerMinute",
+    "hostPriority",
+    "defaults",
 )
 _UNREADABLE: Final = Mode.OFF
 """Stands in for a mode that cannot be read, until the object is refused because of it."""
@@ -56,7 +59,9 @@ def _settings(metadata: Field, spec: Field) -> OOMSettings:
         name.problem(f"must be {NAME}: there is one OOMSettings per cluster")
     if spec:
         spec.known(*_FIELDS, required=("mode",))
-    suspend, mode, node_modes, disclose, tie_break, minimum, kills = map(spec.child, _FIELDS)
+    suspend, mode, node_modes, disclose, tie_break, minimum, kills, host, defaults = map(spec.child, _FIELDS)
+    host_priority, read = read_priority(host, MAX_PRIORITY), read_defaults(defaults)
+    check_order(defaults, read, host_priority)
     return OOMSettings(
         mode=_mode(mode) if mode else _UNREADABLE,
         suspend=suspend.boolean() if suspend else False,
@@ -65,6 +70,8 @@ def _settings(metadata: Field, spec: Field) -> OOMSettings:
         tie_break=_tie_break(tie_break) if tie_break else TieBreak.LARGEST_MEMORY,
         minimum_victim_memory=_bytes(minimum) if minimum else 0,
         max_kills_per_minute=kills.integer(0, MAX_KILLS_PER_MINUTE) if kills else 0,
+        host_priority=host_priority,
+        defaults=read,
         generation=generation.integer(0, _MAX_GENERATION) if generation else 0,
         uid=uid.text() if uid else None,
     )

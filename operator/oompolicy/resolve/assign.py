@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Assign priorities to one pod and its containers, by the policy that won or by the built-in default.
+"""Assign priorities to one pod and its containers, by the policy that won or by the default.
 
 A container has the pod's priority plus the policy's offset for it, or the priority of its own annotation.
 The kill scope is that of the policy that won. A policy of lower precedence does not fill it in, so one policy decides
 everything about a pod. No annotation changes it.
 
 Every priority is within the range. Parsing refuses a policy whose own values and offsets leave the range. This module
-refuses an annotation of the pod that would take a container out of the range. If an offset is added to a built-in
-default, the priority ends at the bound of the range, and the container's reason says so.
+refuses an annotation of the pod that would take a container out of the range. If an offset is added to a default,
+the priority ends at the bound of the range, and the container's reason says so.
 """
 
 from collections.abc import Iterable, Sequence

@@ -31,7 +31,9 @@ def effective_mode(settings: OOMSettings, of_node: Mode | None) -> Mode:
 
 def program_settings(settings: OOMSettings, of_node: Mode | None) -> ProgramSettings:
     """Return the settings of the programs of a node. `of_node` is that of `effective_mode`."""
-    return ProgramSettings(effective_mode(settings, of_node), settings.tie_break, settings.minimum_victim_memory)
+    return ProgramSettings(
+        effective_mode(settings, of_node), settings.tie_break, settings.minimum_victim_memory, settings.host_priority
+    )
 
 
 def never_deciding(settings: OOMSettings) -> Mapping[int, int | None]:

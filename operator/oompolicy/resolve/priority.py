@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the priority that a policy gives to a pod, or the built-in default, each with its reason."""
+"""Find the priority that a policy gives to a pod, or the default, each with its reason."""
+
+from typing import Final
 
 from oompolicy.model import (
     CLUSTER_CRITICAL_CLASS,
@@ -14,25 +16,33 @@ from oompolicy.model import (
 )
 from oompolicy.resolve.matching import is_node_critical
 
+_BUILT_IN: Final = Defaults()
+
 
 def default_priority(pod: Pod, defaults: Defaults) -> tuple[int, str]:
-    """Return the built-in default of a pod, and the reason.
+    """Return the default of a pod, and the reason.
 
     The QoS class does not show that a pod is critical: kube-proxy has no requests. The kubelet protects node-critical
     pods like Guaranteed pods (pkg/kubelet/qos/policy.go GetContainerOOMScoreAdjust).
     """
     if is_node_critical(pod):
         kind = "static pods" if pod.static else f"PriorityClass {NODE_CRITICAL_CLASS}"
-        return defaults.node_critical, f"built-in default for {kind}"
+        return _default(defaults.node_critical, _BUILT_IN.node_critical, kind)
     if pod.priority_class_name == CLUSTER_CRITICAL_CLASS:
-        return defaults.cluster_critical, f"built-in default for PriorityClass {CLUSTER_CRITICAL_CLASS}"
-    return defaults.of(pod.qos_class), f"built-in default for QoS class {pod.qos_class}"
+        kind = f"PriorityClass {CLUSTER_CRITICAL_CLASS}"
+        return _default(defaults.cluster_critical, _BUILT_IN.cluster_critical, kind)
+    return _default(defaults.of(pod.qos_class), _BUILT_IN.of(pod.qos_class), f"QoS class {pod.qos_class}")
+
+
+def _default(value: int, built_in: int, kind: str) -> tuple[int, str]:
+    """Return a default with its reason, which says whether OOMSettings has changed it."""
+    return value, f"{'built-in default' if value == built_in else 'default of OOMSettings'} for {kind}"
 
 
 def named_priority(policy: OOMPolicy, pod: Pod, defaults: Defaults) -> tuple[int, str]:
     """Return the pod's priority without its annotations, and the reason.
 
-    If the policy has no value for the pod, this is the built-in default.
+    If the policy has no value for the pod, this is the default.
     """
     value, why = _value(policy, pod)
     if value is None:

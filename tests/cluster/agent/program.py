@@ -2,9 +2,9 @@
 """The agent's command, on a node made of files: `python3 -m tests.cluster.agent.program KERNEL SETTINGS ARGUMENT...`.
 
 KERNEL is a folder. Its `victims` is a pipe for records, and `written` gets a line with the time for each written map
-entry. `mode` has the number of the program's mode. There are no pins while `victims` does not exist. SETTINGS are the
-settings without a flag, as JSON. With `--in-cluster`, the service account is in the folder `serviceaccount` beside
-KERNEL.
+entry. `mode` has the number of the program's mode, and `host_priority` the priority of processes outside of pods. There
+are no pins while `victims` does not exist. SETTINGS are the settings without a flag, as JSON. With `--in-cluster`, the
+service account is in the folder `serviceaccount` beside KERNEL.
 """
 
 from __future__ import annotations
@@ -90,15 +90,16 @@ class OpenMaps:
         return int((FOLDER / "mode").read_text())
 
     def host_priority(self) -> int:
-        return 1000
+        return int((FOLDER / "host_priority").read_text())
 
     def change(self, **fields: int) -> bool:
-        if self.mode() == fields["mode"]:
-            return False
-        new = FOLDER / "..mode"
-        new.write_text(str(int(fields["mode"])))
-        new.replace(FOLDER / "mode")
-        return True
+        before = {"mode": self.mode(), "host_priority": self.host_priority()}
+        changed = {name for name, value in before.items() if fields[name] != value}
+        for name in changed:
+            new = FOLDER / f"..{name}"
+            new.write_text(str(int(fields[name])))
+            new.replace(FOLDER / name)
+        return bool(changed)
 
     def counters(self) -> dict[Stat, int]:
         return {}

@@ -62,6 +62,7 @@ class RunningAgent:
         (self.folder / "bpffs/links/abc/evaluate_task").touch()
         os.mkfifo(self.folder / "kernel/victims")
         self.set_program_mode(KernelMode.ENFORCE)
+        (self.folder / "kernel/host_priority").write_text("1000")
         report = {"backend": "EvaluateTask", "hook": "Kernel", "object": "abc", "bootId": boot_id(), "attached": True}
         (self.folder / "run/loader.json").write_text(json.dumps(report))
 
@@ -73,6 +74,11 @@ class RunningAgent:
     def program_mode(self) -> KernelMode:
         """The mode of the program."""
         return KernelMode(int((self.folder / "kernel/mode").read_text()))
+
+    @property
+    def host_priority(self) -> int:
+        """The program's priority of processes outside of pods."""
+        return int((self.folder / "kernel/host_priority").read_text())
 
     def start(self, *flags: str, **settings: Any) -> None:  # noqa: ANN401
         """Start the agent. `settings` are settings without a flag."""

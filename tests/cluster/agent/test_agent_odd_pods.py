@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.cluster import objects
 from tests.cluster.agent.objects import policy
 from tests.cluster.agent.test_agent_events import killed
+from tests.cluster.deep import create_deep
 from tests.cluster.waiting import eventually
 
 if TYPE_CHECKING:
@@ -136,3 +137,22 @@ def test_a_newer_definition_drops_no_policy(agent: RunningAgent, api: Api, team:
     agent.start()
     eventually(lambda: agent.priority(path), lambda found: found == 300)
     agent.cluster.start_api()
+
+
+def test_a_pod_of_thousands_of_levels_hides_no_other_pod(agent: RunningAgent, api: Api, team: str) -> None:
+    """Any user may create it. Its own priority and that of others follow the policies, also after a restart."""
+    api.create(policy("web", 300))
+    fields: dict[str, Any] = {"node": agent.node, "labels": {"app": "web"}, "requests": {"memory": "1Mi"}}
+    agent.start()
+    agent.wait_ready()
+    create_deep(agent.cluster, objects.pod(team, "deep", **fields))
+    paths = [agent.run(api.pod(team, "web-0", **fields)), agent.run(api.get("Pod", "deep", team))]
+    eventually(lambda: [agent.priority(path) for path in paths], lambda found: found == [300, 300])
+    agent.end()
+    agent.forget_map()
+    (agent.state / "checkpoint.json").unlink()
+    api.patch("OOMPolicy", "web", {"spec": {"priority": {"value": 310}}})
+    agent.start()
+
+    eventually(lambda: [agent.priority(path) for path in paths], lambda found: found == [310, 310])
+    assert "Traceback" not in agent.log.read_text()

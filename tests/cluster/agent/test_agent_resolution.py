@@ -32,7 +32,7 @@ def test_a_policy_reaches_the_map_and_the_oomnode_reports_it(agent: RunningAgent
     assert ("Enforce", "EvaluateTask", "Kernel") == (status["mode"], status["backend"], status["hook"])
     # The other pod is the agent's own, which has no cgroup here.
     assert (2, 1) == (status["counts"]["pods"], status["counts"]["podsMapped"])
-    assert {"Ready": "True", "Enforcing": "True", "Synced": "True"} == {
+    assert {"Ready": "True", "Enforcing": "True", "Synced": "True", "Proven": "Unknown"} == {
         each["type"]: each["status"] for each in status["conditions"]
     }
 
@@ -137,6 +137,7 @@ def test_a_node_without_pins_is_reported(agent: RunningAgent, api: Api, team: st
 
     assert [
         ("Enforcing", "False", "NotAttached"),
+        ("Proven", "Unknown", "NotProved"),
         ("Ready", "False", "PinsMissing"),
         ("Synced", "False", "PinsMissing"),
     ] == sorted((each["type"], each["status"], each["reason"]) for each in status["conditions"])

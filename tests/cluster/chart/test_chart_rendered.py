@@ -12,7 +12,7 @@ from oompolicy.kube.errors import ApiError
 from oompolicy.parse import parse_pod, parse_policy
 from oompolicy.resolve.matching import matches_pod
 from oompolicy_agent import settings
-from tests.cluster.chart.scenarios import ADJUSTER, Scenario, containers, named, pod_templates
+from tests.cluster.chart.scenarios import ADJUSTER, PROOF, SCENARIOS, Scenario, containers, named, pod_templates
 from tests.cluster.deployment import DEPLOY
 
 if TYPE_CHECKING:
@@ -94,11 +94,33 @@ def test_only_loaders_and_adjusters_have_capabilities(scenario: Scenario, object
             if added := context["capabilities"].get("add"):
                 found[name] = added
     loaders = {name: list(scenario.capabilities) for name in LOADERS if name in found}
+    if scenario.proof:
+        loaders["loader"] = sorted({*loaders["loader"], *PROOF})
     adjusters = {name: ADJUSTER for name in ADJUSTERS if name in found}
+    if scenario.kernel_log:
+        adjusters["adjuster"] = sorted([*ADJUSTER, "SYSLOG"])
 
     assert "loader" in found
     assert {"agent": ["BPF"], **loaders, **adjusters} == found
-    assert (scenario.scores or scenario.kill_scope) == ("adjuster" in found)
+    assert scenario.adjuster == ("adjuster" in found)
+
+
+def test_only_a_loader_that_makes_a_proof_writes_to_cgroups(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
+    """The loader then has the host's cgroup namespace, too. Otherwise it has neither, and the flag for no proof.
+
+    The uninstall can remove the cgroup that a killed loader left.
+    """
+    spec = named(objects, "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
+    loader = containers(spec)["loader"]
+    mounts = {each["name"]: each for each in loader["volumeMounts"]}
+
+    assert scenario.proof != bool(mounts["cgroup"].get("readOnly"))
+    assert scenario.proof == ("namespaces" in mounts)
+    assert scenario.proof == ("--cgroup-namespace=/host/ns/cgroup" in loader["args"])
+    assert scenario.proof != ("--no-proof" in loader["args"])
+    for name, each in pod_templates(objects):
+        if name == "oompolicy-detach":
+            assert scenario.proof == ("/sys/fs/cgroup" in host_paths(each, "detach")[1])
 
 
 def host_paths(spec: dict[str, Any], container: str) -> tuple[set[str], set[str]]:
@@ -109,6 +131,17 @@ def host_paths(spec: dict[str, Any], container: str) -> tuple[set[str], set[str]
     return {volumes[each["name"]] for each in mounts}, writable
 
 
+def test_the_build_mounts_only_a_folder_that_every_node_has(helm: Helm) -> None:
+    """The runtime cannot make a folder that is missing in a read-only /usr, and then no container of the pod starts."""
+    objects = SCENARIOS["defaults"].rendered(helm)
+    spec = named(objects, "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
+    folders, writable = host_paths(spec, "build")
+
+    assert {"/usr"} == folders
+    assert not writable
+    assert {"path": "/usr", "type": "Directory"} in [each.get("hostPath") for each in spec["volumes"]]
+
+
 def test_the_agent_mounts_only_the_folders_that_it_needs(scenario: Scenario, objects: list[dict[str, Any]]) -> None:
     """The agent mounts four folders, and the adjuster's where there is one. It cannot write to the cgroups and there.
 
@@ -116,7 +149,7 @@ def test_the_agent_mounts_only_the_folders_that_it_needs(scenario: Scenario, obj
     """
     spec = named(objects, "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
     folders, writable = host_paths(spec, "agent")
-    adjusters = {"/run/oompolicy-adjuster"} if scenario.scores else set()
+    adjusters = {"/run/oompolicy-adjuster"} if scenario.scores or scenario.kernel_log else set()
     with_token = [
         name for name, each in containers(spec).items() if "token" in {mount["name"] for mount in each["volumeMounts"]}
     ]
@@ -127,18 +160,18 @@ def test_the_agent_mounts_only_the_folders_that_it_needs(scenario: Scenario, obj
     assert not spec["automountServiceAccountToken"]
 
 
-def test_the_agent_asks_for_scores_where_there_is_an_adjuster(
+def test_the_agent_asks_for_what_the_adjuster_may_do(
     scenario: Scenario, rendered: dict[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The agent accepts the arguments of its container, and reads the report where the chart mounts it."""
+    """The agent accepts the arguments of its container, and reads the reports where the chart mounts them."""
     monkeypatch.setenv("NODE_NAME", "node-a")
     spec = named(rendered[scenario.name], "DaemonSet", "oompolicy-agent")["spec"]["template"]["spec"]
     arguments = [each.replace("$(POD_IP)", "::1") for each in containers(spec)["agent"]["args"] if each != "--one"]
     chosen = settings.parse(arguments)
     mounted = {each["mountPath"] for each in containers(spec)["agent"]["volumeMounts"]}
 
-    assert scenario.scores == chosen.scores
-    assert scenario.scores == (str(chosen.adjuster_dir) in mounted)
+    assert (scenario.scores, scenario.kernel_log) == (chosen.scores, chosen.kernel_log)
+    assert (scenario.scores or scenario.kernel_log) == (str(chosen.adjuster_dir) in mounted)
 
 
 def test_the_adjuster_writes_to_its_own_folder_and_to_cgroups_with_kill_scopes(
@@ -147,7 +180,7 @@ def test_the_adjuster_writes_to_its_own_folder_and_to_cgroups_with_kill_scopes(
     """It sees the processes of the node, and has neither a token nor the node's network nor a port."""
     found = [spec for name, spec in pod_templates(objects) if name == "oompolicy-adjuster"]
     cgroups = {"/sys/fs/cgroup"} if scenario.kill_scope else set()
-    assert len(found) == (scenario.scores or scenario.kill_scope)
+    assert len(found) == scenario.adjuster
     for spec in found:
         assert (ADJUSTER_PATHS, {"/run/oompolicy-adjuster", *cgroups}) == host_paths(spec, "adjuster")
         assert spec["hostPID"]
@@ -268,6 +301,14 @@ def test_preflight_promises_scores_only_if_the_release_writes_them(
     (container,) = named(helm.template(*flags), "Pod", "oompolicy-preflight")["spec"]["containers"]
 
     assert promised == ("--no-adjuster" not in container["args"])
+
+
+def test_preflight_promises_victims_from_the_log_only_if_the_adjuster_may_read_it(
+    scenario: Scenario, objects: list[dict[str, Any]]
+) -> None:
+    (container,) = named(objects, "Pod", "oompolicy-preflight")["spec"]["containers"]
+
+    assert scenario.kernel_log == ("--kernel-log" in container["args"])
 
 
 def test_preflight_can_change_nothing_on_its_node(objects: list[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from oompolicy.model import Defaults
 from oompolicy.oomsettings import Mode
 from oompolicy.parse import parse_settings
 from tests.cluster.chart.helm import CHART
@@ -29,6 +30,14 @@ ADMINS = {
     "tieBreak": "MostOverRequest",
     "minimumVictimMemory": "64Mi",
     "maxKillsPerMinute": 30,
+    "hostPriority": 900,
+    "defaults": {
+        "nodeCritical": 990,
+        "clusterCritical": 940,
+        "guaranteed": 700,
+        "burstable": 600,
+        "bestEffort": 100,
+    },
 }
 
 
@@ -77,11 +86,13 @@ def test_helm_does_not_own_the_kill_switch(release: Release) -> None:
 
 
 def test_an_upgrade_from_a_release_without_settings_continues_to_enforce(release: Release) -> None:
-    """The new object changes nothing, whatever the values for a new installation are."""
+    """The new object changes no mode, whatever the values for a new installation are."""
     release.cluster.api.delete("OOMSettings", "cluster")
-    upgrade(release, "--set", "settings.mode=Audit", "--set", "settings.discloseOtherNamespaces=true")
+    values = "settings.mode=Audit,settings.discloseOtherNamespaces=true,settings.hostPriority=900"
+    upgrade(release, "--set", values)
 
-    assert {"mode": "Enforce", **DEFAULTS, "discloseOtherNamespaces": True} == settings(release)["spec"]
+    expected = {"mode": "Enforce", **DEFAULTS, "discloseOtherNamespaces": True, "hostPriority": 900}
+    assert expected == settings(release)["spec"]
 
 
 def test_an_upgrade_with_the_values_of_a_release_without_settings_works(release: Release, tmp_path: Path) -> None:
@@ -106,10 +117,13 @@ def test_the_values_become_the_settings_of_a_new_installation(helm: Helm) -> Non
     """The mode Off stays a string, although YAML reads it as a boolean without quotes."""
     node_modes = '[{"nodeSelector": {"matchLabels": {"pool": "canary"}}, "mode": "Enforce"}]'
     flags = ("--set", "settings.mode=Off", "--set-json", f"settings.nodeModes={node_modes}")
-    found = named(helm.template(*flags, "--set", "settings.discloseOtherNamespaces=true"), "OOMSettings", "cluster")
+    rest = "discloseOtherNamespaces=true", "maxKillsPerMinute=30", "hostPriority=0", "defaults.bestEffort=0"
+    others = [word for each in rest for word in ("--set", f"settings.{each}")]
+    found = named(helm.template(*flags, *others), "OOMSettings", "cluster")
     parsed = parse_settings(found)
 
     assert (Mode.OFF, 1, True) == (parsed.mode, len(parsed.node_modes), parsed.disclose_other_namespaces)
+    assert (30, 0, Defaults(best_effort=0)) == (parsed.max_kills_per_minute, parsed.host_priority, parsed.defaults)
     assert "suspend" not in found["spec"]
 
 

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
         ("hook.source=kernl", "at '/hook/source': value must be one of 'auto', 'module', 'scores', 'kernel', 'none'"),
         ("scoreAdj.enabled=yes", "at '/scoreAdj/enabled': got string, want boolean"),
         ("killScope.enabled=yes", "at '/killScope/enabled': got string, want boolean"),
+        ("proof.enabled=yes", "at '/proof/enabled': value must be one of 'auto', true, false"),
         ("killScope=true", "at '/killScope': got boolean, want object"),
+        ("kernelLog.enabled=yes", "at '/kernelLog/enabled': got string, want boolean"),
         ("scoreAdj.enable=true", "at '/scoreAdj': additional properties 'enable' not allowed"),
-        ("hook.hostPriority=2000", "at '/hook/hostPriority': maximum: got 2,000, want 1,000"),
+        ("settings.hostPriority=2000", "at '/settings/hostPriority': maximum: got 2,000, want 1,000"),
+        ("settings.defaults.besteffort=1", "at '/settings/defaults': additional properties 'besteffort' not allowed"),
         ("hook.module.path=relative", "at '/hook/module/path': 'relative' does not match pattern"),
         ("policy.priority=high", "at '/policy/priority': got string, want integer"),
         ("networkPolicy.from.a=b", "at '/networkPolicy/from': got object, want array"),
@@ -60,6 +63,26 @@ def test_a_source_of_scores_without_scores_is_refused(helm: Helm) -> None:
     """The chart does not choose one of two values that contradict each other."""
     with pytest.raises(HelmError, match=r"hook\.source is scores and scoreAdj\.enabled is false: set hook\.source to"):
         helm.template("--set", "hook.source=scores", "--set", "scoreAdj.enabled=false")
+
+
+@pytest.mark.parametrize("source", ["scores", "none"])
+def test_a_proof_that_no_loader_makes_is_refused(helm: Helm, source: str) -> None:
+    """A value without effect would look like a node that has proved that it enforces."""
+    with pytest.raises(HelmError, match=rf"proof\.enabled is true and hook\.source is {source}, with which no loader"):
+        helm.template("--set", f"hook.source={source}", "--set", "proof.enabled=true")
+
+
+@pytest.mark.parametrize("priority", ["900", "0"])
+def test_the_earlier_value_of_the_hosts_priority_is_refused(helm: Helm, priority: str) -> None:
+    """The message says where it is now. A value without effect would make the host's processes safer than intended."""
+    with pytest.raises(HelmError, match=rf"settings\.hostPriority={priority}\. If the cluster has OOMSettings already"):
+        helm.template("--set", f"hook.hostPriority={priority}")
+
+
+@pytest.mark.parametrize("value", ["hook.hostPriority=1000", "hook.hostPriority=null"])
+def test_the_earlier_default_of_the_hosts_priority_is_accepted(helm: Helm, value: str) -> None:
+    """`helm upgrade --reuse-values` passes the defaults of the earlier chart."""
+    assert helm.template() == helm.template("--set", value)
 
 
 @pytest.mark.parametrize("monitor", ["podMonitor", "serviceMonitor"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of docs/cookbook.md and docs/troubleshooting.md, run unchanged and in their order."""
+"""The commands of docs/cookbook.md, docs/software.md and docs/troubleshooting.md, run unchanged and in their order."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_commands_of_cookbook_and_troubleshooting_work(
     aggregate(chart_cluster, "edit")
     printed: dict[str, str] = {}
     places: list[list[str]] = []
-    for block in blocks("cookbook.md", "troubleshooting.md"):
+    for block in blocks("cookbook.md", "software.md", "troubleshooting.md"):
         if "helm test" in block:
             for node in nodes:
                 agent_says(chart_cluster.api, node, **WELL)
@@ -56,7 +56,8 @@ def test_the_commands_of_cookbook_and_troubleshooting_work(
         assert 2 == len(places)
         assert all("SYS_MODULE" in each for each in places)
         settings = chart_cluster.api.get("OOMSettings", "cluster")["spec"]
-        assert {"mode": "Enforce", "nodeModes": [], "suspend": True}.items() <= settings.items()
+        expected = {"mode": "Enforce", "nodeModes": [], "suspend": True, "hostPriority": 900}
+        assert expected.items() <= settings.items()
         assert "Phase:          Succeeded" in everything
         assert "OOMPolicy oompolicy (precedence 1000000): value 1000" in everything
         assert JANE == [line for line in everything.splitlines() if line in JANE]

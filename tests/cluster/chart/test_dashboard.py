@@ -15,14 +15,17 @@ import yaml
 from oompolicy.controller.matcher import Shape
 from oompolicy.model import Assignment, QOSClass, Refusal
 from oompolicy_agent.kernel.layout import Stat
+from oompolicy_agent.kernel.proof import ProofReason
 from oompolicy_agent.status.counters import CollectionState
 from oompolicy_agent.status.reasons import Reason
+from oompolicy_agent.status.scores import Scores
 from tests.cluster.chart.dashboard import panels
 from tests.cluster.chart.helm import CHART
 from tests.cluster.chart.scrapes import Scrapes
 from tests.cluster.chart.watchedcluster import WatchedCluster
 from tests.unit.agent.fakes import pod
-from tests.unit.agent.status.test_document import GOOD
+from tests.unit.agent.status.test_document import GOOD, PROOF
+from tests.unit.agent.status.test_scores import ORDER
 from tests.unit.controller.raws import raw_policy
 from tests.unit.docs.page import codes, section
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 GONE, SILENT, NEVER = "Agents that are gone", "Silent agents", "Nodes that have never had an agent"
 OPERATORS, VICTIMS = "Active operators", "Victims in the last hour"
 NOT_READY, NOT_ATTACHED = "Agents that are not ready", "Nodes without an attached program"
+CIRCUIT, NOT_PROVEN = "Nodes with an open circuit", "Nodes whose proof failed"
 
 HEALTHY: dict[str, tuple[float | None, str]] = {
     GONE: (0, "green"),
@@ -43,8 +47,13 @@ HEALTHY: dict[str, tuple[float | None, str]] = {
     VICTIMS: (0, "green"),
     NOT_READY: (0, "green"),
     NOT_ATTACHED: (0, "green"),
+    CIRCUIT: (0, "green"),
+    NOT_PROVEN: (0, "green"),
 }
 NO_DATA = (None, "")
+OF_AGENTS = dict.fromkeys((NOT_READY, NOT_ATTACHED, CIRCUIT, NOT_PROVEN), NO_DATA)
+"""The tiles about living agents, when there is none."""
+WRONG = replace(PROOF, reason=ProofReason.WRONG_VICTIM)
 ASSIGNED = Assignment("pod-uid", "pod-uid", "shop", "web-0", 500, "the policy databases", "policy", "databases")
 
 
@@ -52,11 +61,15 @@ def healthy() -> WatchedCluster:
     return WatchedCluster().run(minutes=10)
 
 
-def one_not_ready() -> WatchedCluster:
+def one_with(**facts: object) -> WatchedCluster:
     cluster = healthy()
-    detached = replace(GOOD.attachment, problem="detached")
-    cluster.see("n1", attachment=detached, problems={Reason.NOT_ATTACHED: ("detached",)})
+    cluster.see("n1", **facts)
     return cluster.run(minutes=1)
+
+
+def one_not_ready() -> WatchedCluster:
+    detached = replace(GOOD.attachment, problem="detached")
+    return one_with(attachment=detached, problems={Reason.NOT_ATTACHED: ("detached",)})
 
 
 def first_kill() -> WatchedCluster:
@@ -86,7 +99,7 @@ STATES: dict[str, tuple[Callable[[], WatchedCluster], Mapping[str, tuple[float |
     ),
     "all agents dead for two hours, with a new operator": (
         lambda: healthy().kill_agents("n1", "n2", "n3").run(minutes=120).start_operator().run(minutes=5),
-        {GONE: (3, "red"), SILENT: (3, "red"), VICTIMS: NO_DATA, NOT_READY: NO_DATA, NOT_ATTACHED: NO_DATA},
+        {GONE: (3, "red"), SILENT: (3, "red"), VICTIMS: NO_DATA, **OF_AGENTS},
     ),
     "operator gone": (
         lambda: healthy().stop_operator().run(minutes=15),
@@ -107,6 +120,11 @@ STATES: dict[str, tuple[Callable[[], WatchedCluster], Mapping[str, tuple[float |
         lambda: healthy().kill_agents("n1").run(minutes=15).delete_oomnode("n1").run(minutes=1),
         {NEVER: (1, "orange")},
     ),
+    "an open circuit": (lambda: one_with(circuit="too many kills"), {CIRCUIT: (1, "red")}),
+    "a proof in which the wrong process died": (
+        lambda: one_with(attachment=replace(GOOD.attachment, proof=WRONG)),
+        {NOT_PROVEN: (1, "red")},
+    ),
     "first kill": (first_kill, {VICTIMS: (1, "orange")}),
     "first kill, then one agent dead": (
         lambda: first_kill().kill_agents("n1").run(minutes=15),
@@ -116,7 +134,7 @@ STATES: dict[str, tuple[Callable[[], WatchedCluster], Mapping[str, tuple[float |
 # Without any agent that answers, the tiles about living agents have no data.
 for name in ("all agents dead for a minute", "operator gone, then all agents dead"):
     played, tiles = STATES[name]
-    STATES[name] = played, {**tiles, NOT_READY: NO_DATA, NOT_ATTACHED: NO_DATA}
+    STATES[name] = played, {**tiles, **OF_AGENTS}
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -173,9 +191,13 @@ def trouble() -> Scrapes:
     cluster.policy_hash = operator.state.policies.current_hash
     cluster.add_node("n4").kill_agents("n3")
     agent.followed["pods"] = CollectionState(synced=True, failing=True, quiet_seconds=500.0)
+    cluster.see("n2", scores=Scores(Reason.SCORES_IN_FORCE, "", ORDER))
+    agent.counters.choice("Audit", "Different")
+    agent.counters.order_miss()
     cluster.see(
         "n1",
-        attachment=replace(GOOD.attachment, problem="detached"),
+        attachment=replace(GOOD.attachment, problem="detached", proof=WRONG),
+        circuit="too many kills",
         problems={Reason.NOT_ATTACHED: ("detached",)},
         counters=dict.fromkeys(Stat, 9),
         spooled=9,

@@ -14,7 +14,7 @@ import yaml
 from publish import kustomize
 from tests.cluster.chart.helm import CHART
 from tests.cluster.chart.scenarios import containers, pod_templates
-from tests.cluster.errors import BinariesError
+from tests.cluster.needed import ensured
 from tests.cluster.tools import TOOLS
 from tests.unit.docs.page import CHECKOUT, DOCS
 
@@ -121,12 +121,7 @@ def test_the_versions_of_the_page_are_those_of_the_chart() -> None:
 @pytest.fixture(scope="module")
 def lua() -> Path:
     """A developer's machine may not reach the Go module proxy, and then the tests are skipped. CI must reach it."""
-    try:
-        return TOOLS.ensure() / "glua"
-    except BinariesError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"no Lua: {error}")
+    return ensured(TOOLS.ensure, "no Lua") / "glua"
 
 
 def table(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -2,12 +2,14 @@
 /*
  * A known workload: it holds MIB MiB of touched memory, and obeys lines of stdin.
  *
- * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--vfork DIR] [--name COMM] [--crowd N] [--churn] MIB
+ * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--vfork DIR] [--name COMM] [--crowd N] [--churn]
+ *     [--shared] MIB		holds shared memory with --shared, and keeps its oom_score_adj without --adj
  * hog --spin CPU			runs on that CPU at the highest real-time priority
  *
  * It prints "ready" when it holds its memory, and then reads lines:
  *   grow MIB	touches more memory, and prints "grown"
  *   rush N MIB	N threads touch MIB more at the same time, page by page, and print nothing
+ *   pour N MIB	touches N MiB a second, evenly, until it has MIB more, and prints nothing
  *   end	exits with status 0, as at the end of file
  */
 #define _GNU_SOURCE
@@ -22,7 +24,11 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+/* How memory is mapped. */
+static int kind = MAP_PRIVATE;
 
 static void write_file(const char *path, const char *text)
 {
@@ -59,7 +65,7 @@ static void hold(size_t mib)
 
 	if (!size)
 		return;
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		err(3, "mmap");
 	/* Without huge pages the kernel charges each page separately. */
@@ -90,10 +96,35 @@ static void rush(int threads, size_t mib)
 			errx(3, "pthread_create");
 }
 
+/* Sixteen steps a MiB. A step that comes late does not delay the next ones. */
+static void pour(long speed, size_t mib)
+{
+	const long second = 1000000000, step = second / 16 / speed;
+	const size_t part = (1 << 20) / 16, size = mib << 20;
+	struct timespec due;
+	char *memory;
+
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		err(3, "mmap");
+	madvise(memory, size, MADV_NOHUGEPAGE);
+	clock_gettime(CLOCK_MONOTONIC, &due);
+	for (size_t at = 0; at < size; at += part) {
+		memset(memory + at, 1, part);
+		due.tv_nsec += step;
+		if (due.tv_nsec >= second) {
+			due.tv_nsec -= second;
+			due.tv_sec++;
+		}
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+	}
+}
+
 static void *obey(void *unused)
 {
 	char line[64];
 	size_t mib;
+	long speed;
 	int threads;
 
 	(void)unused;
@@ -104,6 +135,8 @@ static void *obey(void *unused)
 			say("grown");
 		} else if (sscanf(line, "rush %d %zu", &threads, &mib) == 2) {
 			rush(threads, mib);
+		} else if (sscanf(line, "pour %ld %zu", &speed, &mib) == 2 && speed > 0) {
+			pour(speed, mib);
 		} else {
 			break;
 		}
@@ -191,11 +224,12 @@ int main(int argc, char **argv)
 		{ "crowd", required_argument, NULL, 'w' },
 		{ "name", required_argument, NULL, 'n' },
 		{ "leaderless", no_argument, NULL, 'l' },
+		{ "shared", no_argument, NULL, 'm' },
 		{ "spin", required_argument, NULL, 's' },
 		{ "vfork", required_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *adj = "0", *vfork_dir = NULL;
+	const char *adj = NULL, *vfork_dir = NULL;
 	int leaderless = 0, crowd = 0, option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -214,6 +248,9 @@ int main(int argc, char **argv)
 			break;
 		case 'l':
 			leaderless = 1;
+			break;
+		case 'm':
+			kind = MAP_SHARED;
 			break;
 		case 's':
 			spin(atoi(optarg));
@@ -234,7 +271,8 @@ int main(int argc, char **argv)
 	if (optind + 1 != argc)
 		errx(2, "usage: hog [options] MIB");
 	/* The test runner itself has -1000. */
-	write_file("/proc/self/oom_score_adj", adj);
+	if (adj)
+		write_file("/proc/self/oom_score_adj", adj);
 	/* The process dies with the test that started it. */
 	prctl(PR_SET_PDEATHSIG, 9);
 	gather(crowd);

@@ -12,7 +12,7 @@ from oompolicy_agent.mapping import pinnedmap as kernel_module
 from oompolicy_agent.mapping import treewatch
 from oompolicy_agent.mapping.cgroups import scan
 from tests.unit.agent.fakeevents import Api
-from tests.unit.agent.fakenode import FakeOpenMaps, Node
+from tests.unit.agent.fakenode import FakeOpenMaps, FakePriorityMap, Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     monkeypatch.setattr(treewatch, "scan", partial(scan, check=lambda _: True))
     monkeypatch.setattr(kernel_module, "OpenMaps", FakeOpenMaps)
+    monkeypatch.setattr(kernel_module, "PriorityMap", FakePriorityMap)
     made = Node(tmp_path)
     FakeOpenMaps.state = made.state
     yield made

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from oompolicy_agent.agent import Agent
 from oompolicy_agent.environment import FolderEnvironment
@@ -84,18 +84,37 @@ class FakeOpenMaps:
         return int(self.state["mode"])
 
     def host_priority(self) -> int:
-        return 1000
+        return int(self.state["host_priority"])
 
     def change(self, **fields: int) -> bool:
         if self.state["error"]:
             raise self.state["error"]
-        before, self.state["mode"] = self.state["mode"], fields["mode"]
-        return bool(before != fields["mode"])
+        wanted = {name: fields[name] for name in ("mode", "host_priority")}
+        before = {name: self.state[name] for name in wanted}
+        self.state |= wanted
+        return before != wanted
 
     def close(self) -> None:
         self.events.close()
         self.cgroups.close()
         self.state["open"] = None
+
+
+class FakePriorityMap:
+    """A fake of `maps.PriorityMap`, the pin that any thread may open."""
+
+    def __init__(self, path: Path) -> None:
+        if not FakeOpenMaps.state["pinned"]:
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def entries(self) -> dict[int, tuple[int, int]]:
+        return dict(FakeOpenMaps.state["map"])
 
 
 class Node:
@@ -104,6 +123,7 @@ class Node:
     def __init__(self, folder: Path) -> None:
         self.folder, self.root = folder, folder / "cgroup"
         self.state: dict[str, Any] = {"pinned": 1, "map": {}, "error": None, "open": None, "mode": 2}
+        self.state["host_priority"] = 1000
         for name in ("manifests", "run", "bpffs/links/abc", "cgroup", "adjuster"):
             (folder / name).mkdir(parents=True)
         (folder / "bpffs/links/abc/evaluate_task").touch()

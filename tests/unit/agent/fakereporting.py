@@ -11,6 +11,7 @@ from oompolicy_agent.mapping.owners import CgroupOwners, OwnerFinder
 from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.victims.filesink import FileSink
+from oompolicy_agent.victims.logged import located
 from oompolicy_agent.victims.reporter import Reporter
 from oompolicy_agent.victims.spool import Spool
 from tests.unit.agent.fakes import APP, BOOT, SYSTEMD, ids_along, make, record, tree_of
@@ -56,6 +57,7 @@ class Node:
             counters=self.counters,
             discloses=lambda: True,
             verdict=lambda victim, /, *, live: self.verdicts(victim, live),
+            locate=lambda victim: located(victim, self.index, str(self.root), 1000),
         )
 
     def last(self) -> bytes:

@@ -160,7 +160,7 @@ def test_a_detached_node_is_not_ready(node: Node) -> None:
     (node.folder / "run/loader.json").unlink()
     node.until(lambda: not node.ready)
 
-    assert {"NotAttached", "PinsMissing"} == {each["reason"] for each in node.status["conditions"]}
+    assert {"NotAttached", "PinsMissing", "NotProved"} == {each["reason"] for each in node.status["conditions"]}
 
 
 def test_a_node_whose_map_cannot_be_written_is_not_ready(node: Node) -> None:

@@ -67,6 +67,14 @@ def test_a_restart_keeps_the_circuit_open(enforcing: Node) -> None:
     assert ("True", "TooManyKills") == condition(enforcing, "CircuitOpen")
 
 
+def test_kills_before_a_restart_count(enforcing: Node) -> None:
+    kill(enforcing, 2)
+    enforcing.restart()
+    kill(enforcing, 1)
+
+    enforcing.until(lambda: condition(enforcing, "CircuitOpen") == ("True", "TooManyKills"))
+
+
 def test_a_new_limit_closes_the_circuit(enforcing: Node) -> None:
     kill(enforcing, 3)
     enforcing.until(lambda: enforcing.state["mode"] == KernelMode.AUDIT)

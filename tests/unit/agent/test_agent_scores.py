@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy_agent.adjuster import report, wanted
-from oompolicy_agent.adjuster.report import Chosen, Report
+from oompolicy_agent.adjuster.report import Chosen, Report, Scored
 from oompolicy_agent.adjuster.wanted import Wanted
-from oompolicy_agent.scores.follower import boot_clock
+from oompolicy_agent.order.collect import collect
+from oompolicy_agent.plumbing.clock import boot_clock
 from tests.unit.agent.fakenode import CONTAINER
 from tests.unit.agent.fakes import BOOT, id_of, make, raw_pod, raw_policy
 
@@ -87,6 +88,55 @@ def test_the_request_has_the_priorities_of_all_pods(scored: Node) -> None:
     assert ("Enforce", 1000) == (found.mode, found.host_priority)
     assert [300, 500] == [found.cgroups[id_of(scored.root, path)] for path in (CONTAINER, BATCH)]
     assert {cgroup: entry[0] for cgroup, entry in scored.state["map"].items()} == found.cgroups
+
+
+def test_the_order_has_the_margin_of_each_priority(scored: Node) -> None:
+    """The lowest priority has none. Margins are those of the last look, and a silent adjuster has none."""
+    for path in (CONTAINER, BATCH):
+        (scored.root / path / "memory.stat").write_text("anon 4096\nshmem 0\n")
+        (scored.root / path / "memory.current").write_text("4096\n")
+        populate(scored, path, 1)
+
+    def margins() -> list[tuple[int, int | None]]:
+        state = scored.agent.order_state
+        assert state
+        return sorted((each.priority, each.margin) for each in collect(state).containers)
+
+    assert [(300, None), (500, None)] == margins()
+    adjuster_reports(scored, margins={500: 1 << 30})
+    scored.until(lambda: enforcing(scored)[0] == "True")
+    assert [(300, None), (500, 1 << 30)] == margins()
+
+
+def test_the_order_has_the_scores_that_the_adjuster_holds(scored: Node) -> None:
+    """A container may have its processes in cgroups below its own. Its score is then the largest of those."""
+    (first, second) = make(scored.root, f"{BATCH}/a", f"{BATCH}/b")
+    for path in (CONTAINER, BATCH):
+        (scored.root / path / "memory.stat").write_text("anon 4096\nshmem 0\n")
+        (scored.root / path / "memory.current").write_text("4096\n")
+        populate(scored, path, 1)
+
+    def held() -> tuple[str | None, str, list[tuple[int | None, int | None]]]:
+        state = scored.agent.order_state
+        assert state
+        found = collect(state)
+        return found.holding, found.held_problem, [(each.held, each.held_score) for each in found.containers]
+
+    none: tuple[int | None, int | None] = (None, None)
+    assert (None, True, [none] * 2) == (held()[0], held()[1].startswith("the adjuster does not report"), held()[2])
+    scores = {id_of(scored.root, CONTAINER): Scored(250, 640), first: Scored(500, 110), second: Scored(500, 120)}
+    adjuster_reports(scored, scores=scores)
+    scored.until(lambda: enforcing(scored)[0] == "True")
+    assert ("Scores", "") == held()[:2]
+    assert {(250, 640), (500, 120)} == set(held()[2])
+    adjuster_reports(scored, scores=scores, written=False, message="EPERM")
+    scored.until(lambda: enforcing(scored)[1] == "ScoresNotWritten")
+    assert ("Scores", "not all processes have their scores: EPERM") == held()[:2]
+    scored.put("settings.json", settings("Audit"))
+    scored.until(partial(has_mode, scored, "Audit"))
+    adjuster_reports(scored, mode="Audit", written=False)
+    scored.until(lambda: enforcing(scored)[1] == "Audit")
+    assert (None, "the adjuster writes no score in the mode Audit", [none] * 2) == held()
 
 
 def test_a_node_with_the_hook_asks_for_nothing(node: Node) -> None:

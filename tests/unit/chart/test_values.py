@@ -15,11 +15,13 @@ import yaml
 
 from oompolicy.controller.metrics import Metrics as OperatorMetrics
 from oompolicy.model import MAX_PRECEDENCE, MAX_PRIORITY
-from oompolicy.oomsettings import MAX_NODE_MODES, Mode
+from oompolicy.oomsettings import MAX_KILLS_PER_MINUTE, MAX_NODE_MODES, Mode
+from oompolicy.parse import parse_settings
 from oompolicy_agent.kernel.layout import HOST_PRIORITY
 from oompolicy_agent.status.counters import Counters
 from oompolicy_agent.status.metrics import Metrics as AgentMetrics
 from tests.unit.agent.status.test_document import GOOD
+from tests.unit.policy.factories import raw_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,8 @@ VALUES: dict[str, Any] = yaml.safe_load(VALUES_TEXT)
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 # Helm defines these keys.
 NOT_OURS = {"global"}
+MOVED = ("/hook", "hostPriority")
+"""The key that the schema accepts, so that a template can say where it is now."""
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +59,7 @@ def keys(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iter
 )
 def test_each_key_is_in_values_and_in_the_schema(path: str, in_values: set[str], in_schema: set[str]) -> None:
     """A key missing in the values is not documented, and a key missing in the schema cannot be set."""
-    assert in_schema == in_values, path
+    assert in_schema - {name for place, name in (MOVED,) if place == path} == in_values, path
 
 
 def maps(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - JSON
@@ -93,14 +97,23 @@ def test_each_value_has_a_comment() -> None:
 
 def test_limits_are_those_of_the_policy_model() -> None:
     """The API server accepts each value that the schema accepts."""
-    policy, hook = (SCHEMA["properties"][name]["properties"] for name in ("policy", "hook"))
+    policy, settings = (SCHEMA["properties"][name]["properties"] for name in ("policy", "settings"))
 
-    assert (MAX_PRECEDENCE, MAX_PRIORITY, MAX_PRIORITY) == (
+    assert (MAX_PRECEDENCE, MAX_PRIORITY, MAX_PRIORITY, MAX_KILLS_PER_MINUTE) == (
         policy["precedence"]["maximum"],
         policy["priority"]["maximum"],
-        hook["hostPriority"]["maximum"],
+        SCHEMA["$defs"]["priority"]["maximum"],
+        settings["maxKillsPerMinute"]["maximum"],
     )
-    assert HOST_PRIORITY == VALUES["hook"]["hostPriority"]
+
+
+def test_the_settings_begin_with_the_built_in_priorities() -> None:
+    """A program that knows no OOMSettings uses the same."""
+    names = ("maxKillsPerMinute", "hostPriority", "defaults")
+    raw = raw_settings({"mode": "Audit", **{name: VALUES["settings"][name] for name in names}})
+
+    assert parse_settings(raw_settings({"mode": "Audit"})) == parse_settings(raw)
+    assert HOST_PRIORITY == VALUES["settings"]["hostPriority"]
 
 
 def test_modes_are_those_of_the_settings() -> None:

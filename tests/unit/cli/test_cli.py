@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from oompolicy.cli import main
-from tests.unit.policy.factories import UID, raw_pod, raw_policy
+from tests.unit.policy.factories import UID, raw_pod, raw_policy, raw_settings
 
 TENANTS = {"precedence": 30, "priority": {"value": 500}, "override": {"min": 300, "max": 700}, "killScope": "Process"}
 SOURCE_ROOT = Path(__file__).parents[3] / "operator"
@@ -230,3 +230,12 @@ def test_the_package_can_be_run(manifests: Path) -> None:
     run = subprocess.run(command, cwd=SOURCE_ROOT, capture_output=True, check=False)
     assert (0, b"") == (run.returncode, run.stderr)
     assert run.stdout.startswith(f"warning: {manifests}: OOMPolicy/tenants: spec.precedence: ".encode())
+
+
+def test_resolve_uses_the_defaults_of_the_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The reason shows that the default is not the built-in one."""
+    settings = raw_settings({"mode": "Audit", "defaults": {"bestEffort": 150}})
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+
+    assert 0 == resolved(tmp_path, raw_pod(), space, settings)
+    assert "150        default of OOMSettings for QoS class BestEffort" in capsys.readouterr().out

@@ -105,3 +105,22 @@ def test_without_a_kubeconfig_the_message_says_how_to_name_one(tmp_path: Path, m
         connected(None, None)
     with pytest.raises(click.ClickException, match=r"the kubeconfig .*missing does not exist"):
         connected(tmp_path / "missing", None)
+
+
+def test_the_settings_are_read_if_they_exist() -> None:
+    missing = ApiError(404, "NotFound", 'oomsettings.oompolicy.dev "cluster" not found')
+
+    assert [{"kind": "OOMSettings"}] == Server({"kind": "OOMSettings"}).cluster().settings()
+    assert [] == Server(missing).cluster().settings()
+
+
+def test_settings_that_are_forbidden_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """A user without the right may see other priorities than the node has."""
+    forbidden = ApiError(403, "Forbidden", "oomsettings is forbidden")
+
+    assert [] == Server(forbidden).cluster().settings()
+    expected = (
+        "/apis/oompolicy.dev/v1alpha1/oomsettings/cluster cannot be read: oomsettings is forbidden."
+        " Pods without a policy are shown with the built-in defaults\n"
+    )
+    assert expected == capsys.readouterr().err

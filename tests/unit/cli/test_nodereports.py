@@ -18,7 +18,7 @@ def condition(kind: str, status: str = "True", reason: str | None = None) -> dic
 
 def oomnode(name: str = "node-a", *conditions: dict[str, str], **status: object) -> dict[str, Any]:
     given = {each["type"]: each for each in conditions}
-    made = [given.get(kind, condition(kind)) for kind in ("Ready", "Enforcing", "Synced")]
+    made = [given.get(kind, condition(kind)) for kind in ("Ready", "Enforcing", "Synced", "Proven")]
     full = {"mode": "Enforce", "backend": "EvaluateTask", "hook": "Module", "kernelVersion": "6.12", "conditions": made}
     return {"metadata": {"name": name}, "status": {**full, **status}}
 
@@ -29,11 +29,25 @@ def test_a_node_that_enforces_needs_no_reason() -> None:
     whole = table([found], NOW, wide=True)
 
     assert found["why"] is None
-    assert ("NODE", "MODE", "BACKEND", "ENFORCING", "SEEN", "HOOK", "READY", "SYNCED", "PODS", "VICTIMS") == whole[0][
-        :10
-    ]
+    columns = ("NODE", "MODE", "BACKEND", "ENFORCING", "SEEN", "HOOK", "PROVEN", "READY", "SYNCED", "PODS", "VICTIMS")
+    assert columns == whole[0][:11]
     assert [
-        ("node-a", "Enforce", "EvaluateTask", "True", "2m", "Module", "True", "True", "3", "1", "-", "6.12", "-")
+        (
+            "node-a",
+            "Enforce",
+            "EvaluateTask",
+            "True",
+            "2m",
+            "Module",
+            "True",
+            "True",
+            "True",
+            "3",
+            "1",
+            "-",
+            "6.12",
+            "-",
+        )
     ] == whole.rows
     assert [("node-a", "Enforce", "EvaluateTask", "True", "2m", "-")] == table([found], NOW, wide=False).rows
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from dataclasses import replace
@@ -18,7 +19,7 @@ from oompolicy.cli.orderlist import amount, heading
 from oompolicy.cli.orderwatch import screen, watch
 from oompolicy.health import Answer, Limits, serve_locally
 from oompolicy.order.facts import PATH, NodeFacts, Running, plain
-from tests.unit.policy.factories import raw_pod, raw_policy
+from tests.unit.policy.factories import raw_pod, raw_policy, raw_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +84,23 @@ Processes outside of pods have the priority 1000.
     assert (0, expected, "") == (main(["order", "--socket", agent]), *capsys.readouterr())
 
 
+@pytest.mark.parametrize(("scope", "margins"), [("node", ["-", "-", "512Mi"]), ("pod/shop/web-0", None)])
+def test_a_node_with_scores_has_margins(
+    agent: str, answers: list[Answer], scope: str, margins: list[str] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The column is missing within a pod, where scores may not have the order, and on the screen too."""
+    facts = replace(FACTS, backend="OOMScoreAdj", containers=(replace(DATABASE, margin=512 * MIB), SIDECAR, WEB))
+    answers.append(Answer(json.dumps(plain(facts)).encode()))
+    main(["order", "--socket", agent, "--scope", scope])
+    header, *rows = (line.split() for line in capsys.readouterr().out.splitlines()[1:] if line[0] != "P")
+    screened = shown(24, facts=facts, scope=scope)
+
+    assert margins == ([row[header.index("MARGIN")] for row in rows] if "MARGIN" in header else None)
+    assert ("MARGIN" in screened[1], "512Mi" in "".join(screened)) == (bool(margins), bool(margins))
+    main(["order", "--socket", agent, "-o", "json"])
+    assert [None, None, 512 * MIB] == [each["margin"] for each in json.loads(capsys.readouterr().out)["order"]]
+
+
 def test_a_wide_table_has_score_and_reason(agent: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["order", "--socket", agent, "-o", "wide"])
 
@@ -134,6 +152,15 @@ node-1 · priorities of files, without memory
 2   shop        postgres-0   app         900        db        -        -         -
 """
     assert (0, expected, "") == (main(["order", "-f", manifests]), *capsys.readouterr())
+
+
+def test_directories_below_are_read_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below/pod.json").write_text(json.dumps(raw_pod()))
+
+    assert 1 == main(["order", "-f", str(tmp_path), "-o", "name"])
+    assert 0 == main(["order", "-f", str(tmp_path), "-R", "-o", "name"])
+    assert "pod/shop/postgres-0\n" == capsys.readouterr().out
 
 
 def test_files_of_several_nodes_need_a_name(manifests: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,11 +233,11 @@ def test_amounts_are_short(size: int | None, text: str) -> None:
     assert text == amount(size)
 
 
-def shown(height: int, problem: str = "", facts: NodeFacts = FACTS) -> list[str]:
+def shown(height: int, problem: str = "", facts: NodeFacts = FACTS, scope: str = "node") -> list[str]:
     """Return the lines of a screen."""
     console = Console(file=io.StringIO(), width=120, height=height, force_terminal=True, color_system=None)
     with console.capture() as capture:
-        console.print(screen(facts, "node", height, problem))
+        console.print(screen(facts, scope, height, problem))
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
@@ -236,6 +263,7 @@ def test_no_name_controls_the_terminal() -> None:
 def test_a_screen_stays_while_the_agent_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is on the screen, with the time of the order. Ctrl-C ends the watch."""
     seen: list[str] = []
+    collects: list[bool] = []
 
     def screened(facts: NodeFacts, scope: str, height: int, problem: str) -> object:
         seen.append(problem)
@@ -246,13 +274,25 @@ def test_a_screen_stays_while_the_agent_is_away(monkeypatch: pytest.MonkeyPatch)
     ]
 
     def ask() -> NodeFacts:
+        collects.append(gc.isenabled())
         if problem := problems.pop(0):
             raise problem
         return FACTS
 
+    gc.disable()  # as the program does for commands that end soon
     monkeypatch.setattr(orderwatch, "screen", screened)
     monkeypatch.setattr("time.sleep", lambda _: None)
     watch(ask, "node")
 
     assert ["", "no agent runs on node node-1", ""] == seen
+    assert all(collects)
     assert "no agent runs on node node-1. Shown is the order of 2026-11-28T12:00:00Z" in shown(24, seen[1])[-1]
+
+
+def test_files_have_the_priorities_of_their_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = raw_settings({"mode": "Audit", "hostPriority": 900, "defaults": {"bestEffort": 150}})
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump_all([settings, raw_pod()]))
+
+    assert 0 == main(["order", "-f", str(tmp_path / "a.yaml"), "-o", "json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (900, [150]) == (found["hostPriority"], [each["priority"] for each in found["order"]])

@@ -47,6 +47,20 @@ def test_an_event_alone_gives_all_columns() -> None:
     )
 
 
+def test_an_event_from_the_kernels_log_may_have_no_priority() -> None:
+    """The kernel logs the cgroup of only some victims."""
+    note = (
+        "Kernel OOM killer killed stress (pid 4711, anon-rss 98 MiB) in a cgroup that the kernel's log does not name: "
+        "scope unknown: the kernel logs it for at most 10 OOMs in 5 seconds; priority unknown; source: the kernel's log"
+    )
+    (found,) = victims([event(50, note=note, regarding={"kind": "Node"}, related=None)], [])
+
+    assert ("stress", 4711, "Unknown", None, None) == (
+        *(found.process, found.pid, found.scope),
+        *(found.priority, found.pod),
+    )
+
+
 def test_an_event_and_an_oomnode_are_one_victim() -> None:
     """The time of a kill has microseconds, so it identifies a victim of a node."""
     (found,) = victims([event(50)], [oomnode(50)])

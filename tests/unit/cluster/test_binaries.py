@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster import reading
 from tests.cluster.binaries import ensure_binaries
 from tests.cluster.errors import BinariesError
 from tests.cluster.golang import find_go, oldest_go, parse_version
-from tests.cluster.kubernetes import SOURCES, build_arguments, kubernetes, version
+from tests.cluster.kubernetes import OTHERS, SOURCES, VARIABLE, build_arguments, kubernetes, version
+from vmtest.cache import CHECKOUT
 
 GO_MOD = (SOURCES / "go.mod").read_text()
 
@@ -30,13 +32,41 @@ def test_the_programs_have_the_version_of_kubernetes() -> None:
     assert "-X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36" in arguments
 
 
-def test_all_modules_of_kubernetes_have_one_version() -> None:
+@pytest.mark.parametrize("sources", [SOURCES, *OTHERS.values()], ids=lambda sources: sources.name)
+def test_all_modules_of_kubernetes_have_one_version(sources: Path) -> None:
     """k8s.io/kubernetes 1.x.y needs its staging modules at 0.x.y."""
-    staging = version(GO_MOD).replace("v1.", "v0.", 1)
-    replaced = [line.split() for line in GO_MOD.splitlines() if " => k8s.io/" in line]
+    go_mod = (sources / "go.mod").read_text()
+    staging = version(go_mod).replace("v1.", "v0.", 1)
+    replaced = [line.split() for line in go_mod.splitlines() if " => k8s.io/" in line]
 
     assert len(replaced) > 25
     assert {staging} == {words[-1] for words in replaced}
+
+
+def minor(sources: Path) -> int:
+    return int(version((sources / "go.mod").read_text()).split(".")[1])
+
+
+def test_the_oldest_kubernetes_is_the_oldest_that_the_chart_accepts() -> None:
+    """The newest is newer than the Kubernetes of all other tests."""
+    chart = yaml.safe_load((CHECKOUT / "charts/oompolicy/Chart.yaml").read_text())
+
+    assert f">=1.{minor(OTHERS['oldest'])}.0-0" == chart["kubeVersion"]
+    assert minor(OTHERS["oldest"]) < minor(SOURCES) < minor(OTHERS["newest"])
+
+
+def test_a_variable_selects_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each version has its own place in the cache."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    keys = {kubernetes().key}
+    for name in OTHERS:
+        monkeypatch.setenv(VARIABLE, name)
+        keys.add(kubernetes().key)
+    monkeypatch.setenv(VARIABLE, "1.30")
+
+    assert 3 == len(keys)
+    with pytest.raises(BinariesError, match=r"=1\.30 selects no Kubernetes: set it to oldest or newest"):
+        kubernetes()
 
 
 def test_the_reader_has_the_same_version() -> None:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PICTURES: Final = sorted((DOCS / "pictures").glob("*.svg"))
+PICTURES: Final = [
+    picture for picture in sorted((DOCS / "pictures").glob("*.svg")) if "rich-terminal" not in picture.read_text()
+]
+"""The diagrams. A picture of a terminal has no boxes, and gives each text its width."""
 MARGIN: Final = 6
 """Pixels that are free between a text and the border of its box."""
 GAP: Final = 4

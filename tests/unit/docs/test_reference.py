@@ -24,6 +24,7 @@ from oompolicy.controller.settingstable import SettingsTable
 from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import VictimFlag
+from oompolicy_agent.kernel.proof import ProofReason
 from oompolicy_agent.loader import build, module, plan
 from oompolicy_agent.loader.bpftool import Tool
 from oompolicy_agent.loader.errors import UnsupportedError
@@ -35,14 +36,15 @@ from oompolicy_agent.status.metrics import Metrics as AgentMetrics
 from oompolicy_agent.status.reasons import PROBLEMS, EventReason, Reason, Scope
 from oompolicy_agent.status.scores import Order, Scores
 from oompolicy_agent.victims.event import note
-from oompolicy_agent.victims.naming import HOST
+from oompolicy_agent.victims.naming import HOST, NamedVictim
 from tests.unit.agent.fakes import pod
 from tests.unit.agent.kernel.test_btf import elf
 from tests.unit.agent.loader.test_module import KERNEL, with_function
 from tests.unit.agent.loader.test_plan import GOOD as GOOD_NODE
 from tests.unit.agent.loader.test_plan import obstacle
-from tests.unit.agent.status.test_document import ATTACHED, GOOD
+from tests.unit.agent.status.test_document import ATTACHED, GOOD, PROOF
 from tests.unit.agent.victims.test_event import APP_OWNER, AUDIT, CHANGED, named
+from tests.unit.agent.victims.test_logged import parsed
 from tests.unit.controller.raws import raw_settings
 from tests.unit.controller.test_policystatus import record
 from tests.unit.docs.page import CHECKOUT, codes, rows, section
@@ -60,6 +62,7 @@ ATTACHMENTS: Final = (
     replace(ATTACHED, warnings=("vm.panic_on_oom=1",)),
     replace(ATTACHED, disabled="kernel.ftrace_enabled=0"),
     replace(ATTACHED, problem="the loader has not run"),
+    *(replace(ATTACHED, proof=replace(PROOF, reason=reason)) for reason in ProofReason),
     Attachment("ObserveOnly", "None", "6.12.107", None, "no hook", ()),
     Attachment("OfTomorrow", "Kernel", "6.12.107", None, "", ()),
 )
@@ -116,7 +119,7 @@ def test_the_page_has_every_condition_of_a_node() -> None:
     """The page has each status and reason that an agent can give. The reasons below belong to no condition."""
     made = set(conditions_of_nodes())
 
-    kinds = ("Ready", "Enforcing", "OrderHolds", "Synced", "CircuitOpen")
+    kinds = ("Ready", "Enforcing", "Proven", "OrderHolds", "Synced", "CircuitOpen")
     assert made == conditions_on_page({each: each for each in kinds})
     assert {
         Reason.POD_FIELDS_UNREADABLE,
@@ -226,6 +229,7 @@ def notes() -> list[str]:
         named(flags=AUDIT),
         named(flags=AUDIT | VictimFlag.UNSURE),
         named(flags=AUDIT | VictimFlag.CHANGED, **spared),
+        NamedVictim(parsed(path=None, scope=None, trigger=None), HOST, None, "Unknown", "", None, None),
     ]
     return [note(each, disclose=disclose) for each in made for disclose in (True, False)]
 

@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from publish.project import Project
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,7 +23,7 @@ PICTURES = sorted((CHECKOUT / "docs/pictures").iterdir())
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 
 NAMED = re.compile(
-    r"`((?:agent|benchmarks|bpf|charts|crds|demo|deploy|docs|examples|image|kernel|operator|scripts|tests|vmtest)"
+    r"`((?:agent|benchmarks|bpf|campaign|charts|crds|demo|deploy|docs|examples|image|kernel|operator|scripts|tests|vmtest)"
     r"/[\w./-]*)`"
 )
 FETCHED = re.compile(r"""(?:<(?:script|img|iframe|source)\b[^>]*\bsrc|<link\b[^>]*\bhref)=["'](?:https?:)?//[^"']*""")
@@ -42,12 +44,15 @@ def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def small_site(folder: Path, line: str, menu: str) -> Path:
+def small_site(folder: Path, line: str, menu: str, repository: str = "https://git.example/o") -> Path:
     """Make a site of two pages with the real site's settings, and return its mkdocs.yml. One page has `line`."""
     (folder / "docs").mkdir()
     (folder / "docs/index.md").write_text(f"# Page\n\n{line}\n")
     (folder / "docs/other.md").write_text("# Other\n")
-    (folder / "scripts").symlink_to(CHECKOUT / "scripts")
+    for name in ("scripts", "docs/assets"):
+        (folder / name).symlink_to(CHECKOUT / name)
+    (folder / "publish").mkdir()
+    (folder / "publish/project.toml").write_text(f'repository = "{repository}"\n')
     settings = (CHECKOUT / "mkdocs.yml").read_text().partition("\nnav:")[0]
     (folder / "mkdocs.yml").write_text(f"{settings}\nnav: [{menu}]\n")
     return folder / "mkdocs.yml"
@@ -157,6 +162,33 @@ def test_other_tables_scroll_in_the_page(site: Path) -> None:
     assert rule
     assert {"max-width:100%", "overflow:auto"} <= set(rule[1].split(";"))
     assert [] == [page for page, table in tables(site) if "class" in table.attrib]
+
+
+def test_a_page_links_to_its_source_in_the_repository(tmp_path: Path) -> None:
+    """The footer links to the repository. The address is that of publish/project.toml."""
+    done = build(small_site(tmp_path, "", "index.md, other.md", "https://git.test/oompolicy"), tmp_path / "site")
+    page = (tmp_path / "site/other.html").read_text()
+
+    assert (0, "") == (done.returncode, FETCHED.search(page) or ""), done.stderr
+    assert 'href="https://git.test/oompolicy/edit/main/docs/other.md"' in page
+    assert 'href="https://git.test/oompolicy"' in page
+
+
+def test_no_page_links_to_a_placeholder(site: Path) -> None:
+    """A release replaces the address of publish/project.toml, and `make release-check` requires that."""
+    linked = ['class="md-social"' in page.read_text() for page in site.rglob("*.html")]
+    repository = Project.load().repository
+
+    assert len(linked) > 10
+    assert {repository not in Project.load().placeholders} == set(linked)
+
+
+def test_the_icon_of_the_site_is_that_of_the_chart(site: Path) -> None:
+    """A link in docs/ leads to the file."""
+    page = (site / "install.html").read_text()
+
+    assert '<link rel="icon" href="assets/icon.svg">' in page
+    assert (CHECKOUT / "charts/oompolicy/icon.svg").read_bytes() == (site / "assets/icon.svg").read_bytes()
 
 
 def test_diagrams_need_no_script(site: Path) -> None:

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PAGES: Final = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
-FOLDERS: Final = ("operator", "agent", "tests", "vmtest", "demo", "benchmarks", "bundle", "publish")
+FOLDERS: Final = (
+    "operator",
+    "agent",
+    "debug",
+    "tests",
+    "vmtest",
+    "demo",
+    "benchmarks",
+    "campaign",
+    "bundle",
+    "publish",
+)
 """The folders with checked docstrings."""
 MODULES: Final = sorted(file for folder in FOLDERS for file in (CHECKOUT / folder).rglob("*.py"))
 SEMICOLONS: Final = (

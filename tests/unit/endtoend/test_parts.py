@@ -77,22 +77,22 @@ def test_the_victims_pid_is_not_that_of_the_spared_process() -> None:
 
 
 def test_the_demos_expected_story_has_no_flaw() -> None:
-    assert [] == list(flaws([REPORT.pod.name], NOTE, OOMNODE))
+    assert [] == list(flaws(REPORT.pod.name, NOTE, OOMNODE))
 
 
 @pytest.mark.parametrize(
-    ("dead", "note", "oomnode", "expected"),
+    ("victim", "note", "oomnode", "expected"),
     [
-        ([DATABASE.pod.name], NOTE, OOMNODE, "postgres-0 died, not report-29393280-lq5rd alone"),
-        ([], NOTE, OOMNODE, "nobody died, not report-29393280-lq5rd alone"),
-        ([REPORT.pod.name], NOTE.partition("; spared")[0], OOMNODE, "the Event does not say 'spared: postgres '"),
-        ([REPORT.pod.name], NOTE, OOMNODE.replace("True ", "False"), ENFORCES),
-        ([REPORT.pod.name], NOTE, "NAME     MODE   ENFORCING   AGE\nnode-a                      9s\n", ENFORCES),
-        ([REPORT.pod.name], NOTE, OOMNODE.splitlines()[0], ENFORCES),
+        (DATABASE.pod.name, NOTE, OOMNODE, "postgres-0 died first, not report-29393280-lq5rd"),
+        (None, NOTE, OOMNODE, "no pod died first, not report-29393280-lq5rd"),
+        (REPORT.pod.name, NOTE.partition("; spared")[0], OOMNODE, "the Event does not say 'spared: postgres '"),
+        (REPORT.pod.name, NOTE, OOMNODE.replace("True ", "False"), ENFORCES),
+        (REPORT.pod.name, NOTE, "NAME     MODE   ENFORCING   AGE\nnode-a                      9s\n", ENFORCES),
+        (REPORT.pod.name, NOTE, OOMNODE.splitlines()[0], ENFORCES),
     ],
 )
-def test_a_deviation_from_the_story_is_a_flaw(dead: list[str], note: str, oomnode: str, expected: str) -> None:
-    assert [expected] == list(flaws(dead, note, oomnode))
+def test_a_deviation_from_the_story_is_a_flaw(victim: str | None, note: str, oomnode: str, expected: str) -> None:
+    assert [expected] == list(flaws(victim, note, oomnode))
 
 
 def test_the_demos_pods_have_the_priorities_of_the_examples() -> None:

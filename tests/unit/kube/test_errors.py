@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy.kube.errors import ApiError, decoded, from_answer, from_status
+from oompolicy.kube.errors import ApiError, from_answer, from_status
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -74,9 +74,3 @@ def test_a_wait_is_limited_to_five_minutes(seconds: float) -> None:
 def test_an_invalid_wait_is_none(seconds: object) -> None:
     """The client's own backoff then applies."""
     assert from_status({"details": {"retryAfterSeconds": seconds}}).retry_after is None
-
-
-def test_text_nested_too_deep_is_not_json() -> None:
-    """The error is a ValueError, which all callers handle."""
-    with pytest.raises(ValueError, match="nested too deep"):
-        decoded(b"[" * 100_000)

@@ -92,3 +92,13 @@ def test_only_one_item_is_in_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 12_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_an_item_of_any_depth_does_not_hide_the_others() -> None:
+    """The API server stores up to 10,000 levels of `managedFields`, also in a pod of any user."""
+    deep = '{"metadata": {"uid": "a", "managedFields": ' + "[" * 9_990 + "]" * 9_990 + '}, "kind": "Pod"}'
+    data = f'{{"items": [{deep}, {{"metadata": {{"uid": "b"}}}}], "metadata": {{}}}}'.encode()
+    items = list(Page(cut(data, 7_000), "here")["items"])
+
+    assert ["a", "b"] == [each["metadata"]["uid"] for each in items]
+    assert "Pod" == items[0]["kind"]

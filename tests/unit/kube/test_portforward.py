@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import socket
-import struct
 import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
@@ -17,6 +14,7 @@ import pytest
 from oompolicy.kube.connection import connect
 from oompolicy.kube.errors import ApiError, UnreachableError
 from oompolicy.kube.portforward import get
+from tests.unit.kube.peer import DATA, ERROR, PORT, Peer, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,51 +22,8 @@ if TYPE_CHECKING:
 
     from oompolicy.kube.connection import Connection
 
-PORT = 9809
-DATA, ERROR = 0, 1
-"""The channels of the first port."""
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
 FORBIDDEN = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": 'cannot get resource "pods/portforward"'}
-
-
-def frame(channel: int, data: bytes) -> bytes:
-    """Return a binary frame of a server."""
-    payload = bytes([channel]) + data
-    assert len(payload) < 126
-    return bytes([0x82, len(payload)]) + payload
-
-
-class Peer:
-    """The server's end of one connection, after the request."""
-
-    def __init__(self, connected: socket.socket) -> None:
-        self.socket, self.head = connected, b""
-        while not self.head.endswith(b"\r\n\r\n"):
-            self.head += connected.recv(1)
-
-    def header(self, name: str) -> str:
-        lines = (line.partition(": ") for line in self.head.decode().split("\r\n"))
-        return next(value for key, _, value in lines if key.lower() == name)
-
-    def accept(self) -> None:
-        """Agree on a WebSocket, and say which port each channel is for."""
-        key = self.header("sec-websocket-key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-        accept = base64.b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest()).decode()
-        lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
-        more = (f"Sec-WebSocket-Accept: {accept}", "Sec-WebSocket-Protocol: v4.channel.k8s.io", "", "")
-        self.socket.sendall("\r\n".join((*lines, *more)).encode())
-        for channel in (DATA, ERROR):
-            self.socket.sendall(frame(channel, struct.pack("<H", PORT)))
-
-    def received(self) -> bytes:
-        """Return the data of the client's next frame, with its channel."""
-        read = self.socket.makefile("rb").read
-        _, length = read(2)
-        size = length & 0x7F
-        if size == 126:
-            (size,) = struct.unpack("!H", read(2))
-        mask, payload = read(4), read(size)
-        return bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
 
 
 @contextmanager
@@ -134,8 +89,7 @@ def test_an_answer_in_many_messages_is_whole(tmp_path: Path) -> None:
         peer.accept()
         peer.received()
         head = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 6000\r\n\r\n"
-        parts = [head, *[b"x" * 100] * 60]
-        peer.socket.sendall(b"".join(frame(DATA, part) for part in parts) + b"\x88\x00")
+        peer.send(head + b"x" * 6000)
 
     with serving(tmp_path, answer) as (connection, _):
         assert (503, b"x" * 6000) == asked(connection)

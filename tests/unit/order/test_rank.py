@@ -56,12 +56,31 @@ def test_the_most_above_its_request_dies_first_if_settings_say_so() -> None:
     assert ["web-0", "report"] == order(replace(FACTS, tie_break="MostOverRequest"))[:2]
 
 
+def test_requests_have_no_effect_from_the_hosts_priority_upwards() -> None:
+    """A node-critical pod without a request keeps its place in the kernel's order."""
+    critical = replace(WEB, priority=1000, score=-997, memory_request=0)
+    other = replace(REPORT, priority=1000, score=0, memory_request=500 * MIB)
+    facts = replace(FACTS, tie_break="MostOverRequest", containers=(critical, other))
+
+    assert ["report", "web-0"] == order(facts)
+
+
 def test_small_containers_die_after_larger_ones_and_before_the_host() -> None:
     """A container of the host's priority or above is never passed over."""
     small = replace(ETCD, usage=1, memory=1)
     facts = replace(FACTS, minimum_victim_memory=60 * MIB, containers=(small, DATABASE, WEB, REPORT))
 
     assert ["report", "db-0", "web-0", "etcd"] == order(facts)
+
+
+def test_the_memory_of_the_pod_counts_if_the_pod_dies_as_a_whole() -> None:
+    """A small container of a large pod is then not passed over."""
+    small = replace(WEB, priority=0, usage=1, memory=1)
+    whole = replace(small, pod_usage=60 * MIB)
+    facts = replace(FACTS, minimum_victim_memory=60 * MIB)
+
+    assert ["report", "web-0"] == order(replace(facts, containers=(small, REPORT)))
+    assert ["web-0", "report"] == order(replace(facts, containers=(whole, REPORT)))
 
 
 def test_the_scope_of_a_pod_has_its_containers_alone() -> None:

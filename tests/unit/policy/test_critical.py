@@ -55,7 +55,7 @@ def assign(subject: Pod, *policies: OOMPolicy, defaults: Defaults | None = None)
             "built-in default for static pods; no OOMPolicy for this node-critical pod"
             " names system-node-critical and batch in match.priorityClassNames",
         ),
-        (pod(priority_class_name=CLUSTER_CRITICAL), 950, "built-in default for PriorityClass system-cluster-critical"),
+        (pod(priority_class_name=CLUSTER_CRITICAL), 1000, "built-in default for PriorityClass system-cluster-critical"),
         (replace(pod(), mirror=FORGED), 500, "built-in default for QoS class Burstable"),
         (pod(priority_class_name="critical"), 500, "built-in default for QoS class Burstable"),
     ],
@@ -110,7 +110,10 @@ def test_the_defaults_can_be_changed() -> None:
     """Each default is within the range."""
     defaults = Defaults(node_critical=990, cluster_critical=940)
 
-    assert 990 == assign(ETCD, defaults=defaults).priority
+    etcd, coredns = (assign(each, defaults=defaults) for each in (ETCD, pod(priority_class_name=CLUSTER_CRITICAL)))
+    assert (990, 940) == (etcd.priority, coredns.priority)
+    assert etcd.reason.startswith("default of OOMSettings for ")
+    assert "default of OOMSettings for PriorityClass system-cluster-critical" == coredns.reason
     with pytest.raises(ValueError, match="1001 is outside"):
         Defaults(node_critical=1001)
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oompolicy.model import LabelSelector, Operator, Requirement
-from oompolicy.oomsettings import Mode, NodeMode, OOMSettings
+from oompolicy.oomsettings import Mode, NodeMode, OOMSettings, ProgramSettings, TieBreak
 from oompolicy.resolve.disjoint import implies, satisfiable
 from oompolicy.resolve.matching import selects
-from oompolicy.resolve.modes import deciding_entry, effective_mode, never_deciding, node_mode
+from oompolicy.resolve.modes import deciding_entry, effective_mode, never_deciding, node_mode, program_settings
 
 
 def one_of(key: str, *values: str) -> LabelSelector:
@@ -112,3 +112,9 @@ def test_an_entry_that_never_decides_decides_for_no_labels(
     chosen = settings(*((selector, Mode.OFF) for selector in selectors))
 
     assert deciding_entry(chosen, labels) not in never_deciding(chosen)
+
+
+def test_the_programs_of_a_node_have_the_settings_of_the_cluster() -> None:
+    settings = OOMSettings(Mode.AUDIT, tie_break=TieBreak.MOST_OVER_REQUEST, minimum_victim_memory=5, host_priority=700)
+
+    assert ProgramSettings(Mode.ENFORCE, TieBreak.MOST_OVER_REQUEST, 5, 700) == program_settings(settings, Mode.ENFORCE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy.model import LabelSelector, Operator, Requirement
+from oompolicy.model import Defaults, LabelSelector, Operator, Requirement
 from oompolicy.oomsettings import MAX_NODE_MODES, Mode, NodeMode, OOMSettings
 from oompolicy.parse import InvalidObject, parse_settings
 from tests.unit.policy.factories import raw_settings
@@ -29,7 +29,21 @@ def problems_of(raw: Mapping[str, Any]) -> list[str]:
 def test_every_field_is_read() -> None:
     """An object with all fields becomes a record with all of its parts."""
     raw = raw_settings(
-        {"suspend": True, "mode": "Audit", "nodeModes": [CANARY], "discloseOtherNamespaces": True},
+        {
+            "suspend": True,
+            "mode": "Audit",
+            "nodeModes": [CANARY],
+            "discloseOtherNamespaces": True,
+            "maxKillsPerMinute": 30,
+            "hostPriority": 900,
+            "defaults": {
+                "nodeCritical": 990,
+                "clusterCritical": 940,
+                "guaranteed": 700,
+                "burstable": 600,
+                "bestEffort": 100,
+            },
+        },
     )
     raw["metadata"] |= {"generation": 3, "uid": "u-1", "managedFields": [{"anything": 1}]}
     raw["status"] = {"whatever": None}
@@ -40,6 +54,9 @@ def test_every_field_is_read() -> None:
         suspend=True,
         node_modes=(NodeMode(selector, Mode.ENFORCE),),
         disclose_other_namespaces=True,
+        max_kills_per_minute=30,
+        host_priority=900,
+        defaults=Defaults(700, 600, 100, 990, 940),
         generation=3,
         uid="u-1",
     )
@@ -79,8 +96,18 @@ def test_an_empty_list_of_node_modes_means_no_list() -> None:
             ["spec.discloseOtherNamespaces: must be a boolean, not an integer"],
         ),
         (
-            {"mode": "Off", "hostPriority": 1},
-            ["spec.hostPriority: unknown field; known are suspend, mode, nodeModes, "],
+            {"mode": "Off", "hostsPriority": 1},
+            ["spec.hostsPriority: unknown field; known are suspend, mode, nodeModes, "],
+        ),
+        ({"mode": "Off", "hostPriority": 1001}, ["spec.hostPriority: must be from 0 to 1000, not 1001"]),
+        ({"mode": "Off", "hostPriority": True}, ["spec.hostPriority: must be an integer from 0 to 1000, not a bool"]),
+        ({"mode": "Off", "defaults": 800}, ["spec.defaults: must be an object, not an integer"]),
+        (
+            {"mode": "Off", "defaults": {"bestEffort": -1, "besteffort": 1}},
+            [
+                "spec.defaults.besteffort: unknown field; known are nodeCritical, ",
+                "spec.defaults.bestEffort: must be from 0",
+            ],
         ),
         ({"mode": "Off", "nodeModes": {}}, ["spec.nodeModes: must be a list, not an object"]),
         (
@@ -121,3 +148,48 @@ def test_the_fields_of_a_newer_version_are_left_out() -> None:
     settings = parse_settings(raw_settings({"mode": "Off", "newField": "x"}), unknown=unknown)
 
     assert (Mode.OFF, ["spec.newField"]) == (settings.mode, [each.field for each in unknown])
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (
+            {"defaults": {"nodeCritical": 999, "clusterCritical": 999}},
+            "nodeCritical: must be at least hostPriority, which is 1000",
+        ),
+        (
+            {"hostPriority": 0, "defaults": {"nodeCritical": 999}},
+            "nodeCritical: must be at least clusterCritical, which is 1000",
+        ),
+        ({"defaults": {"clusterCritical": 799}}, "clusterCritical: must be at least 800, the highest of guaranteed, "),
+        (
+            {"defaults": {"clusterCritical": 900, "burstable": 951}},
+            "clusterCritical: must be at least 951, the highest of guaranteed, ",
+        ),
+        (
+            {"defaults": {"clusterCritical": 900, "bestEffort": 951}},
+            "clusterCritical: must be at least 951, the highest of guaranteed, ",
+        ),
+    ],
+)
+def test_no_default_makes_a_critical_pod_an_earlier_victim(spec: dict[str, Any], expected: str) -> None:
+    """The kernel alone kills processes of the host, and pods that are not critical, first."""
+    (problem,) = problems_of(raw_settings({"mode": "Off", **spec}))
+
+    assert problem.startswith(f"spec.defaults.{expected}")
+
+
+def test_equal_defaults_are_allowed() -> None:
+    """The kernel then compares memory, as it does without policies. The order of the QoS classes is free."""
+    defaults = {"nodeCritical": 500, "clusterCritical": 500, "guaranteed": 1, "burstable": 500, "bestEffort": 500}
+    settings = parse_settings(raw_settings({"mode": "Off", "hostPriority": 500, "defaults": defaults}))
+
+    assert Defaults(1, 500, 500, 500, 500) == settings.defaults
+
+
+def test_the_defaults_that_are_left_out_are_built_in() -> None:
+    """This is also so for an API server whose definition of OOMSettings is older."""
+    settings = parse_settings(raw_settings({"mode": "Off", "defaults": {"bestEffort": 5}}))
+
+    assert (1000, Defaults(best_effort=5)) == (settings.host_priority, settings.defaults)
+    assert (1000, Defaults()) == (OOMSettings(Mode.OFF).host_priority, OOMSettings(Mode.OFF).defaults)

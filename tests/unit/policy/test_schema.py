@@ -23,7 +23,9 @@ from oompolicy.model import (
     QOSClass,
 )
 from oompolicy.oomsettings import MAX_NODE_MODES, Mode
+from oompolicy.parse import parse_settings
 from oompolicy_agent.status.reasons import Scope
+from tests.unit.policy.factories import raw_settings
 
 CRDS = Path(__file__).parents[3] / "crds"
 FILES = sorted(CRDS.iterdir())
@@ -64,7 +66,10 @@ def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_kubectl_explain_describes_every_field(file: Path) -> None:
-    """The API server itself describes apiVersion, kind and metadata, and refuses other descriptions of metadata."""
+    """The API server itself describes apiVersion, kind and metadata, and refuses other descriptions of metadata.
+
+    A rule of OOMSettings needs the name in metadata, which the API server describes too.
+    """
     schema = schema_of(load(file))
     bare = [
         f"{path}.{name}"
@@ -73,7 +78,7 @@ def test_kubectl_explain_describes_every_field(file: Path) -> None:
         if "description" not in child
     ]
 
-    assert [".apiVersion", ".kind", ".metadata"] == bare
+    assert [".apiVersion", ".kind", ".metadata"] == [path for path in bare if path != ".metadata.name"]
 
 
 @pytest.mark.parametrize(
@@ -208,3 +213,17 @@ def test_everything_is_bounded(file: Path) -> None:
         )
     ]
     assert [] == unbounded
+
+
+def test_the_settings_have_the_built_in_defaults() -> None:
+    """A field that is left out means the same to API server and parser."""
+    settings = schema_of(load(CRDS / "oompolicy.dev_oomsettings.yaml"))["properties"]["spec"]
+    built_in = parse_settings(raw_settings({"mode": "Off"}))
+    classes = field(settings, "defaults")["properties"]
+    given = {name: schema["default"] for name, schema in classes.items()}
+
+    assert built_in == parse_settings(raw_settings({"mode": "Off", "defaults": given}))
+    assert 5 == len(given)
+    assert built_in.host_priority == field(settings, "hostPriority")["default"]
+    for schema in (*classes.values(), field(settings, "hostPriority")):
+        assert (MIN_PRIORITY, MAX_PRIORITY) == (schema["minimum"], schema["maximum"])

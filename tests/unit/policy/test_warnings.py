@@ -233,3 +233,20 @@ def test_offsets_have_little_effect_if_the_pod_dies_as_a_whole(scope: str, expec
     assert expected == len(found)
     assert all("takes the containers with a higher priority with it" in each for each in found)
     assert [] == warnings(policy({}, killScope=scope))
+
+
+def test_the_warnings_compare_with_the_defaults_of_the_settings() -> None:
+    """A policy that raises nothing in this cluster needs no namespace selector."""
+    settings = raw_settings({"mode": "Audit", "defaults": {"guaranteed": 900, "burstable": 900, "bestEffort": 900}})
+
+    assert 1 == len(warnings(policy(BY_LABEL)))
+    assert [] == warnings(policy(BY_LABEL), settings)
+
+
+def test_a_lowered_node_critical_pod_is_compared_with_the_default_of_the_settings() -> None:
+    settings = raw_settings(
+        {"mode": "Audit", "hostPriority": 900, "defaults": {"nodeCritical": 960, "clusterCritical": 960}}
+    )
+    (found,) = warnings(policy(CRITICAL), settings)
+
+    assert "node-critical pods have priority 900 in place of 960" in found

@@ -12,7 +12,7 @@ import yaml
 
 from oompolicy.parse import parse_policy
 from publish import readme
-from publish.chart import IMAGES, filled_metadata, filled_values, stage
+from publish.chart import INSTALLED, filled_metadata, filled_values, stage
 from publish.project import CHART, Maintainer, Project
 from publish.values import read_values
 from tests.unit.docs.page import CHECKOUT
@@ -95,7 +95,7 @@ def test_a_package_names_registry_and_digests_in_its_values() -> None:
     lines = zip(VALUES.splitlines(), filled.splitlines(), strict=True)
 
     assert "registry.test/o" == images["registry"]
-    assert DIGESTS == {name: images[key]["digest"] for key, name in IMAGES.items()}
+    assert DIGESTS == {name: images[key]["digest"] for key, name in INSTALLED.items()}
     assert ['  registry: ""', '    digest: ""', '    digest: ""'] == [old for old, new in lines if old != new]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publish import steps
-from publish.chart import read_digests
+from publish.chart import IMAGES, read_digests
 from publish.check import problems
 from publish.notes import notes
 from publish.project import Maintainer, Project
@@ -26,12 +26,12 @@ PROJECT = Project("0.1.0", "https://git.test/o", "registry.test/o", "c@o.test", 
 CHANGELOG = "# Changelog\n\n## [Unreleased]\n\n## [0.1.0] - 2026-12-01\n"
 DIGEST = "sha256:" + "a" * 64
 BASE_DIGEST = "sha256:" + "c" * 64
-# A build writes the digest of the image into the file of its option, and a run prints a bill of materials.
+# A build writes the digest of the image into the file of its option. A run pulls the image, and prints a bill.
 PLAYED = f"""#!/bin/sh
 echo "$(basename "$0") $*" >>"$PLAYED_LOG"
 case "$1" in
-run) echo bill ;;
-buildx) [ "$2" != imagetools ] || echo {BASE_DIGEST} ;;
+run) echo "Unable to find image locally" >&2 && echo bill ;;
+buildx) [ "$2" != imagetools ] || echo '{{"digest": "{BASE_DIGEST}"}}' ;;
 esac
 while [ $# -gt 1 ]; do
 	[ "$1" = --metadata-file ] && echo '{{"containerimage.digest": "{DIGEST}"}}' >"$2"
@@ -60,8 +60,10 @@ def test_each_image_is_pushed_below_the_registry_and_its_digest_is_kept(log: Pat
     builds = [line for line in log.read_text().splitlines() if line.startswith("docker buildx build")]
     bills = [line for line in log.read_text().splitlines() if line.startswith("docker run")]
 
-    assert ["oompolicy", "oompolicy-loader"] == [line.partition("--target ")[2].split()[0] for line in builds]
-    assert ["registry.test/o/oompolicy:0.1.0", "registry.test/o/oompolicy-loader:0.1.0"] == [
+    assert ["oompolicy", "oompolicy-loader", "oompolicy-debug"] == [
+        line.partition("--target ")[2].split()[0] for line in builds
+    ]
+    assert [f"registry.test/o/{name}:0.1.0" for name in IMAGES.values()] == [
         line.partition("--tag ")[2].split()[0] for line in builds
     ]
     assert {f"BASE=debian:trixie-slim@{BASE_DIGEST}"} == {
@@ -69,15 +71,15 @@ def test_each_image_is_pushed_below_the_registry_and_its_digest_is_kept(log: Pat
     }
     assert all("push=true" in line and "image.source=https://git.test/o" in line for line in builds)
     assert all(f"@{DIGEST} " in line for line in bills)
-    assert {"oompolicy": DIGEST, "oompolicy-loader": DIGEST} == steps.read_digests(tmp_path)
-    assert "bill\n" == (tmp_path / "oompolicy.cdx.json").read_text()
+    assert dict.fromkeys(IMAGES.values(), DIGEST) == steps.read_digests(tmp_path)
+    assert "bill\n" == (tmp_path / "oompolicy.cdx.json").read_text(), "without the messages of the pull"
 
 
 def test_a_workflow_gets_registry_and_digests() -> None:
     """It attests the provenance of each image by its digest."""
-    digests = {"oompolicy": DIGEST, "oompolicy-loader": BASE_DIGEST, steps.CHART: DIGEST}
+    digests = {"oompolicy": DIGEST, "oompolicy-loader": BASE_DIGEST, "oompolicy-debug": DIGEST, steps.CHART: DIGEST}
 
-    assert ["registry=registry.test/o", f"oompolicy={DIGEST}", f"loader={BASE_DIGEST}"] == list(
+    assert ["registry=registry.test/o", f"oompolicy={DIGEST}", f"loader={BASE_DIGEST}", f"debug={DIGEST}"] == list(
         steps.outputs(PROJECT, digests)
     )
 
@@ -92,6 +94,7 @@ def test_without_a_registry_an_image_has_the_name_of_its_target(log: Path) -> No
 def test_everything_that_is_pushed_is_signed(log: Path, tmp_path: Path) -> None:
     """Images have an attestation too, and one signature covers the checksums of all files."""
     steps.add_digests(tmp_path, {"oompolicy": DIGEST})
+    steps.add_digests(tmp_path, {"oompolicy-debug": DIGEST})
     steps.add_digests(tmp_path, {steps.CHART: DIGEST})
     steps.sign(PROJECT, tmp_path)
 
@@ -99,22 +102,25 @@ def test_everything_that_is_pushed_is_signed(log: Path, tmp_path: Path) -> None:
         f"cosign sign --yes registry.test/o/oompolicy@{DIGEST}",
         f"cosign attest --yes --type cyclonedx --predicate {tmp_path}/oompolicy.cdx.json "
         f"registry.test/o/oompolicy@{DIGEST}",
+        f"cosign sign --yes registry.test/o/oompolicy-debug@{DIGEST}",
+        f"cosign attest --yes --type cyclonedx --predicate {tmp_path}/oompolicy-debug.cdx.json "
+        f"registry.test/o/oompolicy-debug@{DIGEST}",
         f"cosign sign --yes registry.test/o/charts/oompolicy@{DIGEST}",
         f"cosign sign-blob --yes --bundle {tmp_path}/SHA256SUMS.sigstore.json {tmp_path}/SHA256SUMS",
     ] == log.read_text().splitlines()
 
 
-def test_the_package_of_the_chart_gets_the_digests_of_the_images_alone(tmp_path: Path) -> None:
-    """The file also has the digest of the chart, once that is pushed."""
-    steps.add_digests(tmp_path, {"oompolicy": DIGEST, steps.CHART: "sha256:" + "b" * 64})
+def test_the_package_of_the_chart_gets_the_digests_of_its_images_alone(tmp_path: Path) -> None:
+    """The file also has that of the debug image, and that of the chart, once it is pushed."""
+    steps.add_digests(tmp_path, {"oompolicy": DIGEST, "oompolicy-debug": DIGEST, steps.CHART: "sha256:" + "b" * 64})
 
     assert {"oompolicy": DIGEST} == read_digests(tmp_path / "digests.json")
     assert {} == read_digests(tmp_path / "none.json")
 
 
 def test_a_step_that_fails_ends_the_release_with_its_output() -> None:
-    with pytest.raises(SystemExit, match=r"ls failed with status 2:\n.*no-such-file"):
-        steps.run(["ls", "no-such-file"])
+    with pytest.raises(SystemExit, match=r"sh failed with status 2:\nbefore\nafter"):
+        steps.run(["sh", "-c", "echo before; echo after >&2; exit 2"])
 
 
 def test_a_commit_that_is_ready_has_no_problems() -> None:

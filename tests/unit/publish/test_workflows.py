@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from publish.chart import IMAGES
 from tests.unit.docs.page import CHECKOUT
 
 WORKFLOWS = sorted((CHECKOUT / ".github/workflows").glob("*.yml"))
@@ -38,7 +39,8 @@ def test_make_has_each_target_of_a_workflow() -> None:
         for target in re.findall(r"run: make (?:--silent )?([a-z][a-z-]*)", file.read_text())
     }
 
-    assert {"dist", "release-check", "release-images", "release-chart", "release-sign", "release-outputs"} == called
+    release = {f"release-{step}" for step in ("check", "images", "chart", "sign", "outputs", "site")}
+    assert {"dist", *release} == called
     assert called <= rules
 
 
@@ -50,6 +52,18 @@ def test_the_files_of_the_page_are_those_of_dist() -> None:
     assert {"*.whl", "*.pyz", "*.tar.gz", "*.tgz", "*.cdx.json"} == set(re.findall(r"dist/(\*\S+)", page))
     assert all(f" {each}" in recipe for each in ("*.whl", "*.pyz", "*.tar.gz", "*.tgz"))
     assert "publish.notes --into dist" in recipe
+
+
+def test_the_provenance_of_each_image_is_attested() -> None:
+    """The outputs of the step before have the keys of the images."""
+    inputs = [
+        each["with"] for each in steps(LOADED["release.yml"]["jobs"]["push"]) if "subject-name" in each.get("with", {})
+    ]
+    pushed = "${{ steps.pushed.outputs"
+
+    assert [(f"{pushed}.registry }}}}/{name}", f"{pushed}.{key} }}}}", True) for key, name in IMAGES.items()] == [
+        (each["subject-name"], each["subject-digest"], each["push-to-registry"]) for each in inputs
+    ]
 
 
 @pytest.mark.parametrize(("name", "body"), JOBS, ids=[name for name, _ in JOBS])
@@ -72,6 +86,7 @@ def test_only_the_jobs_that_publish_have_more_permissions() -> None:
         "release.yml/push": {"contents": "read", "id-token": "write", "attestations": "write"},
         "release.yml/pypi": {"id-token": "write"},
         "release.yml/page": {"contents": "write"},
+        "release.yml/site": {"contents": "write"},
     } == more
 
 

@@ -30,5 +30,7 @@ def test_a_guest_can_be_started_with_each_of_them() -> None:
 
 
 def test_they_run_the_tests_that_need_no_hook() -> None:
-    assert ["tests/node/test_observe.py", "tests/node/test_scores.py"] == selection("bullseye")
+    names = ("observe", "kernel_log", "scores", "trace")
+
+    assert [f"tests/node/test_{each}.py" for each in names] == selection("bullseye")
     assert "| `bullseye` | 5.10 | none |" in table([Result("bullseye", "5.10", 0, 1, 0, 1.0)])

@@ -46,7 +46,7 @@ def answer(facts: Facts, rows: Sequence[Check]) -> Answer:
         return Answer(Order.EXACT, _reason(facts) + _doubt(rows, needed))
     if _first(rows, Way.SCORES) is None:
         return Answer(Order.SCORES, why_not_exact)
-    if _first(rows, Way.ATTACH) is None:
+    if _first(rows, Way.ATTACH) is None or _first(rows, Way.LOG) is None:
         return Answer(Order.OBSERVES, f"{why_not_exact}; and {_first(rows, Way.SCORES)}")
     return Answer(Order.NOTHING, why_not_exact)
 

@@ -24,6 +24,7 @@ class Way(StrEnum):
     LOAD = "load a module"
     BUILD = "build the module"
     SCORES = "write scores"
+    LOG = "read the kernel's log"
 
 
 @dataclass(frozen=True, slots=True)

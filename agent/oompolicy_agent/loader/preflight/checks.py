@@ -14,26 +14,28 @@ from oompolicy_agent.loader.preflight.collect import REDIRECTED, REGISTER
 from oompolicy_agent.loader.preflight.modulechecks import module_checks, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from oompolicy_agent.loader.preflight.facts import Facts
 
 OLDEST: Final = (5, 10)
 """The oldest kernel that the programs are written for."""
 MODULE_SINCE: Final = (6, 3)
-"""The oldest kernel that the module compiles for."""
+"""The first Linux with all that the module needs. Distributions bring newer functions into older kernels."""
 MACHINES: Final = ("x86_64", "aarch64")
+MAPS_SINCE: Final = (5, 19)
+"""The first Linux in which the owner of a map may open it without CAP_BPF."""
 
 
 def checks(facts: Facts) -> tuple[Check, ...]:
     """Return all rows, in the order of the table."""
     rows = (*_kernel(facts), *module_checks(facts), *refusals(facts), *_node(facts), *_process(facts))
     needless = _needless(facts)
-    relevant = (
+    relevant = tuple(
         replace(each, verdict=Verdict.NOTE) if each.verdict is Verdict.NO and each.ways <= needless else each
         for each in rows
     )
-    return (*relevant, *_installation(facts))
+    return (*relevant, *_installation(facts), *_victims(facts, relevant))
 
 
 def _needless(facts: Facts) -> frozenset[Way]:
@@ -73,14 +75,17 @@ def _hook(facts: Facts) -> Check:
         return Check("hook", "in the kernel" if found is Hook.KERNEL else "in the loaded module")
     if obstacle := _no_module_can_add_it(facts):
         return Check("hook", "none", Verdict.NO, obstacle, ways(Way.LOAD))
+    if number(facts.node.kernel_version) < MODULE_SINCE:
+        tried = f"only a module can add it, which was never tried before Linux {MODULE_SINCE[0]}.{MODULE_SINCE[1]}"
+        return Check("hook", "none", Verdict.NOTE, tried)
     return Check("hook", "none", Verdict.NOTE, "only a module can add it")
 
 
 def _no_module_can_add_it(facts: Facts) -> str | None:
     if not facts.node.btf:
         return plan.NO_BTF
-    if REGISTER not in facts.functions or number(facts.node.kernel_version) < MODULE_SINCE:
-        return f"this kernel takes no hook from a module: that needs Linux {MODULE_SINCE[0]}.{MODULE_SINCE[1]}"
+    if REGISTER not in facts.functions:
+        return f"this kernel takes no hook from a module: it has no {REGISTER}()"
     if REDIRECTED not in facts.functions:
         return f"the compiler inlined {REDIRECTED}(), which the module has to redirect"
     return None
@@ -91,7 +96,7 @@ def _node(facts: Facts) -> Iterator[Check]:
     off = None if node.ftrace else "the kernel calls no attached program: run sysctl kernel.ftrace_enabled=1"
     yield row("kernel.ftrace_enabled", "1", "0", off, Way.ATTACH, Way.LOAD)
     tree = plan.cgroup_obstacle(node, facts.cgroup_root)
-    yield row("cgroup", "v2 with memory", node.cgroup.value, tree, Way.ATTACH, Way.SCORES)
+    yield row("cgroup", "v2 with memory", node.cgroup.value, tree, Way.ATTACH, Way.SCORES, Way.LOG)
     pins = plan.file_system_obstacle(node, facts.bpffs)
     yield row("bpffs", "mounted", "missing", pins, Way.ATTACH)
     yield row("bpftool", "installed", node.bpftool.value, plan.tool_obstacle(node), Way.ATTACH)
@@ -137,3 +142,21 @@ def _installation(facts: Facts) -> Iterator[Check]:
         yield Check(
             "adjuster", "not used", Verdict.NO, "no adjuster writes scores in this installation", ways(Way.SCORES)
         )
+
+
+def _victims(facts: Facts, rows: Sequence[Check]) -> Iterator[Check]:
+    """Yield the rows about the source of victims on a node where no program can report them."""
+    sysctl = facts.unprivileged_bpf
+    if number(facts.node.kernel_version) < MAPS_SINCE and sysctl not in {"", "0"}:
+        closed = f"this kernel opens no BPF map for the agent: kernel.unprivileged_bpf_disabled={sysctl}"
+        yield Check("BPF maps", "closed", Verdict.NOTE, closed)
+    elif not any(each.verdict is Verdict.NO and Way.ATTACH in each.ways for each in rows):
+        return
+    if not facts.kernel_log:
+        unread = "this installation does not read it, so this node reports no victim: set kernelLog.enabled"
+        yield Check("kernel log", "not read", Verdict.NO, unread, ways(Way.LOG))
+    elif not facts.log_times:
+        useless = "its kills cannot be told apart, so this node reports no victim: set printk.time=1"
+        yield Check("kernel log", "without times", Verdict.NO, useless, ways(Way.LOG))
+    else:
+        yield Check("kernel log", "read", Verdict.NOTE, "victims come from it, and no BPF program reports them")

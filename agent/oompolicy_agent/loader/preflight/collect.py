@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from oompolicy_agent.kernel.attachment import BYPASSES
 from oompolicy_agent.loader import hook, module
+from oompolicy_agent.loader.compiler import GCC, kernel_compiler
 from oompolicy_agent.loader.node import inspect_node
 from oompolicy_agent.loader.preflight.facts import Facts, Headers, Offered, Unknown
 from oompolicy_agent.plumbing.paths import BPFFS, CGROUP_ROOT, KERNEL_BTF, VMLINUX
@@ -30,7 +30,6 @@ FUNCTIONS: Final = (REDIRECTED, REGISTER)
 _SECURE_BOOT: Final = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 _MODULE_BTF: Final = "CONFIG_DEBUG_INFO_BTF_MODULES=y"
 _SIGNED: Final = b"~Module signature appended~\n"  # include/linux/module_signature.h
-_COMPILER: Final = re.compile(r"\(([\w.+-]*(?:gcc|clang)[\w.+-]*) ")
 _WHOLE_HOST: Final = ("0", "0", "4294967295")
 """The only line of /proc/self/uid_map outside of user namespaces."""
 
@@ -71,16 +70,12 @@ def collect(settings: Settings, own: Path = Path("/")) -> Facts:
         user_namespace=tuple(_text(proc / "self/uid_map").split()) not in {_WHOLE_HOST, ()},
         agent_uid=settings.uid,
         swap_mib=swap_mib(_text(proc / "swaps").splitlines()),
+        unprivileged_bpf=_text(proc / "sys/kernel/unprivileged_bpf_disabled"),
+        log_times=_flag(_text(own / "sys/module/printk/parameters/time")) is not False,
         load=settings.load,
         adjuster=settings.adjuster,
+        kernel_log=settings.kernel_log,
     )
-
-
-def kernel_compiler(version: str) -> str:
-    """Return the name of the compiler in the text of /proc/version, such as `gcc-14`, or nothing."""
-    found = _COMPILER.search(version)
-    # A cross compiler's name begins with its target: x86_64-linux-gnu-gcc-14.
-    return re.sub(r"^.*-(?=gcc|clang)", "", found[1]) if found else ""
 
 
 def swap_mib(lines: Iterable[str]) -> int:
@@ -139,7 +134,9 @@ def _headers(root: Path, folder: Path) -> Headers:
 
 
 def _missing(compiler: str) -> tuple[str, ...]:
-    wanted = {"make": ("make",), "pahole": ("pahole",), compiler or "gcc": (compiler or "gcc", "gcc")}
+    own = compiler or "gcc"
+    others = GCC if own.startswith("gcc") else GCC[:1]
+    wanted = {"make": ("make",), "pahole": ("pahole",), own: (own, *others)}
     return tuple(name for name, names in wanted.items() if not any(map(shutil.which, names)))
 
 

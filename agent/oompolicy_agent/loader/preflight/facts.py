@@ -47,7 +47,10 @@ class Facts:
     `compiler` is the name of the compiler that made the kernel, and `missing` are the tools of a build that are not
     installed. `sig_enforce` is None if the kernel was built without signatures of modules. `loadpin` is True if LoadPin
     refuses modules. `redirected` is True if a program other than the module redirects `oom_evaluate_task()`.
-    `load` is False if this installation loads no module, and `adjuster` is False if it has no adjuster.
+    `unprivileged_bpf` is the sysctl kernel.unprivileged_bpf_disabled, and `log_times` is False if the kernel's log has
+    no times.
+    `load` is False if this installation loads no module, and `adjuster` is False if no adjuster writes scores.
+    `kernel_log` is True if the adjuster may read the kernel's log.
     """
 
     node: Node
@@ -73,5 +76,8 @@ class Facts:
     user_namespace: bool
     agent_uid: int
     swap_mib: int
+    unprivileged_bpf: str
+    log_times: bool
     load: bool
     adjuster: bool
+    kernel_log: bool

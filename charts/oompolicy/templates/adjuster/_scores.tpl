@@ -15,9 +15,19 @@
 {{- if dig "enabled" false (.Values.killScope | default dict) }}true{{ end }}
 {{- end }}
 
-{{- /* Renders true if the release has an adjuster. With kill scopes alone, it writes no score. */}}
+{{- /* Renders true if the adjuster may read the kernel's log. */}}
+{{- define "oompolicy.kernelLog" -}}
+{{- if dig "enabled" false (.Values.kernelLog | default dict) }}true{{ end }}
+{{- end }}
+
+{{- /* Renders true if the agent reads the reports of the adjuster. */}}
+{{- define "oompolicy.asksAdjuster" -}}
+{{- if or (include "oompolicy.scores" .) (include "oompolicy.kernelLog" .) }}true{{ end }}
+{{- end }}
+
+{{- /* Renders true if the release has an adjuster. With kill scopes or the kernel's log alone, it writes no score. */}}
 {{- define "oompolicy.adjuster" -}}
-{{- if or (include "oompolicy.scores" .) (include "oompolicy.killScope" .) }}true{{ end }}
+{{- if or (include "oompolicy.asksAdjuster" .) (include "oompolicy.killScope" .) }}true{{ end }}
 {{- end }}
 
 {{- /* Renders true if this upgrade ends the use of the adjuster, or its right to set memory.oom.group. The account exists
@@ -30,10 +40,10 @@
 {{- end }}
 {{- end }}
 
-{{- /* The context of the adjuster. docs/design/2026-11-22-node-contracts.md#capabilities gives the reason for each
-       capability. */}}
-{{- define "oompolicy.adjusterContext" -}}
-{{- include "oompolicy.privileged" (list "DAC_OVERRIDE" "SYS_RESOURCE") }}
+{{- /* The capabilities of the adjuster for its values. docs/design/2026-11-22-node-contracts.md#capabilities gives the
+       reason for each of them. */}}
+{{- define "oompolicy.adjusterCapabilities" -}}
+[DAC_OVERRIDE, SYS_RESOURCE]
 {{- end }}
 
 {{- define "oompolicy.adjusterVolume" -}}
@@ -53,7 +63,7 @@
   resources:
     {{- toYaml .Values.agent.loaderResources | nindent 4 }}
   securityContext:
-    {{- include "oompolicy.adjusterContext" . | nindent 4 }}
+    {{- include "oompolicy.privileged" (include "oompolicy.adjusterCapabilities" . | fromYamlArray) | nindent 4 }}
   terminationMessagePolicy: FallbackToLogsOnError
   volumeMounts:
     - {name: adjuster, mountPath: /run/oompolicy-adjuster}

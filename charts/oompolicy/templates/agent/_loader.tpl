@@ -9,6 +9,29 @@
 {{- end }}
 {{- end }}
 
+{{- define "oompolicy.proofCapabilities" -}}
+[SYS_ADMIN, SYS_PTRACE]
+{{- end }}
+
+{{- /* Renders true if the loader makes the proof. A loader of the module has SYS_ADMIN and SYS_MODULE anyway, so by default
+       it does. Otherwise the proof would widen the loader's rights, and you have to ask for it. --reuse-values has no
+       proof in older values. */}}
+{{- define "oompolicy.makesProof" -}}
+{{- $enabled := dig "enabled" "auto" (.Values.proof | default dict) | toString }}
+{{- if and (eq $enabled "true") (has .Values.hook.source (list "scores" "none")) }}
+{{- fail (printf "proof.enabled is true and hook.source is %s, with which no loader makes a proof: set hook.source to auto, module or kernel, or remove proof.enabled" .Values.hook.source) }}
+{{- end }}
+{{- if and (ne $enabled "false") (or (include "oompolicy.loadsModule" .) (eq $enabled "true")) }}true{{ end }}
+{{- end }}
+
+{{- define "oompolicy.loaderCapabilities" -}}
+{{- $own := include "oompolicy.capabilities" . | fromYamlArray }}
+{{- if include "oompolicy.makesProof" . }}
+{{- $own = concat $own (include "oompolicy.proofCapabilities" . | fromYamlArray) | uniq | sortAlpha }}
+{{- end }}
+{{- toJson $own }}
+{{- end }}
+
 {{- /* Renders true if the loader loads the module where the kernel does not contain the hook. */}}
 {{- define "oompolicy.loadsModule" -}}
 {{- if has .Values.hook.source (list "auto" "module") }}true{{ end }}
@@ -44,7 +67,7 @@
   imagePullPolicy: {{ .Values.images.pullPolicy }}
   command: [oompolicy-loader]
   # Links below /usr/lib/modules point to ../../../src and from there back to ../../lib, so all of /usr is mounted in
-  # one place. Debian's headers also contain the absolute path /usr/src.
+  # one place. Some distributions have absolute links to /usr/src, which the image links to this place.
   args: [build, --headers=/host/usr/lib/modules/%r/build, --module=/module/oompolicy_hook.ko]
   env:
     # The file system of the image is read-only.
@@ -58,7 +81,6 @@
   volumeMounts:
     - {name: module, mountPath: /module}
     - {name: usr, mountPath: /host/usr, readOnly: true}
-    - {name: sources, mountPath: /usr/src, readOnly: true}
 {{- end }}
 
 {{- define "oompolicy.load" -}}
@@ -68,11 +90,15 @@
   command: [oompolicy-loader]
   args:
     - attach
-    - --host-priority={{ .Values.hook.hostPriority | int }}
     {{- /* helm upgrade --reuse-values has no settings in the values of an earlier release. */}}
     - --mode={{ (.Values.settings | default dict).mode | default "Audit" }}
     {{- if include "oompolicy.loadsModule" . }}
     - --module={{ include "oompolicy.modulePath" . }}
+    {{- end }}
+    {{- if include "oompolicy.makesProof" . }}
+    - --cgroup-namespace=/host/ns/cgroup
+    {{- else }}
+    - --no-proof
     {{- end }}
     {{- with .Values.agent.loaderExtraArgs }}
     {{- toYaml . | nindent 4 }}
@@ -84,11 +110,17 @@
   resources:
     {{- toYaml .Values.agent.loaderResources | nindent 4 }}
   securityContext:
-    {{- include "oompolicy.privileged" (include "oompolicy.capabilities" . | fromYamlArray) | nindent 4 }}
+    {{- include "oompolicy.privileged" (include "oompolicy.loaderCapabilities" . | fromYamlArray) | nindent 4 }}
   terminationMessagePolicy: FallbackToLogsOnError
   volumeMounts:
     {{- include "oompolicy.loaderMounts" . | nindent 4 }}
+    {{- if include "oompolicy.makesProof" . }}
+    # The proof makes a cgroup of its own outside of this container, and enters the host's cgroup namespace for it.
+    - {name: cgroup, mountPath: /sys/fs/cgroup}
+    - {name: namespaces, mountPath: /host/ns, readOnly: true}
+    {{- else }}
     - {name: cgroup, mountPath: /sys/fs/cgroup, readOnly: true}
+    {{- end }}
     - {name: state, mountPath: /var/lib/oompolicy}
     {{- if include "oompolicy.buildsModule" . }}
     - {name: module, mountPath: /module, readOnly: true}

@@ -14,6 +14,7 @@ from oompolicy_agent.adjuster import look, memory, originals, pace, report, want
 from oompolicy_agent.adjuster.adjuster import Adjuster
 from oompolicy_agent.adjuster.badness import Scope
 from oompolicy_agent.adjuster.killgroups import KillGroups
+from oompolicy_agent.adjuster.logged import LoggedKills
 from oompolicy_agent.adjuster.look import Look
 from oompolicy_agent.adjuster.processes import Processes
 from oompolicy_agent.adjuster.report import Chosen
@@ -77,6 +78,7 @@ class Bench:
             self.processes,
             reporting=self.reporting,
             kill_groups=self.groups,
+            kills=LoggedKills(folder / "kills.json", BOOT, self.loop),
         )
         monkeypatch.setattr(program, "scan", lambda _: Tree(1))
 
@@ -146,7 +148,7 @@ def test_nothing_is_written_before_a_request(bench: Bench) -> None:
 
 
 def test_a_bad_request_changes_nothing_and_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    """The last good request stays in force, also for later looks."""
+    """The last good request stays in force, also for later looks. The report of the next look has the reason."""
     bench.want("Enforce", WEB, BATCH)
     bench.adjuster.start()
     before = bench.scores
@@ -158,6 +160,8 @@ def test_a_bad_request_changes_nothing_and_is_logged(bench: Bench, caplog: pytes
     assert before == bench.scores
     assert {before[0]} == {each.score for each in bench.machine.processes.values() if each.cgroup == WEB}
     assert "the last good request stays in force" in caplog.text
+    assert "the last good request stays in force" in bench.report.message
+    assert bench.report.written
 
 
 def test_an_idle_node_gets_one_look_in_20_seconds(bench: Bench) -> None:
@@ -287,7 +291,12 @@ def test_the_report_of_enforce_names_the_process_that_the_original_values_spared
     assert (BOOT, "Enforce", True, "", ()) == (found.boot_id, found.mode, found.written, found.message, found.unmet)
     assert found.margin is not None
     assert 0 < found.margin < found.total
+    assert {500} == set(found.margins) - {1000}
+    assert found.margin <= found.margins[500]
     assert {WEB, BATCH} == found.scored
+    assert bench.adjuster.solution
+    assert bench.adjuster.solution.scores == {cgroup: each.score for cgroup, each in found.scores.items()}
+    assert {(WEB, 500), (BATCH, 100)} == {(cgroup, each.priority) for cgroup, each in found.scores.items()}
     web = bench.web.id
     expected = Chosen(WEB, web.pid, web.start, 9000 * resource.getpagesize(), 500, f"p{web.pid}")
     assert {"Node": expected} == found.spared
@@ -300,7 +309,7 @@ def test_the_report_of_audit_names_the_process_that_the_scores_would_have_chosen
     bench.adjuster.start()
     found = bench.report
 
-    assert ("Audit", False) == (found.mode, found.written)
+    assert ("Audit", False, {}) == (found.mode, found.written, found.scores)
     assert BATCH == found.would_kill["Node"].cgroup
     assert {} == found.spared
 
@@ -310,7 +319,9 @@ def test_the_report_of_off_has_no_order(bench: Bench) -> None:
     bench.adjuster.start()
     found = bench.report
 
-    assert ("Off", False, None, frozenset()) == (found.mode, found.written, found.margin, found.scored)
+    assert ("Off", False, None, {}, frozenset()) == (
+        *(found.mode, found.written, found.margin, found.margins, found.scored),
+    )
     assert ({}, {}) == (found.spared, found.would_kill)
 
 

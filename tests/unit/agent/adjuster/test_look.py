@@ -125,6 +125,16 @@ def test_a_pid_that_left_the_cgroup_while_it_was_read_is_left_out(tree: Tree, mo
     assert (tree.group(cgroup, 100, 10),) == found.wanted
 
 
+def test_a_process_of_another_pid_namespace_is_an_error(tree: Tree) -> None:
+    """An adjuster without the node's pids sees no process of a pod. It must not look like a node without pods."""
+    cgroup = tree.cgroup("kubepods/pod1/a")
+    (tree.root / "kubepods/pod1/a/cgroup.procs").write_text("0\n0\n")
+    found = tree.look({cgroup: 100})
+
+    assert () == found.wanted
+    assert {"hidden": 2} == tree.processes.errors
+
+
 def test_the_node_has_the_span_of_all_processes_without_a_score(tree: Tree) -> None:
     """Protected processes do not count, and neither do those that get a score."""
     tree.start(1, 0, 5000)
@@ -137,15 +147,15 @@ def test_the_node_has_the_span_of_all_processes_without_a_score(tree: Tree) -> N
 
 
 def test_a_limit_of_all_pods_is_a_scope_of_its_own(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Host processes are not in it, but pods without an entry are."""
+    """Host processes are not in it, but pods without an entry are. A process that starts is in both."""
     monkeypatch.setattr(memory, "of_cgroup", lambda _: Memory(200_000, 1))
     tree.start(1, 0, 5000)
     cgroup = tree.cgroup("kubepods/pod1/a", p10=1000)
     tree.cgroup("kubepods/pod2/b", p11=3)
     node, pods = tree.look({cgroup: 100}).scopes
 
-    assert Span(3 * 262 + 100, 5000) == node.host
-    assert ("Kubepods", 200_000, Span(700, 700)) == (pods.name, pods.total, pods.host)
+    assert Span(0, 5000) == node.host
+    assert ("Kubepods", 200_000, Span(0, 700)) == (pods.name, pods.total, pods.host)
 
 
 def test_all_cgroups_of_pods_are_known(tree: Tree) -> None:

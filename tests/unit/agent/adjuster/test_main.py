@@ -134,3 +134,19 @@ def test_restore_says_which_values_it_could_not_restore(
     assert 1 == program.main(arguments)
     assert "not all original values are restored: memory.oom.group cannot be written: ENOENT; run" in caplog.text
     assert {pod.stat().st_ino: True} == GroupValues(tmp_path / "state/killgroups.json", boot).known
+
+
+def test_restore_fails_for_processes_that_it_cannot_see(
+    arguments: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without the node's pids, each pod looks empty. Its values stay in the file, for the next time."""
+    pod = tmp_path / "cgroup/kubepods/pod0cf04643-bc8f-41cc-8570-f0ae38ab242e"
+    pod.mkdir()
+    (pod / "cgroup.procs").write_text("0\n")
+    (tmp_path / "state").mkdir()
+    boot = program.BOOT_ID.read_text().strip()
+    Originals(tmp_path / "state/originals.json", boot).remember({pod.stat().st_ino: Original(5)})
+
+    assert 1 == program.main(arguments)
+    assert "not all original values are restored: hidden; run the command again" in caplog.text
+    assert {pod.stat().st_ino: Original(5)} == Originals(tmp_path / "state/originals.json", boot).known

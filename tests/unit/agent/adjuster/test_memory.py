@@ -61,6 +61,20 @@ def test_a_cgroup_may_swap_as_much_as_there_is(cgroup: Path, meminfo: Path, limi
     assert total * MIB == found.total
 
 
+@pytest.mark.parametrize(("swappiness", "total"), [("0", 800), ("1", 800 + 512)])
+def test_a_cgroup_has_no_swap_if_nothing_may_be_swapped(
+    cgroup: Path, meminfo: Path, tmp_path: Path, swappiness: str, total: int
+) -> None:
+    """That is so in mem_cgroup_get_max() of mm/memcontrol.c. The total of the node has the swap in any case."""
+    (cgroup / "memory.swap.max").write_text("max\n")
+    (tmp_path / "swappiness").write_text(swappiness + "\n")
+    found = memory.of_cgroup(cgroup, meminfo, tmp_path / "swappiness")
+
+    assert found
+    assert total * MIB == found.total
+    assert 1536 * MIB == memory.of_node(meminfo).total
+
+
 def test_a_cgroup_without_a_limit_is_no_scope(cgroup: Path, meminfo: Path) -> None:
     (cgroup / "memory.max").write_text("max\n")
 
@@ -70,6 +84,16 @@ def test_a_cgroup_without_a_limit_is_no_scope(cgroup: Path, meminfo: Path) -> No
 
 def test_more_used_than_allowed_leaves_nothing() -> None:
     assert 0 == Memory(100, -5).share_left
+
+
+@pytest.mark.parametrize("growth", [0.05, 0.2, 0.45])
+def test_the_memory_is_read_before_a_growing_container_has_taken_it(growth: float) -> None:
+    """That holds from any amount on, if the rest lasts for longer than the shortest time between two looks."""
+    for percent in range(1, 101):
+        left = percent / 100
+        if left > growth * pace.SHORTEST:
+            assert growth * pace.check_after(left) < left
+            assert pace.check_after(left) <= pace.pause(left)
 
 
 def test_the_pause_follows_the_memory_that_is_left() -> None:

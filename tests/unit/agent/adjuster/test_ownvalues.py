@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from oompolicy_agent.adjuster.badness import Scope
 from oompolicy_agent.adjuster.originals import Original, Originals
 from tests.unit.agent.adjuster.machine import BOOT, Machine, adjuster
@@ -32,3 +34,25 @@ def test_a_process_in_a_cgroup_that_was_empty_has_its_own_value(tmp_path: Path) 
     kept: Original = Originals(path, BOOT).known[7]
 
     assert -500 == kept.of(next(each.id for each in machine.processes.values() if each.cgroup == 7))
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_value_of_a_workload_is_kept_if_it_differs_from_the_score(tmp_path: Path, *, ended: bool) -> None:
+    """A process sets its own value. The adjuster gives that value back, and not the one of the container.
+
+    The adjuster cannot distinguish two cases, because the kernel does not say which program wrote a value. If the
+    process sets just its score, or sets its value while no adjuster runs (`ended`), it gets the value of the container.
+    """
+    machine, path = Machine(), tmp_path / "originals.json"
+    machine.priorities = {7: 100, 8: 500}
+    running = adjuster(machine, path)
+    differs, same = machine.start(7, 900, 10), machine.start(8, 0, 10)
+    running.enforce(machine.groups([7, 8]), SCOPES, 1000)
+    if ended:
+        running = adjuster(machine, path)
+    differs.score -= 1
+    wanted = 900 if ended else differs.score
+    running.enforce(machine.groups([7, 8]), SCOPES, 1000)
+    running.restore(machine.groups([7, 8]))
+
+    assert (wanted, 0) == (differs.score, same.score)

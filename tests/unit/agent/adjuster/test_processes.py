@@ -102,6 +102,22 @@ def test_a_real_process_that_ended_is_no_failure(child: subprocess.Popen[bytes])
     assert {"vanished": 2} == processes.errors
 
 
+def test_a_process_of_a_cgroup_that_proc_does_not_have_is_hidden(
+    proc: FakeProc, child: subprocess.Popen[bytes]
+) -> None:
+    """A cgroup has 0 for a process of another pid namespace, and with hidepid only its folder is missing."""
+    proc.start(7, 100)
+    assert [7] == [each.id.pid for each in proc.processes.read([0, 7, 8])]
+    proc.processes.expect([0, 7, 8])
+    assert {"vanished": 2, "hidden": 2} == proc.processes.errors
+    processes = Processes()
+    processes.read([child.pid])
+    processes.expect([child.pid])
+    processes.keep(())
+
+    assert {} == processes.errors
+
+
 def test_usage_is_rss_page_tables_and_swap_in_pages(proc: FakeProc) -> None:
     """The name of a process cannot pass for a line of its status, and its parentheses not for the end of its name."""
     proc.start(7, 4711, -5)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oompolicy_agent.adjuster.report import LIMIT, Chosen, Report, parse, read, write
+from oompolicy_agent.adjuster.report import LIMIT, Chosen, Report, Scored, parse, read, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,12 +21,15 @@ FULL = Report(
     mode="Enforce",
     written=True,
     margin=4096,
+    margins={500: 8192, 900: 4096},
     total=1 << 30,
     unmet=(900, 950),
     message="one sentence",
     spared={"Node": Chosen(4711, 12, 345, 8192, 500, "java")},
     would_kill={"Kubepods": Chosen(0, 13, 346, 4096, 1000, "sshd")},
     scored=frozenset({4711, 4712}),
+    kernel_log="a reason",
+    scores={4711: Scored(500, 640), 4712: Scored(900, -20)},
 )
 
 
@@ -38,6 +41,17 @@ def test_a_report_arrives_as_it_was_written(tmp_path: Path, report: Report) -> N
     assert 0o644 == stat.S_IMODE((tmp_path / "report.json").stat().st_mode)
 
 
+@pytest.mark.parametrize("found", [None, "", "a reason"])
+def test_the_state_of_the_kernels_log_is_one_of_three(tmp_path: Path, found: str | None) -> None:
+    """It is not asked for, followed, or not followed for a reason. An adjuster of an earlier release does not say."""
+    path = tmp_path / "report.json"
+    write(path, Report(boot_id="5d4e7f0c", kernel_log=found))
+    assert found == read(path).kernel_log
+    raw = json.loads(path.read_bytes())
+    del raw["kernelLog"]
+    assert parse(json.dumps(raw).encode()).kernel_log is None
+
+
 def test_the_file_has_the_shape_of_the_contract(tmp_path: Path) -> None:
     write(tmp_path / "report.json", FULL)
     raw = json.loads((tmp_path / "report.json").read_bytes())
@@ -46,6 +60,8 @@ def test_the_file_has_the_shape_of_the_contract(tmp_path: Path) -> None:
         "spared"
     ]["Node"]
     assert [1, 4096, [900, 950], [4711, 4712]] == [raw[key] for key in ("version", "marginBytes", "unmet", "scored")]
+    assert {"500": 8192, "900": 4096} == raw["marginsBytes"]
+    assert {"priority": 500, "score": 640} == raw["scores"]["4711"]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +71,7 @@ def test_the_file_has_the_shape_of_the_contract(tmp_path: Path) -> None:
         ({"mode": "Maybe"}, "its mode is none of"),
         ({"scored": None}, "a part of it is missing or wrong"),
         ({"spared": {"Node": {}}}, "a part of it is missing or wrong"),
+        ({"scores": {"4711": 640}}, "a part of it is missing or wrong"),
     ],
 )
 def test_another_file_is_no_report(tmp_path: Path, change: dict[str, object], reason: str) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from oompolicy_agent.adjuster.badness import Container, Scope, Span
+from oompolicy_agent.adjuster.badness import STARTING, Container, Scope, Span
 from oompolicy_agent.adjuster.order import Broken
 from oompolicy_agent.adjuster.solver import Solution, solve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOST = 1000
 TOTAL = 262_144  # pages: 1 GiB
@@ -26,7 +30,7 @@ CONTAINERS = st.lists(
 ).map(lambda found: [replace(each, id=number) for number, each in enumerate(found)])
 SPANS = st.tuples(st.integers(-900 * 262, 0), st.integers(0, 200 * 262)).map(lambda edges: Span(*edges))
 SCOPES = st.lists(
-    st.builds(Scope, st.just("any"), st.integers(TOTAL // 2, TOTAL), st.none() | SPANS), min_size=1, max_size=3
+    st.builds(Scope, st.just("any"), st.integers(TOTAL // 2, TOTAL), st.just(STARTING) | SPANS), min_size=1, max_size=3
 )
 # All of these fit: each level takes a few hundredths of the room, above the host processes and below them.
 MODEST = st.lists(
@@ -37,7 +41,8 @@ MODEST_SCOPES = st.lists(
         Scope,
         st.just("any"),
         st.integers(TOTAL * 9 // 10, TOTAL),
-        st.none() | st.tuples(st.integers(-700 * 235, 0), st.integers(0, 300 * 235)).map(lambda edges: Span(*edges)),
+        st.just(STARTING)
+        | st.tuples(st.integers(-700 * 235, 0), st.integers(0, 300 * 235)).map(lambda edges: Span(*edges)),
     ),
     min_size=1,
     max_size=2,
@@ -53,6 +58,16 @@ def killed(containers: list[Container], scores: dict[int, int], scope: Scope) ->
     """Return the priorities in the order in which the kernel kills their containers, one after the other."""
     ranked = sorted(containers, key=lambda each: -badness(each.usage, scores[each.id], scope.total))
     return [each.priority for each in ranked]
+
+
+def distances(containers: list[Container], solution: Solution, scopes: list[Scope]) -> Iterator[tuple[int, int]]:
+    """Yield the distance of each priority from each lower one, in each scope, with the priority."""
+    for scope in scopes:
+        levels = {HOST: [scope.host.lowest, scope.host.highest]}
+        for each in containers:
+            points = badness(each.usage, solution.scores[each.id], scope.total)
+            levels.setdefault(each.priority, []).append(points)
+        yield from ((high, min(levels[low]) - max(levels[high])) for low in levels for high in levels if low < high)
 
 
 def of_levels(*usages: list[int]) -> list[Container]:
@@ -78,11 +93,26 @@ def test_host_processes_die_at_their_priority(containers: list[Container], scope
     solution = solve(containers, scopes, HOST)
     assume(not solution.order.broken)
 
-    for each, scope in ((each, scope) for each in containers for scope in scopes if scope.host):
-        assert scope.host
+    for each, scope in ((each, scope) for each in containers for scope in scopes):
         points = badness(each.usage, solution.scores[each.id], scope.total)
         assert each.priority >= HOST or points > scope.host.highest
         assert each.priority <= HOST or points < scope.host.lowest
+
+
+@given(CONTAINERS, SPANS, st.integers(TOTAL // 2, TOTAL), st.sampled_from([100, HOST]))
+@example([Container(0, 200, TOTAL // 4), Container(1, 500, 0), Container(2, 999, 0)], STARTING, TOTAL // 2, 100)
+def test_a_process_that_starts_in_a_scope_without_host_processes_dies_in_its_place(
+    containers: list[Container], host: Span, total: int, priority: int
+) -> None:
+    """A process of the host's priority that holds nothing yet outlives all lower priorities, and no higher one."""
+    node, pods = replace(NODE, host=host), Scope("Kubepods", total)
+    solution = solve(containers, [node, pods], priority)
+    assume(not solution.order.broken)
+
+    for each in containers:
+        points = badness(each.usage, solution.scores[each.id], total)
+        assert each.priority >= priority or points > 0
+        assert each.priority <= priority or points < 0
 
 
 @given(MODEST, MODEST_SCOPES)
@@ -95,8 +125,7 @@ def test_all_constraints_hold_if_there_is_room(containers: list[Container], scop
         points = {each.id: badness(each.usage, solution.scores[each.id], scope.total) for each in containers}
         for one, other in permutations(containers, 2):
             assert one.priority >= other.priority or points[one.id] > points[other.id]
-        for each in containers if scope.host else []:
-            assert scope.host
+        for each in containers:
             assert each.priority >= HOST or points[each.id] > scope.host.highest
             assert each.priority <= HOST or points[each.id] < scope.host.lowest
 
@@ -132,7 +161,7 @@ def test_containers_of_nearly_the_same_size_keep_their_order(
 ) -> None:
     """They differ by less than a step of a score, and a larger one pulls all of them up."""
     containers = of_levels([0], [largest, *usages], [0], [0], [0], [0])
-    bare = [replace(scope, host=None) for scope in scopes]
+    bare = [replace(scope, host=STARTING) for scope in scopes]
     scores = solve(containers, bare, HOST).scores
     level = sorted((each for each in containers if each.priority == 1), key=lambda each: -each.usage)
 
@@ -166,7 +195,7 @@ def test_growth_below_the_margin_keeps_the_order(
         order = killed(grown, dict(solution.scores), scope)
         assert sorted(order) == order
         points = [badness(each.usage, solution.scores[each.id], scope.total) for each in grown if each.priority < HOST]
-        assert not scope.host or not points or min(points) > scope.host.highest + host
+        assert not points or min(points) > scope.host.highest + host
 
 
 @given(CONTAINERS, SCOPES)
@@ -177,14 +206,20 @@ def test_growth_by_the_margin_can_break_the_order(containers: list[Container], s
     assume(not solution.order.broken)
     assume(margin < max(scope.total for scope in scopes))
 
-    gaps = set()
-    for scope in scopes:
-        levels: dict[int, list[int]] = {HOST: [scope.host.lowest, scope.host.highest]} if scope.host else {}
-        for each in containers:
-            points = badness(each.usage, solution.scores[each.id], scope.total)
-            levels.setdefault(each.priority, []).append(points)
-        gaps |= {min(levels[low]) - max(levels[high]) for low in levels for high in levels if low < high}
-    assert margin in gaps
+    assert margin in {gap for _, gap in distances(containers, solution, scopes)}
+
+
+@given(CONTAINERS, SCOPES)
+def test_the_margin_of_a_priority_is_the_distance_from_lower_ones(
+    containers: list[Container], scopes: list[Scope]
+) -> None:
+    """It is that of the scope in which it is the smallest, and 0 if a constraint does not hold."""
+    solution = solve(containers, scopes, HOST)
+    expected: dict[int, int] = {}
+    for priority, gap in distances(containers, solution, scopes):
+        expected[priority] = max(0, min(gap, expected.get(priority, gap)))
+
+    assert expected == solution.order.margins
 
 
 @given(
@@ -213,15 +248,14 @@ def test_the_solution_does_not_depend_on_the_order_of_its_input(
 
 @given(
     st.lists(st.lists(st.integers(0, TOTAL), min_size=1, max_size=3), min_size=2, max_size=12),
-    st.none() | st.integers(0, 1100 * 262),
+    st.integers(0, 1100 * 262),
 )
-@example([[TOTAL], [0], [TOTAL], [0], [TOTAL]], None)
+@example([[TOTAL], [0], [TOTAL], [0], [TOTAL]], 0)
 @example([[0], [TOTAL * 2], [0], [TOTAL * 2]], 0)
-def test_the_lowest_levels_are_exact_if_not_all_fit(usages: list[list[int]], highest: int | None) -> None:
+def test_the_lowest_levels_are_exact_if_not_all_fit(usages: list[list[int]], highest: int) -> None:
     """Every level below the first one that is named as broken dies before all others, and before the host processes."""
     containers = of_levels(*usages)
-    host = None if highest is None else Span(0, highest)
-    solution = solve(containers, [replace(NODE, host=host)], HOST)
+    solution = solve(containers, [replace(NODE, host=Span(0, highest))], HOST)
     first = min((each.lower for each in solution.order.broken), default=HOST)
     order = killed(containers, dict(solution.scores), NODE)
     exact = [priority for priority in sorted(order) if priority < first]
@@ -229,7 +263,7 @@ def test_the_lowest_levels_are_exact_if_not_all_fit(usages: list[list[int]], hig
     assert exact == order[: len(exact)]
     for each in containers:
         points = badness(each.usage, solution.scores[each.id], TOTAL)
-        assert each.priority >= first or host is None or points > host.highest
+        assert each.priority >= first or points > highest
 
 
 def test_more_levels_than_steps_are_reported() -> None:
@@ -243,11 +277,15 @@ def test_more_levels_than_steps_are_reported() -> None:
 
 
 def test_levels_that_no_score_can_order_are_all_reported() -> None:
-    """There are 1,998 scores. The highest levels share the last one, and the report names each of them."""
+    """There are 1,998 scores. The highest levels share the last one, and the report names each of them.
+
+    It also names the host processes, which have score 0 like priority 1000.
+    """
     containers = [Container(priority, priority, 0) for priority in range(2000)]
     solution = solve(containers, [NODE], 3000)
 
-    assert [Broken("Node", lower=1997, higher=higher) for higher in (1998, 1999)] == [*solution.order.broken]
+    named = [Broken("Node", lower=1997, higher=higher) for higher in (1998, 1999)]
+    assert [*named, Broken("Node", lower=1000, higher=3000)] == [*solution.order.broken]
     assert -997 == solution.scores[1997] == solution.scores[1999]
 
 

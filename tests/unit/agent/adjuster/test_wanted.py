@@ -23,6 +23,7 @@ REQUESTS = st.builds(
     st.integers(0, 1000),
     st.dictionaries(st.integers(1, (1 << 64) - 1), st.integers(0, 1000), max_size=20),
     st.dictionaries(st.integers(1, (1 << 64) - 1), st.booleans(), max_size=20),
+    st.booleans(),
 )
 REQUEST = Wanted("Enforce", 1000, {4711: 200, 4712: 500})
 GOOD: dict[str, Any] = {"version": 1, "mode": "Audit", "hostPriority": 900, "cgroups": {"7": 0}}
@@ -43,6 +44,14 @@ def test_a_request_is_read_as_it_was_written(written: Wanted) -> None:
         assert file.read()
         assert written == file.current
         assert "" == file.problem
+
+
+def test_a_request_without_the_kernels_log_has_no_key_for_it(path: Path) -> None:
+    """An adjuster of an earlier release refuses a key that it does not know, and most nodes do not need this one."""
+    wanted.write(path, REQUEST)
+    assert "kernelLog" not in json.loads(path.read_bytes())
+    wanted.write(path, Wanted("Off", 1000, {}, kernel_log=True))
+    assert json.loads(path.read_bytes())["kernelLog"] is True
 
 
 def test_a_reader_of_the_earlier_file_finds_it_whole(path: Path) -> None:
@@ -115,6 +124,8 @@ def test_before_the_first_request_nothing_is_wanted(path: Path) -> None:
         ({"cgroups": {str(1 << 64): 1}}, f"'{1 << 64}' is no cgroup id"),
         ({"cgroups": {"²": 1}}, "'²' is no cgroup id"),
         ({"cgroups": {"/": 1}}, "'/' is no cgroup id"),
+        ({"kernelLog": 1}, "kernelLog is neither true nor false"),
+        ({"kernelLog": None}, "kernelLog is neither true nor false"),
         ({"killGroups": [7]}, "killGroups is no object"),
         ({"killGroups": None}, "killGroups is no object"),
         ({"killGroups": {"7": 1}}, "killGroups 7 is neither true nor false"),

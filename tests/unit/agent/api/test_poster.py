@@ -233,6 +233,32 @@ def test_a_namespace_that_hangs_delays_no_other(
     assert posted.poster.failing is None
 
 
+class Returning:
+    """An API server that is unreachable for some requests, the last of which is for an Event."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    def request(self, method: str, path: str, **_: object) -> dict[str, object]:  # noqa: ARG002
+        if self.failures > 0:
+            self.failures -= method == "POST"
+            raise UnreachableError("no answer: Connection refused")
+        return {}
+
+
+@pytest.mark.parametrize("failures", range(1, 9))
+def test_an_api_server_that_comes_back_is_no_hanging_namespace(failures: int) -> None:
+    """The probe after the last failed try may already be answered. The Event arrives with the next try."""
+    posted = Posted()
+    posted.poster._connection = Returning(failures)  # type: ignore[assignment]
+    for _ in range(2):
+        posted.poster.submit(post(EVENT, posted.outcomes.append))
+    posted.wait(lambda: len(posted.outcomes) == 2)
+    posted.close()
+
+    assert [DONE, DONE] == posted.outcomes
+
+
 def test_a_closed_poster_ends_without_an_answer() -> None:
     """The request that was under way has no outcome, so its report stays in the spool."""
     posted = Posted(*[UnreachableError("no answer")] * 1_000_000, backoff=Backoff(lambda _, __: 60.0))

@@ -127,6 +127,17 @@ def test_a_changed_policy_resolves_all_pods_again() -> None:
     assert first.policy_hash != second.policy_hash
 
 
+def test_changed_defaults_resolve_all_pods_again() -> None:
+    """Pods that a policy matches keep its priority."""
+    resolution = Resolution(Defaults())
+    policies, both = objects(POLICY, raw_policy(value=300)), objects(POD, raw_pod("a"), labelled(1, "other"))
+    before = resolution.decide(policies, {}, both)
+    resolution.defaults = Defaults(burstable=600)
+    after = resolution.decide(policies, {}, both)
+
+    assert ([300, 500], [300, 600]) == tuple([a.priority for a in known.assignments] for known in (before, after))
+
+
 def test_an_invalid_policy_is_left_out() -> None:
     """The other policies hold, the hash does not include it, and the problem is reported."""
     resolution, good = Resolution(Defaults()), raw_policy(value=300)
@@ -157,7 +168,7 @@ def test_an_unknown_field_of_a_newer_definition_leaves_the_policy_valid() -> Non
         sentence.partition(": unknown field")[0] for sentence in resolution.unknown_fields
     ]
     saved = Checkpoint("boot", tuple(json.loads(known.objects_json)))
-    again = restored(saved, "node-1", Defaults())
+    again = restored(saved, "node-1")
     assert again
     assert known.assignments == again.assignments
 
@@ -176,7 +187,7 @@ def test_a_pod_with_an_unreadable_field_still_has_its_policy(tmp_path: Path) -> 
     checkpoint.save(tmp_path / "checkpoint.json", BOOT, known.objects_json, "[]", reported=())
     saved = checkpoint.load(tmp_path / "checkpoint.json")
     assert saved
-    again = restored(saved, "node-1", Defaults())
+    again = restored(saved, "node-1")
     assert again
     assert known.assignments == again.assignments
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oompolicy.labels import LabelFilter
+from oompolicy.model import Defaults
 from oompolicy_agent.api.collected import keep_as
 from oompolicy_agent.api.outage import FailingWatch, OutageNotice
 from oompolicy_agent.api.source import ApiSource, follow
@@ -344,3 +345,34 @@ def test_a_status_of_the_oomnode_wakes_nobody(cluster: Cluster) -> None:
     cluster.send("oomnodes", {**raw_oomnode(mode="Off"), "status": {"mode": "Off"}})
 
     assert not cluster.source.changed()
+
+
+def test_the_defaults_are_those_of_the_settings(cluster: Cluster) -> None:
+    """They apply at once, and stay in force if OOMSettings is deleted."""
+    cluster.send("policies")
+    cluster.send("namespaces", {"metadata": {"name": "team-a"}})
+    cluster.send("pods", raw_pod())
+    cluster.send_settings()
+    assert [500] == cluster.priorities
+    cluster.send_settings(raw_settings(defaults={"burstable": 600}, hostPriority=700))
+    assert [600] == cluster.priorities
+    assert cluster.source.wanted
+    assert 700 == cluster.source.wanted.host_priority
+    cluster.send_settings()
+
+    assert [600] == cluster.priorities
+    assert Defaults(burstable=600) == cluster.source.defaults
+
+
+def test_the_defaults_of_the_checkpoint_hold_until_the_settings_arrive(cluster: Cluster) -> None:
+    """Otherwise each restart would give the built-in defaults to the pods for a moment."""
+    cluster.source.restore(Checkpoint(BOOT, (raw_pod(),), defaults=Defaults(burstable=600)))
+    assert [600] == cluster.priorities
+    cluster.send("policies")
+    cluster.send("namespaces", {"metadata": {"name": "team-a"}})
+    cluster.send("pods", raw_pod())
+    cluster.source.reload()
+    assert [600] == cluster.priorities
+    cluster.send_settings(raw_settings(defaults={"burstable": 400}))
+
+    assert [400] == cluster.priorities

@@ -50,6 +50,7 @@ def constants() -> dict[str, int]:
     stats = {f"OOMPOLICY_STAT_{stat.name}": stat.value for stat in layout.Stat}
     flags = {f"OOMPOLICY_VICTIM_{flag.name}": flag.value for flag in layout.VictimFlag}
     changes = {f"OOMPOLICY_CGROUP_{change.name}": change.value for change in layout.CgroupChange}
+    flags |= {f"OOMPOLICY_ENTRY_{flag.name}": flag.value for flag in layout.EntryFlag}
     return {**plain, **stats, **flags, **changes, "OOMPOLICY_STAT_COUNT": len(layout.Stat)}
 
 
@@ -75,7 +76,7 @@ def test_no_field_or_flag_of_the_header_is_left_out() -> None:
     text = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
     structs = dict(re.findall(r"struct (oompolicy_\w+) \{(.*?)\}", text, flags=re.DOTALL))
     fields = {name: set(re.findall(r"(\w+)(?:\[\w+\])*;", body)) for name, body in structs.items()}
-    named = set(re.findall(r"(OOMPOLICY_(?:STAT|VICTIM|CGROUP)_\w+)", text))
+    named = set(re.findall(r"(OOMPOLICY_(?:STAT|VICTIM|CGROUP|ENTRY)_\w+)", text))
 
     assert {name: set(struct.fields) for name, struct in describe().items()} == fields
     assert named <= set(constants())

@@ -4,10 +4,12 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from oompolicy_agent.kernel.proof import Proof, ProofReason
 from oompolicy_agent.loader import main as command
 from oompolicy_agent.loader import report, safefiles, settings
 from oompolicy_agent.loader.errors import LoaderError
@@ -15,6 +17,15 @@ from oompolicy_agent.loader.lock import exclusive
 from oompolicy_agent.loader.report import LoaderReport
 from oompolicy_agent.loader.settings import Settings
 
+PROOF = Proof(
+    reason=ProofReason.PROVED,
+    message="one sentence",
+    time="2026-11-28T12:00:00Z",
+    boot="boot",
+    object="3f2a",
+    hook="Module",
+    kernel="6.12.107",
+)
 REPORT = LoaderReport(
     backend="EvaluateTask",
     hook="Module",
@@ -24,6 +35,7 @@ REPORT = LoaderReport(
     attached=True,
     links=("evaluate_task",),
     warnings=("vm.panic_on_oom=1: the kernel panics",),
+    proof=PROOF,
 )
 
 
@@ -40,7 +52,32 @@ def test_the_report_has_the_contracts_keys(tmp_path: Path) -> None:
         "links": ["evaluate_task"],
         "message": "",
         "warnings": ["vm.panic_on_oom=1: the kernel panics"],
+        "proof": {
+            "status": "True",
+            "reason": "Proved",
+            "message": "one sentence",
+            "time": "2026-11-28T12:00:00Z",
+            "boot": "boot",
+            "object": "3f2a",
+            "hook": "Module",
+            "kernel": "6.12.107",
+        },
     }
+
+
+@pytest.mark.parametrize("damage", [None, [], {}, {"reason": "OfTomorrow"}, {**PROOF.to_json(), "time": 1}])
+def test_a_proof_that_cannot_be_read_is_none(damage: object) -> None:
+    """A loader then makes a new proof. The rest of the report is read all the same."""
+    found = report.parse({**REPORT.to_json(), "proof": damage})
+
+    assert replace(REPORT, proof=None) == found
+
+
+def test_a_report_of_a_loader_without_proofs_is_read() -> None:
+    written = REPORT.to_json()
+    del written["proof"]
+
+    assert replace(REPORT, proof=None) == report.parse(written)
 
 
 def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -151,11 +188,10 @@ def test_the_defaults_are_the_contracts() -> None:
     assert Path("/var/lib/oompolicy/checkpoint.json") == found.checkpoint
     assert 41317 == found.uid
     assert 41317 == found.gid
-    assert 1000 == found.host_priority
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["attach", "--host-priority", "1001"], ["attach", "--uid", "root"], ["detach", "--uid", "1"]]
+    "arguments", [[], ["attach", "--host-priority", "900"], ["attach", "--uid", "root"], ["detach", "--uid", "1"]]
 )
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import pytest
 
-from oompolicy.model import QOSClass
+from oompolicy.model import Defaults, QOSClass
 from oompolicy.oomsettings import Mode
 from oompolicy_agent.kernel.layout import Entry, KernelMode
 from oompolicy_agent.loader.fill import (
     BCCBatch,
     OneByOne,
     choose_access,
+    first_host_priority,
     first_mode,
     load_checkpoint,
     missing_entries,
@@ -141,3 +142,15 @@ def test_a_node_begins_with_the_mode_of_its_checkpoint() -> None:
     assert KernelMode.OFF == first_mode(Checkpoint("boot", mode=Mode.OFF), Mode.ENFORCE)
     assert KernelMode.AUDIT == first_mode(Checkpoint("boot"), Mode.AUDIT)
     assert KernelMode.AUDIT == first_mode(None, Mode.AUDIT)
+
+
+def test_a_node_begins_with_the_hosts_priority_of_its_checkpoint() -> None:
+    assert 0 == first_host_priority(Checkpoint("boot", host_priority=0))
+    assert 1000 == first_host_priority(Checkpoint("boot")) == first_host_priority(None)
+
+
+def test_a_node_begins_with_the_defaults_of_its_checkpoint() -> None:
+    """The slices and the pods without a policy have them until the agent runs."""
+    entries = wanted_entries(TREE, Checkpoint("another boot", (POD,), defaults=Defaults(3, 2, 1)))
+
+    assert {10: Value(3, 0), 11: Value(2, 0), 20: Value(2, 1 << 20), 21: Value(2, 1 << 20)} == entries

@@ -39,6 +39,15 @@ def test_without_a_limit_it_stays_closed(circuit: Circuit, limit: int | None) ->
     assert [False] * 50 == kills(circuit, *range(50), limit=limit)
 
 
+def test_kills_before_a_restart_count(circuit: Circuit) -> None:
+    """Those of an earlier minute do not."""
+    earlier = Circuit(lambda: 0)
+    kills(earlier, 0, 50)
+    circuit.restore(None, earlier.kills)
+
+    assert [False, True] == kills(circuit, 65, 66)
+
+
 def test_it_closes_after_ten_minutes(circuit: Circuit) -> None:
     """The next kills are counted from the start."""
     kills(circuit, 0, 1, 2)
@@ -66,7 +75,7 @@ def test_a_change_of_the_limit_closes_it(circuit: Circuit, limit: int) -> None:
 
 def test_an_unknown_limit_keeps_it_open(circuit: Circuit) -> None:
     """An agent that has just started knows no OOMSettings yet."""
-    circuit.restore((2 * SECOND, 2))
+    circuit.restore((2 * SECOND, 2), ())
 
     assert 599 == circuit.settle(None, 3 * SECOND)
     assert circuit.sentence

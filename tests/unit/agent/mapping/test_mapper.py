@@ -39,6 +39,7 @@ class Mapped:
     def __init__(self, folder: Path) -> None:
         self.root, self.now = folder / "cgroup", 100.0
         self.known: ResolvedPods | None = None
+        self.defaults = Defaults()
         self.state: dict[str, Any] = {"pinned": 1, "map": {}, "error": None, "open": None}
         self.calls: list[str | bytes] = []
         self.problems, self.owners, self.loop = Problems(), CgroupOwners(), Loop(lambda: self.now)
@@ -49,6 +50,7 @@ class Mapped:
             self.problems,
             lambda: self.known,
             self.owners,
+            defaults=lambda: self.defaults,
             on_victim=self.calls.append,
             on_pins=partial(self.calls.append, "pins"),
             on_cgroups=partial(self.calls.append, "cgroups"),
@@ -199,3 +201,13 @@ def test_the_record_of_a_victim_is_handed_on(mapped: Mapped) -> None:
     mapped.mapper.pinned.drain()
 
     assert [b"a victim"] == mapped.calls
+
+
+def test_a_change_of_the_defaults_changes_the_slices(mapped: Mapped) -> None:
+    """A pod that the agent does not know yet has the new default from them."""
+    mapped.know()
+    mapped.check()
+    mapped.defaults = Defaults(guaranteed=700, burstable=600)
+    mapped.mapper.update()
+
+    assert [700, 600] == mapped.priorities("kubepods.slice", BURSTABLE)

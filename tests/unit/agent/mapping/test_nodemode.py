@@ -23,18 +23,20 @@ class FakeSetting:
     has_modes: bool = True
     error: OSError | None = None
     fields: dict[str, int] = field(default_factory=dict)
+    host: int = 900
 
     def mode(self) -> int:
         return self.number
 
     def host_priority(self) -> int:
-        return 900
+        return self.host
 
     def change(self, **fields: int) -> bool:
         if self.error:
             raise self.error
-        before, self.number, self.fields = self.number, fields["mode"], fields
-        return before != self.number
+        before = self.number, self.host
+        self.number, self.host, self.fields = fields["mode"], fields["host_priority"], fields
+        return before != (self.number, self.host)
 
 
 @pytest.fixture
@@ -49,15 +51,34 @@ def test_the_wanted_mode_is_set(problems: Problems, mode: Mode) -> None:
 
     assert node.apply(setting, ProgramSettings(mode))
     assert KernelMode[mode.name] == setting.number
-    assert (mode, 900) == (node.current, node.host_priority)
+    assert mode is node.current
     assert not node.apply(setting, ProgramSettings(mode))
 
 
 def test_the_other_settings_are_set_with_the_mode(problems: Problems) -> None:
     setting = FakeSetting()
-    NodeMode(problems).apply(setting, ProgramSettings(Mode.ENFORCE, TieBreak.MOST_OVER_REQUEST, 64 << 20))
+    NodeMode(problems).apply(setting, ProgramSettings(Mode.ENFORCE, TieBreak.MOST_OVER_REQUEST, 64 << 20, 700))
 
-    assert {"mode": 2, "tie_break": 1, "minimum_victim_memory": 64 << 20} == setting.fields
+    assert {"mode": 2, "tie_break": 1, "minimum_victim_memory": 64 << 20, "host_priority": 700} == setting.fields
+
+
+def test_a_change_of_the_hosts_priority_alone_is_a_change(problems: Problems) -> None:
+    """The checkpoint has it too, so it has to be saved."""
+    setting, node = FakeSetting(), NodeMode(problems)
+    node.apply(setting, ProgramSettings(Mode.ENFORCE))
+
+    assert node.apply(setting, ProgramSettings(Mode.ENFORCE, host_priority=700))
+    assert 700 == node.host_priority == setting.host
+
+
+def test_without_programs_the_wanted_settings_apply(problems: Problems) -> None:
+    """A node with scores has no map for them."""
+    node = NodeMode(problems)
+
+    assert node.apply_without_programs(ProgramSettings(Mode.AUDIT, host_priority=0))
+    assert (Mode.AUDIT, 0) == (node.current, node.host_priority)
+    assert not node.apply_without_programs(None)
+    assert (Mode.AUDIT, 0) == (node.current, node.host_priority)
 
 
 def test_without_a_wanted_mode_the_programs_keep_theirs(problems: Problems) -> None:
@@ -65,8 +86,8 @@ def test_without_a_wanted_mode_the_programs_keep_theirs(problems: Problems) -> N
     setting, node = FakeSetting(number=KernelMode.AUDIT), NodeMode(problems)
 
     assert node.apply(setting, None)
-    assert KernelMode.AUDIT == setting.number
-    assert Mode.AUDIT is node.current
+    assert (KernelMode.AUDIT, 900) == (setting.number, setting.host)
+    assert (Mode.AUDIT, 900) == (node.current, node.host_priority)
 
 
 def test_an_unknown_mode_of_the_programs_is_off(problems: Problems) -> None:

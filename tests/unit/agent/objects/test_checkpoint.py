@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oompolicy.model import Defaults
 from oompolicy.oomsettings import Mode
 from oompolicy_agent.objects import checkpoint
 from oompolicy_agent.objects.checkpoint import Checkpoint, boot_id, load, parse, save
@@ -28,15 +29,21 @@ def saved(path: Path, objects: list[dict[str, Any]]) -> Path:
         reported=("a", "b"),
         refusals=("c",),
         mode=Mode.AUDIT,
+        circuit=(5, 30),
+        host_priority=0,
+        defaults=Defaults(best_effort=5),
+        kills=(7, 8),
     )
     return path
 
 
 def test_a_saved_checkpoint_is_loaded(tmp_path: Path) -> None:
-    """All six parts are equal."""
+    """Each part is equal."""
     index = ({"id": 1, "kind": "pod", "path": "/x"},)
 
-    expected = Checkpoint(BOOT, (raw_pod(),), index, ("a", "b"), ("c",), Mode.AUDIT)
+    expected = Checkpoint(
+        BOOT, (raw_pod(),), index, ("a", "b"), ("c",), Mode.AUDIT, (5, 30), 0, Defaults(best_effort=5), (7, 8)
+    )
     assert expected == load(saved(tmp_path / "c.json", [raw_pod()]))
 
 
@@ -49,6 +56,15 @@ def test_a_version_before_modes_has_enforced(tmp_path: Path) -> None:
 
     assert found
     assert Mode.ENFORCE is found.mode
+
+
+def test_an_earlier_version_has_saved_no_priorities() -> None:
+    """An unknown class, of a later version, is ignored. So an older loader can read the checkpoint."""
+    earlier = parse(b'{"version": 1, "bootId": "x"}')
+    later = parse(b'{"version": 1, "bootId": "x", "defaults": {"burstable": 7, "windows": 1}}')
+
+    assert (None, None) == (earlier.host_priority, earlier.defaults)
+    assert Defaults(burstable=7) == later.defaults
 
 
 def test_half_of_a_surrogate_pair_does_not_prevent_a_checkpoint(tmp_path: Path) -> None:
@@ -76,6 +92,11 @@ def test_a_missing_checkpoint_is_not_logged(tmp_path: Path, caplog: pytest.LogCa
         b'{"version": 1, "bootId": "x", "objects": [1]}',
         b'{"version": 1, "bootId": "x", "reported": [{}]}',
         b'{"version": 1, "bootId": "x", "refusals": [1]}',
+        b'{"version": 1, "bootId": "x", "hostPriority": 1001}',
+        b'{"version": 1, "bootId": "x", "hostPriority": true}',
+        b'{"version": 1, "bootId": "x", "defaults": [1]}',
+        b'{"version": 1, "bootId": "x", "defaults": {"burstable": 1001}}',
+        b'{"version": 1, "bootId": "x", "defaults": {"burstable": "1"}}',
         b"\xff\xfe\x00",
         b"[" * 100_000,
     ],

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from oompolicy.model import Defaults
 from oompolicy_agent.objects import manifestfolder
 from oompolicy_agent.objects.foldersource import FolderSource
 from oompolicy_agent.objects.known import decide
@@ -252,9 +253,7 @@ def test_the_folder_is_read_as_a_whole(folder: Path) -> None:
     """It has the policies, namespaces and pods of all files."""
     put(folder, "all.yaml", raw_pod(), raw_policy())
 
-    assert 1 == len(
-        decide(ManifestFolder(folder).load(), "node-1", Settings(manifests=folder, node="n").defaults).assignments
-    )
+    assert 1 == len(decide(ManifestFolder(folder).load(), "node-1", Defaults()).assignments)
 
 
 def test_an_unchanged_file_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

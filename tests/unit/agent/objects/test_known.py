@@ -180,7 +180,7 @@ def test_a_checkpoint_gives_the_same_state(tmp_path: Path) -> None:
     saved = checkpoint.load(tmp_path / "c.json")
 
     assert saved is not None
-    assert known == restored(saved, "node-1", Defaults())
+    assert known == restored(saved, "node-1")
 
 
 def test_a_folders_fingerprint_changes_with_its_files(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from oompolicy.order.facts import PATH, SOCKET, NodeFacts, parse
 from oompolicy_agent.order import collect as module
 from oompolicy_agent.order.collect import collect
 from oompolicy_agent.order.page import page_of, serve_order
-from oompolicy_agent.order.usage import Usage, usage_of
+from oompolicy_agent.order.usage import Usage, dies_as_a_whole, usage_of
 from tests.unit.agent.fakenode import CONTAINER
-from tests.unit.agent.fakes import PAUSE, SYSTEMD, make, raw_pod, raw_policy
+from tests.unit.agent.fakes import PAUSE, SYSTEMD, id_of, make, raw_pod, raw_policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +62,29 @@ def test_a_cgroup_without_processes_is_left_out(tmp_path: Path) -> None:
     assert [None, None, None, Usage(6 * MIB, 12 * MIB)] == found
 
 
+def test_a_cgroup_dies_as_a_whole_with_oom_group(tmp_path: Path) -> None:
+    """A cgroup that is gone has no processes that could die together."""
+    for value in "01":
+        (tmp_path / value).mkdir()
+        (tmp_path / value / "memory.oom.group").write_text(f"{value}\n")
+
+    assert [False, True, False] == [dies_as_a_whole(tmp_path / name) for name in ("0", "1", "gone")]
+
+
+def test_the_memory_of_the_pod_is_known_if_the_pod_dies_as_a_whole(node: Node) -> None:
+    fill(node.root / CONTAINER, 10)
+    fill(node.root / SYSTEMD, 15)
+    node.put("pod.json", raw_pod())
+    node.agent.start()
+
+    def of_the_pod() -> list[int | None]:
+        return [each.pod_usage for each in facts(node).containers]
+
+    assert [None] == of_the_pod()
+    (node.root / SYSTEMD / "memory.oom.group").write_text("1\n")
+    assert [90 * MIB] == of_the_pod()
+
+
 def test_each_container_has_its_priority_and_source(node: Node) -> None:
     """The sandbox has no name, and is not among them."""
     fill(node.root / CONTAINER, 10)
@@ -80,6 +103,42 @@ def test_each_container_has_its_priority_and_source(node: Node) -> None:
         *(found.node, found.mode, found.backend, found.enforcing, found.unlisted),
     )
     assert found.totals["node"] > 0
+
+
+def test_each_container_has_the_entry_that_the_map_holds_now(node: Node) -> None:
+    """The map is read anew. Without an entry of its own, a container has that of its pod, and then of the QoS class."""
+    fill(node.root / CONTAINER, 10)
+    node.put("pod.json", raw_pod())
+    node.put("policy.json", raw_policy(value=300))
+    node.agent.start()
+
+    def held() -> list[tuple[int, int | None]]:
+        assert "Entries" == facts(node).holding
+        return [(each.priority, each.held) for each in facts(node).containers]
+
+    container, pod = id_of(node.root, CONTAINER), id_of(node.root, SYSTEMD)
+    assert [(300, 300)] == held()
+    node.state["map"][container] = 700, 0
+    assert [(300, 700)] == held()
+    del node.state["map"][container]
+    node.state["map"][pod] = 650, 0
+    assert [(300, 650)] == held()
+    del node.state["map"][pod]
+    assert [(300, 500)] == held()
+    node.state["map"].clear()
+    assert [(300, None)] == held()
+
+
+def test_a_map_that_cannot_be_read_is_a_sentence(node: Node) -> None:
+    """The order is answered all the same."""
+    fill(node.root / CONTAINER, 10)
+    node.put("pod.json", raw_pod())
+    node.agent.start()
+    node.state["pinned"] = 0
+    found = facts(node)
+
+    assert (None, True) == (found.holding, found.held_problem.startswith("the loader's pins are not there: "))
+    assert [("app", None)] == [(each.container, each.held) for each in found.containers]
 
 
 def test_a_container_that_is_not_reported_yet_is_its_pod(node: Node) -> None:

@@ -42,7 +42,7 @@ def test_a_node_without_the_hook_needs_scores(attachment: Attachment, expected: 
 
 @pytest.mark.parametrize("mode", Mode)
 def test_the_request_has_the_priorities_of_the_map(mode: Mode) -> None:
-    made = request_of(asked=True, mode=mode, host_priority=900, entries=ENTRIES, kill_groups={})
+    made = request_of(asked=True, mode=mode, host_priority=900, entries=ENTRIES, kill_groups={}, kernel_log=False)
 
     assert Wanted(mode.value, 900, {4711: 300, 4712: 500}) == made
 
@@ -53,7 +53,7 @@ def test_kill_groups_apply_on_every_backend_in_enforce_alone(
     mode: Mode, expected: dict[int, bool], asked: bool
 ) -> None:
     """On a node with the hook, the mode of the scores is Off all the same."""
-    made = request_of(asked=asked, mode=mode, host_priority=900, entries=ENTRIES, kill_groups=GROUPS)
+    made = request_of(asked=asked, mode=mode, host_priority=900, entries=ENTRIES, kill_groups=GROUPS, kernel_log=False)
 
     assert made
     assert expected == made.kill_groups
@@ -74,12 +74,12 @@ def test_a_node_with_the_hook_asks_to_restore() -> None:
     """This holds also before pods are known."""
     for entries in (ENTRIES, None):
         assert Wanted("Off", 1000, {}) == request_of(
-            asked=False, mode=Mode.ENFORCE, host_priority=1000, entries=entries, kill_groups={}
+            asked=False, mode=Mode.ENFORCE, host_priority=1000, entries=entries, kill_groups={}, kernel_log=False
         )
 
 
 def test_an_earlier_request_stays_until_pods_are_known() -> None:
-    made = request_of(asked=True, mode=Mode.ENFORCE, host_priority=1000, entries=None, kill_groups={})
+    made = request_of(asked=True, mode=Mode.ENFORCE, host_priority=1000, entries=None, kill_groups={}, kernel_log=False)
 
     assert made is None
 

@@ -22,6 +22,7 @@ GOOD = Report(
     mode="Enforce",
     written=True,
     margin=1 << 29,
+    margins={500: 1 << 29},
     total=1 << 30,
 )
 
@@ -34,7 +35,7 @@ def test_good_scores_are_in_force() -> None:
     found = state(GOOD)
 
     assert (Reason.SCORES_IN_FORCE, "", True) == (found.reason, found.message, found.in_force)
-    assert Order(1 << 29, 1 << 30, (), "2026-11-28T12:00:00.000000Z", 3) == found.order
+    assert Order(1 << 29, 1 << 30, (), "2026-11-28T12:00:00.000000Z", 3, {500: 1 << 29}) == found.order
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from oompolicy.oomsettings import Mode
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.attachment import Attachment
 from oompolicy_agent.kernel.layout import Stat
+from oompolicy_agent.kernel.proof import Proof, ProofReason
 from oompolicy_agent.status.document import LISTED, View, build, reasons, write
 from oompolicy_agent.status.problems import SENTENCES, Problems
 from oompolicy_agent.status.reasons import Reason
@@ -27,7 +28,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 11, 22, 20, 31, 47, 5, UTC)
-ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", None, "", ())
+PROOF = Proof(
+    reason=ProofReason.PROVED,
+    message="in 2 OOMs, the right process was killed",
+    time="2026-11-25T00:00:00Z",
+    boot="boot",
+    object="3f2a",
+    hook="Module",
+    kernel="6.12.107",
+)
+ATTACHED = Attachment("EvaluateTask", "Module", "6.12.107", None, "", (), proof=PROOF)
 GOOD = View(
     mode=Mode.ENFORCE,
     attachment=ATTACHED,
@@ -55,11 +65,65 @@ def test_a_good_node_is_ready_enforces_and_is_synced() -> None:
     assert ["Enforce", "EvaluateTask", "Module", "6.12.107", "abc"] == [
         made[key] for key in ("mode", "backend", "hook", "kernelVersion", "policyHash")
     ]
-    assert [("Ready", "True"), ("Enforcing", "True"), ("Synced", "True")] == [
+    assert [("Ready", "True"), ("Enforcing", "True"), ("Synced", "True"), ("Proven", "True")] == [
         (each["type"], each["status"]) for each in made["conditions"]
     ]
     expected = {"pods": 1, "podsMapped": 1, "mapEntries": 5, "victims": 3, "victimsDropped": 1, "eventsDropped": 2}
     assert expected.items() <= made["counts"].items()
+
+
+@pytest.mark.parametrize(
+    ("attachment", "because"),
+    [
+        (ATTACHED, "the hook's module is loaded"),
+        (replace(ATTACHED, hook="Kernel"), "this kernel has the hook"),
+        (replace(ATTACHED, backend="ObserveOnly", hook="None", message="no hook"), "no hook"),
+        (replace(ATTACHED, problem="links are missing"), "links are missing"),
+        (
+            replace(ATTACHED, disabled="no ftrace", warnings=("vm.panic_on_oom=1: bad",)),
+            "the hook's module is loaded; no ftrace; vm.panic_on_oom=1: bad",
+        ),
+        (replace(ATTACHED, backend="ObserveOnly", hook="None"), "the loader does not say why"),
+        (replace(ATTACHED, message="x" * 2000), "x" * 1023 + "…"),
+    ],
+)
+@pytest.mark.parametrize("mode", [Mode.ENFORCE, Mode.OFF, None])
+def test_every_mode_has_the_reason_of_the_backend(attachment: Attachment, mode: Mode | None, because: str) -> None:
+    """In Audit and Off the condition Enforcing is about the mode alone."""
+    assert because == build(replace(GOOD, attachment=attachment, mode=mode), {}, NOW)["backendReason"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (ProofReason.PROVED, "True"),
+        (ProofReason.WRONG_VICTIM, "False"),
+        (ProofReason.NO_VICTIM, "False"),
+        (ProofReason.NOT_POSSIBLE, "Unknown"),
+        (ProofReason.TURNED_OFF, "Unknown"),
+    ],
+)
+def test_the_result_of_the_proof_is_a_condition(reason: ProofReason, status: str) -> None:
+    """The message says where and when the proof was made. A result that shows nothing is Unknown."""
+    view = replace(GOOD, attachment=replace(ATTACHED, proof=replace(PROOF, reason=reason, message="one sentence")))
+    made = "backend EvaluateTask, hook Module, kernel 6.12.107, 2026-11-25T00:00:00Z"
+
+    assert (status, reason, f"one sentence ({made})") == condition(view, "Proven")
+
+
+@pytest.mark.parametrize(
+    ("attachment", "message"),
+    [
+        (replace(ATTACHED, proof=None, problem="the loader has not run"), "the loader has not run"),
+        (
+            Attachment("ObserveOnly", "None", "6.12.107", None, "no hook", ()),
+            "the loader has made no proof for the backend ObserveOnly",
+        ),
+    ],
+)
+def test_a_node_without_a_proof_is_not_proved(attachment: Attachment, message: str) -> None:
+    """The condition is Unknown, because nothing was shown."""
+    assert ("Unknown", "NotProved", message) == condition(replace(GOOD, attachment=attachment), "Proven")
 
 
 @pytest.mark.parametrize(

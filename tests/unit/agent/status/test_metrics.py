@@ -11,17 +11,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from oompolicy.model import Assignment, QOSClass
 from oompolicy_agent.kernel.layout import Stat
+from oompolicy_agent.kernel.proof import ProofReason
 from oompolicy_agent.status.counters import MAX_PAIRS, CollectionState, Counters, Histogram
 from oompolicy_agent.status.metrics import Metrics
 from oompolicy_agent.status.reasons import Reason
 from oompolicy_agent.victims.naming import qos_class
 from oompolicy_agent.victims.record import parse_victim
 from tests.unit.agent.fakes import BOOT, pod, record
-from tests.unit.agent.status.test_document import GOOD
+from tests.unit.agent.status.test_document import GOOD, PROOF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from oompolicy_agent.kernel.proof import Proof
     from oompolicy_agent.status.document import View
 
 
@@ -88,6 +90,22 @@ def test_a_node_that_does_not_enforce_has_zeros() -> None:
     found = samples(view=view)
 
     assert (0, 0) == (found["ready"], found["attached['EvaluateTask', 'Module']"])
+
+
+@pytest.mark.parametrize("reason", ProofReason)
+def test_the_result_of_the_proof_is_a_gauge(reason: ProofReason) -> None:
+    """Only a proof that has passed has the value 1. The label is the reason of the condition Proven."""
+    assert {f"proven['{reason}']": float(reason == "Proved")} == proven(replace(PROOF, reason=reason))
+
+
+def test_a_node_without_a_proof_is_not_proven() -> None:
+    """The loader of an earlier version makes none."""
+    assert {"proven['NotProved']": 0.0} == proven(None)
+
+
+def proven(proof: Proof | None) -> dict[str, float]:
+    found = samples(view=replace(GOOD, attachment=replace(GOOD.attachment, proof=proof)))
+    return {name: value for name, value in found.items() if name.startswith("proven")}
 
 
 def test_events_are_counted_by_bounded_labels() -> None:

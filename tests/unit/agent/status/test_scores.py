@@ -58,7 +58,7 @@ def test_a_node_without_scores_in_force_does_not_enforce(reason: Reason) -> None
 
     assert ("False", reason) == condition(view, "Enforcing")[:2]
     assert condition(view, "Enforcing")[2].startswith("the sentence; no hook: ")
-    assert ["Ready", "Enforcing", "Synced"] == kinds(view)
+    assert ["Ready", "Enforcing", "Synced", "Proven"] == kinds(view)
     assert {"misses": 2} == build(view, {}, NOW)["order"]
 
 

@@ -312,6 +312,7 @@ def test_log_has_all_parts_of_a_victim() -> None:
             "badness": 77,
         },
         "trigger": {"process": "kubelet", "pid": 8, "namespace": None, "pod": None, "container": None},
+        "source": "Program",
         "lookAge": None,
         "missed": [],
         "message": note(victim, disclose=True),

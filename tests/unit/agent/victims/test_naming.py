@@ -15,7 +15,7 @@ from oompolicy_agent.kernel.layout import LEVELS, NO_LEVEL, VictimFlag
 from oompolicy_agent.mapping.owners import CgroupOwners, Owner, OwnerFinder
 from oompolicy_agent.status.reasons import Comparison
 from oompolicy_agent.victims.naming import HOST, UNKNOWN_POD, NamedVictim, name_victim
-from oompolicy_agent.victims.record import identity, parse_victim
+from oompolicy_agent.victims.record import parse_victim
 from tests.unit.agent.fakes import APP, BOOT, PAUSE, SYSTEMD, UID, ids_along, make, old_record, pod, record, tree_of
 
 if TYPE_CHECKING:
@@ -359,6 +359,10 @@ def test_a_record_of_the_previous_version_gives_the_same_victim(root: Path, inde
 
 def test_the_identity_is_that_of_the_process() -> None:
     """Another boot, process or start time gives another identity."""
+
+    def identity(boot: str, tgid: int, start: int) -> str:
+        return parse_victim(bytes(record(victim_tgid=tgid, start_boottime_ns=start)), boot).identity
+
     mine = identity(BOOT, 1, 2)
 
     assert mine == identity(BOOT, 1, 2)

@@ -41,7 +41,9 @@ def test_only_a_new_victim_is_received(node: Node, caplog: pytest.LogCaptureFixt
     """The same record a second time and an unreadable record need no report. The unreadable one is logged."""
     raw = bytes(record(CONTAINER, ids_along(node.root, CONTAINER)))
 
-    assert [True, False, False] == [node.reporter.receive(each, now=0.0) for each in (raw, raw, b"short")]
+    assert [4711, None, None] == [
+        victim and victim.tgid for victim in (node.reporter.receive(each, now=0.0) for each in (raw, raw, b"short"))
+    ]
     assert 1 == len(node.spool.pending)
     assert "a record cannot be used: a victim's record has 5 bytes" in caplog.text
 

@@ -65,6 +65,7 @@ class SlowNode(Node):
             counters=self.counters,
             discloses=lambda: True,
             verdict=lambda _victim, /, *, live: None,  # noqa: ARG005
+            locate=lambda victim: victim,
         )
 
 

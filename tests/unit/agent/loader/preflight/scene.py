@@ -56,8 +56,11 @@ GOOD: Final = Facts(
     user_namespace=False,
     agent_uid=41317,
     swap_mib=0,
+    unprivileged_bpf="2",
+    log_times=True,
     load=True,
     adjuster=True,
+    kernel_log=False,
 )
 
 

@@ -58,8 +58,7 @@ def test_a_hook_in_force_is_not_affected_by_what_refuses_modules(hook: Hook) -> 
         ({"live_patches": ("kpatch_1",)}, "kpatch_1 changes oom_evaluate_task()"),
         ({"redirected": True}, "another program redirects oom_evaluate_task()"),
         ({"module_btf": False}, "CONFIG_DEBUG_INFO_BTF_MODULES"),
-        ({"functions": frozenset({REDIRECTED})}, "takes no hook from a module"),
-        ({"kernel_version": "5.14.0-570.12.1.el9_6.x86_64"}, "that needs Linux 6.3"),
+        ({"functions": frozenset({REDIRECTED})}, "it has no register_btf_fmodret_id_set()"),
         ({"offered": replace(UNSIGNED, exists=False)}, "/m/hook.ko does not exist"),
         ({"offered": replace(UNSIGNED, btf=False)}, "/m/hook.ko was built without BTF"),
         ({"functions": frozenset({REGISTER})}, "the compiler inlined oom_evaluate_task()"),
@@ -83,6 +82,15 @@ def test_without_an_adjuster_a_node_without_the_hook_observes() -> None:
 
     assert found.startswith("observes, because kernel.modules_disabled=1")
     assert found.endswith("; and no adjuster writes scores in this installation")
+
+
+def test_a_node_without_btf_observes_by_the_kernels_log() -> None:
+    """Without an adjuster that writes scores, this is all that it can do."""
+    found = line(btf=False, adjuster=False, kernel_log=True)
+
+    assert found.startswith("observes, because this kernel has no BTF")
+    assert line(btf=False, adjuster=False, kernel_log=True, log_times=False).startswith("nothing, because ")
+    assert line(user_namespace=True, kernel_log=True).startswith("nothing, because ")
 
 
 def test_an_installation_without_a_module_never_promises_one() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from oompolicy_agent.loader.main import main
-from oompolicy_agent.loader.preflight.collect import FUNCTIONS, collect, is_redirected, kernel_compiler, swap_mib
+from oompolicy_agent.loader.preflight.collect import FUNCTIONS, collect, is_redirected, swap_mib
 from oompolicy_agent.loader.preflight.facts import Facts, Unknown
 from oompolicy_agent.loader.settings import parse
 from tests.unit.agent.kernel.test_btf import Blob
@@ -188,19 +188,6 @@ def test_a_user_namespace_is_recognized(node: Folders) -> None:
     assert node.facts().user_namespace
 
 
-@pytest.mark.parametrize(
-    ("version", "compiler"),
-    [
-        ("Linux version 6.12.107 (a@b) (x86_64-linux-gnu-gcc-14 (Debian 14.2.0-19) 14.2.0, GNU ld) #1 SMP", "gcc-14"),
-        ("Linux version 6.18.44 (a@b) (gcc (GCC) 14.2.1 20260101, GNU ld version 2.41) #1 SMP", "gcc"),
-        ("Linux version 6.18.45-talos (a@b) (clang version 22.1.0, LLD 22.1.0) #1 SMP", "clang"),
-        ("Linux version 6.1", ""),
-    ],
-)
-def test_the_kernel_names_its_compiler(version: str, compiler: str) -> None:
-    assert compiler == kernel_compiler(version)
-
-
 def test_swap_areas_are_added_up() -> None:
     lines = ["Filename\tType\tSize\tUsed\tPriority", "/swap file 1048572 0 -2", "/dev/vdb partition 1048576 0 -3"]
 
@@ -231,3 +218,16 @@ def test_the_command_prints_and_ends_with_0_for_every_answer(
     assert 0 == status
     assert printed.splitlines()[0].startswith("CHECK ")
     assert printed.splitlines()[-1].startswith("nothing, because ")
+
+
+def test_the_flag_of_the_kernels_log_is_a_fact(node: Folders) -> None:
+    assert [False, True] == [node.facts(*flags).kernel_log for flags in ((), ("--kernel-log",))]
+
+
+@pytest.mark.parametrize(("content", "expected"), [("Y\n", True), ("N\n", False), ("", True)])
+def test_the_times_of_the_kernels_log_are_read(node: Folders, content: str, expected: bool) -> None:
+    """A kernel without this parameter has times."""
+    node.own_file("sys/module/printk/parameters/time", content)
+    node.own_file("proc/sys/kernel/unprivileged_bpf_disabled", "2\n")
+
+    assert (expected, "2") == (node.facts().log_times, node.facts().unprivileged_bpf)

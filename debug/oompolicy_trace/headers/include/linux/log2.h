@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bcc includes this file. The program needs nothing of it. */

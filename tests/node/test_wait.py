@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A scan waits for the memory of the last victim, once and for a short time."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from oompolicy_agent.kernel.layout import KernelMode, Stat
+from tests.node.hog import KernelLog
+from tests.node.test_dying import Spinner, occupy_cpu_1
+from tests.node.test_order import cgroup_of
+
+if TYPE_CHECKING:
+    from tests.node.conftest import Pod
+    from tests.node.machine import Node
+    from tests.node.policy import Policy
+
+
+@pytest.mark.parametrize("mode", [KernelMode.ENFORCE, KernelMode.AUDIT, KernelMode.OFF])
+def test_a_victim_that_keeps_its_memory_holds_up_the_next_kill_once(
+    node: Node, pod: Pod, policy: Policy, mode: KernelMode
+) -> None:
+    """The first victim cannot run, and the reaper cannot take shared memory. After a short wait the next one dies.
+
+    In Audit and Off the kernel does not wait.
+    """
+    occupy_cpu_1(node)
+    stuck = pod.hog("stuck", 30, options=["--cpu", "1", "--shared"])
+    low = pod.hog("low", 12)
+    policy.set({cgroup_of(stuck): 100, cgroup_of(low): 200})
+    policy.set_mode(mode)
+    trigger = node.hog(pod.cgroup.child("trigger"), 0, adj=-1000)
+    spinner = node.adopt(Spinner(1))
+    waits = policy.stat(Stat.WAITS)
+    with closing(KernelLog()) as log:
+        assert trigger.grow(28)
+        assert [stuck.pid, low.pid] == [log.victim(), log.victim()]
+
+    assert stuck.alive, "the first victim should have been unable to run to its end"
+    assert (policy.stat(Stat.WAITS) > waits) == (mode is KernelMode.ENFORCE)
+    spinner.end()
+    assert stuck.was_killed()
