@@ -43,3 +43,30 @@ def test_a_victim_that_keeps_its_memory_holds_up_the_next_kill_once(
     assert (policy.stat(Stat.WAITS) > waits) == (mode is KernelMode.ENFORCE)
     spinner.end()
     assert stuck.was_killed()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_only_the_scope_of_the_last_victim_waits(node: Node, pod: Pod, policy: Policy, same: bool) -> None:
+    """The first victim cannot run to its end. The reaper takes enough of its memory, so its own OOM does not wait."""
+    occupy_cpu_1(node)
+    stuck = pod.hog("stuck", 30, options=["--cpu", "1"])
+    low = pod.hog("low", 12)
+    trigger = node.hog(pod.cgroup.child("trigger"), 0, adj=-1000)
+    place = node.cgroup("other", memory__max=64 << 20)
+    # This victim cannot run either. Otherwise its own OOM could wait for it.
+    other = node.hog(place.child("low"), 36, options=["--cpu", "1"])
+    other_trigger = node.hog(place.child("trigger"), 0, adj=-1000)
+    policy.set({cgroup_of(stuck): 100, cgroup_of(low): 200, cgroup_of(other): 200})
+    spinner = node.adopt(Spinner(1))
+    waits = policy.stat(Stat.WAITS)
+    with closing(KernelLog()) as log:
+        assert trigger.grow(24)
+        assert stuck.pid == log.victim()
+        assert (True, waits) == (stuck.alive, policy.stat(Stat.WAITS))
+        assert (trigger if same else other_trigger).grow(30)
+        assert (low if same else other).pid == log.victim()
+
+    assert same == (policy.stat(Stat.WAITS) > waits)
+    assert stuck.alive, "the first victim should have been unable to run to its end"
+    spinner.end()
+    assert stuck.was_killed()
