@@ -179,6 +179,8 @@ class Agent:
         self._apply_mode()
         if reloaded:
             self._mapper.update()
+            # Not before, because an agent that is ready has the priorities of its pods in the map.
+            self.problems.set(Reason.NOT_SYNCED)
             if since is not None and not self.problems.current.get(Reason.MAP_NOT_WRITTEN):
                 self.counters.change_lag.add(self._loop.clock() - since)
             self._keeper.save_later()

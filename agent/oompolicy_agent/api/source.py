@@ -159,7 +159,6 @@ class ApiSource:
         self._label_filter.set_policies(self._resolution.policies)
         # The last state of a pod is the most complete. The id of a container that ended at once is only in that state.
         self._deleted.update((*before, *readable(finished)), self.known.pods)
-        self._problems.set(Reason.NOT_SYNCED)
         self._problems.set(Reason.POLICIES_LEFT_OUT, *self._resolution.policy_problems)
         self._problems.set(Reason.UNKNOWN_FIELDS, *self._resolution.unknown_fields, *self._node_settings.unknown)
         self._problems.set(Reason.POD_FIELDS_UNREADABLE, *self._resolution.pod_problems)

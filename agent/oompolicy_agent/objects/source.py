@@ -73,7 +73,10 @@ class ObjectSource(Protocol):
         """Check for changes that no event reported. Return True if `reload` is due."""
 
     def reload(self) -> bool:
-        """Take over the present objects. Return True if `known` or `defaults` changed."""
+        """Take over the present objects. Return True if `known` or `defaults` changed.
+
+        The problem NotSynced stays until the caller has applied them.
+        """
 
     def close(self) -> None:
         """Stop following the objects."""

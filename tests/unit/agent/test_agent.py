@@ -10,6 +10,7 @@ import pytest
 from oompolicy.mirror import MIRROR
 from oompolicy_agent.mapping import treewatch
 from oompolicy_agent.mapping.cgroups import scan
+from oompolicy_agent.status.reasons import Reason
 from tests.unit.agent.fakenode import CONTAINER
 from tests.unit.agent.fakes import SYSTEMD, UID, make, raw_pod, raw_policy
 
@@ -29,6 +30,27 @@ def test_the_map_is_right_after_the_start(node: Node) -> None:
     assert [800, 500, 300, 300] == [node.priority(path) for path in paths]
     assert 77 not in node.state["map"]
     assert node.ready
+
+
+def test_an_agent_is_in_sync_when_the_map_has_the_priorities(node: Node) -> None:
+    """Otherwise /readyz could be 200 before a pod has its first priority."""
+    seen = []
+
+    class Watched(dict[int, tuple[int, int]]):
+        def __setitem__(self, key: int, value: tuple[int, int]) -> None:
+            seen.append(Reason.NOT_SYNCED in node.agent.problems.current)
+            super().__setitem__(key, value)
+
+    make(node.root, CONTAINER)
+    node.put("pod.json", raw_pod())
+    node.agent.start()
+    node.agent.problems.set(Reason.NOT_SYNCED, "waiting for the first complete list")
+    node.state["map"] = Watched(node.state["map"])
+    node.put("policy.json", raw_policy(value=300))
+    node.until(lambda: node.priority(CONTAINER) == 300)
+    node.until(lambda: node.ready)
+
+    assert {True} == set(seen)
 
 
 def test_a_new_pod_is_mapped_as_soon_as_its_cgroup_appears(node: Node) -> None:
