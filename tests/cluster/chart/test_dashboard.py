@@ -231,7 +231,7 @@ def test_every_query_shows_what_happens(promtool: Promtool, trouble: Scrapes) ->
 
 def test_every_alert_of_the_documentation_fires_in_trouble_alone(promtool: Promtool, trouble: Scrapes) -> None:
     """A condition of the list has a sample in trouble, and none in a healthy cluster."""
-    codes_of_alerts = [each for each in codes(section("agent.md", "Metrics")) if " " in each]
+    codes_of_alerts = [each for each in codes(section("agent.md", "Prometheus metrics")) if " " in each]
     of_operator = [each for each in codes_of_alerts if each.startswith("absent(")]
     conditions = [each for each in codes_of_alerts if each not in of_operator]
 
