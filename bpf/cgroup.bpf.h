@@ -97,13 +97,11 @@ static __always_inline bool kills_groups(struct cgroup *cgrp)
 	return memcg && READ(memcg, oom_group);
 }
 
-/*
- * As mem_cgroup_get_oom_group(): return the topmost cgroup, from the scope
- * downwards, that the kernel kills as a whole if it chooses a task of this
- * one. Return NULL if the task dies alone.
- */
-static __always_inline struct cgroup *group_of(struct cgroup *cgrp)
+#ifndef OOMPOLICY_OBSERVE_ONLY
+/* Return the level of group_of() the examined cgroup, or 0. */
+VERIFIED_ONCE u32 group_level(void)
 {
+	struct cgroup *cgrp = TYPED(oom.examined, struct cgroup);
 	bool in_scope = !oom.scope_cgroup_id;
 
 	for (u32 i = 1; i <= DEEPEST_WALKED && i <= (u32)READ(cgrp, level); i++) {
@@ -111,9 +109,23 @@ static __always_inline struct cgroup *group_of(struct cgroup *cgrp)
 
 		in_scope = in_scope || cgroup_id(above) == oom.scope_cgroup_id;
 		if (in_scope && kills_groups(above))
-			return above;
+			return i;
 	}
-	return NULL;
+	return 0;
+}
+
+/*
+ * As mem_cgroup_get_oom_group(): return the topmost cgroup, from the scope
+ * downwards, that the kernel kills as a whole if it chooses a task of this
+ * one. Return NULL if the task dies alone.
+ */
+static __always_inline struct cgroup *group_of(struct cgroup *cgrp)
+{
+	u32 level;
+
+	oom.examined = (u64)cgrp;
+	level = group_level();
+	return level ? ancestor_at(cgrp, level) : NULL;
 }
 
 /* Return true if the task that the kernel alone would have chosen is in the group that is killed. */
@@ -125,5 +137,6 @@ static __always_inline bool dies_with_the_victim(struct cgroup *spared, struct c
 		return false;
 	return cgroup_id(ancestor_at(spared, READ(group, level))) == cgroup_id(group);
 }
+#endif
 
 #endif /* OOMPOLICY_CGROUP_BPF_H */

@@ -88,6 +88,7 @@ static struct {
 	u32 compared;			/* enum comparison. Set at the first victim */
 	bool unsure;			/* a task's cpuset may have kept the kernel from choosing it */
 	bool waiting;			/* the scan ends, because memory of the last victim is about to come back */
+	u64 examined;			/* address of the cgroup that a function VERIFIED_ONCE works on */
 	bool proof;			/* the scope is that of the loader's proof, see OOMPOLICY_ENTRY_PROOF */
 } oom;
 

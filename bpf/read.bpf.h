@@ -15,11 +15,20 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+/*
+ * VERIFIED_ONCE marks a function with a loop. The verifier walks a global
+ * function once for all of its callers, and a static one again for each state
+ * of each caller, which took five times as many steps for the whole object. It
+ * lets no address of a kernel object be an argument of a global function, so
+ * oom.examined has the address.
+ */
 #ifdef OOMPOLICY_OBSERVE_ONLY
+#define VERIFIED_ONCE		static __noinline
 #define TYPED(address, type)	((type *)(address))
 #define READ(source, ...)	BPF_CORE_READ(source, __VA_ARGS__)
 #else
-#define TYPED(address, type)	bpf_core_cast(address, type)
+#define VERIFIED_ONCE		__noinline
+#define TYPED(address, type)	bpf_core_cast((const void *)(address), type)
 #define READ(source, ...)	___arrow((source), __VA_ARGS__)
 
 extern struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;

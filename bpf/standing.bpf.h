@@ -79,10 +79,14 @@ static __always_inline s64 group_pages(struct cgroup *cgrp)
 #endif
 }
 
-static __noinline int find_standing(struct cgroup *cgrp, struct standing *found)
+VERIFIED_ONCE int find_standing(struct standing *found)
 {
+	struct cgroup *cgrp = TYPED(oom.examined, struct cgroup);
 	u64 id = cgroup_id(cgrp);
 
+	/* For the verifier: no caller passes NULL. */
+	if (!found)
+		return 0;
 	found->cgroup_id = id;
 	found->oom = oom.number;
 	found->over_request = 0;
@@ -99,8 +103,10 @@ static __always_inline struct standing *standing_of(struct task_struct *task)
 	u64 id = cgroup_id(cgrp);
 	struct standing *found = &standings[id % STANDINGS];
 
-	if (found->cgroup_id != id || found->oom != oom.number)
-		find_standing(cgrp, found);
+	if (found->cgroup_id != id || found->oom != oom.number) {
+		oom.examined = (u64)cgrp;
+		find_standing(found);
+	}
 	return found;
 }
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +44,20 @@ def programs() -> set[str]:
     return {program.get("name", "") for program in json.loads(shown)}
 
 
+def verified_steps() -> dict[str, int]:
+    """Return the number of instructions that the verifier walked for each program of the policy."""
+    shown = subprocess.run(["bpftool", "-j", "prog", "show"], capture_output=True, text=True, check=True).stdout
+    ids = {program.get("name", ""): program["id"] for program in json.loads(shown)}
+    libbpf, found = ctypes.CDLL("libbpf.so.1", use_errno=True), {}
+    for pin in BPFFS.glob("links/*/*"):
+        fd = libbpf.bpf_prog_get_fd_by_id(ids[pin.name])
+        steps = re.search(r"^verified_insns:\t(\d+)$", Path(f"/proc/self/fdinfo/{fd}").read_text(), re.MULTILINE)
+        assert steps, pin.name
+        found[pin.name] = int(steps[1])
+        os.close(fd)
+    return found
+
+
 def small_and_big(pod: Pod, policy: Policy) -> tuple[Hog, Hog]:
     small, big = pod.hog("small", 12), pod.hog("big", 34)
     policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
@@ -60,6 +76,16 @@ def test_attach_writes_a_report(bare: None) -> None:
     assert found["attached"] is True
     assert Path("/proc/sys/kernel/osrelease").read_text().startswith(found["kernelVersion"])
     assert {UID} == {pin.stat().st_uid for pin in (BPFFS / "maps").iterdir()}
+
+
+def test_the_verifier_needs_few_steps(policy: Policy) -> None:
+    """Kernels differ in the steps that they need for one program, and refuse it at 1,000,000."""
+    assert policy
+    steps = verified_steps()
+    print(steps)
+
+    assert "evaluate_task" in steps
+    assert max(steps.values()) < 100_000
 
 
 @pytest.mark.once
