@@ -5,7 +5,9 @@
 PYTHON := .venv/bin/python
 # This test compiles all programs in a guest, which takes two minutes under emulation.
 PAGE := tests/node/test_docs.py
-NODE_TESTS ?= tests/node --ignore=$(PAGE)
+# These do not depend on the version of the kernel, or need no hook. They run on Debian 13's kernel, by a step of their own.
+ON_ONE_KERNEL := -m "once or scores"
+NODE_TESTS ?= tests/node --ignore=$(PAGE) -m "not (once or scores)"
 RANDOM_OOMS ?= 100
 SCORED_OOMS ?= 20
 # They take no module. Their tests are test_observe.py and test_scores.py.
@@ -13,7 +15,7 @@ OLD_KERNELS := bookworm bullseye
 # These steps run two at a time. The longest steps start first, and a build starts before the steps that need it.
 # trixie-backports is the newest stock kernel, and patched-6.12 contains the hook. `make test-kernels` has all others.
 TEST := test-node test-numa cluster-binaries lint docs test-unit test-cluster test-endtoend
-TEST_MORE := test-images-once test-node-trixie-backports test-realnode test-page test-node-patched-6.12
+TEST_MORE := test-images-once test-node-trixie-backports test-realnode test-node-once test-page test-node-patched-6.12
 # `make test test-more` is one queue of all steps. In two queues, the last step of the first one would run alone.
 
 # The output of two steps is mixed, so each line begins with the name of its step.
@@ -41,7 +43,7 @@ check: lint test-unit ## style, types and unit tests, within two minutes: run it
 test: setup ## the tests that every change must pass: check, docs, cluster, node and end to end
 	$(side_by_side) $(TEST) $(if $(filter test-more,$(MAKECMDGOALS)),$(TEST_MORE))
 
-test-more: setup ## the other tests of CI: images, newest kernel, patched kernel, docs/node.md, a real node
+test-more: setup ## the other tests of CI: images, newest kernel, patched kernel, other node tests, docs/node.md, a real node
 	$(if $(filter test,$(MAKECMDGOALS)),@true,$(side_by_side) $(TEST_MORE))
 
 lint: setup ## check style, types, import contracts and shell scripts
@@ -73,6 +75,11 @@ cluster-binaries: setup ## build kube-apiserver and kubectl and fetch etcd, once
 	$(PYTHON) -m tests.cluster.binaries $(SHOW)
 
 test-node: test-node-trixie ## real OOMs in a guest with Debian 13's kernel (test-node-KERNEL: another kernel)
+
+test-node-once: setup ## the node tests that run on Debian 13's kernel alone: agent, adjuster, scores, kill scopes
+	$(PYTHON) -m vmtest.run --kernel trixie --deadline 2700 -- \
+		env OOMPOLICY_SCORED_OOMS=$(SCORED_OOMS) \
+		python3 -m pytest -p no:cacheprovider --durations=30 tests/node --ignore=$(PAGE) $(ON_ONE_KERNEL) $(SHOW)
 
 test-node-%: setup
 	$(PYTHON) -m vmtest.run --kernel $* --deadline 2700 -- \
