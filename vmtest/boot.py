@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from vmtest import qemu
-from vmtest.errors import LostVMError, QemuError
-from vmtest.progress import last_lines
+from vmtest.errors import LostVMError, QemuAbortedError, QemuError
+from vmtest.progress import last_lines, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +56,21 @@ class Boot:
 
 
 def boot(guest: Boot, output: BinaryIO, deadline: float | None) -> int:
-    """Run the guest to its end and return the command's exit status."""
+    """Run the guest to its end and return the command's exit status.
+
+    QEMU 10.0 rarely aborts while the firmware places the emulated devices: "iotlb_to_section: Assertion
+    `section_index < d->map.sections_nb' failed". Nothing of the guest has run then, so QEMU is started once more.
+    """
     qemu.check_version()
+    try:
+        return boot_once(guest, output, deadline)
+    except QemuAbortedError as error:
+        say(f"{error}; no code of the guest's kernel ran, so QEMU is started once more")
+        return boot_once(guest, output, deadline)
+
+
+def boot_once(guest: Boot, output: BinaryIO, deadline: float | None) -> int:
+    """Run the guest to its end and return the command's exit status. QemuAbortedError: the kernel never ran."""
     errors = guest.folder / "qemu.log"
     with running(guest, errors) as (process, pipe):
         in_time = stream(pipe, output, deadline)
@@ -118,7 +132,8 @@ def read_status(guest: Boot, code: int, errors: Path) -> int:
         return int(text)
     said = last_lines(errors, 20).strip()
     if code and not last_lines(guest.console, 1):
-        raise QemuError(f"QEMU ended with status {code}: {said}")
+        error = QemuAbortedError if code == -signal.SIGABRT else QemuError
+        raise error(f"QEMU ended with status {code}: {said}")
     raise LostVMError(f"the guest vanished (QEMU's status {code}{': ' if said else ''}{said})", console_end(guest))
 
 

@@ -5,6 +5,7 @@ HarnessError
 ├── ImageError    the image could not be made
 ├── BuildError    BPF objects, module or workload did not build in the image
 ├── QemuError     QEMU refused to start: nothing was tested
+│   └── QemuAbortedError    QEMU ended itself before the guest's kernel ran
 └── LostVMError   the guest vanished: panic, reset or deadline, and no exit status
 """
 
@@ -23,6 +24,10 @@ class BuildError(HarnessError):
 
 class QemuError(HarnessError):
     """QEMU refused to start: nothing was tested."""
+
+
+class QemuAbortedError(QemuError):
+    """QEMU ended by an assertion of its own before the guest's kernel ran: nothing was tested."""
 
 
 class LostVMError(HarnessError):

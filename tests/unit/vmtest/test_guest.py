@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from vmtest import qemu
 from vmtest.boot import Boot, read_status, stream
-from vmtest.errors import HarnessError, LostVMError, QemuError
+from vmtest.boot import boot as start
+from vmtest.errors import HarnessError, LostVMError, QemuAbortedError, QemuError
 from vmtest.qemu import Machine
 from vmtest.vm import script, unpack
 
@@ -60,6 +62,22 @@ def test_an_error_of_qemu_is_not_a_lost_guest(boot: Boot) -> None:
 
     with pytest.raises(QemuError, match="-m x: invalid"):
         read_status(boot, 1, boot.folder / "qemu.log")
+
+
+@pytest.mark.parametrize(("console", "starts"), [("", 2), ("booting", 1)])
+def test_a_qemu_that_aborts_before_the_kernel_runs_is_started_once_more(
+    boot: Boot, monkeypatch: pytest.MonkeyPatch, console: str, starts: int
+) -> None:
+    """Only then nothing was tested. If QEMU aborts a second time, or later, the run has failed."""
+    count = boot.folder / "starts"
+    shell = f"printf x >>{count}; printf %s '{console}' >{boot.console}; kill -ABRT $$"
+    monkeypatch.setattr(qemu, "check_version", lambda: None)
+    monkeypatch.setattr(qemu, "command_line", lambda *_: ["sh", "-c", shell])
+
+    with pytest.raises(LostVMError if console else QemuAbortedError, match="status -6"):
+        start(boot, io.BytesIO(), None)
+
+    assert "x" * starts == count.read_text()
 
 
 def test_a_qemu_killed_after_the_kernel_started_is_a_lost_guest(boot: Boot) -> None:
