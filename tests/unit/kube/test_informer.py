@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import time
+from itertools import islice
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy.kube import informer as module
+from oompolicy.kube import connection as connection_module
 from oompolicy.kube.connection import Connection
+from oompolicy.kube.errors import SilentError
 from oompolicy.kube.informer import Informer
+from oompolicy.kube.stream import Stream
 from tests.unit.kube.server import Answer, Server, serving, status
 from tests.unit.kube.test_following import bookmark, end_of_list, event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 class Recorder:
@@ -216,10 +219,23 @@ def test_metadata_only_sets_the_accept_header() -> None:
         made.stop()
 
 
+class SilentStream(Stream):
+    """A stream that the server leaves silent after its first event, for longer than an informer waits."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        yield from islice(super().__iter__(), 1)
+        raise SilentError("the stream is silent")
+
+
 def test_a_quiet_collection_is_no_failure(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """The API server sends no bookmark before its first event. The watch is renewed, and nothing is logged."""
-    monkeypatch.setattr(module, "_SILENCE", 0.1)
+    """The API server sends no bookmark before its first event. The watch is renewed, and nothing is logged.
+
+    The silence is not a time here: a short one would also end a watch whose answer comes late. test_connection.py has
+    the time.
+    """
     recorder = Recorder()
+    kinds = [SilentStream, Stream]
+    monkeypatch.setattr(connection_module, "Stream", lambda response: kinds.pop(0)(response))
     quiet = Answer(events=(end_of_list("10"),))
     with serving(quiet, Answer(events=(event("ADDED", "a", "11"),))) as server:
         made = informer(server, recorder)
