@@ -56,7 +56,7 @@ class Boot:
 
 def boot(guest: Boot, output: BinaryIO, deadline: float | None) -> int:
     """Run the guest to its end and return the command's exit status."""
-    qemu.check_version()
+    qemu.check_version(guest.machine.architecture)
     errors = guest.folder / "qemu.log"
     with running(guest, errors) as (process, pipe):
         in_time = stream(pipe, output, deadline)
