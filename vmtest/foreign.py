@@ -20,7 +20,7 @@ KERNELS: Final = ("trixie-arm64",)
 
 METAS: Final = ("linux-image-cloud-arm64", "linux-headers-cloud-arm64")
 SUITES: Final = ("trixie", "trixie-updates")
-"""Without backports. With one kernel, the meta packages themselves can be installed."""
+"""The suites have one kernel, so the meta packages themselves can be installed."""
 
 
 def image_key() -> str:
