@@ -25,7 +25,7 @@ SHOW = $(if $(SIDE_BY_SIDE),2>&1 | sed --unbuffered 's/^/$@: /')
 side_by_side = @$(MAKE) --no-print-directory --jobs=2 SIDE_BY_SIDE=yes
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: ## install missing packages and create the virtual environment
 	@scripts/setup
@@ -108,6 +108,11 @@ test-kernels: setup ## checks, builds and selftest of the patches, and node test
 
 test-old-kernels: setup ## observing and scores on the kernels of Debian 12 and 11, and the table in docs/kernels.md
 	$(PYTHON) -m vmtest.suite --write kernels --ooms $(SCORED_OOMS) $(OLD_KERNELS) $(SHOW)
+
+# The image of this guest is made under emulation, so no other target makes it.
+test-arm64: setup ## node tests on Debian 13's kernel for arm64, emulated, and the table in docs/kernels.md
+	scripts/setup --arm64
+	$(PYTHON) -m vmtest.suite --write arm64 --ooms $(SCORED_OOMS) trixie-arm64 $(SHOW)
 
 # The binaries are built separately, as for test-cluster. -raP shows the measured times.
 test-endtoend: setup ## from kubectl apply to kubectl get events: a cluster here, its node in a guest
@@ -207,5 +212,5 @@ clean: ## delete build results in the checkout (the cache stays)
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache
 
 .PHONY: help setup demo demo-cluster check test test-more lint docs test-unit test-cluster cluster-binaries test-node test-numa test-page \
-	test-more-kernels test-kubernetes test-kernels test-old-kernels test-endtoend test-images-once test-images test-realnode realnode generated dist release-check release-images release-chart release-sign release-outputs release-site release-dry-run \
+	test-more-kernels test-kubernetes test-kernels test-old-kernels test-arm64 test-endtoend test-images-once test-images test-realnode realnode generated dist release-check release-images release-chart release-sign release-outputs release-site release-dry-run \
 	bench bench-adjuster bench-images bench-cluster bench-path bench-race bench-realnode bench-surplus campaign clean

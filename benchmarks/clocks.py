@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
+from vmtest.architecture import AMD64
 from vmtest.errors import QemuError
-from vmtest.qemu import QEMU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def instructions() -> Iterator[None]:
     """Let the guest's clock count instructions, one nanosecond each, by a wrapper of QEMU that is first in PATH."""
-    real = shutil.which(QEMU)
+    real = shutil.which(AMD64.qemu)
     if real is None:
-        raise QemuError(f"{QEMU} is not installed. Run scripts/setup to install it")
+        raise QemuError(f"{AMD64.qemu} is not installed. Run scripts/setup to install it")
     before = os.environ["PATH"]
     with tempfile.TemporaryDirectory(prefix="oompolicy-bench-") as folder:
-        wrapper = Path(folder) / QEMU
+        wrapper = Path(folder) / AMD64.qemu
         wrapper.write_text(f'#!/bin/sh\nexec {shlex.quote(real)} "$@" -icount shift=0\n')
         wrapper.chmod(0o755)
         os.environ["PATH"] = f"{folder}{os.pathsep}{before}"

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmtest.qemu import QEMU
+from vmtest.architecture import AMD64
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Machine:
 def describe(accel: str, memory: int, cpus: int) -> Machine:
     """Return the description of this host, with a guest of `memory` MiB and `cpus` CPUs."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    version = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
+    version = subprocess.run([AMD64.qemu, "--version"], capture_output=True, text=True, check=True).stdout
     number = re.search(r"version (\S+)", version)
     return Machine(
         processor=model[1] if model else "unknown processor",

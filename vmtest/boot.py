@@ -61,7 +61,7 @@ def boot(guest: Boot, output: BinaryIO, deadline: float | None) -> int:
     QEMU 10.0 rarely aborts while the firmware places the emulated devices: "iotlb_to_section: Assertion
     `section_index < d->map.sections_nb' failed". Nothing of the guest has run then, so QEMU is started once more.
     """
-    qemu.check_version()
+    qemu.check_version(guest.machine.architecture)
     try:
         return boot_once(guest, output, deadline)
     except QemuAbortedError as error:

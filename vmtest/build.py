@@ -16,7 +16,6 @@ from vmtest.checkout import checkout_files
 from vmtest.chroot import chroot_run
 from vmtest.errors import HarnessError
 from vmtest.image import Image, ensure_image
-from vmtest.packages import KERNELS
 from vmtest.progress import step
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def build_inputs() -> list[Path]:
 
 def artifacts_key(image: Image, inputs: Sequence[Path]) -> str:
     """Hash sources, tools and recipe."""
-    releases = [image.kernel(name).release.encode() for name in KERNELS]
+    releases = [image.kernel(name).release.encode() for name in image.kernels]
     return digest([image.key.encode(), *releases, Path(__file__).read_bytes(), *file_parts(CHECKOUT, inputs)])
 
 
@@ -57,7 +56,7 @@ def build(image: Image, inputs: Sequence[Path], work: Path) -> None:
         make(image, inputs, work, BPF, "OUT=/mnt/build/bpf")
     if f"{WORKLOAD}/Makefile" in present:
         make(image, inputs, work, WORKLOAD, "OUT=/mnt/build/workload")
-    for name in KERNELS:
+    for name in image.kernels:
         (work / f"module-{name}").mkdir()
         for folder in MODULES:
             if f"{folder}/Makefile" in present:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmtest import initrd, mirror, packages
+from vmtest.architecture import AMD64, Architecture
 from vmtest.cache import cache_dir, digest, forget_old, locked, publishing
 from vmtest.errors import HarnessError, ImageError
 from vmtest.progress import run_logged, say, step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FORMAT = 1
 DISK_SIZE = "8G"
@@ -46,6 +47,7 @@ class Image:
     """A finished image in the cache."""
 
     folder: Path
+    architecture: Architecture = AMD64
 
     @property
     def key(self) -> str:
@@ -61,6 +63,11 @@ class Image:
     def root(self) -> Path:
         """The same tree, for builds in a chroot."""
         return self.folder / "root"
+
+    @property
+    def kernels(self) -> list[str]:
+        """The names of the kernels in the image."""
+        return sorted(path.name for path in (self.folder / "kernels").iterdir())
 
     def kernel(self, name: str) -> Kernel:
         """Return a kernel by the name of the suite it comes from."""
@@ -79,20 +86,23 @@ def ensure_image(*, refresh: bool = False) -> Image:
     image = Image(cache_dir() / "guest" / image_key())
     with locked(image.folder.parent / f"{image.key}.lock"):
         if refresh or not image.disk.exists():
-            build_image(image)
+            build_image(image, packages.KERNELS, make_root)
     return image
 
 
-def build_image(image: Image) -> None:
-    """Make root tree, kernels and disk, and publish them together."""
+def build_image(image: Image, kernels: Sequence[str], fill: Callable[[Path], Sequence[str]]) -> None:
+    """Make root tree, kernels and disk, and publish them together.
+
+    `fill` makes the tree `root` in a folder, and returns the releases of `kernels`.
+    """
     if os.geteuid() != 0:
         raise ImageError("making the image takes root: chroot and the owners of its files")
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         raise ImageError(f"not installed: {', '.join(missing)}; scripts/setup installs them")
     with publishing(image.folder) as work:
-        releases = make_root(work)
+        releases = fill(work)
         with step("image: kernels and initrds"):
-            for name, release in zip(packages.KERNELS, releases, strict=True):
+            for name, release in zip(kernels, releases, strict=True):
                 take_kernel(work, name, release)
         with step("image: disk"):
             make_disk(work)
@@ -109,18 +119,25 @@ def make_root(work: Path) -> list[str]:
         kernels = packages.kernel_packages(lines, options)
     say(f"image: {' '.join(kernels)}")
     with step("image: packages (one to two minutes)"):
-        run_logged(
-            mmdebstrap(work / "root", [*packages.PACKAGES, *kernels], lines, options),
-            work / "mmdebstrap.log",
-            error=ImageError,
-            # No initramfs: the kernels' own hooks honour this, and we make a smaller one.
-            env={**os.environ, "INITRD": "No", "DEBIAN_FRONTEND": "noninteractive"},
-        )
+        install(mmdebstrap(work / "root", [*packages.PACKAGES, *kernels], lines, options), work)
     images = [package for package in kernels if package.startswith("linux-image-")]
     return [package.removeprefix("linux-image-").partition("/")[0] for package in images]
 
 
-def mmdebstrap(target: Path, wanted: Sequence[str], lines: Sequence[str], options: Sequence[str]) -> list[str]:
+def install(command: Sequence[str], work: Path) -> None:
+    """Run mmdebstrap, with its output in a log in `work`."""
+    # No initramfs: the kernels' own hooks honour this, and we make a smaller one.
+    env = {**os.environ, "INITRD": "No", "DEBIAN_FRONTEND": "noninteractive"}
+    run_logged(command, work / "mmdebstrap.log", error=ImageError, env=env)
+
+
+def mmdebstrap(
+    target: Path,
+    wanted: Sequence[str],
+    lines: Sequence[str],
+    options: Sequence[str],
+    architecture: Architecture = AMD64,
+) -> list[str]:
     """Write the command that installs everything in one go."""
     dpkg = ["force-unsafe-io", *(f"path-exclude={path}" for path in EXCLUDED)]
     return [
@@ -128,7 +145,9 @@ def mmdebstrap(target: Path, wanted: Sequence[str], lines: Sequence[str], option
         "--mode=root",
         "--variant=apt",
         "--format=directory",
-        "--architectures=amd64",
+        f"--architectures={architecture.debian}",
+        # The check needs the package arch-test. We register QEMU for another architecture ourselves.
+        *([] if architecture.is_native() else ["--skip=check/qemu"]),
         f"--include={','.join(wanted)}",
         '--aptopt=APT::Install-Recommends "false"',
         *(f"--aptopt={option}" for option in options),

@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All kernels that a guest can be started with: the image's own, earlier and later ones, and those with the hook."""
+"""All kernels of a guest: the image's own, earlier and later ones, those with the hook, and those of arm64."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmtest import earlier, later, packages
+from vmtest import earlier, foreign, later, packages
+from vmtest.image import Image, Kernel, ensure_image
 from vmtest.patched.build import ensure_kernel
 from vmtest.patched.recipe import recipes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vmtest.image import Image, Kernel
-
 
 def names() -> list[str]:
     """Return the names of all kernels, the stock kernels first."""
-    return [*packages.KERNELS, *later.KERNELS, *earlier.KERNELS, *recipes()]
+    return [*packages.KERNELS, *later.KERNELS, *earlier.KERNELS, *foreign.KERNELS, *recipes()]
+
+
+def image_for(name: str) -> Image:
+    """Return the image with which a kernel starts. Make it now if it does not exist."""
+    return foreign.ensure_image() if name in foreign.KERNELS else ensure_image()
 
 
 def find(image: Image, name: str) -> Kernel:

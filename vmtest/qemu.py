@@ -9,13 +9,14 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from vmtest.architecture import AMD64
 from vmtest.errors import QemuError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-QEMU = "qemu-system-x86_64"
+    from vmtest.architecture import Architecture
 
 # QEMU 7.2 (Debian 12) corrupts EFLAGS under software emulation, and stock kernels crash at random in it.
 # 10.0 is what bookworm-backports and Debian 13 have, and the oldest we have tried.
@@ -24,22 +25,14 @@ OLDEST_QEMU = (10, 0)
 THROWN_AWAY = "snapshot=on,cache=unsafe"
 """The options of a disk that throws all writes away."""
 
-EMULATED = "max,erms=off,fsrm=off,fsrs=off,fzrm=off"
-"""The processor of an emulated guest, without the hints that string instructions are fast. With these hints the guest
-clears pages by string instructions, and QEMU executes each byte separately. Without them node tests take a quarter less
-of the processor."""
-
 Accel = Literal["kvm", "tcg"]
 
 KERNEL_WORDS = [
-    "console=ttyS0",
     # dmesg still shows the whole log. An OOM's dump on an emulated serial line takes seconds.
     "loglevel=4",
     # With -no-reboot a panic ends the run at once.
     "panic=-1",
     "oops=panic",
-    # An emulated processor that has to wait for the host misses the ticks of the kernel's timer check.
-    "no_timer_check",
     # Tests make the kernel write its log fast, and it must not drop the tests' own marks.
     "printk.devkmsg=on",
 ]
@@ -60,6 +53,7 @@ class Machine:
     """Ports of the guest by ports of this machine's 127.0.0.1, if the guest has a network."""
     disks: Mapping[str, Path] = field(default_factory=dict)
     """Further file systems by their serial. The guest's writes to them are lost."""
+    architecture: Architecture = AMD64
 
 
 @dataclass(frozen=True)
@@ -77,8 +71,9 @@ class Files:
 def command_line(machine: Machine, files: Files) -> list[str]:
     """Put the pieces together."""
     return [
-        QEMU,
+        machine.architecture.qemu,
         *base(),
+        *machine.architecture.board,
         *processor(machine),
         *numa(machine),
         *direct_kernel(machine, files),
@@ -98,7 +93,7 @@ def base() -> list[str]:
 
 def processor(machine: Machine) -> list[str]:
     """Choose processor, accelerator and memory."""
-    cpu = "host" if machine.accel == "kvm" else EMULATED
+    cpu = "host" if machine.accel == "kvm" else machine.architecture.emulated
     return ["-accel", machine.accel, "-cpu", cpu, "-smp", str(machine.cpus), "-m", str(machine.memory)]
 
 
@@ -114,7 +109,7 @@ def numa(machine: Machine) -> list[str]:
 
 def direct_kernel(machine: Machine, files: Files) -> list[str]:
     """Choose kernel, initrd and the kernel's command line."""
-    words = " ".join([*KERNEL_WORDS, *machine.append.split()])
+    words = " ".join([*machine.architecture.words, *KERNEL_WORDS, *machine.append.split()])
     return ["-kernel", str(files.vmlinuz), "-initrd", str(files.initrd), "-append", words]
 
 
@@ -149,18 +144,19 @@ def escape(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def check_version() -> None:
+def check_version(architecture: Architecture) -> None:
     """Refuse a QEMU with an emulation that is known to be wrong."""
-    if shutil.which(QEMU) is None:
-        raise QemuError(f"{QEMU} is not installed; scripts/setup installs it")
-    text = subprocess.run([QEMU, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    qemu, installed_by = architecture.qemu, architecture.installed_by
+    if shutil.which(qemu) is None:
+        raise QemuError(f"{qemu} is not installed; {installed_by} installs it")
+    text = subprocess.run([qemu, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     if parse_version(text.stdout) < OLDEST_QEMU:
-        raise QemuError(f"{text.stdout.splitlines()[0]} is too old: scripts/setup installs 10.0 or newer")
+        raise QemuError(f"{text.stdout.splitlines()[0]} is too old: {installed_by} installs 10.0 or newer")
 
 
 def parse_version(text: str) -> tuple[int, int]:
     """Read major and minor version from the output of `--version`."""
     match = re.search(r"version (\d+)\.(\d+)", text)
     if match is None:
-        raise QemuError(f"{QEMU} --version says {text!r}")
+        raise QemuError(f"QEMU's --version says {text!r}")
     return int(match[1]), int(match[2])

@@ -10,7 +10,6 @@ from pathlib import Path
 from vmtest import kernels
 from vmtest.build import ensure_artifacts
 from vmtest.errors import HarnessError, LostVMError
-from vmtest.image import ensure_image
 from vmtest.progress import say
 from vmtest.vm import GuestResult, run_guest
 
@@ -41,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> GuestResult:
     """Build missing parts, and run."""
-    image = ensure_image()
+    image = kernels.image_for(arguments.kernel)
     extra = {} if arguments.no_build else {"build": ensure_artifacts(image)}
     return run_guest(
         image,

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Literal
 
 from vmtest import kernels, packages
 from vmtest.errors import HarnessError, LostVMError
-from vmtest.image import Image, ensure_image
 from vmtest.progress import say
 from vmtest.vm import run_guest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from vmtest.image import Image
 
 # A boot takes 6 s emulated on an idle machine, and was seen to take 55 s on one with five busy neighbours.
 DEADLINE = 300.0
@@ -173,8 +174,8 @@ def main() -> int:
     parser.add_argument("--kernel", choices=kernels.names(), action="append", help="default: the stock ones")
     arguments = parser.parse_args()
     failed = 0
-    image = ensure_image()
     for kernel in arguments.kernel or packages.KERNELS:
+        image = kernels.image_for(kernel)
         for trial in TRIALS:
             started = time.monotonic()
             try:

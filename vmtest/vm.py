@@ -61,13 +61,13 @@ def run_guest(
     """Boot, run `argv` as root in /checkout, and return its exit status.
 
     Args:
-        image: From `ensure_image()`.
+        image: From `kernels.image_for()` or `ensure_image()`.
         argv: The command. Its output goes to `output` while it runs (default: our stdout).
         kernel: One of `kernels.names()`.
         memory: MiB of RAM. There is no swap.
         cpus: Number of processors.
         nodes: NUMA nodes, each with the same share of the memory. `memory` is divisible by it.
-        wanted_accel: With `auto`, KVM if the guest really boots with it.
+        wanted_accel: With `auto`, KVM if the guest really boots with it. Another architecture is always emulated.
         append: Further words for the kernel's command line, such as `sysctl.vm.overcommit_memory=1`.
         network: True to let the guest reach ports of the host's 127.0.0.1, as 10.0.2.2.
         env: Further environment of the command.
@@ -83,8 +83,9 @@ def run_guest(
         QemuError: QEMU itself refused.
     """
     chosen = kernels.find(image, kernel)
-    works = accel.choose(wanted_accel, chosen.release, lambda: probe(image, chosen))
-    machine = Machine(works, memory, cpus, nodes, append, network, forwards or {}, disks or {})
+    native = image.architecture.is_native()
+    works = accel.choose(wanted_accel, chosen.release, lambda: probe(image, chosen)) if native else "tcg"
+    machine = Machine(works, memory, cpus, nodes, append, network, forwards or {}, disks or {}, image.architecture)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
         guest = prepare(image, chosen, machine, script(argv, chosen.name, env or {}), Path(name))
@@ -104,8 +105,9 @@ def run_guest(
 
 def probe(image: Image, kernel: Kernel) -> None:
     """Boot with KVM and an empty command."""
+    machine = Machine("kvm", 512, architecture=image.architecture)
     with tempfile.TemporaryDirectory(prefix="oompolicy-vm-") as name:
-        guest = prepare(image, kernel, Machine("kvm", 512), script(["true"], kernel.name, {}), Path(name))
+        guest = prepare(image, kernel, machine, script(["true"], kernel.name, {}), Path(name))
         checkout.pack_nothing(guest.work)
         boot(guest, io.BytesIO(), accel.PROBE_SECONDS)
 

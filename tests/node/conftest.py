@@ -20,7 +20,7 @@ from tests.node.hog import run_out_of_memory
 from tests.node.machine import Node
 from tests.node.running_adjuster import RunningAdjuster
 from tests.node.running_agent import agent_in
-from vmtest import earlier
+from vmtest import earlier, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SECOND_GUEST = ("numa", "own_guest")
 SECOND_NODE = Path("/sys/devices/system/node/node1")
-WITHOUT_HOOK = ("trixie", *earlier.KERNELS)
+WITHOUT_HOOK = ("trixie", *earlier.KERNELS, *foreign.KERNELS)
 """The kernels on which the adjuster is tested. It needs no hook, and its tests take minutes."""
 USUAL = "trixie"
 """The kernel of `make test`."""

@@ -38,10 +38,9 @@ for name in ("loader.json", ".loader.json.tmp", "loader.lock"):
     path = run / name
     path.unlink() if path.is_file() else None
     (path / "full" / "of").mkdir(parents=True)
-libbpf, libc = ctypes.CDLL("libbpf.so.1", use_errno=True), ctypes.CDLL(None, use_errno=True)
+libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
 fd = libbpf.bpf_obj_get(os.fsencode(maps / "settings"))
-BPF, BPF_MAP_FREEZE = 321, 22
-if libc.syscall(BPF, BPF_MAP_FREEZE, ctypes.byref(ctypes.c_uint32(fd)), 4):
+if libbpf.bpf_map_freeze(fd):
     sys.exit(f"not frozen: {os.strerror(ctypes.get_errno())}")
 for name in ("cgroup_priority", "events", "settings"):
     (maps / name).chmod(0o777)

@@ -13,7 +13,7 @@ PAGES = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "CHANG
 MAKE = re.compile(r"(?:^|`)make((?: [a-z][a-z0-9.-]+)+)", re.MULTILINE)
 ERROR = "make is not installed"
 """A message of the loader, which is no command."""
-RULE = re.compile(r"^([a-z][a-z%-]*):", re.MULTILINE)
+RULE = re.compile(r"^([a-z][a-z0-9%-]*):", re.MULTILINE)
 
 
 def targets(text: str) -> set[str]:

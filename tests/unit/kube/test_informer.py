@@ -21,6 +21,8 @@ from tests.unit.kube.test_following import bookmark, end_of_list, event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import urllib3
+
 
 class Recorder:
     """A handler that records its calls in a queue for the test's thread."""
@@ -235,7 +237,11 @@ def test_a_quiet_collection_is_no_failure(monkeypatch: pytest.MonkeyPatch, caplo
     """
     recorder = Recorder()
     kinds = [SilentStream, Stream]
-    monkeypatch.setattr(connection_module, "Stream", lambda response: kinds.pop(0)(response))
+
+    def first_silent(response: urllib3.BaseHTTPResponse) -> Stream:
+        return kinds.pop(0)(response)
+
+    monkeypatch.setattr(connection_module, "Stream", first_silent)
     quiet = Answer(events=(end_of_list("10"),))
     with serving(quiet, Answer(events=(event("ADDED", "a", "11"),))) as server:
         made = informer(server, recorder)

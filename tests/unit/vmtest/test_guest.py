@@ -71,7 +71,7 @@ def test_a_qemu_that_aborts_before_the_kernel_runs_is_started_once_more(
     """Only then nothing was tested. If QEMU aborts a second time, or later, the run has failed."""
     count = boot.folder / "starts"
     shell = f"printf x >>{count}; printf %s '{console}' >{boot.console}; kill -ABRT $$"
-    monkeypatch.setattr(qemu, "check_version", lambda: None)
+    monkeypatch.setattr(qemu, "check_version", lambda _: None)
     monkeypatch.setattr(qemu, "command_line", lambda *_: ["sh", "-c", shell])
 
     with pytest.raises(LostVMError if console else QemuAbortedError, match="status -6"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from vmtest import qemu
+from vmtest.architecture import AMD64
 from vmtest.errors import QemuError
 
 FILES = qemu.Files(
@@ -19,7 +20,7 @@ FILES = qemu.Files(
 
 
 def test_emulation_leaves_out_slow_features_and_kvm_has_the_hosts() -> None:
-    assert ["-accel", "tcg", "-cpu", qemu.EMULATED, "-smp", "2", "-m", "1024"] == qemu.processor(qemu.Machine("tcg"))
+    assert ["-accel", "tcg", "-cpu", AMD64.emulated, "-smp", "2", "-m", "1024"] == qemu.processor(qemu.Machine("tcg"))
     assert ["-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", "512"] == qemu.processor(qemu.Machine("kvm", 512, 1))
 
 
