@@ -86,7 +86,7 @@ def test_helm_does_not_own_the_kill_switch(release: Release) -> None:
 
 
 def test_an_upgrade_from_a_release_without_settings_continues_to_enforce(release: Release) -> None:
-    """The new object changes no mode, whatever the values for a new installation are."""
+    """The new object changes no mode. The values of the chart for a new installation do not count."""
     release.cluster.api.delete("OOMSettings", "cluster")
     values = "settings.mode=Audit,settings.discloseOtherNamespaces=true,settings.hostPriority=900"
     upgrade(release, "--set", values)
