@@ -22,10 +22,10 @@ BPFFS: Final = Path("/sys/fs/bpf/oompolicy")
 BUILD: Final = Path(__file__).parents[2] / "build"
 KERNEL: Final = os.environ.get("OOMPOLICY_KERNEL", "trixie")
 STOCK: Final = not KERNEL.startswith(("patched", "as-posted"))
+"""True if the hook comes with the module. Otherwise it is in the kernel, in our version or as it was posted in 2023."""
 LINUX: Final = tuple(map(int, os.uname().release.split(".")[:2]))
 OWNERS_MAY_READ: Final = LINUX >= (5, 19)
 """True if a process without CAP_BPF may open the maps that it owns."""
-"""True if the hook comes with the module. Otherwise it is in the kernel, in our version or as it was posted in 2023."""
 MODULE: Final = BUILD / f"module-{KERNEL}" / "oompolicy_hook.ko"
 
 
