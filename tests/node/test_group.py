@@ -87,3 +87,14 @@ def test_a_task_that_dies_with_the_group_is_not_reported_as_spared(pod: Pod, pol
 
     assert {small, big} <= set(pod.run_out_of_memory())
     assert [] == [record.spared_tgid for record in policy.records() if VictimFlag.CHANGED in flags(record)]
+
+
+def test_only_the_group_of_the_victim_counts_for_the_spared_task(pod: Pod, policy: Policy) -> None:
+    """The trigger is the last task of the scan. It is in the scope, and in no group."""
+    group = pod.cgroup.child("group", memory__oom__group=1)
+    small, big = pod.hog("group/small", 12), pod.hog("group/big", 34)
+    policy.set({cgroup_of(small): 100, cgroup_of(big): 200})
+
+    assert {small, big} <= set(pod.run_out_of_memory())
+    assert not group.pids()
+    assert [] == [record.spared_tgid for record in policy.records() if VictimFlag.CHANGED in flags(record)]
