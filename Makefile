@@ -15,7 +15,7 @@ OLD_KERNELS := bookworm bullseye
 # These steps run two at a time. The longest steps start first, and a build starts before the steps that need it.
 # trixie-backports is the newest stock kernel, and patched-6.12 contains the hook. `make test-kernels` has all others.
 TEST := test-node test-numa cluster-binaries lint docs test-unit test-cluster test-endtoend
-TEST_MORE := test-images-once test-node-trixie-backports test-realnode test-node-once test-page test-node-patched-6.12
+TEST_MORE := test-images-once test-realnode test-node-patched-6.12 test-node-trixie-backports test-node-once test-page
 # `make test test-more` is one queue of all steps. In two queues, the last step of the first one would run alone.
 
 # The output of two steps is mixed, so each line begins with the name of its step.

@@ -229,6 +229,7 @@ def test_victim_is_named_after_its_cgroup_is_gone(node: Node, policy: Policy, ag
     assert "container app" in event["note"]
 
 
+@pytest.mark.once
 def test_each_kill_of_a_storm_has_one_event_although_the_agent_was_killed(
     node: Node, policy: Policy, agent: RunningAgent
 ) -> None:
@@ -291,6 +292,7 @@ def test_changed_annotation_changes_the_entry(node: Node, policy: Policy, agent:
     wait_until("the policy's own value", lambda: policy.entries.get(cgroup_id) == (100, 16 << 20))
 
 
+@pytest.mark.once
 def test_invalid_manifest_keeps_the_last_good_state(node: Node, policy: Policy, agent: RunningAgent) -> None:
     """The agent is not ready and names file, object and field. The entries stay, also after a restart."""
     shop = Shop(node, agent)
@@ -327,6 +329,7 @@ def test_pod_without_a_cgroup_is_not_mapped_until_it_has_one(node: Node, policy:
     wait_until("nothing left", lambda: not agent.status()["notMapped"])
 
 
+@pytest.mark.once
 def test_pod_without_its_object_keeps_its_entry(node: Node, policy: Policy, agent: RunningAgent) -> None:
     """A pod that was deleted by force still runs. Its entry stays until its cgroup is removed, also after a restart."""
     kubelet, pod = Kubelet(node), Pod("report-x", labels={"app": "report"})

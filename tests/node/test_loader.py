@@ -117,6 +117,7 @@ def test_class_defaults_apply_before_an_agent_has_run(node: Node, bare: None) ->
     policy.close()
 
 
+@pytest.mark.once
 def test_attach_twice_changes_nothing(bare: None) -> None:
     """A second attach keeps the links of the first one."""
     assert bare is None
@@ -259,6 +260,7 @@ def test_a_module_for_another_kernel_is_refused(bare: None, tmp_path: Path) -> N
     assert "oompolicy_hook" in report()["message"]
 
 
+@pytest.mark.once
 @pytest.mark.module
 def test_a_loaded_module_is_not_compiled_again(bare: None, tmp_path: Path) -> None:
     """The next pod of an agent attaches with the loaded module. A module of another source is compiled."""
@@ -292,6 +294,7 @@ def test_a_loader_without_capabilities_names_them(bare: None) -> None:
     assert not (BPFFS / "links").exists()
 
 
+@pytest.mark.once
 def test_settings_that_bypass_the_hook_are_in_the_report(node: Node, bare: None) -> None:
     """With vm.oom_kill_allocating_task the kernel does not call the hook, so the report has a warning."""
     assert bare is None

@@ -170,6 +170,7 @@ def test_a_module_whose_hook_is_not_found_is_removed(bare: None, tmp_path: Path)
     assert "oompolicy_hook" not in modules()
 
 
+@pytest.mark.once
 def test_an_agent_that_was_taken_over_does_not_stop_the_loader(pod: Pod, bare: None) -> None:
     """With the chart's capabilities the loader attaches and detaches after an attacker changed files, pins and maps."""
     assert bare is None
@@ -202,6 +203,7 @@ def test_an_agent_that_was_taken_over_does_not_stop_the_loader(pod: Pod, bare: N
     assert not REPORT.exists()
 
 
+@pytest.mark.once
 def test_the_more_complete_record_of_two_versions_is_kept(
     pod: Pod, bare: None, other_objects: Path, tmp_path: Path
 ) -> None:
@@ -229,6 +231,7 @@ def test_the_more_complete_record_of_two_versions_is_kept(
     assert VictimFlag.CHANGED in flags(best)
 
 
+@pytest.mark.once
 @pytest.mark.module
 @pytest.mark.ends_the_guest
 def test_a_locked_down_kernel_is_reported(pod: Pod, bare: None) -> None:

@@ -127,6 +127,7 @@ def test_a_minimum_of_victims_does_not_disturb_the_proof(bare: None, other_objec
     assert "Proved" == proof()["reason"]
 
 
+@pytest.mark.once
 def test_a_node_proves_once_per_boot(bare: None) -> None:
     """The second attach makes no proof, and keeps the result. After another boot a loader makes a new one."""
     assert bare is None
@@ -144,6 +145,7 @@ def test_a_node_proves_once_per_boot(bare: None) -> None:
     assert kills < oom_kills()
 
 
+@pytest.mark.once
 def test_a_node_proves_each_version_once(bare: None, other_objects: Path) -> None:
     """Another object is another version. No victim of an upgrade's proof is reported by either of both versions."""
     assert bare is None
@@ -156,6 +158,7 @@ def test_a_node_proves_each_version_once(bare: None, other_objects: Path) -> Non
     assert [] == reported()
 
 
+@pytest.mark.once
 def test_no_proof_is_made_on_request(bare: None) -> None:
     """Nobody is killed, the report says why there is no proof, and the node enforces."""
     assert bare is None
@@ -259,6 +262,7 @@ def test_a_module_for_a_kernel_that_inlined_the_function_is_refused(bare: None, 
     assert report()["proof"] is None
 
 
+@pytest.mark.once
 def test_a_loader_killed_in_its_proof_leaves_nothing_to_the_next(bare: None) -> None:
     """The next loader removes the cgroup with its processes and entries, and makes the proof."""
     assert bare is None
@@ -275,6 +279,7 @@ def test_a_loader_killed_in_its_proof_leaves_nothing_to_the_next(bare: None) -> 
     assert not SCENE.exists()
 
 
+@pytest.mark.once
 def test_detach_removes_what_a_killed_loader_left(bare: None) -> None:
     """The cgroup of a proof is removed, also if it still has processes."""
     assert bare is None
@@ -299,6 +304,7 @@ def test_no_oom_is_made_where_the_kernel_would_panic(node: Node, bare: None) -> 
     assert report()["attached"]
 
 
+@pytest.mark.once
 def test_a_running_agent_reports_no_victim_of_the_proof(
     node: Node, pod: Pod, bare: None, other_objects: Path, tmp_path: Path
 ) -> None:

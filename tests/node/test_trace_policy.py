@@ -94,6 +94,7 @@ def test_the_witness_sees_an_oom_of_the_whole_node(witness: Witness, node: Node,
     assert 100 == min(task["priority"] for task in oom["tasks"])
 
 
+@pytest.mark.once
 @pytest.mark.module
 def test_it_does_not_stand_in_the_way_of_the_loader(pod: Pod) -> None:
     """A loader attaches and detaches while the tool watches the functions that the module redirects."""

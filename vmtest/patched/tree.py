@@ -32,6 +32,8 @@ MAKE = [
     "CCACHE_DEPEND=1",
     # The same inputs make the same kernel.
     *("KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=oompolicy", "KBUILD_BUILD_HOST=oompolicy"),
+    # A build beside a guest takes only the time that the guest leaves. Tests with a deadline run there.
+    *("nice", "-n", "10"),
     *("make", f"-j{os.cpu_count()}", "-C", f"{INSIDE}/source", f"O={INSIDE}/out", "CC=ccache gcc"),
 ]
 
