@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import answers
@@ -16,8 +17,7 @@ from vmtest.image import ensure_image
 from vmtest.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
     from campaign.plan import Round
 
@@ -29,9 +29,8 @@ INTERRUPTED: Final = 130
 DOCUMENT: Final = CHECKOUT / rounds.PAGE
 
 
-def results_file() -> Path:
-    """Return the file of results, which an interruption does not lose."""
-    return cache_dir() / "campaign/results.jsonl"
+RESULTS: Final = CHECKOUT / rounds.RESULTS
+"""The file of results, which an interruption does not lose. It is in the repository, so that no machine owns it."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,9 +43,18 @@ def parser() -> argparse.ArgumentParser:
     return words
 
 
+@contextmanager
+def alone(backend: str | None) -> Iterator[None]:
+    """Let no other process run rounds of this backend, or of any backend without one."""
+    with ExitStack() as locks:
+        for each in sorted({each for _, each in plan.TARGETS if backend in {None, each}}):
+            locks.enter_context(locked(cache_dir() / f"campaign-{each}.lock"))
+        yield
+
+
 def write_page(total: int) -> None:
     """Write the results so far into the document, and the answers on top of docs/benchmarks.md."""
-    DOCUMENT.write_text(replace(DOCUMENT.read_text(), "campaign", page.render(results.read(results_file()), total)))
+    DOCUMENT.write_text(replace(DOCUMENT.read_text(), "campaign", page.render(results.read(RESULTS), total)))
     answers.refresh()
 
 
@@ -57,7 +65,7 @@ def run(todo: Iterable[Round]) -> bool:
     for one in todo:
         say(f"{one.name}: {one.ooms} OOMs")
         result = rounds.run(image, one)
-        results.append(results_file(), result)
+        results.append(RESULTS, result)
         verdict = result.failure or f"{result.found.kills} victims, {len(result.found.wrong)} wrong"
         say(f"{one.name}: {verdict}, {result.seconds:.0f} s")
         right = right and not result.failure and not result.found.wrong
@@ -84,9 +92,9 @@ def main() -> int:
         if options.page:
             write_page(options.ooms)
             return 0
-        with locked(results_file().with_suffix(".lock")):
+        with alone(options.backend):
             planned = plan.of_backend(plan.plan(options.ooms, OOMS), options.backend)
-            todo = plan.remaining(planned, results.read(results_file()))
+            todo = plan.remaining(planned, results.read(RESULTS))
             say(f"{len(todo)} rounds are left")
             try:
                 return 0 if run(todo) else 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from dataclasses import asdict, dataclass, field
@@ -59,9 +60,10 @@ def read(path: Path) -> list[Result]:
 
 
 def append(path: Path, result: Result) -> None:
-    """Add a result, in place of a last line that was cut."""
+    """Add a result, in place of a last line that was cut. Another process may add one at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
         file.write(json.dumps(asdict(result)).encode() + b"\n")

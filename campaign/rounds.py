@@ -26,6 +26,8 @@ DEADLINE_PER_OOM: Final = 30.0
 DEADLINE_OF_BOOT: Final = 600.0
 """Seconds for boot and attach."""
 PAGE: Final = "docs/campaign.md"
+RESULTS: Final = "campaign/results.jsonl"
+"""Both are places in the checkout."""
 
 
 class FailedRoundError(Exception):
@@ -33,8 +35,8 @@ class FailedRoundError(Exception):
 
 
 def commit() -> str:
-    """Return the commit of the checkout. A change that is not committed, except of the page, adds a word."""
-    changed = _git("status", "--porcelain", "--", ".", f":!{PAGE}")
+    """Return the commit of the checkout, and a word if anything but documents and results was changed after it."""
+    changed = _git("status", "--porcelain", "--", ".", ":!docs", f":!{RESULTS}")
     return _git("rev-parse", "--short=12", "HEAD") + (" with changes" if changed else "")
 
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -48,7 +50,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine(tmp_path)
     monkeypatch.setattr(campaign, "DOCUMENT", made.page)
     monkeypatch.setattr(answers, "refresh", lambda: made.answered.append(made.page.read_text()))
-    monkeypatch.setattr(campaign, "results_file", lambda: made.results)
+    monkeypatch.setattr(campaign, "RESULTS", made.results)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(campaign, "ensure_image", lambda: IMAGE)
     monkeypatch.setattr(rounds, "run", made.run)
     monkeypatch.setattr(sys, "argv", ["campaign", "--ooms", "150"])
@@ -85,6 +88,26 @@ def test_a_campaign_that_is_done_runs_nothing(machine: Machine) -> None:
 
     assert 0 == campaign.main()
     assert [] == machine.ran
+
+
+OTHER = """
+from campaign.__main__ import alone
+with alone("kernel"):
+    print("runs", flush=True)
+with alone("scores"):
+    print("never", flush=True)
+"""
+
+
+@pytest.mark.usefixtures("machine")
+def test_two_backends_run_at_the_same_time_and_one_backend_does_not_run_twice() -> None:
+    """Two processes of one backend would run the same rounds."""
+    with campaign.alone("scores"), campaign.alone("module"):
+        other = subprocess.Popen([sys.executable, "-c", OTHER], stdout=PIPE, stderr=PIPE, text=True)
+        assert other.stderr is not None
+        assert "waiting for another process that makes campaign-scores" in other.stderr.readline()
+        other.kill()
+        assert "runs\n" == other.communicate()[0]
 
 
 def test_a_failed_round_does_not_end_the_campaign_and_runs_again_the_next_time(machine: Machine) -> None:
