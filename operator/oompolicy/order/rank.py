@@ -18,7 +18,7 @@ POD: Final = "pod/"
 _PAGE: Final = 4096
 """Bytes of a page. The kernel divides a scope into thousandths of whole pages, so another size changes little."""
 _SCORES_ONLY: Final = "OOMScoreAdj"
-"""The backend that puts containers of one priority into the order of their memory alone."""
+"""The backend that orders containers by priority and memory alone. Scores know neither requests nor a minimum."""
 
 Order = Callable[[Running], tuple[float, ...]]
 
@@ -47,6 +47,8 @@ def name_of_pod(container: Running) -> str:
 
 def passed_over(container: Running, facts: NodeFacts) -> bool:
     """Return True if a kill of the container frees less than the minimum, so that larger ones die before it."""
+    if facts.backend == _SCORES_ONLY:
+        return False
     freed = container.usage if container.pod_usage is None else container.pod_usage
     return freed is not None and freed < facts.minimum_victim_memory and container.priority < facts.host_priority
 
@@ -57,14 +59,15 @@ def has_margins(facts: NodeFacts, scope: str) -> bool:
 
 
 def _policy_order(facts: NodeFacts, step: int) -> Order:
-    """Return the order of the rules in bpf/policy.bpf.h."""
+    """Return the order of the rules in bpf/policy.bpf.h, or of the adjuster's scores."""
+    scores = facts.backend == _SCORES_ONLY
 
     def key(each: Running) -> tuple[float, ...]:
         after_host = each.priority >= facts.host_priority
         group = 2 if after_host else 1 if passed_over(each, facts) else 0
-        by_request = facts.tie_break == TieBreak.MOST_OVER_REQUEST and not after_host
+        by_request = facts.tie_break == TieBreak.MOST_OVER_REQUEST and not after_host and not scores
         over = (each.usage or 0) - each.memory_request if by_request else 0
-        size = (each.memory or 0) if facts.backend == _SCORES_ONLY else _badness(each, step)
+        size = (each.memory or 0) if scores else _badness(each, step)
         return group, each.priority, -over, -size
 
     return key

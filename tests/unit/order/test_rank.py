@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from oompolicy.order.facts import NodeFacts, Running, parse, plain
-from oompolicy.order.rank import ranked
+from oompolicy.order.rank import passed_over, ranked
 
 MIB = 1 << 20
 WEB = Running("shop", "web-0", "app", 300, "policy", "web", "", 10 * MIB, 40 * MIB, 50 * MIB, 999)
@@ -49,6 +49,16 @@ def test_scores_put_one_priority_into_the_order_of_memory() -> None:
     facts = replace(FACTS, backend="OOMScoreAdj", totals={"node": 10_000 * MIB})
 
     assert ["report", "web-0"] == order(facts)[:2]
+
+
+def test_scores_know_neither_requests_nor_a_minimum_of_memory() -> None:
+    """The adjuster gives scores by priority and memory alone, so the kernel follows neither of these settings."""
+    small = replace(WEB, priority=100, usage=1, memory=1)
+    facts = replace(FACTS, backend="OOMScoreAdj", containers=(small, WEB, REPORT))
+    changed = replace(facts, tie_break="MostOverRequest", minimum_victim_memory=60 * MIB)
+
+    assert [small, REPORT, WEB] == [each.container for each in ranked(changed, "node")]
+    assert not passed_over(small, changed)
 
 
 def test_the_most_above_its_request_dies_first_if_settings_say_so() -> None:
