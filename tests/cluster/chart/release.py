@@ -101,3 +101,21 @@ def agent_says(api: Api, node: str, **conditions: tuple[str, str]) -> None:
     body = {**head, "status": {"conditions": written}}
     path = location("OOMNode", node)
     apply(api.connection, path, body, manager="oompolicy-agent", subresource="status", force=True)
+
+
+def operator_says_applied(api: Api) -> None:
+    """Write the status of OOMSettings as the operator does when each agent has reported the mode of its last change."""
+    settings = api.get("OOMSettings", "cluster")
+    applied = {
+        "type": "Applied",
+        "status": "True",
+        "reason": "AllNodes",
+        "message": "",
+        "lastTransitionTime": SINCE,
+    }
+    head = {"apiVersion": "oompolicy.dev/v1alpha1", "kind": "OOMSettings", "metadata": {"name": "cluster"}}
+    status = {"observedGeneration": settings["metadata"]["generation"], "conditions": [applied]}
+    path = location("OOMSettings", "cluster")
+    apply(
+        api.connection, path, {**head, "status": status}, manager="oompolicy-operator", subresource="status", force=True
+    )

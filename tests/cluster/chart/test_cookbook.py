@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.cluster.chart.pages import blocks
-from tests.cluster.chart.release import WELL, agent_says
+from tests.cluster.chart.release import WELL, agent_says, operator_says_applied
 from tests.cluster.cleanup import AT_ONCE, finish
 from tests.cluster.objects import collection
 
@@ -48,6 +48,8 @@ def test_the_commands_of_cookbook_and_troubleshooting_work(
         if "helm test" in block:
             for node in nodes:
                 agent_says(chart_cluster.api, node, **WELL)
+        if "kubectl wait ooms/cluster" in block:
+            operator_says_applied(chart_cluster.api)
         printed[block] = admin(block)
         if "helm install" in block or "helm upgrade" in block:
             places.append(loader_capabilities(chart_cluster))
