@@ -262,7 +262,8 @@ def test_an_annotation_is_obeyed_within_the_override_or_refused(
             assert str(priority) == pod.annotations[annotation]
             assert override is not None
             assert override.min <= priority <= override.max
-        if POD_ANNOTATION in given:
+        override = by_name[assignment.policy or ""].override if POD_ANNOTATION in given else None
+        if override:
             without = Resolver(policies, namespaces).assign(replace(pod, annotations={}))
             for container, bare in zip(assignment.containers, without.containers, strict=True):
                 assert min(override.min, bare.priority) <= container.priority <= max(override.max, bare.priority)
