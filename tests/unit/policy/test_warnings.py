@@ -67,6 +67,10 @@ def test_an_entry_of_the_settings_that_never_applies_is_found() -> None:
         policy(BY_LABEL, priority={"byPriorityClass": {"production": 201}}),
         policy(BY_LABEL, priority={"byPriorityClass": {"default": 201}}),
         policy(BY_LABEL, priority={"value": 100}, override={"min": 100, "max": 201}),
+        policy(BY_LABEL, priority={"value": 200}, containers=[{"name": "proxy", "offset": 800}]),
+        policy(BY_LABEL, priority={"value": 100}, containers=[{"name": "proxy", "offset": 101}]),
+        policy(BY_LABEL, priority={"byQOSClass": {"burstable": 1}}, containers=[{"name": "proxy", "offset": 1}]),
+        policy(BY_LABEL, priority={"byPriorityClass": {"batch": 1}}, containers=[{"name": "proxy", "offset": 1}]),
     ],
 )
 def test_every_way_to_raise_a_priority_is_found(raising: dict[str, Any]) -> None:
@@ -85,6 +89,9 @@ def test_every_way_to_raise_a_priority_is_found(raising: dict[str, Any]) -> None
         policy({**BY_LABEL, "qosClasses": ["Guaranteed"]}, priority={"value": 800}),
         policy(BY_LABEL, priority={"byQOSClass": {"guaranteed": 800, "bestEffort": 0}}),
         policy(BY_LABEL, priority={"value": 100}, override={"min": 100, "max": 200}),
+        policy(BY_LABEL, priority={"value": 200}, containers=[{"name": "logs", "offset": -100}]),
+        policy(BY_LABEL, priority={"value": 100}, containers=[{"name": "proxy", "offset": 100}]),
+        policy(BY_LABEL, priority={"byQOSClass": {"bestEffort": 1}}, containers=[{"name": "logs", "offset": -1}]),
     ],
 )
 def test_policy_that_no_user_can_join_to_gain_has_no_warning(harmless: dict[str, Any]) -> None:
@@ -105,6 +112,51 @@ def test_policy_that_lowers_node_critical_pods_has_a_warning(priority: dict[str,
 
     assert f"node-critical pods have priority {lowest} in place of 1000" in found
     assert found.startswith("OOMPolicy/databases: spec.match.priorityClassNames: ")
+
+
+@pytest.mark.parametrize(
+    ("spec", "lowered"),
+    [
+        (
+            {"priority": {"value": 1000}, "containers": [{"name": "kube-proxy", "offset": -1000}]},
+            "a container of a node-critical pod has priority 0 in place of 1000",
+        ),
+        (
+            {"priority": {"byQOSClass": {"guaranteed": 1000}}, "containers": [{"name": "a", "offset": -10}]},
+            "a container of a node-critical pod has priority 990 in place of 1000",
+        ),
+        (
+            {"priority": {"byPriorityClass": {"other": 300}}, "containers": [{"name": "a", "offset": -10}]},
+            "a container of a node-critical pod has priority 990 in place of 1000",
+        ),
+        (
+            {"priority": {"value": 900}, "override": {"min": 900, "max": 1000}},
+            "node-critical pods have priority 900 in place of 1000",
+        ),
+        (
+            {"priority": {"value": 1000}, "override": {"min": 0, "max": 1000}},
+            "an annotation can give a node-critical pod priority 0 in place of 1000",
+        ),
+        (
+            {
+                "priority": {"value": 1000},
+                "override": {"min": 400, "max": 1000},
+                "containers": [{"name": "a", "offset": -700}],
+            },
+            "a container of a node-critical pod has priority 300 in place of 1000",
+        ),
+    ],
+)
+def test_offset_or_override_that_lowers_node_critical_pods_has_a_warning(spec: dict[str, Any], lowered: str) -> None:
+    (found,) = warnings(policy({**IN_SHOP, **CRITICAL}, **spec))
+
+    assert f"so {lowered}, and pods with a higher priority outlive" in found
+
+
+def test_offset_that_raises_keeps_node_critical_pods() -> None:
+    raises = {"priority": {"byPriorityClass": {"other": 300}}, "containers": [{"name": "a", "offset": 5}]}
+
+    assert [] == warnings(policy({**IN_SHOP, **CRITICAL}, **raises))
 
 
 @pytest.mark.parametrize(
