@@ -154,7 +154,10 @@ def test_offset_or_override_that_lowers_node_critical_pods_has_a_warning(spec: d
 
 
 def test_offset_that_raises_keeps_node_critical_pods() -> None:
-    raises = {"priority": {"byPriorityClass": {"other": 300}}, "containers": [{"name": "a", "offset": 5}]}
+    raises: dict[str, Any] = {
+        "priority": {"byPriorityClass": {"other": 300}},
+        "containers": [{"name": "a", "offset": 5}],
+    }
 
     assert [] == warnings(policy({**IN_SHOP, **CRITICAL}, **raises))
 
