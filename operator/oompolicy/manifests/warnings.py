@@ -26,6 +26,7 @@ from oompolicy.parse.problems import Problem
 from oompolicy.resolve import Resolver
 from oompolicy.resolve.disjoint import can_both_match
 from oompolicy.resolve.modes import never_deciding
+from oompolicy.resolve.unused import contradictions, unused_values
 
 _Warn = Callable[[OOMPolicy, str, str], Problem]
 
@@ -65,6 +66,14 @@ def _about_settings(manifests: Manifests) -> Iterator[Problem]:
 
 def _about_one(policy: OOMPolicy, defaults: Defaults, warn: _Warn) -> Iterator[Problem]:
     match = policy.match
+    for selector in contradictions(match):
+        message = "selects nothing, because its requirements contradict each other, so the policy never applies"
+        yield warn(policy, f"spec.match.{selector}", f"{message}; correct the selector")
+    if contradictions(match):
+        return
+    for field, why in unused_values(policy).items():
+        message = f"never applies, because {why}; remove the value, or let spec.match select these pods"
+        yield warn(policy, f"spec.priority.{field}", message)
     raised = _raised(policy, defaults)
     if match.pod_selector and match.pod_selector.requirements and match.namespace_selector is None and raised:
         message = (

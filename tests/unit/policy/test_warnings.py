@@ -148,7 +148,8 @@ def test_policy_that_lowers_node_critical_pods_has_a_warning(priority: dict[str,
     ],
 )
 def test_offset_or_override_that_lowers_node_critical_pods_has_a_warning(spec: dict[str, Any], lowered: str) -> None:
-    (found,) = warnings(policy({**IN_SHOP, **CRITICAL}, **spec))
+    match = {**IN_SHOP, "priorityClassNames": ["system-node-critical", "other"]}
+    (found,) = warnings(policy(match, **spec))
 
     assert f"so {lowered}, and pods with a higher priority outlive" in found
 
@@ -159,7 +160,9 @@ def test_offset_that_raises_keeps_node_critical_pods() -> None:
         "containers": [{"name": "a", "offset": 5}],
     }
 
-    assert [] == warnings(policy({**IN_SHOP, **CRITICAL}, **raises))
+    match = {**IN_SHOP, "priorityClassNames": ["system-node-critical", "other"]}
+
+    assert [] == warnings(policy(match, **raises))
 
 
 @pytest.mark.parametrize(
@@ -167,6 +170,70 @@ def test_offset_that_raises_keeps_node_critical_pods() -> None:
 )
 def test_policy_that_keeps_node_critical_pods_has_no_warning(priority: dict[str, Any]) -> None:
     assert [] == warnings(policy({**IN_SHOP, **CRITICAL}, priority=priority))
+
+
+CONTRADICTION = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}
+UNNAMED = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "DoesNotExist"}]}
+
+
+@pytest.mark.parametrize(
+    ("match", "fields"),
+    [
+        ({**IN_SHOP, "podSelector": CONTRADICTION}, ["podSelector"]),
+        ({"namespaceSelector": CONTRADICTION}, ["namespaceSelector"]),
+        ({"namespaceSelector": UNNAMED}, ["namespaceSelector"]),
+        ({"namespaceSelector": CONTRADICTION, "podSelector": CONTRADICTION}, ["namespaceSelector", "podSelector"]),
+    ],
+)
+def test_policy_that_can_match_no_pod_has_a_warning(match: dict[str, Any], fields: list[str]) -> None:
+    """Every namespace has the label with its name."""
+    assert [
+        f"OOMPolicy/databases: spec.match.{field}: selects nothing, because its requirements contradict each other, so"
+        " the policy never applies; correct the selector"
+        for field in fields
+    ] == warnings(policy(match))
+
+
+@pytest.mark.parametrize(
+    ("match", "priority", "field", "why"),
+    [
+        (
+            {},
+            {"byPriorityClass": {"system-node-critical": 900, "default": 300}},
+            "byPriorityClass[system-node-critical]",
+            "a policy applies to node-critical pods only if match.priorityClassNames has this class",
+        ),
+        (
+            {"priorityClassNames": ["batch"]},
+            {"byPriorityClass": {"batch": 300, "web": 900}},
+            "byPriorityClass[web]",
+            "match.priorityClassNames leaves web out",
+        ),
+        (
+            {"qosClasses": ["Guaranteed"]},
+            {"byQOSClass": {"guaranteed": 900, "bestEffort": 1}},
+            "byQOSClass.bestEffort",
+            "match.qosClasses leaves BestEffort out",
+        ),
+    ],
+)
+def test_a_value_that_can_apply_to_no_pod_has_a_warning(
+    match: dict[str, Any], priority: dict[str, Any], field: str, why: str
+) -> None:
+    assert [
+        f"OOMPolicy/databases: spec.priority.{field}: never applies, because {why}; remove the value, or let spec.match"
+        " select these pods"
+    ] == warnings(policy({**IN_SHOP, **match}, priority=priority))
+
+
+def test_values_that_can_apply_have_no_warning() -> None:
+    """A default is for all other pods, also if the list names each class."""
+    by_class = {"byPriorityClass": {"system-node-critical": 1000, "web": 900, "default": 1000}}
+    names = ["system-node-critical", "web"]
+
+    assert [] == warnings(policy({**IN_SHOP, "priorityClassNames": names}, priority=by_class))
+    assert [] == warnings(policy(IN_SHOP, priority={"byPriorityClass": {"web": 900}}))
+    assert [] == warnings(policy(IN_SHOP, priority={"byQOSClass": {"guaranteed": 900}}))
 
 
 def test_policy_that_selects_no_pod_of_the_input_has_a_warning() -> None:
