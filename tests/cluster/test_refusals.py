@@ -199,6 +199,7 @@ def test_kubectl_shows_all_errors_of_a_policy(session_cluster: Cluster) -> None:
 NAMES = st.sampled_from(["a", "b-c", "0"])
 KEYS = st.sampled_from(["a", "a/b", "a.b/C_d"])
 VALUES = st.sampled_from(["", "a", "A_.-b"])
+LABEL_VALUES = VALUES | st.none()
 PRIORITIES = st.integers(0, 1000)
 REQUIREMENTS = st.fixed_dictionaries(
     {"key": KEYS, "operator": st.sampled_from(["In", "NotIn"]), "values": st.lists(VALUES, min_size=1, max_size=2)}
@@ -206,7 +207,7 @@ REQUIREMENTS = st.fixed_dictionaries(
 SELECTORS = st.fixed_dictionaries(
     {},
     optional={
-        "matchLabels": st.dictionaries(KEYS, VALUES, max_size=2),
+        "matchLabels": st.dictionaries(KEYS, LABEL_VALUES, max_size=2),
         "matchExpressions": st.lists(REQUIREMENTS, max_size=2),
     },
 )
