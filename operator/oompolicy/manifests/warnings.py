@@ -4,9 +4,10 @@
 Each warning says what happens and what to do instead.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from operator import itemgetter
+from typing import Any, Final
 
 from oompolicy.manifests.collect import Manifests
 from oompolicy.model import (
@@ -28,6 +29,8 @@ from oompolicy.resolve.disjoint import can_both_match
 from oompolicy.resolve.modes import never_deciding
 from oompolicy.resolve.unused import contradictions, unused_values
 
+_EMPTY: Final = "is empty, so it selects all, and the API server refuses it; leave the field out, or name a label"
+
 _Warn = Callable[[OOMPolicy, str, str], Problem]
 
 
@@ -36,14 +39,19 @@ def warnings_of(manifests: Manifests) -> tuple[Problem, ...]:
 
     A warning about pods needs pods in the input: without any, two policies that could match the same pod overlap.
     """
-    files = [file for file, raw in manifests.objects if raw.get("kind") == "OOMPolicy"]
-    places = {policy.name: file for policy, file in zip(manifests.policies, files, strict=True)}
+    raws = [(file, raw) for file, raw in manifests.objects if raw.get("kind") == "OOMPolicy"]
+    places = {policy.name: file for policy, (file, _) in zip(manifests.policies, raws, strict=True)}
 
     def warn(policy: OOMPolicy, field: str, message: str) -> Problem:
         return Problem(places[policy.name], f"OOMPolicy/{policy.name}", field, message)
 
     of_pods = _about_pods(manifests, warn) if manifests.pods else _about_pairs(manifests.policies, warn)
     found = [
+        *(
+            warn(policy, f"{field}.matchLabels", _EMPTY)
+            for policy, (_, raw) in zip(manifests.policies, raws, strict=True)
+            for field in _without_labels(raw["spec"].get("match", {}), "spec.match")
+        ),
         *(each for policy in manifests.policies for each in _about_one(policy, manifests.defaults, warn)),
         *of_pods,
     ]
@@ -55,13 +63,23 @@ def warnings_of(manifests: Manifests) -> tuple[Problem, ...]:
 def _about_settings(manifests: Manifests) -> Iterator[Problem]:
     if manifests.settings is None:
         return
-    file = next(file for file, raw in manifests.objects if raw.get("kind") == "OOMSettings")
+    file, raw = next((file, raw) for file, raw in manifests.objects if raw.get("kind") == "OOMSettings")
+    for index, entry in enumerate(raw["spec"].get("nodeModes", ())):
+        for field in _without_labels(entry, f"spec.nodeModes[{index}]"):
+            yield Problem(file, f"OOMSettings/{manifests.settings.name}", f"{field}.matchLabels", _EMPTY)
     for index, earlier in never_deciding(manifests.settings).items():
         if earlier is None:
             message = "never applies, because its requirements contradict each other"
         else:
             message = f"never applies, because spec.nodeModes[{earlier}] selects all of its nodes; put this entry first"
         yield Problem(file, f"OOMSettings/{manifests.settings.name}", f"spec.nodeModes[{index}]", message)
+
+
+def _without_labels(raw: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Yield the path of each selector of an object whose matchLabels are there and empty."""
+    for name, selector in raw.items():
+        if name.endswith("Selector") and selector.get("matchLabels") == {}:
+            yield f"{path}.{name}"
 
 
 def _about_one(policy: OOMPolicy, defaults: Defaults, warn: _Warn) -> Iterator[Problem]:

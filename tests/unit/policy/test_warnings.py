@@ -172,6 +172,23 @@ def test_policy_that_keeps_node_critical_pods_has_no_warning(priority: dict[str,
     assert [] == warnings(policy({**IN_SHOP, **CRITICAL}, priority=priority))
 
 
+def test_empty_labels_have_a_warning() -> None:
+    """The API server refuses them, because a null may have been there. A selector without the field selects all."""
+    empty: dict[str, Any] = {"matchLabels": {}}
+    modes = [{"nodeSelector": each, "mode": "Off"} for each in ({"matchLabels": {"a": "b"}}, empty)]
+    why = "is empty, so it selects all, and the API server refuses it; leave the field out, or name a label"
+
+    assert [
+        f"OOMPolicy/databases: spec.match.namespaceSelector.matchLabels: {why}",
+        f"OOMPolicy/databases: spec.match.podSelector.matchLabels: {why}",
+        f"OOMSettings/cluster: spec.nodeModes[1].nodeSelector.matchLabels: {why}",
+    ] == warnings(
+        policy({"namespaceSelector": empty, "podSelector": empty}),
+        raw_settings({"mode": "Audit", "nodeModes": modes}),
+    )
+    assert [] == warnings(policy({"namespaceSelector": {}}))
+
+
 CONTRADICTION = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}
 UNNAMED = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "DoesNotExist"}]}
 
