@@ -75,6 +75,14 @@ PAGES = [(CHECKOUT / "docs" / name).read_text() for name in ("cookbook.md", "pol
             {"mode": "Off", "nodeModes": [{**CANARY, "nodeSelector": {"matchLabels": {"a b": "c"}}}]},
             "'a b' is not a valid label key",
         ),
+        (
+            {"mode": "Off", "nodeModes": [{**CANARY, "nodeSelector": {"matchLabels": {"pool": None}}}]},
+            "spec.nodeModes[0].nodeSelector.matchLabels: Invalid value: the label 'pool' has no value",
+        ),
+        (
+            {"mode": "Off", "nodeModes": [{**CANARY, "nodeSelector": {"matchLabels": {}}}]},
+            "spec.nodeModes[0].nodeSelector.matchLabels: Invalid value: must not be empty: leave the field out",
+        ),
     ],
 )
 def test_wrong_settings_are_refused(api: Api, spec: dict[str, Any], expected: str) -> None:

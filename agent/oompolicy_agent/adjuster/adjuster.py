@@ -11,10 +11,11 @@ from oompolicy_agent.adjuster.pressure import PressureWatch
 from oompolicy_agent.adjuster.processes import VANISHED
 from oompolicy_agent.adjuster.wanted import Wanted, WantedFile
 from oompolicy_agent.mapping.cgroups import scan
+from oompolicy_agent.mapping.cgroupwalk import MOST_CGROUPS
 from oompolicy_agent.plumbing.folderwatch import FolderWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping, Sequence, Set
     from pathlib import Path
 
     from oompolicy_agent.adjuster.enforcer import Enforcer
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _SETTLE = 0.02
 """Seconds between a change of the request and the look. Pods often start together."""
+_NAMED = 5
+"""The pods that a message names."""
 _GROUPS_HINT = (
     "; they keep it, and the kernel may kill more or less than killScope asks for; the adjuster needs the capability "
     "DAC_OVERRIDE and write access to the cgroup tree"
@@ -110,28 +113,34 @@ class Adjuster:
         self._reporting.begin()
         self._looked, self._left = self._loop.clock(), memory.share_left(self._roots)
         try:
-            self._bring(look.take(self._root, self._processes, wanted), wanted)
+            found = look.take(self._root, self._processes, wanted, self._most(wanted))
+            self._bring(found, wanted)
         except OSError as error:
             self._unfinished = True
             self._say("look", f"scores may be old: {error}")
         else:
             self._say("look", "")
+            self._say("cgroups", _crowded(found.crowded))
         self._bring_groups(wanted.kill_groups)
         failed = set(self._processes.errors) - {VANISHED}
         self._log(wanted, failed)
-        return not failed and not self._said.get("look")
+        return not failed and not self._said.get("look") and not self._said.get("cgroups")
+
+    def _most(self, wanted: Wanted) -> int | None:
+        """Return the number of cgroups to read of one pod. No process with a score is left out when it has to go."""
+        return None if wanted.mode != "Enforce" and self._enforcer.has_originals else MOST_CGROUPS
 
     def _bring(self, found: Look, wanted: Wanted) -> None:
         self.solution, self._roots = None, found.roots
-        originals = self._enforcer.learn((*found.wanted, *found.others))
-        back = (*found.wanted, *found.others)
+        back = groups = (*found.wanted, *found.others)
+        originals = self._enforcer.learn(groups)
         if wanted.mode == "Enforce":
             self.solution = self._enforcer.enforce(found.wanted, found.scopes, wanted.host_priority)
             back = found.others
         elif wanted.mode == "Audit":
             self.solution = self._enforcer.audit(found.wanted, found.scopes, wanted.host_priority)
         self._unfinished = self._enforcer.restore(back)
-        self._enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
+        self._enforcer.forget_all_but(groups, found.cgroups if found.complete else None, found.host)
         self._reporting.looked(found, wanted, originals, self.solution)
         self._kills.looked(found)
 
@@ -199,3 +208,13 @@ class Adjuster:
                 log.warning("%s", sentence)
             else:
                 log.info("%s", sentence or f"{subject}: in order again")
+
+
+def _crowded(pods: Sequence[str]) -> str:
+    """Return a sentence about the cgroups of pods with too many cgroups, or an empty string."""
+    if not pods:
+        return ""
+    return (
+        f"{', '.join(sorted(pods)[:_NAMED])}: more than {MOST_CGROUPS} cgroups are in this pod, and the processes in "
+        "those that are not read keep their oom_score_adj; find the pod by the uid in the name, and remove cgroups"
+    )

@@ -14,7 +14,7 @@ from oompolicy_agent.adjuster.scores import container_of, process_scores
 from oompolicy_agent.adjuster.solver import Solution, solve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Set
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     from oompolicy_agent.adjuster.badness import Scope
     from oompolicy_agent.adjuster.group import Group, Process
@@ -33,6 +33,11 @@ class Enforcer:
 
     def __init__(self, originals: Originals, write: Write) -> None:
         self._originals, self._write, self._own = originals, write, OwnValues()
+
+    @property
+    def has_originals(self) -> bool:
+        """True while a process may have a score in place of its original value."""
+        return bool(self._originals.known)
 
     def enforce(self, groups: Sequence[Group], scopes: Sequence[Scope], host_priority: int) -> Solution:
         """Solve and write. OSError if the original values cannot be made durable: then no score is written."""
@@ -61,10 +66,15 @@ class Enforcer:
         self._originals.forget(done)
         return len(done) < len(scored)
 
-    def forget_all_but(self, groups: Sequence[Group], cgroups: Set[int]) -> None:
-        """Forget processes in none of `groups`, all of a look, and cgroups that are gone. OSError as above."""
-        self._originals.forget(set(self._originals.known) - cgroups)
-        self._own.keep(groups, self._originals.known.keys())
+    def forget_all_but(self, groups: Sequence[Group], cgroups: Set[int] | None, others: Iterable[Process] = ()) -> None:
+        """Forget processes in none of `groups`, all of a look, and cgroups that are gone. OSError as above.
+
+        `cgroups` is None if the look did not read all cgroups of pods, and none is forgotten then. `others` are
+        processes outside of the groups that are not forgotten either.
+        """
+        if cgroups is not None:
+            self._originals.forget(set(self._originals.known) - cgroups)
+        self._own.keep((*(each for group in groups for each in group.processes), *others), self._originals.known.keys())
 
     def learn(self, groups: Sequence[Group]) -> dict[int, Original]:
         """Return the original values by cgroup id. Call it before the groups of a look are written."""

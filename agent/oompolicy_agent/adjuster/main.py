@@ -164,10 +164,11 @@ def _restore(root: Path, enforcer: Enforcer, processes: Processes) -> Iterator[s
     try:
         for _ in range(LOOKS_TO_RESTORE):
             processes.errors.clear()
-            found = look.take(root, processes, NOTHING)
+            # A pod with more cgroups than a look reads has to be restored too.
+            found = look.take(root, processes, NOTHING, most=None)
             unfinished = enforcer.restore(found.others)
-            # A hidden process is in no group, so nothing restores it.
-            if not unfinished and not processes.errors[HIDDEN]:
+            # A hidden process is in no group, so nothing restores it, and neither one of a cgroup that was not read.
+            if not unfinished and found.complete and not processes.errors[HIDDEN]:
                 enforcer.forget_all_but((*found.wanted, *found.others), found.cgroups)
                 return
     except OSError as error:

@@ -50,13 +50,13 @@ class OwnValues:
                 self._written[process.id] = _Written(scores[process.id], process.score, original.of(process.id))
                 self._by_pid[process.id.pid] = process.id
 
-    def keep(self, groups: Iterable[Group], cgroups: Set[int]) -> None:
-        """Forget all processes but those of these groups, and all cgroups but these.
+    def keep(self, processes: Iterable[Process], cgroups: Set[int]) -> None:
+        """Forget all processes but these, and all cgroups but these.
 
         A cgroup without a process is still one that this adjuster saw: its next process is new.
         """
         self._seen &= cgroups
-        alive = {each.id for group in groups for each in group.processes}
+        alive = {each.id for each in processes}
         self._written = {process: written for process, written in self._written.items() if process in alive}
         self._by_pid = {process.pid: process for process in self._written}
 

@@ -17,7 +17,7 @@ from oompolicy_agent.adjuster.badness import HIGHEST, LOWEST, PROTECTED
 from oompolicy_agent.adjuster.group import Process, ProcessId
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Set
 
 PROC: Final = Path("/proc")
 VANISHED: Final = "vanished"
@@ -94,6 +94,21 @@ class Processes:
             self._failed(process.id.pid, error)
             return ""
         return name.decode(errors="replace").removesuffix("\n")
+
+    def is_in(self, process: Process, cgroups: Set[str]) -> bool:
+        """Return True if a process is in or below a cgroup with one of these names.
+
+        The kernel shows no path of more than 4 KiB. Such a path counts too: only a pod can make one.
+        """
+        try:
+            opened = self._open(process.id.pid)
+            path = _content(opened.fd, "cgroup").decode(errors="replace") if opened.id == process.id else ""
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return True
+            self._failed(process.id.pid, error)
+            return False
+        return not cgroups.isdisjoint(path.rstrip("\n").split("/"))
 
     def keep(self, pids: Iterable[int]) -> None:
         """Close the descriptors of all processes but these."""

@@ -102,7 +102,7 @@ class LogFollower:
             records = self._records()
             if before == self._counted():
                 cursor = _hash(records[-1].raw) if records else ""
-                return self._write(Handover(self._boot_id, cursor, before))
+                return self._write(Handover(self._boot_id, cursor, before, begin_ns=self._clock()))
 
     def _check(self, state: Handover) -> None:
         number = self._counted()

@@ -45,6 +45,7 @@ class Handover:
     began. `accounted` is the kernel's number of kills up to there, with those that are lost. `offset_ns` is the boot
     clock minus the log's clock, and `offset_at_ns` the boot clock when that was measured. `lost` counts the kills of
     which the log had no line any more. `last` is the number of the newest of the `kills`, which count up by one.
+    `begin_ns` is the boot clock when the numbers began at one, or 0 in a file that an earlier release began.
     """
 
     boot_id: str
@@ -55,6 +56,7 @@ class Handover:
     lost: int = 0
     last: int = 0
     kills: tuple[Mapping[str, Any], ...] = ()
+    begin_ns: int = 0
 
     def with_kill(self, kill: Mapping[str, Any]) -> Handover:
         """Return the content with one more kill. The oldest one leaves if there is no more room."""
@@ -106,6 +108,7 @@ def write(path: Path, content: Handover) -> None:
         "offsetAtNs": content.offset_at_ns,
         "lost": content.lost,
         "last": content.last,
+        "beginNs": content.begin_ns,
         "kills": content.kills,
     }
     write_atomic(path, json.dumps(document).encode() + b"\n", durable=False, mode=_READABLE)
@@ -122,7 +125,9 @@ def read(path: Path) -> Handover:
 
 def parse(data: bytes) -> Handover:
     """Return the content in JSON data. ValueError with the reason if it is none of this version."""
-    match json.loads(data):
+    raw = json.loads(data)
+    begin = raw.get("beginNs", 0) if isinstance(raw, dict) else 0
+    match raw:
         case {
             "version": 1,
             "bootId": str(boot_id),
@@ -133,6 +138,8 @@ def parse(data: bytes) -> Handover:
             "lost": int(lost),
             "last": int(last),
             "kills": list(kills),
-        } if all(isinstance(each, dict) and isinstance(each.get("number"), int) for each in kills):
-            return Handover(boot_id, cursor, accounted, offset, measured, lost, last, tuple(kills))
+        } if isinstance(begin, int) and all(
+            isinstance(each, dict) and isinstance(each.get("number"), int) for each in kills
+        ):
+            return Handover(boot_id, cursor, accounted, offset, measured, lost, last, tuple(kills), begin)
     raise ValueError(f"its version is not {VERSION}: agent and adjuster must be of the same release")

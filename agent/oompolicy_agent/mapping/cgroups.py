@@ -38,8 +38,9 @@ _OUTSIDE: Final = re.compile(
 )
 _CLASSES: Final = {"burstable": QOSClass.BURSTABLE, "besteffort": QOSClass.BEST_EFFORT}
 
-# A directory that cannot be listed for one of these is gone, or somebody's delegated and closed subtree.
-_SKIPPED: Final = {errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.EACCES}
+# A directory that cannot be listed for one of these is gone, or somebody's delegated subtree: a closed one, or one with
+# a path that is too long for the kernel's calls. No cgroup of a pod or of its container has such a path.
+_SKIPPED: Final = {errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG}
 
 
 class NotCgroup2Error(Exception):

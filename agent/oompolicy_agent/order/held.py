@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from oompolicy.order.facts import Holding
+from oompolicy_agent.mapping.cgroupwalk import CgroupWalk
 from oompolicy_agent.mapping.pinnedmap import sentence
 from oompolicy_agent.status.reasons import Reason
 
@@ -74,7 +72,5 @@ def _score(value: Value) -> int:
 
 
 def _below(path: str) -> Iterator[int]:
-    for folder, _, _ in os.walk(path):
-        # A cgroup may vanish meanwhile.
-        with suppress(OSError):
-            yield Path(folder).stat().st_ino
+    """Yield the ids of a cgroup in a pod, and of those below it that a look reads too."""
+    return (cgroup.id for cgroup, _ in CgroupWalk({}).of_pod(path))

@@ -17,9 +17,9 @@ _PART: Final = 65_536
 """The size of a read. The kernel returns at most this much of most files, and a page of some."""
 
 
-def content(path: str | Path) -> bytes:
-    """Return the content of a file."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def content(path: str | Path, folder: int | None = None) -> bytes:
+    """Return the content of a file. A relative path begins in `folder`, which is a descriptor."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
     try:
         found = part = os.read(fd, _PART)
         while part:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from oompolicy.conditions import TRANSITION, condition, transition_time
+from oompolicy.resolve.unused import contradictions, unused_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from oompolicy.controller.policytable import PolicyRecord
     from oompolicy.controller.settings import Settings
+    from oompolicy.model import OOMPolicy
 
 NAMES: Final = 10
 """The number of policies that a message names."""
@@ -30,6 +32,8 @@ class Reason(StrEnum):
 
     VALID = "Valid"
     UNKNOWN_FIELDS = "UnknownFields"
+    NEVER_APPLIES = "NeverApplies"
+    UNUSED_VALUES = "UnusedValues"
     INVALID = "Invalid"
     NO_OVERLAP = "NoOverlap"
     SAME_PRECEDENCE = "SamePrecedence"
@@ -113,8 +117,21 @@ def _ready(record: PolicyRecord) -> dict[str, str]:
         message = f"the policy is applied without fields that this operator does not know: {fields}"
         return condition("Ready", True, Reason.UNKNOWN_FIELDS, message)
     if record.policy:
-        return condition("Ready", True, Reason.VALID, "the policy is valid")
+        return condition("Ready", True, *_valid(record.policy))
     return condition("Ready", False, Reason.INVALID, f"the policy is not applied: {record.problem}")
+
+
+def _valid(policy: OOMPolicy) -> tuple[Reason, str]:
+    """Return the reason and the message for a valid policy, of which some parts may never apply."""
+    never, unused = contradictions(policy.match), unused_values(policy)
+    if never:
+        named = " and ".join(f"match.{selector}" for selector in never)
+        why = f"the requirements of {named} contradict each other"
+        return Reason.NEVER_APPLIES, f"the policy is valid, and can match no pod, because {why}"
+    if unused:
+        named = ". ".join(f"{field}, because {why}" for field, why in unused.items())
+        return Reason.UNUSED_VALUES, f"the policy is valid, and some of its values can apply to no pod: {named}"
+    return Reason.VALID, "the policy is valid"
 
 
 def _overlapping(record: PolicyRecord, others: Sequence[str]) -> dict[str, str]:

@@ -4,11 +4,15 @@
 Each warning says what happens and what to do instead.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
+from operator import itemgetter
+from typing import Any, Final
 
 from oompolicy.manifests.collect import Manifests
 from oompolicy.model import (
+    MAX_PRIORITY,
+    MIN_PRIORITY,
     NODE_CRITICAL_CLASS,
     Assignment,
     ByPriorityClass,
@@ -23,6 +27,9 @@ from oompolicy.parse.problems import Problem
 from oompolicy.resolve import Resolver
 from oompolicy.resolve.disjoint import can_both_match
 from oompolicy.resolve.modes import never_deciding
+from oompolicy.resolve.unused import contradictions, unused_values
+
+_EMPTY: Final = "is empty, so it selects all, and the API server refuses it; leave the field out, or name a label"
 
 _Warn = Callable[[OOMPolicy, str, str], Problem]
 
@@ -32,14 +39,19 @@ def warnings_of(manifests: Manifests) -> tuple[Problem, ...]:
 
     A warning about pods needs pods in the input: without any, two policies that could match the same pod overlap.
     """
-    files = [file for file, raw in manifests.objects if raw.get("kind") == "OOMPolicy"]
-    places = {policy.name: file for policy, file in zip(manifests.policies, files, strict=True)}
+    raws = [(file, raw) for file, raw in manifests.objects if raw.get("kind") == "OOMPolicy"]
+    places = {policy.name: file for policy, (file, _) in zip(manifests.policies, raws, strict=True)}
 
     def warn(policy: OOMPolicy, field: str, message: str) -> Problem:
         return Problem(places[policy.name], f"OOMPolicy/{policy.name}", field, message)
 
     of_pods = _about_pods(manifests, warn) if manifests.pods else _about_pairs(manifests.policies, warn)
     found = [
+        *(
+            warn(policy, f"{field}.matchLabels", _EMPTY)
+            for policy, (_, raw) in zip(manifests.policies, raws, strict=True)
+            for field in _without_labels(raw["spec"].get("match", {}), "spec.match")
+        ),
         *(each for policy in manifests.policies for each in _about_one(policy, manifests.defaults, warn)),
         *of_pods,
     ]
@@ -51,7 +63,10 @@ def warnings_of(manifests: Manifests) -> tuple[Problem, ...]:
 def _about_settings(manifests: Manifests) -> Iterator[Problem]:
     if manifests.settings is None:
         return
-    file = next(file for file, raw in manifests.objects if raw.get("kind") == "OOMSettings")
+    file, raw = next((file, raw) for file, raw in manifests.objects if raw.get("kind") == "OOMSettings")
+    for index, entry in enumerate(raw["spec"].get("nodeModes", ())):
+        for field in _without_labels(entry, f"spec.nodeModes[{index}]"):
+            yield Problem(file, f"OOMSettings/{manifests.settings.name}", f"{field}.matchLabels", _EMPTY)
     for index, earlier in never_deciding(manifests.settings).items():
         if earlier is None:
             message = "never applies, because its requirements contradict each other"
@@ -60,8 +75,23 @@ def _about_settings(manifests: Manifests) -> Iterator[Problem]:
         yield Problem(file, f"OOMSettings/{manifests.settings.name}", f"spec.nodeModes[{index}]", message)
 
 
+def _without_labels(raw: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Yield the path of each selector of an object whose matchLabels are there and empty."""
+    for name, selector in raw.items():
+        if name.endswith("Selector") and selector.get("matchLabels") == {}:
+            yield f"{path}.{name}"
+
+
 def _about_one(policy: OOMPolicy, defaults: Defaults, warn: _Warn) -> Iterator[Problem]:
     match = policy.match
+    for selector in contradictions(match):
+        message = "selects nothing, because its requirements contradict each other, so the policy never applies"
+        yield warn(policy, f"spec.match.{selector}", f"{message}; correct the selector")
+    if contradictions(match):
+        return
+    for field, why in unused_values(policy).items():
+        message = f"never applies, because {why}; remove the value, or let spec.match select these pods"
+        yield warn(policy, f"spec.priority.{field}", message)
     raised = _raised(policy, defaults)
     if match.pod_selector and match.pod_selector.requirements and match.namespace_selector is None and raised:
         message = (
@@ -69,10 +99,10 @@ def _about_one(policy: OOMPolicy, defaults: Defaults, warn: _Warn) -> Iterator[P
             " can use it; add a namespaceSelector"
         )
         yield warn(policy, "spec.match", message)
-    lowered = _of_node_critical(policy)
-    if lowered is not None and lowered < defaults.node_critical:
+    lowered, phrase = min(_of_node_critical(policy, defaults), key=itemgetter(0), default=(defaults.node_critical, ""))
+    if lowered < defaults.node_critical:
         message = (
-            f"names {NODE_CRITICAL_CLASS}, so node-critical pods have priority {lowered} in place of"
+            f"names {NODE_CRITICAL_CLASS}, so {phrase} priority {lowered} in place of"
             f" {defaults.node_critical}, and pods with a higher priority outlive them; leave the class out"
         )
         yield warn(policy, "spec.match.priorityClassNames", message)
@@ -87,18 +117,20 @@ def _about_one(policy: OOMPolicy, defaults: Defaults, warn: _Warn) -> Iterator[P
 def _raised(policy: OOMPolicy, defaults: Defaults) -> str:
     """Return the largest raise above the default of a class that the policy can match, or nothing."""
     classes = policy.match.qos_classes or frozenset(QOSClass)
-    reached = {qos_class: _highest(policy, qos_class) for qos_class in classes}
-    raises = {
-        qos_class: value for qos_class, value in reached.items() if value is not None and value > defaults.of(qos_class)
-    }
+    reached = {qos_class: _highest(policy, qos_class, defaults) for qos_class in classes}
+    raises = {qos_class: value for qos_class, value in reached.items() if value > defaults.of(qos_class)}
     if not raises:
         return ""
     qos_class = max(raises, key=lambda each: raises[each] - defaults.of(each))
     return f"(up to {raises[qos_class]}, and {defaults.of(qos_class)} is the default of {qos_class})"
 
 
-def _highest(policy: OOMPolicy, qos_class: QOSClass) -> int | None:
-    """Return the highest priority that the policy can give to a pod of this class, annotations included."""
+def _highest(policy: OOMPolicy, qos_class: QOSClass, defaults: Defaults) -> int:
+    """Return the highest priority that the policy can give to a container of a pod of this class.
+
+    Annotations and offsets are included. Without a value in the policy, a pod has its default.
+    """
+    default = defaults.of(qos_class)
     match policy.priority:
         case FixedPriority(value):
             values = [value]
@@ -108,23 +140,38 @@ def _highest(policy: OOMPolicy, qos_class: QOSClass) -> int | None:
                 QOSClass.BURSTABLE: by_class.burstable,
                 QOSClass.BEST_EFFORT: by_class.best_effort,
             }[qos_class]
-            values = [] if value_of is None else [value_of]
+            values = [default if value_of is None else value_of]
         case ByPriorityClass() as by_class:
-            values = [*by_class.values.values(), *([] if by_class.default is None else [by_class.default])]
-    return max([*values, *([policy.override.max] if policy.override else [])], default=None)
+            values = [*by_class.values.values(), default if by_class.default is None else by_class.default]
+    shifted = min(max(values) + max([0, *_offsets(policy)]), MAX_PRIORITY)
+    return max(shifted, policy.override.max) if policy.override else shifted
 
 
-def _of_node_critical(policy: OOMPolicy) -> int | None:
-    """Return the lowest priority that the policy gives to pods of the class system-node-critical, or None."""
+def _of_node_critical(policy: OOMPolicy, defaults: Defaults) -> Iterator[tuple[int, str]]:
+    """Yield the lowest priority of each way in which the policy gives one to pods of system-node-critical.
+
+    Each has a phrase that says who has it.
+    """
     if NODE_CRITICAL_CLASS not in (policy.match.priority_class_names or ()):
-        return None
+        return
     match policy.priority:
         case FixedPriority(value):
-            return value
+            found: int | None = value
         case ByQOSClass(guaranteed, burstable, best_effort):
-            return min((each for each in (guaranteed, burstable, best_effort) if each is not None), default=None)
+            found = min((each for each in (guaranteed, burstable, best_effort) if each is not None), default=None)
         case ByPriorityClass(values, default):
-            return values.get(NODE_CRITICAL_CLASS, default)
+            found = values.get(NODE_CRITICAL_CLASS, default)
+    lowest = defaults.node_critical if found is None else found
+    yield lowest, "node-critical pods have"
+    for offset in _offsets(policy):
+        if offset < 0:
+            yield max(lowest + offset, MIN_PRIORITY), "a container of a node-critical pod has"
+    if policy.override:
+        yield policy.override.min, "an annotation can give a node-critical pod"
+
+
+def _offsets(policy: OOMPolicy) -> list[int]:
+    return [each.offset for each in policy.containers]
 
 
 def _about_pods(manifests: Manifests, warn: _Warn) -> Iterator[Problem]:

@@ -6,8 +6,9 @@ The kill scope is that of the policy that won. A policy of lower precedence does
 everything about a pod. No annotation changes it.
 
 Every priority is within the range. Parsing refuses a policy whose own values and offsets leave the range. This module
-refuses an annotation of the pod that would take a container out of the range. If an offset is added to a default,
-the priority ends at the bound of the range, and the container's reason says so.
+refuses an annotation of the pod that would take a container with an offset outside the override, unless the policy
+itself puts the container as far. If an offset is added to a default, the priority ends at the bound of the range, and
+the container's reason says so.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,9 +24,9 @@ from oompolicy.model import (
     ContainerAssignment,
     Defaults,
     OOMPolicy,
+    Override,
     Pod,
     Refusal,
-    within_priorities,
 )
 from oompolicy.resolve.annotations import Ask, importance, read_annotations
 from oompolicy.resolve.matching import is_node_critical
@@ -72,9 +73,9 @@ def _no_policy(pod: Pod) -> str:
 def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: tuple[str, ...]) -> Assignment:
     """Return the assignment of a pod by the policy that won. `overlapping` lost to it by the order of names only."""
     annotations = read_annotations(pod)
-    allowed, refused = _judge(annotations.asks, policy, pod)
-    refusals, more = _described((*annotations.malformed, *refused), pod)
     priority, reason = named_priority(policy, pod, defaults)
+    allowed, refused = _judge(annotations.asks, policy, pod, priority)
+    refusals, more = _described((*annotations.malformed, *refused), pod)
     ask = allowed.get(None)
     if ask:
         priority, reason = ask.priority, _permission(ask, policy)
@@ -103,14 +104,17 @@ def assign_by(policy: OOMPolicy, pod: Pod, defaults: Defaults, *, overlapping: t
     )
 
 
-def _judge(asks: Sequence[Ask], policy: OOMPolicy, pod: Pod) -> tuple[dict[str | None, Ask], list[Refusal]]:
-    """Return the allowed annotations by container name, with `None` for the pod, and the refusals of the others."""
+def _judge(asks: Sequence[Ask], policy: OOMPolicy, pod: Pod, value: int) -> tuple[dict[str | None, Ask], list[Refusal]]:
+    """Return the allowed annotations by container name, with `None` for the pod, and the refusals of the others.
+
+    `value` is the pod's priority without its annotations.
+    """
     allowed: dict[str | None, Ask] = {}
     refused: list[Refusal] = []
     # The pod's annotation comes last: an offset counts against it only if the container has no annotation of its own.
     for ask in sorted(asks, key=lambda ask: ask.container is None):
         offset = [each for each in pod.containers if each.name not in allowed] if ask.container is None else []
-        objection = _outside_override(ask, policy) or _outside_range(ask, policy, offset)
+        objection = _outside_override(ask, policy) or _shifted_outside(ask, policy, offset, value)
         if objection:
             refused.append(ask.refused(objection))
         else:
@@ -126,14 +130,18 @@ def _outside_override(ask: Ask, policy: OOMPolicy) -> str | None:
     return None
 
 
-def _outside_range(ask: Ask, policy: OOMPolicy, containers: Iterable[Container]) -> str | None:
+def _shifted_outside(ask: Ask, policy: OOMPolicy, containers: Iterable[Container], value: int) -> str | None:
+    """Return the objection if an offset takes a container outside the override and what the policy itself gives it."""
     for container in containers:
         offset = _offset(policy, container)
-        reached = ask.priority + offset
-        if not within_priorities(reached):
+        if not (offset and policy.override):
+            continue
+        own, reached = _within(value + offset), ask.priority + offset
+        allowed = Override(min(policy.override.min, own), max(policy.override.max, own))
+        if not allowed.allows(reached):
             return (
                 f"{ask.priority} with the offset {offset:+d} of OOMPolicy {policy.name} would put container"
-                f" {container.name} at {reached}, outside {MIN_PRIORITY}..{MAX_PRIORITY}"
+                f" {container.name} at {reached}, outside {allowed}, which the policy allows this container"
             )
     return None
 
@@ -143,12 +151,16 @@ def _asked(container: Container, ask: Ask, policy: OOMPolicy) -> ContainerAssign
 
 
 def _shifted(container: Container, priority: int, reason: str, offset: int) -> ContainerAssignment:
-    reached = min(max(priority + offset, MIN_PRIORITY), MAX_PRIORITY)
+    reached = _within(priority + offset)
     if offset:
         reason += f", offset {offset:+d}"
     if reached != priority + offset:
         reason += f", limited to {reached}"
     return ContainerAssignment(container.name, container.kind, reached, reason)
+
+
+def _within(priority: int) -> int:
+    return min(max(priority, MIN_PRIORITY), MAX_PRIORITY)
 
 
 def _offset(policy: OOMPolicy, container: Container) -> int:

@@ -21,14 +21,15 @@ def raw_policy(
     value: int = 900,
     precedence: int = 0,
     match: Mapping[str, Any] | None = None,
+    priority: Mapping[str, Any] | None = None,
     status: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return a raw policy. It is invalid if `value` is above 1000."""
+    """Return a raw policy. It is invalid if `value` is above 1000. `priority` takes the place of `value`."""
     return {
         "apiVersion": "oompolicy.dev/v1alpha1",
         "kind": "OOMPolicy",
         "metadata": {"name": name, "uid": uid or f"uid-{name}", "generation": generation, "resourceVersion": "1"},
-        "spec": {"precedence": precedence, "match": dict(match or {}), "priority": {"value": value}},
+        "spec": {"precedence": precedence, "match": dict(match or {}), "priority": priority or {"value": value}},
         **({"status": dict(status)} if status else {}),
     }
 

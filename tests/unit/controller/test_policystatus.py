@@ -50,6 +50,31 @@ def test_unknown_fields_are_named_in_the_condition() -> None:
     assert "applied without fields that this operator does not know: spec.newField" in ready["message"]
 
 
+def test_a_policy_that_can_match_no_pod_says_so() -> None:
+    """It is valid, so it is ready. Its requirements contradict each other."""
+    expressions = [{"key": "a", "operator": "DoesNotExist"}]
+    selector = {"matchLabels": {"a": "b"}, "matchExpressions": expressions}
+    ready = condition(status(match={"podSelector": selector}), "Ready")
+
+    assert ("True", "NeverApplies") == (ready["status"], ready["reason"])
+    assert (
+        "the policy is valid, and can match no pod, because the requirements of match.podSelector contradict each other"
+        == ready["message"]
+    )
+
+
+def test_values_that_can_apply_to_no_pod_are_named() -> None:
+    """A policy applies to node-critical pods only if its match names their class."""
+    ready = condition(status(priority={"byPriorityClass": {"system-node-critical": 900, "default": 300}}), "Ready")
+
+    assert ("True", "UnusedValues") == (ready["status"], ready["reason"])
+    assert (
+        "the policy is valid, and some of its values can apply to no pod: byPriorityClass[system-node-critical],"
+        " because a policy applies to node-critical pods only if match.priorityClassNames has this class"
+        == ready["message"]
+    )
+
+
 def test_a_valid_policy_is_ready() -> None:
     """The status has the counts and the generation of the policy."""
     built = status(generation=4)

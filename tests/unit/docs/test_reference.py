@@ -144,10 +144,19 @@ def test_the_page_has_every_condition_of_a_silent_agent() -> None:
     assert made == conditions_on_page({"A silent agent": "any"})
 
 
+NO_LABEL = {"key": "a", "operator": "DoesNotExist"}
+
+
 def test_the_page_has_every_condition_of_a_policy() -> None:
     """The operator can give each of these statuses and reasons."""
     left_out = replace(record(), policy=None, problem="spec.priority: is required")
-    policies = (record(), left_out, replace(record(), unknown_fields=("spec.newField",)))
+    policies = (
+        record(),
+        left_out,
+        replace(record(), unknown_fields=("spec.newField",)),
+        record(match={"podSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [NO_LABEL]}}),
+        record(priority={"byPriorityClass": {"system-node-critical": 900}}),
+    )
     counts = [PolicyCounts(1, 1, 1, others) for others in ([], ["b"])]
     built = [policystatus.build(policy, each, NOW) for policy in policies for each in counts]
     made = {(each["type"], each["status"], str(each["reason"])) for one in built for each in one["conditions"]}

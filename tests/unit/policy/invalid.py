@@ -153,6 +153,16 @@ WRONG_MATCHES = [
         'spec.match.podSelector.matchLabels.app in body must be of type string: "integer"',
     ),
     Invalid(
+        matching({"podSelector": {"matchLabels": {"app": None}}}),
+        "spec.match.podSelector.matchLabels.app: must be a string, not null",
+        "spec.match.podSelector.matchLabels: Invalid value: the label 'app' has no value",
+    ),
+    Invalid(
+        matching({"namespaceSelector": {"matchLabels": {"a": "b", "tenant": None}}}),
+        "spec.match.namespaceSelector.matchLabels.tenant: must be a string, not null",
+        "spec.match.namespaceSelector.matchLabels: Invalid value: the label 'tenant' has no value",
+    ),
+    Invalid(
         matching({"podSelector": {"matchLabels": {1: "a"}}}),
         "spec.match.podSelector.matchLabels: the key 1 must be a string",
         None,

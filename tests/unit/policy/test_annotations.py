@@ -144,9 +144,38 @@ def test_an_annotation_that_takes_a_container_out_of_the_range_is_refused() -> N
     """Nothing is clamped: the pod and all its containers keep the policy's values."""
     assignment = assign({PRIORITY: "980"}, tenants((0, 1000), proxy=50), containers=("app", "proxy"))
 
-    message = "980 with the offset +50 of OOMPolicy tenants would put container proxy at 1030, outside 0..1000"
+    message = (
+        "980 with the offset +50 of OOMPolicy tenants would put container proxy at 1030, outside 0..1000, "
+        "which the policy allows this container"
+    )
     assert (Refusal(PRIORITY, "980", message),) == assignment.refusals
     assert {"app": 500, "proxy": 550} == priorities(assignment)
+
+
+@pytest.mark.parametrize(
+    ("asked", "offset", "reached", "bounds"),
+    [("700", 150, 850, "300..700"), ("600", 150, 750, "300..700"), ("300", -150, 150, "300..700")],
+)
+def test_an_offset_takes_no_annotation_out_of_the_override(asked: str, offset: int, reached: int, bounds: str) -> None:
+    """A container could otherwise have a priority that its own annotation may not ask for."""
+    assignment = assign({PRIORITY: asked}, tenants(proxy=offset), containers=("app", "proxy"))
+
+    message = (
+        f"{asked} with the offset {offset:+d} of OOMPolicy tenants would put container proxy at {reached},"
+        f" outside {bounds}, which the policy allows this container"
+    )
+    assert (Refusal(PRIORITY, asked, message),) == assignment.refusals
+    assert {"app": 500, "proxy": 500 + offset} == priorities(assignment)
+
+
+@pytest.mark.parametrize(("offset", "allowed", "refused"), [(300, "500", "501"), (-300, "500", "499")])
+def test_an_annotation_may_ask_for_what_the_policy_itself_gives(offset: int, allowed: str, refused: str) -> None:
+    """The offset of the policy leaves its own override, and an annotation leads as far, and no further."""
+    policy = tenants(proxy=offset)
+
+    assert () == assign({PRIORITY: allowed}, policy, containers=("app", "proxy")).refusals
+    (refusal,) = assign({PRIORITY: refused}, policy, containers=("app", "proxy")).refusals
+    assert f"outside {min(300, 500 + offset)}..{max(700, 500 + offset)}, which" in refusal.message
 
 
 def test_an_offset_has_no_effect_on_a_container_with_an_annotation() -> None:

@@ -2,6 +2,7 @@
 """The properties of every resolution, for any policies, namespaces and pods."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -238,7 +239,10 @@ def test_the_winner_has_the_highest_precedence_and_the_first_name(
 def test_an_annotation_is_obeyed_within_the_override_or_refused(
     policies: list[OOMPolicy], namespaces: list[Namespace], pods: list[Pod]
 ) -> None:
-    """An annotation is applied or refused, and never applied beyond the override of the winner."""
+    """An annotation is applied or refused, and never applied beyond the override of the winner.
+
+    A container that follows the pod's annotation is within the override too, or where the policy itself puts it.
+    """
     by_name = {policy.name: policy for policy in policies}
     resolver = Resolver(policies, namespaces)
     for pod in pods:
@@ -258,6 +262,11 @@ def test_an_annotation_is_obeyed_within_the_override_or_refused(
             assert str(priority) == pod.annotations[annotation]
             assert override is not None
             assert override.min <= priority <= override.max
+        override = by_name[assignment.policy or ""].override if POD_ANNOTATION in given else None
+        if override:
+            without = Resolver(policies, namespaces).assign(replace(pod, annotations={}))
+            for container, bare in zip(assignment.containers, without.containers, strict=True):
+                assert min(override.min, bare.priority) <= container.priority <= max(override.max, bare.priority)
 
 
 @given(POLICIES)

@@ -67,6 +67,10 @@ def test_an_entry_of_the_settings_that_never_applies_is_found() -> None:
         policy(BY_LABEL, priority={"byPriorityClass": {"production": 201}}),
         policy(BY_LABEL, priority={"byPriorityClass": {"default": 201}}),
         policy(BY_LABEL, priority={"value": 100}, override={"min": 100, "max": 201}),
+        policy(BY_LABEL, priority={"value": 200}, containers=[{"name": "proxy", "offset": 800}]),
+        policy(BY_LABEL, priority={"value": 100}, containers=[{"name": "proxy", "offset": 101}]),
+        policy(BY_LABEL, priority={"byQOSClass": {"burstable": 1}}, containers=[{"name": "proxy", "offset": 1}]),
+        policy(BY_LABEL, priority={"byPriorityClass": {"batch": 1}}, containers=[{"name": "proxy", "offset": 1}]),
     ],
 )
 def test_every_way_to_raise_a_priority_is_found(raising: dict[str, Any]) -> None:
@@ -85,6 +89,9 @@ def test_every_way_to_raise_a_priority_is_found(raising: dict[str, Any]) -> None
         policy({**BY_LABEL, "qosClasses": ["Guaranteed"]}, priority={"value": 800}),
         policy(BY_LABEL, priority={"byQOSClass": {"guaranteed": 800, "bestEffort": 0}}),
         policy(BY_LABEL, priority={"value": 100}, override={"min": 100, "max": 200}),
+        policy(BY_LABEL, priority={"value": 200}, containers=[{"name": "logs", "offset": -100}]),
+        policy(BY_LABEL, priority={"value": 100}, containers=[{"name": "proxy", "offset": 100}]),
+        policy(BY_LABEL, priority={"byQOSClass": {"bestEffort": 1}}, containers=[{"name": "logs", "offset": -1}]),
     ],
 )
 def test_policy_that_no_user_can_join_to_gain_has_no_warning(harmless: dict[str, Any]) -> None:
@@ -108,10 +115,142 @@ def test_policy_that_lowers_node_critical_pods_has_a_warning(priority: dict[str,
 
 
 @pytest.mark.parametrize(
+    ("spec", "lowered"),
+    [
+        (
+            {"priority": {"value": 1000}, "containers": [{"name": "kube-proxy", "offset": -1000}]},
+            "a container of a node-critical pod has priority 0 in place of 1000",
+        ),
+        (
+            {"priority": {"byQOSClass": {"guaranteed": 1000}}, "containers": [{"name": "a", "offset": -10}]},
+            "a container of a node-critical pod has priority 990 in place of 1000",
+        ),
+        (
+            {"priority": {"byPriorityClass": {"other": 300}}, "containers": [{"name": "a", "offset": -10}]},
+            "a container of a node-critical pod has priority 990 in place of 1000",
+        ),
+        (
+            {"priority": {"value": 900}, "override": {"min": 900, "max": 1000}},
+            "node-critical pods have priority 900 in place of 1000",
+        ),
+        (
+            {"priority": {"value": 1000}, "override": {"min": 0, "max": 1000}},
+            "an annotation can give a node-critical pod priority 0 in place of 1000",
+        ),
+        (
+            {
+                "priority": {"value": 1000},
+                "override": {"min": 400, "max": 1000},
+                "containers": [{"name": "a", "offset": -700}],
+            },
+            "a container of a node-critical pod has priority 300 in place of 1000",
+        ),
+    ],
+)
+def test_offset_or_override_that_lowers_node_critical_pods_has_a_warning(spec: dict[str, Any], lowered: str) -> None:
+    match = {**IN_SHOP, "priorityClassNames": ["system-node-critical", "other"]}
+    (found,) = warnings(policy(match, **spec))
+
+    assert f"so {lowered}, and pods with a higher priority outlive" in found
+
+
+def test_offset_that_raises_keeps_node_critical_pods() -> None:
+    raises: dict[str, Any] = {
+        "priority": {"byPriorityClass": {"other": 300}},
+        "containers": [{"name": "a", "offset": 5}],
+    }
+
+    match = {**IN_SHOP, "priorityClassNames": ["system-node-critical", "other"]}
+
+    assert [] == warnings(policy(match, **raises))
+
+
+@pytest.mark.parametrize(
     "priority", [{"value": 1000}, {"byPriorityClass": {"system-node-critical": 1000, "default": 1}}]
 )
 def test_policy_that_keeps_node_critical_pods_has_no_warning(priority: dict[str, Any]) -> None:
     assert [] == warnings(policy({**IN_SHOP, **CRITICAL}, priority=priority))
+
+
+def test_empty_labels_have_a_warning() -> None:
+    """The API server refuses them, because a null may have been there. A selector without the field selects all."""
+    empty: dict[str, Any] = {"matchLabels": {}}
+    modes = [{"nodeSelector": each, "mode": "Off"} for each in ({"matchLabels": {"a": "b"}}, empty)]
+    why = "is empty, so it selects all, and the API server refuses it; leave the field out, or name a label"
+
+    assert [
+        f"OOMPolicy/databases: spec.match.namespaceSelector.matchLabels: {why}",
+        f"OOMPolicy/databases: spec.match.podSelector.matchLabels: {why}",
+        f"OOMSettings/cluster: spec.nodeModes[1].nodeSelector.matchLabels: {why}",
+    ] == warnings(
+        policy({"namespaceSelector": empty, "podSelector": empty}),
+        raw_settings({"mode": "Audit", "nodeModes": modes}),
+    )
+    assert [] == warnings(policy({"namespaceSelector": {}}))
+
+
+CONTRADICTION = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}
+UNNAMED = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "DoesNotExist"}]}
+
+
+@pytest.mark.parametrize(
+    ("match", "fields"),
+    [
+        ({**IN_SHOP, "podSelector": CONTRADICTION}, ["podSelector"]),
+        ({"namespaceSelector": CONTRADICTION}, ["namespaceSelector"]),
+        ({"namespaceSelector": UNNAMED}, ["namespaceSelector"]),
+        ({"namespaceSelector": CONTRADICTION, "podSelector": CONTRADICTION}, ["namespaceSelector", "podSelector"]),
+    ],
+)
+def test_policy_that_can_match_no_pod_has_a_warning(match: dict[str, Any], fields: list[str]) -> None:
+    """Every namespace has the label with its name."""
+    assert [
+        f"OOMPolicy/databases: spec.match.{field}: selects nothing, because its requirements contradict each other, so"
+        " the policy never applies; correct the selector"
+        for field in fields
+    ] == warnings(policy(match))
+
+
+@pytest.mark.parametrize(
+    ("match", "priority", "field", "why"),
+    [
+        (
+            {},
+            {"byPriorityClass": {"system-node-critical": 900, "default": 300}},
+            "byPriorityClass[system-node-critical]",
+            "a policy applies to node-critical pods only if match.priorityClassNames has this class",
+        ),
+        (
+            {"priorityClassNames": ["batch"]},
+            {"byPriorityClass": {"batch": 300, "web": 900}},
+            "byPriorityClass[web]",
+            "match.priorityClassNames leaves web out",
+        ),
+        (
+            {"qosClasses": ["Guaranteed"]},
+            {"byQOSClass": {"guaranteed": 900, "bestEffort": 1}},
+            "byQOSClass.bestEffort",
+            "match.qosClasses leaves BestEffort out",
+        ),
+    ],
+)
+def test_a_value_that_can_apply_to_no_pod_has_a_warning(
+    match: dict[str, Any], priority: dict[str, Any], field: str, why: str
+) -> None:
+    assert [
+        f"OOMPolicy/databases: spec.priority.{field}: never applies, because {why}; remove the value, or let spec.match"
+        " select these pods"
+    ] == warnings(policy({**IN_SHOP, **match}, priority=priority))
+
+
+def test_values_that_can_apply_have_no_warning() -> None:
+    """A default is for all other pods, also if the list names each class."""
+    by_class = {"byPriorityClass": {"system-node-critical": 1000, "web": 900, "default": 1000}}
+    names = ["system-node-critical", "web"]
+
+    assert [] == warnings(policy({**IN_SHOP, "priorityClassNames": names}, priority=by_class))
+    assert [] == warnings(policy(IN_SHOP, priority={"byPriorityClass": {"web": 900}}))
+    assert [] == warnings(policy(IN_SHOP, priority={"byQOSClass": {"guaranteed": 900}}))
 
 
 def test_policy_that_selects_no_pod_of_the_input_has_a_warning() -> None:

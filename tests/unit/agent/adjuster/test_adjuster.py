@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import resource
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,11 +17,13 @@ from oompolicy_agent.adjuster.badness import Scope
 from oompolicy_agent.adjuster.killgroups import KillGroups
 from oompolicy_agent.adjuster.logged import LoggedKills
 from oompolicy_agent.adjuster.look import Look
+from oompolicy_agent.adjuster.originals import Originals
 from oompolicy_agent.adjuster.processes import Processes
 from oompolicy_agent.adjuster.report import Chosen
 from oompolicy_agent.adjuster.reporting import Reporting
 from oompolicy_agent.adjuster.wanted import Wanted
 from oompolicy_agent.mapping.cgroups import Tree
+from oompolicy_agent.mapping.cgroupwalk import MOST_CGROUPS
 from oompolicy_agent.plumbing.loop import Loop
 from tests.unit.agent.adjuster.machine import BOOT, Machine, adjuster
 
@@ -58,6 +61,7 @@ class Bench:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.left, self.looks = 1000.0, 0.6, 0
+        self.most: int | None = None
         self.monkeypatch = monkeypatch
         self.request = folder / "wanted.json"
         self.machine, self.processes = Machine(), Processes()
@@ -82,7 +86,8 @@ class Bench:
         )
         monkeypatch.setattr(program, "scan", lambda _: Tree(1))
 
-    def take(self, _root: Path, _processes: Processes, request: Wanted) -> Look:
+    def take(self, _root: Path, _processes: Processes, request: Wanted, most: int | None) -> Look:
+        self.most = most
         self.looks += 1
         groups = self.machine.groups(self.machine.priorities)
         chosen = tuple(group for group in groups if group.cgroup in request.cgroups)
@@ -218,9 +223,9 @@ def test_failed_accesses_are_logged_once(bench: Bench, caplog: pytest.LogCapture
     """A process that ended is no failure."""
     take = bench.take
 
-    def with_errors(root: Path, processes: Processes, request: Wanted) -> Look:
+    def with_errors(root: Path, processes: Processes, request: Wanted, most: int | None) -> Look:
         processes.errors.update(["EACCES", "vanished"])
-        return take(root, processes, request)
+        return take(root, processes, request, most)
 
     bench.want("Enforce", WEB, BATCH)
     with pytest.MonkeyPatch.context() as patched:
@@ -341,9 +346,9 @@ def test_a_score_that_is_not_written_is_in_the_report(bench: Bench) -> None:
     time = bench.report.boot_time_ns
     take = bench.take
 
-    def fails(root: Path, processes: Processes, request: Wanted) -> Look:
+    def fails(root: Path, processes: Processes, request: Wanted, most: int | None) -> Look:
         processes.errors["EACCES"] += 1
-        return take(root, processes, request)
+        return take(root, processes, request, most)
 
     bench.monkeypatch.setattr(look, "take", fails)
     bench.step(20)
@@ -352,7 +357,7 @@ def test_a_score_that_is_not_written_is_in_the_report(bench: Bench) -> None:
     assert "EACCES" in refused.message
     assert time < refused.boot_time_ns
 
-    def breaks(_root: Path, _processes: Processes, _request: Wanted) -> Look:
+    def breaks(_root: Path, _processes: Processes, _request: Wanted, _most: int | None) -> Look:
         raise OSError("no tree")
 
     bench.monkeypatch.setattr(look, "take", breaks)
@@ -360,6 +365,51 @@ def test_a_score_that_is_not_written_is_in_the_report(bench: Bench) -> None:
     assert not bench.report.written
     assert "scores may be old: no tree" in bench.report.message
     assert refused.boot_time_ns == bench.report.boot_time_ns
+
+
+def test_a_pod_with_too_many_cgroups_is_in_the_report(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    """The values of its cgroups stay known, also of those that were not read. The other pods have their scores."""
+    bench.want("Enforce", WEB, BATCH)
+    bench.adjuster.start()
+    take = bench.take
+
+    def crowded(root: Path, processes: Processes, request: Wanted, most: int | None) -> Look:
+        found = take(root, processes, request, most)
+        web, batch = found.wanted
+        return replace(
+            found,
+            wanted=(web,),
+            cgroups=frozenset({WEB}),
+            host=batch.processes,
+            complete=False,
+            crowded=("pod1", "pod2"),
+        )
+
+    bench.monkeypatch.setattr(look, "take", crowded)
+    bench.step(20)
+
+    assert not bench.report.written
+    assert "pod1, pod2: more than 2048 cgroups" in bench.report.message
+    assert 1 == caplog.text.count("pod1, pod2: more than 2048 cgroups")
+    assert {WEB, BATCH} == Originals(bench.report_file.with_name("originals.json"), BOOT).known.keys()
+    bench.monkeypatch.setattr(look, "take", take)
+    bench.want("Off", WEB, BATCH)
+    bench.step(20)
+    assert (300, -5) == bench.scores
+
+
+def test_all_cgroups_are_read_while_scores_have_to_go(bench: Bench) -> None:
+    """A pod with too many cgroups gets its original values back too."""
+    bench.want("Enforce", WEB, BATCH)
+    bench.adjuster.start()
+    assert MOST_CGROUPS == bench.most
+    bench.want("Off")
+    bench.step()
+    bench.step(0.02)
+    assert bench.most is None
+    bench.step(20)
+    bench.step(20)
+    assert MOST_CGROUPS == bench.most
 
 
 def test_a_report_that_cannot_be_written_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +16,10 @@ from oompolicy_agent.adjuster.group import Group, Process, ProcessId
 from oompolicy_agent.adjuster.memory import Memory
 from oompolicy_agent.adjuster.processes import Processes
 from oompolicy_agent.adjuster.wanted import Wanted
+from oompolicy_agent.mapping.cgroupwalk import MOST_CGROUPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Set
     from pathlib import Path
 
     from oompolicy_agent.adjuster.look import Look
@@ -30,12 +34,16 @@ class FakeProcesses(Processes):
     def __init__(self) -> None:
         super().__init__()
         self.all: dict[int, Process] = {}
+        self.paths: dict[int, str] = {}
 
     def read(self, pids: Iterable[int]) -> list[Process]:
         return sorted((self.all[pid] for pid in pids if pid in self.all), key=lambda each: each.id.start)
 
     def all_pids(self) -> list[int]:
         return list(self.all)
+
+    def is_in(self, process: Process, cgroups: Set[str]) -> bool:
+        return any(name in cgroups for name in self.paths.get(process.id.pid, "").split("/"))
 
 
 class Tree:
@@ -56,8 +64,8 @@ class Tree:
     def start(self, pid: int, score: int, usage: int = 100) -> None:
         self.processes.all[pid] = Process(ProcessId(pid, pid), 1, score, usage)
 
-    def look(self, entries: dict[int, int]) -> Look:
-        return look.take(self.root, self.processes, Wanted("Enforce", HOST, entries))
+    def look(self, entries: dict[int, int], most: int | None = MOST_CGROUPS) -> Look:
+        return look.take(self.root, self.processes, Wanted("Enforce", HOST, entries), most)
 
     def group(self, cgroup: int, priority: int, *pids: int) -> Group:
         return Group(cgroup, priority, tuple(self.processes.all[pid] for pid in pids))
@@ -167,22 +175,102 @@ def test_all_cgroups_of_pods_are_known(tree: Tree) -> None:
     assert (str(tree.root / "kubepods"),) == found.roots
 
 
-def test_more_nested_cgroups_than_calls_of_functions_are_read(tree: Tree) -> None:
-    """A workload that may create cgroups cannot end the adjuster."""
-    top, folder = tree.cgroup("kubepods/pod1/a"), tree.root / "kubepods/pod1/a"
-    for _ in range(1100):
-        folder = folder / "n"
-        folder.mkdir()
-    (folder / "cgroup.procs").write_text("10\n")
-    tree.start(10, 5)
-    try:
-        found = tree.look({top: 300}).wanted
-        number = folder.stat().st_ino
-    finally:
-        # shutil.rmtree(), with which pytest cleans up, calls itself for each level.
-        (folder / "cgroup.procs").unlink()
-        while folder.name == "n":
-            folder.rmdir()
-            folder = folder.parent
+class Nested:
+    """A chain of cgroups below a folder. Their paths together may be too long for a call of the kernel."""
 
-    assert (Group(number, 300, (tree.processes.all[10],)),) == found
+    def __init__(self, tree: Tree, above: str, name: str, depth: int) -> None:
+        self._fds = [os.open(tree.root / above, os.O_RDONLY)]
+        self._name = name
+        for _ in range(depth):
+            os.mkdir(name, dir_fd=self._fds[-1])
+            self._fds.append(os.open(name, os.O_RDONLY, dir_fd=self._fds[-1]))
+        self.id = os.fstat(self._fds[-1]).st_ino
+
+    def run(self, pid: int) -> None:
+        """Let a process run in the deepest cgroup."""
+        with open("cgroup.procs", "w", opener=lambda name, flags: os.open(name, flags, dir_fd=self._fds[-1])) as file:
+            file.write(f"{pid}\n")
+
+    def remove(self) -> None:
+        """Remove them all. shutil.rmtree(), with which pytest cleans up, calls itself for each level."""
+        with suppress(FileNotFoundError):
+            os.unlink("cgroup.procs", dir_fd=self._fds[-1])
+        while len(self._fds) > 1:
+            os.close(self._fds.pop())
+            os.rmdir(self._name, dir_fd=self._fds[-1])
+        os.close(self._fds.pop())
+
+
+@pytest.mark.parametrize(("name", "depth"), [("n", 1100), ("n" * 250, 40)])
+def test_every_nested_cgroup_is_read(tree: Tree, name: str, depth: int) -> None:
+    """A workload that may create cgroups cannot end the adjuster: by calls of functions, or by the length of a path."""
+    top = tree.cgroup("kubepods/pod1/a")
+    other = tree.cgroup("kubepods/pod2/b", p11=5)
+    tree.start(10, 5)
+    nested = Nested(tree, "kubepods/pod1/a", name, depth)
+    try:
+        nested.run(10)
+        found = tree.look({top: 300, other: 200})
+    finally:
+        nested.remove()
+
+    assert {tree.group(nested.id, 300, 10), tree.group(other, 200, 11)} == set(found.wanted)
+    assert found.complete
+
+
+def test_a_pod_with_too_many_cgroups_costs_no_other_pod_its_score(tree: Tree) -> None:
+    """All containers of the pod are read before the cgroups in them, and the look says which pod is not complete."""
+    crowded = tree.cgroup("kubepods/burstable/pod1/a", p10=5)
+    for number in range(50):
+        tree.cgroup(f"kubepods/burstable/pod1/a/n{number}", **{f"p{100 + number}": 5})
+    beside = tree.cgroup("kubepods/burstable/pod1/b", p11=5)
+    others = [tree.cgroup(f"kubepods/burstable/pod{number}/a", **{f"p{number}": 5}) for number in (2, 3)]
+    found = tree.look({tree.cgroup("kubepods"): 300}, most=20)
+
+    assert {crowded, beside, *others} < {group.cgroup for group in found.wanted}
+    assert 3 + 20 - 1 == len(found.wanted)
+    assert (("pod1",), False) == (found.crowded, found.complete)
+
+
+def test_all_cgroups_are_read_without_a_limit(tree: Tree) -> None:
+    """The look of `--restore` has to find every process with a score."""
+    for number in range(50):
+        tree.cgroup(f"kubepods/pod1/a/n{number}", **{f"p{100 + number}": 5})
+    found = tree.look({}, most=None)
+
+    assert (50, ()) == (len(found.others), found.crowded)
+
+
+def test_processes_that_a_look_leaves_out_are_not_host_processes(tree: Tree) -> None:
+    """A pod with too many cgroups would otherwise take the place of the host in the order of the other pods."""
+    tree.cgroup("kubepods/pod1/a")
+    for number in range(5):
+        tree.cgroup(f"kubepods/pod1/a/n{number}", **{f"p{100 + number}": 1000})
+    tree.processes.paths = {100 + number: f"/kubepods/pod1/a/n{number}" for number in range(5)}
+    tree.start(1, 0, 5000)
+    found = tree.look({tree.cgroup("kubepods"): 300}, most=1)
+
+    assert Span(0, 5000) == found.scopes[0].host
+    assert {100, 101, 102, 103, 104} < {each.id.pid for each in found.host}
+
+
+def test_an_error_in_a_pod_costs_no_other_pod_its_score(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error above the pods is one of the whole look."""
+    open_, fails = os.open, "n"
+
+    def fail(name: str, flags: int, *rest: int, dir_fd: int | None = None) -> int:
+        if name == fails:
+            raise OSError(errno.EIO, "Input/output error", name)
+        return open_(name, flags, *rest, dir_fd=dir_fd)
+
+    tree.cgroup("kubepods/pod1/a/n", p10=5)
+    other = tree.cgroup("kubepods/pod2/b", p11=5)
+    monkeypatch.setattr(os, "open", fail)
+    found = tree.look({other: 200})
+
+    assert (tree.group(other, 200, 11),) == found.wanted
+    assert not found.complete
+    assert 1 == tree.processes.errors["EIO"]
+    fails = str(tree.root / "kubepods")
+    with pytest.raises(OSError, match="Input/output error"):
+        tree.look({other: 200})

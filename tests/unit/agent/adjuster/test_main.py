@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import resource
 from typing import TYPE_CHECKING
 
@@ -150,3 +151,22 @@ def test_restore_fails_for_processes_that_it_cannot_see(
     assert 1 == program.main(arguments)
     assert "not all original values are restored: hidden; run the command again" in caplog.text
     assert {pod.stat().st_ino: Original(5)} == Originals(tmp_path / "state/originals.json", boot).known
+
+
+def test_restore_reads_cgroups_with_a_path_that_is_too_long(arguments: list[str], tmp_path: Path) -> None:
+    """A container with nested cgroups cannot keep an uninstall from its end."""
+    pod = tmp_path / "cgroup/kubepods/pod0cf04643-bc8f-41cc-8570-f0ae38ab242e"
+    pod.mkdir()
+    parent = os.open(pod, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("n" * 250, dir_fd=parent)
+        above, parent = parent, os.open("n" * 250, os.O_RDONLY, dir_fd=parent)
+        os.close(above)
+    (tmp_path / "state").mkdir()
+    boot = program.BOOT_ID.read_text().strip()
+    Originals(tmp_path / "state/originals.json", boot).remember({1: Original(5), os.fstat(parent).st_ino: Original(6)})
+    deepest = os.fstat(parent).st_ino
+    os.close(parent)
+
+    assert 0 == program.main(arguments)
+    assert {deepest: Original(6)} == Originals(tmp_path / "state/originals.json", boot).known

@@ -215,3 +215,16 @@ def test_all_pids_are_the_numbers_in_the_folder(proc: FakeProc) -> None:
     (proc.folder / "self").mkdir()
 
     assert [7] == proc.processes.all_pids()
+
+
+def test_a_process_is_in_each_cgroup_of_its_path(proc: FakeProc) -> None:
+    """A process that ended is in none."""
+    proc.start(3, 30)
+    (proc.folder / "3/cgroup").write_text("0::/kubepods/pod1/a/b\n")
+    (found,) = proc.processes.read([3])
+
+    assert proc.processes.is_in(found, {"pod1"})
+    assert proc.processes.is_in(found, {"b", "c"})
+    assert not proc.processes.is_in(found, {"pod"})
+    proc.end(3)
+    assert not proc.processes.is_in(found, {"pod1"})

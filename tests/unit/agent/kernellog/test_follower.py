@@ -84,6 +84,23 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
+def test_each_numbering_has_its_begin(machine: Machine) -> None:
+    """An adjuster that is started again continues the numbering. One whose file was removed begins another one."""
+    machine.kill(1)
+    machine.follow()
+    begin = handover.read(machine.path).begin_ns
+    assert machine.now == begin
+    machine.start()
+    machine.kill(2)
+    machine.follow()
+    assert (begin, 1) == (handover.read(machine.path).begin_ns, handover.read(machine.path).last)
+    machine.follower.end()
+    machine.kill(3)
+    machine.follow()
+
+    assert machine.now == handover.read(machine.path).begin_ns > begin
+
+
 def test_kills_from_before_the_first_follower_are_left_out(machine: Machine) -> None:
     machine.kill(1)
     machine.follow()

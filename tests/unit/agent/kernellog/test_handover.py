@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,7 +30,9 @@ KILL = Kill(
     path="/a/\udcff",
     trigger=(9, b"web"),
 )
-CONTENT = Handover("boot", "cursor", 12, 3, 4, 5).with_kill(handover.to_json(KILL, 99, Place(4711, 88), None))
+CONTENT = Handover("boot", "cursor", 12, 3, 4, 5, begin_ns=6).with_kill(
+    handover.to_json(KILL, 99, Place(4711, 88), None)
+)
 
 
 def test_the_file_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -40,6 +43,15 @@ def test_the_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert CONTENT == found
     assert {"number": 1, "pid": 7, "comm": "\\xffa", "path": "/a/\udcff"}.items() <= found.kills[0].items()
     assert {"pid": 9, "comm": "web", "cgroup": 0} == found.kills[0]["trigger"]
+
+
+def test_a_file_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    """It has no begin of its numbering."""
+    handover.write(tmp_path / "kills.json", CONTENT)
+    raw = json.loads((tmp_path / "kills.json").read_bytes())
+    del raw["beginNs"]
+
+    assert replace(CONTENT, begin_ns=0) == handover.parse(json.dumps(raw).encode())
 
 
 @pytest.mark.parametrize("part", ["version", "bootId", "cursor", "accounted", "offsetNs", "lost", "last", "kills"])

@@ -274,6 +274,22 @@ def test_an_unreadable_tree_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         tree_of(tmp_path)
 
 
+def test_a_tree_of_a_user_with_too_long_paths_hides_no_pod(tmp_path: Path) -> None:
+    """Every user and service of the host may have a cgroup to divide, with names of any length."""
+    root = tmp_path
+    while len(str(root)) < os.pathconf(tmp_path, "PC_PATH_MAX") - 2000:
+        root /= "r" * 250
+    make(root, f"kubepods/pod{UID}/{APP}")
+    parent = os.open(root, os.O_RDONLY)
+    for _ in range(10):
+        os.mkdir("u" * 250, dir_fd=parent)
+        above, parent = parent, os.open("u" * 250, os.O_RDONLY, dir_fd=parent)
+        os.close(above)
+    os.close(parent)
+
+    assert {UID} == tree_of(root).pods.keys()
+
+
 def test_another_file_system_is_refused(tmp_path: Path) -> None:
     """Inode numbers of other file systems are no cgroup ids."""
     assert not is_cgroup2(tmp_path)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.path, self.taken = folder / "kills.json", folder / "state/kernel-log.json"
         self.taken.parent.mkdir()
-        self.content = Handover(BOOT, "", 0)
+        self.content = Handover(BOOT, "", 0, begin_ns=100)
         self.start()
 
     def start(self) -> None:
@@ -88,14 +89,48 @@ def test_kills_that_left_the_file_count_as_lost(scene: Scene) -> None:
     assert 3 + 7 == scene.file.lost
 
 
-def test_an_adjuster_that_begins_anew_counts_from_one(scene: Scene) -> None:
+@pytest.mark.parametrize("new", [(4,), (4, 5, 6), (4, 5, 6, 7, 8)])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_adjuster_that_begins_anew_counts_from_one(scene: Scene, new: tuple[int, ...], *, restarted: bool) -> None:
+    """It may have found as many kills as before, or more, before the agent looks."""
+    scene.add(1, 2, 3)
+    scene.take()
+    if restarted:
+        scene.start()
+    scene.content = Handover(BOOT, "", 0, begin_ns=200)
+    scene.add(*new)
+
+    assert list(new) == scene.take()
+    assert 0 == scene.file.lost
+    scene.start()
+    scene.add(9)
+    assert [9] == scene.take()
+
+
+@pytest.mark.parametrize("begin_ns", [0, 200])
+def test_a_number_without_the_begin_of_its_numbering_is_one_of_this_file(scene: Scene, begin_ns: int) -> None:
+    """An agent of an earlier release wrote it. No kill is lost or taken twice after an upgrade."""
+    scene.content = Handover(BOOT, "", 0, begin_ns=begin_ns)
+    scene.add(1, 2, 3)
+    scene.taken.write_text(json.dumps({"version": 1, "bootId": BOOT, "taken": 2, "missed": 1}))
+    scene.start()
+
+    assert [3] == scene.take()
+    assert 1 == scene.file.lost
+    scene.content = Handover(BOOT, "", 0, begin_ns=300)
+    scene.add(4, 5, 6)
+    assert [4, 5, 6] == scene.take()
+
+
+def test_a_small_file_is_a_new_one_also_without_the_begin_of_its_numbering(scene: Scene) -> None:
+    """An adjuster of an earlier release wrote it."""
+    scene.content = Handover(BOOT, "", 0)
     scene.add(1, 2, 3)
     scene.take()
     scene.content = Handover(BOOT, "", 0)
     scene.add(4)
 
     assert [4] == scene.take()
-    assert 0 == scene.file.lost
 
 
 def test_the_file_of_another_boot_has_no_kills(scene: Scene) -> None:
