@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from oompolicy.model import QOSClass, within_priorities
+from oompolicy_agent.mapping.cgroups import is_of_static_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,6 +46,7 @@ class Owner:
     memory_request: int = 0
 
 
+_UNTIL_KNOWN: Final = "the default for static pods, because the API server has no mirror pod yet"
 _FIELDS: Final = tuple(field.name for field in fields(Owner))
 
 
@@ -120,6 +122,7 @@ class _PodOwners(NamedTuple):
     cgroup: PodCgroup
     pod: Pod | None
     assignment: Assignment | None
+    default: int | None
     owners: dict[int, Owner]
 
 
@@ -136,18 +139,34 @@ class OwnerFinder:
         assigned = {a.cgroup_uid: a for a in assignments}
         known = {pod.cgroup_uid: pod for pod in pods}
         self._known = {
-            uid: self._pod(uid, cgroup, known.get(uid), assigned.get(uid)) for uid, cgroup in tree.pods.items()
+            uid: self._pod(
+                uid,
+                cgroup,
+                known.get(uid),
+                assigned.get(uid),
+                defaults.node_critical if is_of_static_pod(uid) else None,
+            )
+            for uid, cgroup in tree.pods.items()
         }
         found = {s.id: _slice_owner(s, defaults) for s in tree.slices}
         for each in self._known.values():
             found.update(each.owners)
         return found
 
-    def _pod(self, uid: str, cgroup: PodCgroup, pod: Pod | None, assignment: Assignment | None) -> _PodOwners:
-        before = self._known.get(uid)
-        if before and before.pod is pod and before.assignment is assignment and before.cgroup == cgroup:
+    def _pod(
+        self, uid: str, cgroup: PodCgroup, pod: Pod | None, assignment: Assignment | None, default: int | None
+    ) -> _PodOwners:
+        """`default` is the priority of a static pod without an object, and None for any other pod."""
+        before, facts = self._known.get(uid), (cgroup, default)
+        if (
+            before
+            and before.pod is pod
+            and before.assignment is assignment
+            and facts == (before.cgroup, before.default)
+        ):
             return before
-        return _PodOwners(cgroup, pod, assignment, dict(_pod_owners(uid, cgroup, pod, assignment)))
+        owners = dict(_pod_owners(uid, cgroup, pod, assignment, default))
+        return _PodOwners(cgroup, pod, assignment, default, owners)
 
 
 def container_owner(owner: Owner, pod: Pod) -> Owner:
@@ -171,9 +190,11 @@ def _slice_owner(cgroup: SliceCgroup, defaults: Defaults) -> Owner:
 
 
 def _pod_owners(
-    uid: str, cgroup: PodCgroup, pod: Pod | None, assignment: Assignment | None
+    uid: str, cgroup: PodCgroup, pod: Pod | None, assignment: Assignment | None, default: int | None
 ) -> Iterator[tuple[int, Owner]]:
     owner = Owner("pod", cgroup.path, cgroup_uid=uid)
+    if pod is None and default is not None:
+        owner = replace(owner, priority=default, reason=_UNTIL_KNOWN)
     if pod:
         owner = replace(pod_owner(owner, pod), memory_request=pod.memory_request)
     if assignment:
