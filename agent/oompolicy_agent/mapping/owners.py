@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from oompolicy.model import QOSClass, within_priorities
+from oompolicy.model import KillScope, QOSClass, within_priorities
 from oompolicy_agent.mapping.cgroups import is_of_static_pod
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Owner:
     """The owner of a cgroup. `pod_uid` is the uid of the API object, and `cgroup_uid` the uid in the cgroup's name.
 
     `pod` and `container` are empty while no pod object names them. `reason` is the source of `priority`.
-    `memory_request` is in bytes, as in the entry of the cgroup.
+    `memory_request` is in bytes, as in the entry of the cgroup. `kill_scope` is that of a pod, and empty without one.
     """
 
     kind: Literal["host", "kubepods", "qos", "pod", "container"]
@@ -44,6 +44,7 @@ class Owner:
     policy: str = ""
     policy_uid: str = ""
     memory_request: int = 0
+    kill_scope: str = ""
 
 
 _UNTIL_KNOWN: Final = "the default for static pods, because the API server has no mirror pod yet"
@@ -200,7 +201,8 @@ def _pod_owners(
     if assignment:
         owner = replace(owner, priority=assignment.priority, reason=assignment.reason)
         owner = replace(owner, policy=assignment.policy or "", policy_uid=assignment.policy_uid or "")
-    yield cgroup.id, owner
+    scope = assignment.kill_scope if assignment else None
+    yield cgroup.id, replace(owner, kill_scope=scope.value) if scope else owner
     priorities = {c.name: c for c in assignment.containers} if assignment else {}
     for container_id, directory in cgroup.containers.items():
         container = replace(owner, kind="container", path=directory.path, container_id=container_id)
@@ -216,13 +218,14 @@ def _keep_name(old: Owner | None, new: Owner) -> Owner:
 
 
 def _valid(known: Mapping[str, Any]) -> bool:
-    """Return True if `value` can become an Owner. Its priority and memory request may return into the map."""
+    """Return True if `known` can become an Owner. Its values may return into the map and into the kill groups."""
     priority, request = known.get("priority"), known.get("memory_request", 0)
     return (
         {"kind", "path"} <= set(known)
         and (priority is None or (type(priority) is int and within_priorities(priority)))
         and (type(request) is int and 0 <= request < 1 << 64)
         and all(isinstance(known[key], str) for key in set(known) - {"priority", "memory_request"})
+        and known.get("kill_scope", "") in ("", *KillScope)
     )
 
 
