@@ -193,10 +193,11 @@ class Agent:
             self._loop.after(closes, "circuit", self._apply_mode)
         if opening := self._circuit.opening:
             self._outside.report_circuit(opening.at_ns, self._circuit.sentence)
-        programs, wanted = self._mapper.pinned.program_settings, self._circuit.limit(self._source.wanted)
-        changed = self._mode.apply(programs, wanted)
+        programs, wanted = self._mapper.pinned.program_settings, self._source.wanted
+        is_open = self._circuit.opening is not None
+        changed = self._mode.apply(programs, wanted, circuit_open=is_open)
         if programs is None and self._scores.asked:
-            changed = self._mode.apply_without_programs(wanted)
+            changed |= self._mode.apply_without_programs(wanted, circuit_open=is_open)
         self._ask_for_scores()
         if changed:
             # At once: after a crash of the node, the loader begins with the mode in the checkpoint.

@@ -41,12 +41,12 @@ class CheckpointKeeper:
         if saved is None:
             return
         self.outside.source.restore(saved)
-        self.mode.restore(saved.mode, saved.host_priority)
         self.spool.remember(saved.reported)
         self.outside.restore_reported(saved.refusals)
         if saved.boot_id == self.boot_id:
             self.index.restore(saved.index, self.loop.clock())
             self.circuit.restore(saved.circuit, saved.kills)
+        self.mode.restore(saved.mode, saved.host_priority, circuit_open=self.circuit.opening is not None)
 
     def save_later(self) -> None:
         """Save soon, together with the changes until then."""
@@ -66,7 +66,7 @@ class CheckpointKeeper:
                 self.index.dump(),
                 reported=self.spool.reported,
                 refusals=self.outside.reported_refusals,
-                mode=self.mode.current,
+                mode=self.mode.saved,
                 host_priority=self.mode.host_priority,
                 defaults=self.outside.source.defaults,
                 circuit=self.circuit.opening,

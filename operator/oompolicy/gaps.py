@@ -26,7 +26,7 @@ def _namespaces(manifests: Manifests, pods: Sequence[Pod]) -> Iterator[Problem]:
     missing = {pod.namespace for pod in pods} - {namespace.name for namespace in manifests.namespaces}
     for name in sorted(missing if asking else ()):
         policies = ", ".join(sorted(asking))
-        message = f"is not in the input, so it has no labels here; they count for the namespaceSelector of {policies}"
+        message = f"is not in the input, so its labels are unknown and the namespaceSelector of {policies} fails"
         yield Problem(None, f"Namespace/{name}", "", message)
 
 

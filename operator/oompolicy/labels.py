@@ -7,7 +7,7 @@ policy uses a new key, the program reads such pods again.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from oompolicy.model import OOMPolicy
 
@@ -17,6 +17,20 @@ FEW_CHARACTERS: Final = 4096
 """The same limit for the number of characters of all keys and values together."""
 
 Labels = Mapping[str, str]
+Keys = frozenset[str]
+
+
+class Kept(NamedTuple):
+    """The labels of a pod that are kept. `keys` are the only ones that were looked for, or None if all are kept."""
+
+    labels: Labels
+    keys: Keys | None
+
+
+def keys_of(policies: Iterable[OOMPolicy]) -> Keys:
+    """Return the keys of the labels of pods that policies select by."""
+    selectors = (policy.match.pod_selector for policy in policies)
+    return frozenset(each.key for selector in selectors if selector for each in selector.requirements)
 
 
 class LabelFilter:
@@ -28,22 +42,21 @@ class LabelFilter:
 
     def __init__(self) -> None:
         self.read_again: Callable[[], None] = _nothing
-        self._keys: frozenset[str] = frozenset()
+        self._keys: Keys = frozenset()
         self._cut = False
 
-    def kept(self, labels: Labels) -> Labels:
+    def kept(self, labels: Labels) -> Kept:
         """Return the labels of a pod that have to be kept."""
         if len(labels) <= FEW and sum(len(key) + len(value) for key, value in labels.items()) <= FEW_CHARACTERS:
-            return labels
+            return Kept(labels, None)
         # In the opposite order of `set_policies`: either new keys are seen here, or this pod is seen there.
         self._cut = True
         keys = self._keys
-        return {key: labels[key] for key in keys if key in labels}
+        return Kept({key: labels[key] for key in keys if key in labels}, keys)
 
     def set_policies(self, policies: Iterable[OOMPolicy]) -> None:
         """Replace the set of policies."""
-        selectors = (policy.match.pod_selector for policy in policies)
-        keys = frozenset(each.key for selector in selectors if selector for each in selector.requirements)
+        keys = keys_of(policies)
         new = not keys <= self._keys
         self._keys = keys
         if new and self._cut:

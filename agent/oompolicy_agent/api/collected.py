@@ -15,7 +15,7 @@ from oompolicy_agent.objects.trim import trim
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from oompolicy.labels import LabelFilter
+    from oompolicy.labels import Keys, LabelFilter
     from oompolicy_agent.api.wake import Wake
 
 
@@ -23,11 +23,18 @@ class TrimmedObject(NamedTuple):
     """The name of an object, and the parts that the agent needs as JSON text, as they go into the checkpoint.
 
     Text takes a fifth of a dict's memory. `finished` is true for a pod in one of the phases `FINISHED_PHASES`.
+    `label_keys` are the keys of the only labels that were kept of a pod with many, or None. They are part of the
+    comparison, so that a pod that has none of these labels counts as changed after it was read again.
     """
 
     name: str
     text: str
     finished: bool = False
+    label_keys: Keys | None = None
+
+    def has_labels(self, keys: Keys) -> bool:
+        """Return True if no label with one of these keys was left out."""
+        return self.label_keys is None or keys <= self.label_keys
 
 
 def keep_as(api_version: str, kind: str, label_filter: LabelFilter) -> Callable[[dict[str, Any]], TrimmedObject]:
@@ -37,10 +44,13 @@ def keep_as(api_version: str, kind: str, label_filter: LabelFilter) -> Callable[
     """
 
     def keep(raw: dict[str, Any]) -> TrimmedObject:
-        short = trim({**raw, "apiVersion": api_version, "kind": kind}, label_filter.kept)
+        short = trim({**raw, "apiVersion": api_version, "kind": kind})
         finished = kind == "Pod" and str(short["status"].get("phase")) in FINISHED_PHASES
+        keys = None
+        if kind == "Pod" and (labels := short["metadata"].get("labels")):
+            short["metadata"]["labels"], keys = label_filter.kept(labels)
         text = json.dumps(short, ensure_ascii=False, separators=(",", ":"))
-        return TrimmedObject(short["metadata"]["name"], text, finished)
+        return TrimmedObject(short["metadata"]["name"], text, finished, keys)
 
     return keep
 

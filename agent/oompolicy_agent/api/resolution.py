@@ -131,11 +131,6 @@ class Resolution:
         self._assigned: dict[str, tuple[Pod, Assignment]] = {}
 
     @property
-    def policies(self) -> tuple[OOMPolicy, ...]:
-        """The policies of the last resolution."""
-        return self._basis[0]
-
-    @property
     def policy_problems(self) -> tuple[str, ...]:
         """The problems of policies, which are not applied because of them."""
         return self._policies.problems
@@ -149,6 +144,10 @@ class Resolution:
     def pod_problems(self) -> tuple[str, ...]:
         """The problems of pods, each of which is resolved without its invalid fields."""
         return self._pods.problems
+
+    def read_policies(self, policies: Mapping[str, TrimmedObject]) -> tuple[OOMPolicy, ...]:
+        """Return the valid ones of these policies, which are given by uid, without a resolution."""
+        return self._policies.records(policies)
 
     def decide(
         self,

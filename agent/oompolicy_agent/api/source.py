@@ -4,6 +4,9 @@
 Until a complete list of all three has arrived, the state from the checkpoint stays in force, so that a node can boot
 without an API server. Afterwards the last state stays in force while the API server is unreachable.
 
+A pod with many labels keeps only those that policies select by. If the pod was read before a policy that selects by
+another label, its labels decide nothing: the last state stays in force until the pods have been read again.
+
 The settings are taken over as soon as they have arrived, because they can stop everything. An API server without the
 definition of OOMSettings is older than this agent. The node then keeps its mode.
 """
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from oompolicy.api import API_VERSION, NAMESPACES, OOMNODES, PODS, POLICIES, SETTINGS
 from oompolicy.kube.informer import Informer
-from oompolicy.labels import LabelFilter
+from oompolicy.labels import LabelFilter, keys_of
 from oompolicy_agent.api.collected import TrimmedObject, WatchedObjects, keep_as
 from oompolicy_agent.api.nodesettings import NodeSettings
 from oompolicy_agent.api.outage import FailingWatch, OutageNotice
@@ -59,6 +62,7 @@ class ApiSource:
         self._deleted = DeletedPods()
         self._outage = OutageNotice(settings.outage_after)
         self._complete = False
+        self._waits_since: float | None = None
         self._label_filter = LabelFilter()
         self._node_settings = NodeSettings()
         self._resolution = Resolution(self._node_settings.defaults)
@@ -97,10 +101,9 @@ class ApiSource:
 
     @property
     def since(self) -> float | None:
-        """The time of the oldest change since the last `reload`, on time.monotonic."""
-        return min(
-            (since for each in self.followed.values() if (since := each.objects.since) is not None), default=None
-        )
+        """The time of the oldest change since the last `reload` that returned True, on time.monotonic."""
+        times = (self._waits_since, *(each.objects.since for each in self.followed.values()))
+        return min((since for since in times if since is not None), default=None)
 
     @property
     def synced(self) -> bool:
@@ -130,7 +133,7 @@ class ApiSource:
     def poll(self) -> bool:
         """Update the problems with the API server. Return False, because each change wakes the loop."""
         self._problems.set(Reason.SETTINGS_NOT_SYNCED, *self._settings_problems())
-        if not self.synced:
+        if not self.synced or (self._waits_since is not None and not self._complete):
             self._problems.set(Reason.NOT_SYNCED, self._waiting())
             return False
         now = time.monotonic()
@@ -142,21 +145,25 @@ class ApiSource:
         return False
 
     def reload(self) -> bool:
-        """Take over the settings, and resolve the received objects. Return False if a complete list is still missing.
+        """Take over the settings, and resolve the received objects. Return False if `known` stays as it is.
 
-        The settings are taken over in any case.
+        That is so while a complete list is missing, or labels of a pod. The settings are taken over in any case.
         """
+        since = self.since
         if _synced(self._settings_followed):
             self._node_settings.update(*(each.objects.take().values() for each in self._settings_followed.values()))
         self._problems.set(Reason.SETTINGS_NOT_SYNCED, *self._settings_problems())
         if not self.synced:
             return False
+        policies, namespaces, pods = (each.objects.take() for each in self._objects_followed.values())
+        if not self._labels_suffice(policies, pods):
+            self._waits_since = since
+            return False
+        self._waits_since = None
         before = self.known.pods if self.known else ()
-        followed = self._objects_followed.values()
-        finished = [trimmed for each in followed for trimmed in each.objects.take_finished()]
+        finished = [trimmed for each in self._objects_followed.values() for trimmed in each.objects.take_finished()]
         self._resolution.defaults = self._node_settings.defaults
-        self.known = self._resolution.decide(*(each.objects.take() for each in followed))
-        self._label_filter.set_policies(self._resolution.policies)
+        self.known = self._resolution.decide(policies, namespaces, pods)
         # The last state of a pod is the most complete. The id of a container that ended at once is only in that state.
         self._deleted.update((*before, *readable(finished)), self.known.pods)
         self._problems.set(Reason.POLICIES_LEFT_OUT, *self._resolution.policy_problems)
@@ -173,12 +180,23 @@ class ApiSource:
             each.informer.stop()
         self._wake.close()
 
+    def _labels_suffice(self, policies: Mapping[str, TrimmedObject], pods: Mapping[str, TrimmedObject]) -> bool:
+        """Return True if all pods have the labels that these policies select by. Otherwise have all pods read again."""
+        read = self._resolution.read_policies(policies)
+        # First of all: a pod that was read with older keys than these is then among those that are read again.
+        self._label_filter.set_policies(read)
+        keys = keys_of(read)
+        return all(pod.has_labels(keys) for pod in pods.values())
+
     def _waiting(self) -> str:
         missing = {name: each.informer for name, each in self._objects_followed.items() if not each.objects.synced}
+        what = f"the first complete list of {', '.join(missing)} from the API server"
+        if not missing:
+            missing = {"pods": self._objects_followed["pods"].informer}
+            what = "a new list of pods from the API server, with the labels that policies select by"
         reasons = [informer.failing for informer in missing.values() if informer.failing]
         state = "priorities from the checkpoint stay in force" if self.known else "there is no usable checkpoint"
-        waiting = f"waiting for the first complete list of {', '.join(missing)} from the API server, {state}"
-        return "; ".join([waiting, *reasons])
+        return "; ".join([f"waiting for {what}, {state}", *reasons])
 
     def _settings_problems(self) -> tuple[str, ...]:
         failing = [

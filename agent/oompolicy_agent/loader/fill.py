@@ -22,7 +22,7 @@ from oompolicy_agent.loader import safefiles
 from oompolicy_agent.loader.errors import LoaderError
 from oompolicy_agent.mapping.cgroups import scan
 from oompolicy_agent.mapping.claims import settle
-from oompolicy_agent.mapping.desired import desired, kept, unclaimed
+from oompolicy_agent.mapping.desired import desired, kept, static_defaults, unclaimed
 from oompolicy_agent.mapping.owners import CgroupOwners
 from oompolicy_agent.objects import checkpoint
 from oompolicy_agent.plumbing.libc import last_error
@@ -97,6 +97,8 @@ def first_host_priority(last: Checkpoint | None) -> int:
 def wanted_entries(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mapping[int, Value]:
     """Return the class defaults of the QoS slices, and the entries of the checkpoint's pods that have a cgroup now.
 
+    A static pod that is not in the checkpoint has the default of static pods.
+
     Pods are matched by uid and containers by id, never by cgroup id, so a checkpoint from before a reboot is valid.
     The cgroups of pods without an object are matched by cgroup id, but only if the checkpoint is of the boot with the
     id `boot`.
@@ -109,7 +111,8 @@ def wanted_entries(tree: Tree, last: Checkpoint | None, boot: str = "") -> Mappi
     assignments = resolve(known.policies, known.namespaces, known.pods, defaults)
     settled = settle(known.pods, assignments, tree, index.get, defaults)
     entries = desired(settled.assignments, settled.pods, tree, defaults).entries
-    return {**entries, **kept(unclaimed(tree, settled.pods), index.get)}
+    static = static_defaults(tree, settled.pods, defaults)
+    return {**entries, **static, **kept(unclaimed(tree, settled.pods), index.get)}
 
 
 def missing_entries(entries: Mapping[int, Value], found: Mapping[int, tuple[int, int]]) -> dict[int, Value]:

@@ -36,6 +36,7 @@ _OUTSIDE: Final = re.compile(
     r"(?:^|[-/])pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?"
     r"(?::[^:/]*:([0-9a-f]{12,64})|/(?:(?:cri-containerd|crio|docker)-)?([0-9a-f]{64})(?:\.scope)?)$"
 )
+_HASH: Final = re.compile(r"[0-9a-f]{32}")
 _CLASSES: Final = {"burstable": QOSClass.BURSTABLE, "besteffort": QOSClass.BEST_EFFORT}
 
 # A directory that cannot be listed for one of these is gone, or somebody's delegated subtree: a closed one, or one with
@@ -165,6 +166,14 @@ def parse_name(segment: str) -> Name | None:
     if container := _CONTAINER.match(segment):
         return Name("container", container[1])
     return None
+
+
+def is_of_static_pod(uid: str) -> bool:
+    """Return True if the uid in a cgroup's name is the hash of a static pod.
+
+    Uids of the API server have dashes, and no user can set them.
+    """
+    return bool(_HASH.fullmatch(uid))
 
 
 def is_cgroup2(root: Path) -> bool:

@@ -98,6 +98,9 @@ class Circuit:
 
     def limit(self, wanted: ProgramSettings | None) -> ProgramSettings | None:
         """Return the settings for the programs: the wanted ones, with Audit in place of Enforce while it is open."""
-        if self.opening and wanted and wanted.mode is Mode.ENFORCE:
-            return wanted._replace(mode=Mode.AUDIT)
-        return wanted
+        return limited(wanted) if self.opening and wanted else wanted
+
+
+def limited(wanted: ProgramSettings) -> ProgramSettings:
+    """Return the settings of a node with an open circuit."""
+    return wanted._replace(mode=Mode.AUDIT) if wanted.mode is Mode.ENFORCE else wanted

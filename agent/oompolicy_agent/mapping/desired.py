@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from oompolicy.model import QOSClass
+from oompolicy_agent.mapping.cgroups import is_of_static_pod
 from oompolicy_agent.mapping.claims import by_cgroup
 
 if TYPE_CHECKING:
@@ -86,6 +87,17 @@ def kept(cgroup_ids: Iterable[int], owner_of: Callable[[int], Owner | None]) -> 
             entries = pods if owner.kind == "pod" else containers
             entries[cgroup_id] = Value(owner.priority, owner.memory_request)
     return {**pods, **containers}
+
+
+def static_defaults(tree: Tree, pods: Iterable[Pod], defaults: Defaults) -> dict[int, Value]:
+    """Return an entry for the cgroup of each static pod that belongs to none of `pods`.
+
+    Before kube-apiserver runs, it has no mirror pod of etcd and kube-apiserver. The default of the QoS class would make
+    them earlier victims than pods of a higher class.
+    """
+    claimed = {pod.cgroup_uid for pod in pods}
+    found = [cgroup.id for uid, cgroup in tree.pods.items() if uid not in claimed and is_of_static_pod(uid)]
+    return dict.fromkeys(found, Value(defaults.node_critical, 0))
 
 
 def diff(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from oompolicy_agent.mapping.cgroups import Tree
 from oompolicy_agent.mapping.claims import Settled, settle
-from oompolicy_agent.mapping.desired import desired, kept, unclaimed
-from oompolicy_agent.mapping.killgroups import kill_groups
+from oompolicy_agent.mapping.desired import desired, kept, static_defaults, unclaimed
+from oompolicy_agent.mapping.killgroups import kept_kill_groups, kill_groups
 from oompolicy_agent.mapping.owners import OwnerFinder
 from oompolicy_agent.mapping.pinnedmap import PinnedMap
 from oompolicy_agent.mapping.strays import Strays, sentence
@@ -117,9 +117,14 @@ class Mapper:
         owners = self._finder.of(tree, settled.pods, settled.assignments, defaults)
         changed = self._owners.update(owners, self._loop.clock())
         alone = unclaimed(tree, settled.pods)
-        entries = {**wanted.entries, **kept(alone, self._owners.get)}
+        static = static_defaults(tree, settled.pods, defaults)
+        if known is None:
+            static = {cgroup: value for cgroup, value in static.items() if not self.pinned.has(cgroup)}
+        entries = {**wanted.entries, **static, **kept(alone, self._owners.get)}
         if known is not None:
-            self.entries, self.kill_groups = entries, kill_groups(settled.assignments, tree)
+            self.entries = entries
+            kept_groups = kept_kill_groups(tree, settled.pods, self._owners.get)
+            self.kill_groups = {**kill_groups(settled.assignments, tree), **kept_groups}
         # Before the first good state the loader's entries, from the checkpoint, are better than none.
         self.pinned.write(entries, keep=alone, delete=known is not None)
         self._set_not_mapped(wanted.not_mapped, tree)

@@ -46,6 +46,10 @@ class MapSync:
         """The number of entries in the map."""
         return len(self._held)
 
+    def has(self, cgroup_id: int) -> bool:
+        """Return True if the map has an entry of this cgroup."""
+        return cgroup_id in self._held
+
     def reread(self, priorities: Priorities) -> None:
         """Read the map. Raise OSError if that fails."""
         self._held = priorities.entries()

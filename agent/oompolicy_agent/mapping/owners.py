@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from oompolicy.model import QOSClass, within_priorities
+from oompolicy.model import KillScope, QOSClass, within_priorities
+from oompolicy_agent.mapping.cgroups import is_of_static_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +27,7 @@ class Owner:
     """The owner of a cgroup. `pod_uid` is the uid of the API object, and `cgroup_uid` the uid in the cgroup's name.
 
     `pod` and `container` are empty while no pod object names them. `reason` is the source of `priority`.
-    `memory_request` is in bytes, as in the entry of the cgroup.
+    `memory_request` is in bytes, as in the entry of the cgroup. `kill_scope` is that of a pod, and empty without one.
     """
 
     kind: Literal["host", "kubepods", "qos", "pod", "container"]
@@ -43,8 +44,10 @@ class Owner:
     policy: str = ""
     policy_uid: str = ""
     memory_request: int = 0
+    kill_scope: str = ""
 
 
+_UNTIL_KNOWN: Final = "the default for static pods, because the API server has no mirror pod yet"
 _FIELDS: Final = tuple(field.name for field in fields(Owner))
 
 
@@ -120,6 +123,7 @@ class _PodOwners(NamedTuple):
     cgroup: PodCgroup
     pod: Pod | None
     assignment: Assignment | None
+    default: int | None
     owners: dict[int, Owner]
 
 
@@ -136,18 +140,34 @@ class OwnerFinder:
         assigned = {a.cgroup_uid: a for a in assignments}
         known = {pod.cgroup_uid: pod for pod in pods}
         self._known = {
-            uid: self._pod(uid, cgroup, known.get(uid), assigned.get(uid)) for uid, cgroup in tree.pods.items()
+            uid: self._pod(
+                uid,
+                cgroup,
+                known.get(uid),
+                assigned.get(uid),
+                defaults.node_critical if is_of_static_pod(uid) else None,
+            )
+            for uid, cgroup in tree.pods.items()
         }
         found = {s.id: _slice_owner(s, defaults) for s in tree.slices}
         for each in self._known.values():
             found.update(each.owners)
         return found
 
-    def _pod(self, uid: str, cgroup: PodCgroup, pod: Pod | None, assignment: Assignment | None) -> _PodOwners:
-        before = self._known.get(uid)
-        if before and before.pod is pod and before.assignment is assignment and before.cgroup == cgroup:
+    def _pod(
+        self, uid: str, cgroup: PodCgroup, pod: Pod | None, assignment: Assignment | None, default: int | None
+    ) -> _PodOwners:
+        """`default` is the priority of a static pod without an object, and None for any other pod."""
+        before, facts = self._known.get(uid), (cgroup, default)
+        if (
+            before
+            and before.pod is pod
+            and before.assignment is assignment
+            and facts == (before.cgroup, before.default)
+        ):
             return before
-        return _PodOwners(cgroup, pod, assignment, dict(_pod_owners(uid, cgroup, pod, assignment)))
+        owners = dict(_pod_owners(uid, cgroup, pod, assignment, default))
+        return _PodOwners(cgroup, pod, assignment, default, owners)
 
 
 def container_owner(owner: Owner, pod: Pod) -> Owner:
@@ -171,15 +191,18 @@ def _slice_owner(cgroup: SliceCgroup, defaults: Defaults) -> Owner:
 
 
 def _pod_owners(
-    uid: str, cgroup: PodCgroup, pod: Pod | None, assignment: Assignment | None
+    uid: str, cgroup: PodCgroup, pod: Pod | None, assignment: Assignment | None, default: int | None
 ) -> Iterator[tuple[int, Owner]]:
     owner = Owner("pod", cgroup.path, cgroup_uid=uid)
+    if pod is None and default is not None:
+        owner = replace(owner, priority=default, reason=_UNTIL_KNOWN)
     if pod:
         owner = replace(pod_owner(owner, pod), memory_request=pod.memory_request)
     if assignment:
         owner = replace(owner, priority=assignment.priority, reason=assignment.reason)
         owner = replace(owner, policy=assignment.policy or "", policy_uid=assignment.policy_uid or "")
-    yield cgroup.id, owner
+    scope = assignment.kill_scope if assignment else None
+    yield cgroup.id, replace(owner, kill_scope=scope.value) if scope else owner
     priorities = {c.name: c for c in assignment.containers} if assignment else {}
     for container_id, directory in cgroup.containers.items():
         container = replace(owner, kind="container", path=directory.path, container_id=container_id)
@@ -195,13 +218,14 @@ def _keep_name(old: Owner | None, new: Owner) -> Owner:
 
 
 def _valid(known: Mapping[str, Any]) -> bool:
-    """Return True if `value` can become an Owner. Its priority and memory request may return into the map."""
+    """Return True if `known` can become an Owner. Its values may return into the map and into the kill groups."""
     priority, request = known.get("priority"), known.get("memory_request", 0)
     return (
         {"kind", "path"} <= set(known)
         and (priority is None or (type(priority) is int and within_priorities(priority)))
         and (type(request) is int and 0 <= request < 1 << 64)
         and all(isinstance(known[key], str) for key in set(known) - {"priority", "memory_request"})
+        and known.get("kill_scope", "") in ("", *KillScope)
     )
 
 

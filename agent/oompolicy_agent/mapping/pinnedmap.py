@@ -55,6 +55,10 @@ class PinnedMap:
         """The number of entries in the map."""
         return self._map.entries
 
+    def has(self, cgroup_id: int) -> bool:
+        """Return True if the map has an entry of this cgroup."""
+        return self._map.has(cgroup_id)
+
     @property
     def program_settings(self) -> SettingsPin | None:
         """The settings of the programs, or None while the pins are not open."""

@@ -4,9 +4,9 @@
 Shape: {"version": 1, "bootId": str, "objects": [raw manifests], "index": [named cgroups], "reported": [ids],
 "refusals": [names of Events], "mode": str, "hostPriority": int, "defaults": {class: priority},
 "circuit": [boot clock in ns, limit], "kills": [boot clock in ns]}. Cgroup IDs change at each boot, and the boot clock
-starts again, so `index`, `circuit` and `kills` are valid only in the boot that wrote them. A version before modes has
-written no mode, and has enforced. An earlier version has written neither hostPriority nor defaults, and has used the
-built-in defaults.
+starts again, so `index`, `circuit` and `kills` are valid only in the boot that wrote them. The mode is that of the node
+apart from the circuit. A version before modes has written no mode, and has enforced. An earlier version has written
+neither hostPriority nor defaults, and has used the built-in defaults.
 """
 
 from __future__ import annotations

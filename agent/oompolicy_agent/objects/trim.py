@@ -22,9 +22,7 @@ from oompolicy.resolve.annotations import CONTAINER_ANNOTATION, POD_ANNOTATION, 
 from oompolicy.text import clip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from oompolicy.labels import Labels
+    from collections.abc import Iterable
 
 _METADATA: Final = ("name", "namespace", "uid", "generation")
 _ORIGIN: Final = ("creationTimestamp", "ownerReferences")
@@ -46,25 +44,21 @@ _WITH_SPEC: Final = frozenset({"OOMPolicy", "OOMSettings", "OOMNode"})
 _Object = Mapping[str, Any]
 
 
-def _all(labels: Labels) -> Labels:
-    return labels
-
-
-def trim(raw: _Object, kept_labels: Callable[[Labels], Labels] = _all) -> dict[str, Any]:
-    """Return the needed parts of an object of a kind that the agent reads. `kept_labels` selects the labels of a pod.
+def trim(raw: _Object) -> dict[str, Any]:
+    """Return the needed parts of an object of a kind that the agent reads.
 
     A value of the wrong type is left out, or kept so that the parser reports it.
     """
     short = _only(raw, ("apiVersion", "kind"))
     if raw["kind"] == "Pod":
-        return short | _pod(raw, kept_labels)
+        return short | _pod(raw)
     short["metadata"] = _only(raw["metadata"], (*_METADATA, "labels"))
     if "spec" in raw and raw["kind"] in _WITH_SPEC:
         short["spec"] = raw["spec"]
     return short
 
 
-def _pod(raw: _Object, kept_labels: Callable[[Labels], Labels]) -> dict[str, Any]:
+def _pod(raw: _Object) -> dict[str, Any]:
     spec, status = _object(raw.get("spec")), _pod_status(_object(raw.get("status")))
     every = _object(raw["metadata"].get("annotations"))
     containers = [_name(container) for key in _CONTAINERS for container in _objects(spec.get(key))]
@@ -76,7 +70,7 @@ def _pod(raw: _Object, kept_labels: Callable[[Labels], Labels]) -> dict[str, Any
     origin = _only(raw["metadata"], _ORIGIN) if MIRROR in every else {}
     metadata = _only(raw["metadata"], _METADATA) | origin | _annotations(every, kept, containers)
     if labels := raw["metadata"].get("labels"):
-        metadata["labels"] = kept_labels(labels)
+        metadata["labels"] = labels
     return {"metadata": metadata, "spec": short_spec, "status": status}
 
 

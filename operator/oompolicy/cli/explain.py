@@ -67,7 +67,7 @@ def explained(cluster: Cluster, namespace: str, name: str, ask: Ask) -> Explanat
     if not manifests.pods:
         raise click.ClickException(f"pod {namespace}/{name} cannot be read")
     (pod,) = manifests.pods
-    labels = next((each.labels for each in manifests.namespaces), {})
+    labels = next((each.labels for each in manifests.namespaces), None)
     (assignment,) = resolve(manifests.policies, manifests.namespaces, [pod], manifests.defaults)
     chosen = verdicts(manifests.policies, labels, pod)
     oomnode = _oomnode(cluster, pod.node_name)

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from oompolicy.model import Operator
-from oompolicy.resolve.matching import matches_pod, selects
+from oompolicy.resolve.matching import matches_pod, selects_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from oompolicy.model import LabelSelector, OOMPolicy, QOSClass, Requirement
-
-_NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -103,13 +101,11 @@ class Matcher:
     def _local(self, namespace: str) -> _Local:
         local = self._by_namespace.get(namespace)
         if local is None:
-            # An unknown namespace has only the label with its name here, as in the resolver.
-            labels = {**self._namespaces.get(namespace, {}), _NAMESPACE_NAME: namespace}
-            local = self._by_namespace[namespace] = self._holding(labels)
+            local = self._by_namespace[namespace] = self._holding(namespace, self._namespaces.get(namespace))
         return local
 
-    def _holding(self, labels: Mapping[str, str]) -> _Local:
-        holding = frozenset(selector for selector in self._by_selector if selects(selector, labels))
+    def _holding(self, namespace: str, labels: Mapping[str, str] | None) -> _Local:
+        holding = frozenset(each for each in self._by_selector if selects_namespace(each, namespace, labels))
         if holding not in self._locals:
             self._locals[holding] = _Local(policy for selector in holding for policy in self._by_selector[selector])
         return self._locals[holding]

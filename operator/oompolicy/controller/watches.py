@@ -62,7 +62,7 @@ def informers(connection: Connection, state: State, post: Post) -> dict[str, Inf
     nodes = _Feed(post, state.nodes_listed, state.node, state.node_deleted)
     reports = _Feed(post, state.oomnodes_listed, state.oomnode, state.oomnode_deleted)
     core = partial(Informer, connection)
-    shape = partial(shape_of, kept=state.label_filter.kept)
+    shape = partial(shape_of, kept=lambda labels: state.label_filter.kept(labels).labels)
     found: dict[str, Informer[Any]] = {
         "pods": core(PODS, keep=shape, handler=pods),
         "namespaces": core(NAMESPACES, keep=labels_of, handler=spaces, metadata_only=True),

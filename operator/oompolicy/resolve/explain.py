@@ -39,10 +39,12 @@ class Verdict:
     reasons: tuple[str, ...] = ()
 
 
-def verdicts(policies: Iterable[OOMPolicy], labels: Mapping[str, str], pod: Pod) -> tuple[Verdict, ...]:
-    """Return the verdict of each policy, the highest precedence first. `labels` are those of the pod's namespace."""
+def verdicts(policies: Iterable[OOMPolicy], labels: Mapping[str, str] | None, pod: Pod) -> tuple[Verdict, ...]:
+    """Return the verdict of each policy, the highest precedence first.
+
+    `labels` are those of the pod's namespace, or None if its object is unknown.
+    """
     ordered = sorted(policies, key=lambda policy: (-policy.precedence, policy.name))
-    labels = {**labels, NAMESPACE_NAME: pod.namespace}
     conditions = {policy.name: list(_conditions(policy.match, labels, pod)) for policy in ordered}
     winner = next((policy for policy in ordered if not any(conditions[policy.name])), None)
     return tuple(_verdict(policy, conditions[policy.name], winner) for policy in ordered)
@@ -62,9 +64,9 @@ def _verdict(policy: OOMPolicy, conditions: list[str | None], winner: OOMPolicy 
     return Verdict(policy.name, policy.precedence, "outranked", (why,))
 
 
-def _conditions(match: Match, labels: Mapping[str, str], pod: Pod) -> Iterator[str | None]:
+def _conditions(match: Match, labels: Mapping[str, str] | None, pod: Pod) -> Iterator[str | None]:
     """Yield None for each condition that holds, and a phrase for each one that fails."""
-    yield from _labels(match.namespace_selector, labels, f"namespace {pod.namespace}")
+    yield from _namespace(match.namespace_selector, labels, pod.namespace)
     yield from _labels(match.pod_selector, pod.labels, "the pod")
     if match.qos_classes is not None:
         holds = pod.qos_class in match.qos_classes
@@ -75,6 +77,15 @@ def _conditions(match: Match, labels: Mapping[str, str], pod: Pod) -> Iterator[s
         yield None if pod.priority_class_name in names else f"the PriorityClass {found} {_either(names)}"
     if is_node_critical(pod):
         yield None if NODE_CRITICAL_CLASS in (names or ()) else _CRITICAL
+
+
+def _namespace(selector: LabelSelector | None, labels: Mapping[str, str] | None, name: str) -> Iterator[str | None]:
+    known = {**(labels or {}), NAMESPACE_NAME: name}
+    for each in selector.requirements if selector else ():
+        if labels is None and each.key != NAMESPACE_NAME:
+            yield f"the labels of namespace {name}, such as {each.key}, are unknown"
+        else:
+            yield from _labels(LabelSelector((each,)), known, f"namespace {name}")
 
 
 def _labels(selector: LabelSelector | None, labels: Mapping[str, str], owner: str) -> Iterator[str | None]:

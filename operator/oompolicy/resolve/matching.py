@@ -4,7 +4,15 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from oompolicy.model import NODE_CRITICAL_CLASS, LabelSelector, Match, Operator, QOSClass, Requirement
+from oompolicy.model import (
+    NAMESPACE_NAME,
+    NODE_CRITICAL_CLASS,
+    LabelSelector,
+    Match,
+    Operator,
+    QOSClass,
+    Requirement,
+)
 
 
 class Matchable(Protocol):
@@ -23,6 +31,17 @@ class Matchable(Protocol):
 def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
     """Return True if all requirements hold for `labels`. No selector selects everything."""
     return selector is None or all(_holds(requirement, labels) for requirement in selector.requirements)
+
+
+def selects_namespace(selector: LabelSelector | None, name: str, labels: Mapping[str, str] | None) -> bool:
+    """Return True if all requirements hold for the namespace `name`. Without its object, its `labels` are None.
+
+    The API server gives every namespace a label with its name, so this label is known before the object is. No
+    requirement for another label holds for an unknown namespace, also not one that the label must not exist.
+    """
+    known = {**(labels or {}), NAMESPACE_NAME: name}
+    asked = selector.requirements if selector else ()
+    return all((labels is not None or each.key == NAMESPACE_NAME) and _holds(each, known) for each in asked)
 
 
 def is_node_critical(pod: Matchable) -> bool:

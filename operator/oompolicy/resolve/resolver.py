@@ -7,9 +7,9 @@ wins. It sets the pod's priority, and an annotation that it allows can change th
 
 from collections.abc import Iterable, Sequence
 
-from oompolicy.model import NAMESPACE_NAME, Assignment, Defaults, Namespace, OOMPolicy, Pod
+from oompolicy.model import Assignment, Defaults, Namespace, OOMPolicy, Pod
 from oompolicy.resolve.assign import assign_by, assign_default
-from oompolicy.resolve.matching import matches_pod, selects
+from oompolicy.resolve.matching import matches_pod, selects_namespace
 
 _BUILT_IN = Defaults()
 
@@ -61,10 +61,11 @@ class Resolver:
     def _candidates(self, namespace: str) -> tuple[OOMPolicy, ...]:
         """Return the policies whose namespace selector holds, cached because a namespace has many pods."""
         if namespace not in self._by_namespace:
-            # Every namespace has a label with its name. A namespace that is not known yet has no other label here.
-            labels = {**self._labels.get(namespace, {}), NAMESPACE_NAME: namespace}
+            labels = self._labels.get(namespace)
             self._by_namespace[namespace] = tuple(
-                policy for policy in self._policies if selects(policy.match.namespace_selector, labels)
+                policy
+                for policy in self._policies
+                if selects_namespace(policy.match.namespace_selector, namespace, labels)
             )
         return self._by_namespace[namespace]
 

@@ -89,7 +89,7 @@ class FakeOpenMaps:
     def change(self, **fields: int) -> bool:
         if self.state["error"]:
             raise self.state["error"]
-        wanted = {name: fields[name] for name in ("mode", "host_priority")}
+        wanted = {name: value for name, value in fields.items() if name in ("mode", "host_priority")}
         before = {name: self.state[name] for name in wanted}
         self.state |= wanted
         return before != wanted

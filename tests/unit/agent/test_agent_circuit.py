@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from oompolicy_agent.kernel.layout import KernelMode, VictimFlag
+from oompolicy_agent.mapping import circuit
 from tests.unit.agent.fakenode import CONTAINER
 from tests.unit.agent.fakes import id_of, make, raw_pod
 from tests.unit.policy.factories import raw_settings
@@ -65,6 +67,56 @@ def test_a_restart_keeps_the_circuit_open(enforcing: Node) -> None:
 
     assert KernelMode.AUDIT == enforcing.state["mode"]
     assert ("True", "TooManyKills") == condition(enforcing, "CircuitOpen")
+
+
+def without_settings(node: Node) -> None:
+    """Restart the agent as without an API server: the checkpoint has no OOMSettings."""
+    kill(node, 3)
+    node.until(lambda: node.state["mode"] == KernelMode.AUDIT)
+    (node.folder / "manifests/settings.json").unlink()
+    node.restart()
+
+
+def saved(node: Node) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((node.folder / "state/checkpoint.json").read_text())
+    return found
+
+
+def test_the_circuit_closes_without_settings(enforcing: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ten minutes end without an API server too. Pins that come late get the mode as well."""
+    without_settings(enforcing)
+    assert (KernelMode.AUDIT, "Audit") == (enforcing.state["mode"], enforcing.status["mode"])
+    monkeypatch.setattr(circuit, "OPEN_NS", 0)
+    enforcing.state["error"] = OSError(5, "Input/output error")
+    enforcing.agent.full_check()
+    assert KernelMode.AUDIT == enforcing.state["mode"]
+    enforcing.state["error"] = None
+    enforcing.agent.full_check()
+
+    assert KernelMode.ENFORCE == enforcing.state["mode"]
+    assert ("Enforce", "Enforce") == (enforcing.status["mode"], saved(enforcing)["mode"])
+
+
+def test_a_reboot_ends_the_audit_of_the_circuit(enforcing: Node) -> None:
+    """The loader begins with the mode in the checkpoint, which is that of the admin."""
+    without_settings(enforcing)
+
+    assert ("Enforce", True) == (saved(enforcing)["mode"], saved(enforcing)["circuit"] is not None)
+    assert KernelMode.AUDIT == enforcing.state["mode"]
+
+
+def test_the_admins_audit_outlives_the_circuit(enforcing: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the checkpoint at once, although the programs audit already."""
+    kill(enforcing, 3)
+    enforcing.until(lambda: enforcing.state["mode"] == KernelMode.AUDIT)
+    limit(enforcing, 2, mode="Audit")
+    enforcing.until(lambda: saved(enforcing)["mode"] == "Audit")
+    (enforcing.folder / "manifests/settings.json").unlink()
+    enforcing.restart()
+    monkeypatch.setattr(circuit, "OPEN_NS", 0)
+    enforcing.agent.full_check()
+
+    assert KernelMode.AUDIT == enforcing.state["mode"]
 
 
 def test_kills_before_a_restart_count(enforcing: Node) -> None:

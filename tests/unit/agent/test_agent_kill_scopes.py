@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from oompolicy_agent.adjuster import wanted
 from tests.unit.agent.fakenode import CONTAINER
-from tests.unit.agent.fakes import SYSTEMD, id_of, make, raw_pod, raw_policy
+from tests.unit.agent.fakes import PAUSE, SYSTEMD, id_of, make, raw_pod, raw_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,3 +102,45 @@ def test_a_kill_scope_that_no_adjuster_applies_is_in_the_status(whole: Node) -> 
     assert "set killScope.enabled in the chart" in problem
     put_values(whole, pod=1)
     whole.until(lambda: synced(whole) == ("True", "Synced"))
+
+
+def delete_object(node: Node) -> None:
+    """Delete the pod's object. Its processes run on until the grace period ends."""
+    (node.folder / "manifests/pod.json").unlink()
+    node.until(lambda: node.status["counts"]["pods"] == 0)
+
+
+@pytest.mark.parametrize("scope", ["Pod", "Container", "Process"])
+def test_a_deleted_object_leaves_the_kill_scope(node: Node, scope: str) -> None:
+    """A pod that is deleted by force runs on. A container that starts before it ends has the kill scope too."""
+    make(node.root, CONTAINER)
+    node.put("pod.json", raw_pod())
+    node.put("policy.json", policy(scope))
+    node.agent.start()
+    before = groups(node)
+    assert 2 == len(before)
+    delete_object(node)
+    sandbox = node.make(f"{SYSTEMD}/cri-containerd-{PAUSE}.scope")
+
+    node.until(lambda: sandbox in groups(node))
+    assert {**before, sandbox: scope != "Process"} == groups(node)
+
+
+def test_a_restart_leaves_the_kill_scope_of_a_deleted_object(whole: Node) -> None:
+    """The checkpoint has it, as it has the priority. It ends with the cgroup."""
+    before = groups(whole)
+    delete_object(whole)
+    whole.restart()
+    assert before == groups(whole)
+    shutil.rmtree(whole.root / SYSTEMD)
+    whole.agent.full_check()
+    assert {} == groups(whole)
+
+
+def test_the_owners_policy_does_not_come_back_for_a_known_pod(whole: Node) -> None:
+    """A pod with an object follows the policies. Only a pod without one keeps the last kill scope."""
+    whole.put("policy.json", raw_policy(value=300))
+    whole.until(lambda: groups(whole) == {})
+    delete_object(whole)
+
+    assert {} == groups(whole)

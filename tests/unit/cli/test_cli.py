@@ -160,7 +160,7 @@ def test_resolve_names_a_missing_namespace(tmp_path: Path, capsys: pytest.Captur
 
     assert 1 == resolved(tmp_path, raw_policy(LABELLED, "b"), raw_policy(LABELLED, "a"), raw_pod())
     expected = (
-        "Namespace/shop: is not in the input, so it has no labels here; they count for the namespaceSelector of a, b\n"
+        "Namespace/shop: is not in the input, so its labels are unknown and the namespaceSelector of a, b fails\n"
     )
     assert expected == capsys.readouterr().err
     assert 0 == resolved(tmp_path, raw_policy(LABELLED), raw_pod(), space)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oompolicy.labels import FEW, LabelFilter
+from oompolicy.labels import FEW, Kept, LabelFilter
 from oompolicy.model import LabelSelector, Match, OOMPolicy, Operator, Requirement
 from oompolicy.resolve.matching import matches_pod
 from tests.unit.policy.factories import pod, policy
@@ -41,15 +41,16 @@ def test_few_labels_are_all_kept(labels: dict[str, str]) -> None:
     kept = reader.label_filter.kept(labels)
     reader.label_filter.set_policies([asking("app")])
 
-    assert (labels, 0) == (kept, reader.times)
+    assert (Kept(labels, None), 0) == (kept, reader.times)
 
 
 @pytest.mark.parametrize("labels", [MANY, {f"example.com/{'l' * 60}{number}": "x" * 63 for number in range(FEW)}])
 def test_of_many_or_long_labels_the_selected_ones_are_kept(labels: dict[str, str]) -> None:
     """More labels do not take a pod out of its policy."""
     reader = Reader("app", "tier")
+    kept = reader.label_filter.kept({**labels, "app": "web"})
 
-    assert {"app": "web"} == reader.label_filter.kept({**labels, "app": "web"})
+    assert Kept({"app": "web"}, frozenset({"app", "tier"})) == kept
 
 
 KEYS = st.sampled_from(["app", "tier", "team"])
@@ -70,7 +71,7 @@ def test_the_kept_labels_match_as_all_labels_do(asked: list[list[Requirement]], 
     policies = [policy("p", match=Match(pod_selector=LabelSelector(tuple(each)))) for each in asked]
     reader = LabelFilter()
     reader.set_policies(policies)
-    whole, kept = (pod(labels=each) for each in ({**MANY, **labels}, reader.kept({**MANY, **labels})))
+    whole, kept = (pod(labels=each) for each in ({**MANY, **labels}, reader.kept({**MANY, **labels}).labels))
 
     assert [matches_pod(each.match, whole) for each in policies] == [matches_pod(each.match, kept) for each in policies]
 
@@ -87,4 +88,4 @@ def test_a_new_key_makes_all_pods_be_read_again() -> None:
     reader.label_filter.set_policies([asking("app")])
 
     assert 1 == reader.times
-    assert {"app": "web"} == reader.label_filter.kept({**MANY, "app": "web"})
+    assert {"app": "web"} == reader.label_filter.kept({**MANY, "app": "web"}).labels

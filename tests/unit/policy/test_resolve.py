@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from oompolicy.controller.matcher import Matcher, Shape
 from oompolicy.model import (
     Assignment,
     ByPriorityClass,
@@ -22,6 +23,7 @@ from oompolicy.model import (
     Requirement,
 )
 from oompolicy.resolve import Resolver, resolve
+from oompolicy.resolve.explain import verdicts
 from tests.unit.policy.factories import pod, policy
 
 
@@ -122,6 +124,29 @@ def test_an_unknown_namespace_has_its_name_as_a_label() -> None:
     by_tier = Match(selector("tier", Operator.EXISTS))
 
     assert "name" == assign(pod(), policy("name", match=by_name), policy("tier", precedence=999, match=by_tier)).policy
+
+
+@pytest.mark.parametrize("operator", [Operator.NOT_IN, Operator.DOES_NOT_EXIST])
+def test_an_unknown_namespace_does_not_lack_a_label(operator: Operator) -> None:
+    """Its labels are unknown, so no requirement for another label than its name holds. An empty selector does."""
+    without = policy("a", precedence=9, match=Match(selector("tenant", operator, "x")))
+    any_other = policy("b", precedence=1, match=Match(selector("kubernetes.io/metadata.name", Operator.NOT_IN, "x")))
+    every = policy("c", precedence=0, match=Match(LabelSelector()))
+    known = [Namespace("shop")]
+
+    assert ("b", "a") == (
+        assign(pod(), without, any_other, every).policy,
+        assign(pod(), without, any_other, every, namespaces=known).policy,
+    )
+    assert "c" == assign(pod(), without, every).policy
+    verdict = verdicts([without], None, pod())[0]
+    assert ("differs", ("the labels of namespace shop, such as tenant, are unknown",)) == (
+        verdict.outcome,
+        verdict.reasons,
+    )
+    shape = Shape("shop", (), QOSClass.BURSTABLE, None)
+    assert [any_other, every] == Matcher([without, any_other, every], {}).matching(shape)
+    assert [without, any_other, every] == Matcher([without, any_other, every], {"shop": {}}).matching(shape)
 
 
 @pytest.mark.parametrize(

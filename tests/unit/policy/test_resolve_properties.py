@@ -172,10 +172,18 @@ def pods(draw: st.DrawFn) -> list[Pod]:
 
 def matching(policies: Sequence[OOMPolicy], namespaces: Sequence[Namespace], pod: Pod) -> list[OOMPolicy]:
     """Return the matching policies by the definition, without the resolver's order and indexes."""
-    labels = next((each.labels for each in namespaces if each.name == pod.namespace), {})
-    labels = {**labels, "kubernetes.io/metadata.name": pod.namespace}
+    name = "kubernetes.io/metadata.name"
+    known = next((each.labels for each in namespaces if each.name == pod.namespace), None)
+    labels = {**(known or {}), name: pod.namespace}
+
+    def is_known(policy: OOMPolicy) -> bool:
+        selector = policy.match.namespace_selector
+        return known is not None or selector is None or {each.key for each in selector.requirements} <= {name}
+
     return [
-        each for each in policies if selects(each.match.namespace_selector, labels) and matches_pod(each.match, pod)
+        each
+        for each in policies
+        if is_known(each) and selects(each.match.namespace_selector, labels) and matches_pod(each.match, pod)
     ]
 
 

@@ -160,23 +160,77 @@ def test_a_pod_that_failed_can_still_be_named(cluster: Cluster) -> None:
     assert UID not in cluster.source.known.objects_json
 
 
-def test_labels_of_a_new_policy_are_read_again(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The source keeps only those of a pod's thousands of labels that policies match."""
-    times: list[str] = []
-    monkeypatch.setattr(cluster.source._label_filter, "read_again", lambda: times.append(""))
-    pod = raw_pod()
-    pod["metadata"]["labels"] |= {f"l{number}": "x" for number in range(9_000)}
-    keep = keep_as("v1", "Pod", cluster.source._label_filter)
-    cluster.send("namespaces", {"metadata": {"name": "team-a"}})
-    cluster.send("policies", raw_policy(value=300))
-    cluster.source.followed["pods"].objects.replaced({UID: keep(pod)})
-    cluster.source.reload()
-    assert ([500], [""]) == (cluster.priorities, times)
-    cluster.source.followed["pods"].objects.replaced({UID: keep(pod)})
-    cluster.source.reload()
+class ManyLabels:
+    """A cluster whose pod has too many labels to keep all of them. `asked` is the number of new lists of pods."""
 
-    assert ([300], [""]) == (cluster.priorities, times)
-    assert len(keep(pod).text) < 1_000
+    def __init__(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cluster, self.asked = cluster, 0
+        self.pod = raw_pod()
+        self.pod["metadata"]["labels"] |= {f"l{number}": "x" for number in range(9_000)}
+        self.keep = keep_as("v1", "Pod", cluster.source._label_filter)
+        monkeypatch.setattr(cluster.source._label_filter, "read_again", self._ask)
+        cluster.send("namespaces", {"metadata": {"name": "team-a"}})
+
+    def _ask(self) -> None:
+        self.asked += 1
+
+    def send_pods(self) -> None:
+        self.cluster.source.followed["pods"].objects.replaced({UID: self.keep(self.pod)})
+
+
+@pytest.fixture
+def many(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> ManyLabels:
+    return ManyLabels(cluster, monkeypatch)
+
+
+def unless(label: str, value: int) -> dict[str, Any]:
+    """Return a policy for all pods without this label."""
+    raw = raw_policy(value=value)
+    raw["spec"]["match"] = {"podSelector": {"matchExpressions": [{"key": label, "operator": "DoesNotExist"}]}}
+    return raw
+
+
+def test_a_pod_that_came_before_the_policies_counts_with_its_labels_only(cluster: Cluster, many: ManyLabels) -> None:
+    """The checkpoint stays in force until the pods have come again, with the labels that the policies match."""
+    cluster.source.restore(Checkpoint(BOOT, (raw_policy(value=100), raw_pod())))
+    many.send_pods()
+    cluster.send("policies", unless("app", 900))
+
+    assert (False, 1) == (cluster.source.reload(), many.asked)
+    assert ([100], True) == (cluster.priorities, cluster.source.incomplete)
+    cluster.source.poll()
+    (sentence,) = cluster.problems.current[Reason.NOT_SYNCED]
+    assert (
+        "waiting for a new list of pods from the API server, with the labels that policies select by, "
+        "priorities from the checkpoint stay in force"
+    ) == sentence
+    cluster.source.changed()
+    many.send_pods()
+    assert cluster.source.changed()
+    assert (True, 1) == (cluster.source.reload(), many.asked)
+    assert ([500], False) == (cluster.priorities, cluster.source.incomplete)
+
+
+def test_a_policy_with_a_new_label_waits_for_the_label(cluster: Cluster, many: ManyLabels) -> None:
+    """The last state stays in force. The source keeps only those of a pod's thousands of labels that policies match."""
+    many.send_pods()
+    cluster.send("policies", raw_policy(value=300))
+    cluster.source.reload()
+    many.send_pods()
+    cluster.source.reload()
+    assert ([300], 1) == (cluster.priorities, many.asked)
+    many.pod["metadata"]["labels"]["tier"] = "web"
+    cluster.send("policies", raw_policy(value=300), {**unless("tier", 900), "metadata": {"name": "a", "uid": "a"}})
+    since = cluster.source.since
+
+    assert (False, 2) == (cluster.source.reload(), many.asked)
+    assert ([300], False, since) == (cluster.priorities, cluster.source.incomplete, cluster.source.since)
+    cluster.source.poll()
+    assert {} == cluster.problems.current
+    many.send_pods()
+    assert (True, 2) == (cluster.source.reload(), many.asked)
+    assert ([300], None) == (cluster.priorities, cluster.source.since)
+    assert len(many.keep(many.pod).text) < 1_000
 
 
 def test_an_invalid_object_is_reported_and_the_others_hold(cluster: Cluster) -> None:

@@ -4,6 +4,7 @@
 import ctypes
 import errno
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -54,6 +55,16 @@ POLICY: Final[dict[str, Any]] = {
 
 def test_without_a_checkpoint_the_class_defaults_apply() -> None:
     assert wanted_entries(TREE, None) == {10: Value(800, 0), 11: Value(500, 0)}
+
+
+def test_a_static_pod_without_an_object_has_the_default_of_static_pods() -> None:
+    """Its mirror pod is in no checkpoint before the node's first contact with the API server."""
+    cgroup = PodCgroup(30, "/static", QOSClass.BURSTABLE, {CONTAINER: CgroupDir(31, "/static/c")})
+    tree = replace(TREE, pods={**TREE.pods, "d41d8cd98f00b204e9800998ecf8427e": cgroup})
+
+    assert {10: Value(800, 0), 11: Value(500, 0), 30: Value(1000, 0)} == wanted_entries(tree, None)
+    critical = Defaults(node_critical=900, cluster_critical=900)
+    assert Value(900, 0) == wanted_entries(tree, Checkpoint("boot", defaults=critical))[30]
 
 
 def test_a_checkpoint_of_another_boot_matches_by_uid_and_container_id() -> None:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oompolicy.model import Defaults
+from oompolicy.model import Defaults, Mirror
 from oompolicy.resolve import resolve
 from oompolicy_agent.kernel.layout import CgroupChange, CgroupRecord
 from oompolicy_agent.mapping import pinnedmap, treewatch
@@ -22,7 +23,7 @@ from oompolicy_agent.settings import Settings
 from oompolicy_agent.status.problems import Problems
 from oompolicy_agent.status.reasons import Reason
 from tests.unit.agent.fakenode import CONTAINER, FakeOpenMaps
-from tests.unit.agent.fakes import SYSTEMD, id_of, make, pod
+from tests.unit.agent.fakes import STATIC_UID, SYSTEMD, id_of, make, pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from oompolicy.model import Pod
 
 BURSTABLE = "kubepods.slice/kubepods-burstable.slice"
+STATIC = f"{BURSTABLE}/kubepods-burstable-pod{STATIC_UID}.slice"
 
 
 class Mapped:
@@ -211,3 +213,56 @@ def test_a_change_of_the_defaults_changes_the_slices(mapped: Mapped) -> None:
     mapped.mapper.update()
 
     assert [700, 600] == mapped.priorities("kubepods.slice", BURSTABLE)
+
+
+def test_a_static_pod_without_an_object_has_the_default_of_static_pods(mapped: Mapped) -> None:
+    """No mirror pod can exist before etcd and kube-apiserver run. A pod of the API server has its QoS class's default.
+
+    The request to the adjuster has the same entries.
+    """
+    make(mapped.root, STATIC, CONTAINER)
+    mapped.know()
+    mapped.check()
+    entries = mapped.mapper.entries or {}
+
+    assert [1000, None, None] == mapped.priorities(STATIC, SYSTEMD, CONTAINER)
+    assert (1000, 0) == entries[id_of(mapped.root, STATIC)]
+    owner = mapped.owners.get(id_of(mapped.root, STATIC))
+    assert owner
+    assert (1000, "the default for static pods, because the API server has no mirror pod yet") == (
+        owner.priority,
+        owner.reason,
+    )
+    mapped.defaults = Defaults(node_critical=900, cluster_critical=900)
+    mapped.check()
+    assert [900] == mapped.priorities(STATIC)
+    assert 900 == getattr(mapped.owners.get(id_of(mapped.root, STATIC)), "priority", None)
+
+
+def test_a_mirror_pod_gives_the_static_pod_its_own_priority(mapped: Mapped) -> None:
+    """It may be lower than the default. A mirror pod that is deleted leaves it."""
+    make(mapped.root, STATIC)
+    mapped.know()
+    mapped.check()
+    mirror = pod("etcd", uid="11111111-1111-4111-8111-111111111111", cgroup_uid=STATIC_UID)
+    mapped.know(replace(mirror, mirror=Mirror(by_node=True, created="")))
+    assert mapped.known
+    mapped.known = replace(mapped.known, assignments=(replace(mapped.known.assignments[0], priority=300),))
+    mapped.check()
+    assert [300] == mapped.priorities(STATIC)
+    mapped.know()
+    mapped.check()
+
+    assert [300] == mapped.priorities(STATIC), "the last priority of a pod that runs on"
+
+
+def test_the_loaders_entry_of_a_static_pod_stays_until_the_first_good_state(mapped: Mapped) -> None:
+    """A policy for static pods may have given it. Only a static pod without an entry gets the default."""
+    (static,) = make(mapped.root, STATIC)
+    mapped.state["map"][static] = 300, 0
+    mapped.check()
+    assert [300] == mapped.priorities(STATIC)
+    del mapped.state["map"][static]
+    mapped.check()
+
+    assert [1000] == mapped.priorities(STATIC)
