@@ -22,6 +22,7 @@ from tests.node.running_agent import RunningAgent, agent_in, wait_until
 from tests.node.test_agent import Shop
 from tests.node.test_capabilities import LISTS
 from tests.node.test_capabilities import loader as confined_loader
+from tests.node.test_dying import Spinner, occupy_cpu_1
 from tests.node.test_loader import report
 from tests.node.test_order import cgroup_of, move
 
@@ -143,6 +144,23 @@ def test_process_whose_threads_all_run_out_of_memory_is_one_victim(pod: Pod, obs
 
     assert hog.was_killed()
     assert [hog.pid] == victims(observed.records())
+
+
+def test_a_process_that_a_signal_killed_has_no_record(node: Node, pod: Pod, observed: Policy) -> None:
+    """The kernel chooses the dying process and marks it, so that it gets the memory that it needs to exit."""
+    occupy_cpu_1(node)
+    dying = pod.hog("dying", 30, options=["--cpu", "1"])
+    trigger = node.hog(pod.cgroup.child("trigger"), 0)
+    spinner = node.adopt(Spinner(1))
+    kills, marked = oom_kills(), observed.stat(Stat.DYING)
+    dying.process.send_signal(signal.SIGKILL)
+    assert trigger.grow(42)
+
+    assert observed.stat(Stat.DYING) > marked, "the scope should have run out of memory"
+    assert dying.alive, "this process should have been unable to run to its end"
+    assert (kills, []) == (oom_kills(), observed.records())
+    spinner.end()
+    assert dying.was_killed()
 
 
 def test_every_kill_of_a_storm_is_reported_once(pod: Pod, observed: Policy) -> None:
