@@ -7,13 +7,15 @@ its own: from the pid of a victim to its task, to the ancestors of a cgroup, and
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from oompolicy_agent.kernel.layout import Stat, VictimFlag
+from oompolicy_agent.kernel.layout import KernelMode, Stat, VictimFlag
 from tests.node import in_process
 from tests.node import policy as attached
 from tests.node.hog import oom_kills, run_out_of_memory
@@ -232,3 +234,20 @@ def test_an_agent_without_capability_says_what_it_may_not_open(node: Node, agent
         node.sysctl("kernel.unprivileged_bpf_disabled", 0)
 
     wait_until("the maps", lambda: "True" == agent.condition("Ready")["status"])
+
+
+def test_a_map_that_was_frozen_is_replaced(pod: Pod) -> None:
+    """The next loader puts other maps in place. Before Linux 5.16 bpffs cannot exchange two folders."""
+    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    settings = libbpf.bpf_obj_get(os.fsencode(BPFFS / "maps/settings"))
+    assert 0 == libbpf.bpf_map_freeze(settings)
+    os.close(settings)
+    attached.loader("attach", "--object-dir", BUILD / "bpf")
+
+    assert report()["attached"] is True
+    assert {"links", "maps"} == {each.name for each in BPFFS.iterdir()}
+    with closing(attached.Policy()) as policy:
+        policy.set_mode(KernelMode.OFF)
+        hog = pod.hog("app", 34)
+        assert hog is pod.first_victim()
+        assert [hog.pid] == victims(policy.records())
