@@ -21,6 +21,8 @@
 #define SIGNAL_GROUP_EXIT	0x00000004
 
 #define MAX_THREADS		64
+/* The walks over all processes in one OOM. A task that ends has its memory for a moment, so there are few. */
+#define MAX_WALKS		64
 #define MAX_CPUS		8192
 #define MAX_NODEMASK_WORDS	16
 
@@ -143,14 +145,54 @@ static __always_inline bool is_ending(struct task_struct *task)
 	return (signal->flags & SIGNAL_GROUP_EXIT) || (signal->nr_threads == 1 && (task->flags & PF_EXITING));
 }
 
+#ifndef OOMPOLICY_OBSERVE_ONLY
+/* From kernel/bpf/task_iter.c. The kfuncs are of Linux 6.7. */
+#define ALL_PROCESSES		0
+extern int bpf_iter_task_new(struct bpf_iter_task *it, struct task_struct *task, unsigned int flags) __ksym __weak;
+extern struct task_struct *bpf_iter_task_next(struct bpf_iter_task *it) __ksym __weak;
+extern void bpf_iter_task_destroy(struct bpf_iter_task *it) __ksym __weak;
+
+/* Return 1 if a process that is not ending shares the memory of the examined task. */
+VERIFIED_ONCE int is_shared(void)
+{
+	struct task_struct *task = TYPED(oom.examined, struct task_struct);
+	struct mm_struct *mm = mm_of(task);
+	struct bpf_iter_task all;
+	struct task_struct *other;
+	int shared = 0;
+
+	bpf_iter_task_new(&all, NULL, ALL_PROCESSES);
+	while ((other = bpf_iter_task_next(&all))) {
+		if (other->signal == task->signal || mm_of(other) != mm || is_ending(other))
+			continue;
+		shared = 1;
+		break;
+	}
+	bpf_iter_task_destroy(&all);
+	return shared;
+}
+
 /*
- * As task_will_free_mem(). The answer is false if another process may share
- * the memory: if that process lives on, the kernel kills it with this one.
+ * As task_will_free_mem(). The answer is false if another process shares the
+ * memory and lives on: the kernel kills that process with this one.
+ *
+ * mm_users also counts users that are no process, for example a device of
+ * vhost. So a high number alone says nothing, and the function looks at all
+ * processes, as the kernel does. In one OOM it does that a few times at most.
  */
 static __always_inline bool will_free(struct task_struct *task, struct mm_struct *mm)
 {
-	return is_ending(task) && mm->mm_users.counter <= task->signal->nr_threads;
+	if (!is_ending(task))
+		return false;
+	if (mm->mm_users.counter <= 1)
+		return true;
+	if (!bpf_ksym_exists(bpf_iter_task_new) || oom.walks >= MAX_WALKS)
+		return mm->mm_users.counter <= task->signal->nr_threads;
+	oom.walks++;
+	oom.examined = (u64)task;
+	return !is_shared();
 }
+#endif
 
 /*
  * As oom_cpuset_eligible(): if the node is out of memory, the kernel passes
@@ -189,11 +231,21 @@ static long is_no_cpu(u32 cpu, void *unused)
 	return !bpf_map_lookup_percpu_elem(&stats, &any, cpu);
 }
 
+/* Kernels of the 7 series sum the counters of all CPUs. They have flags of the newer type, as 6.18 has. */
+static __always_inline bool may_sum(void)
+{
+	struct mm_struct___bitmap *mm = NULL;
+
+	return bpf_core_field_exists(mm->flags.__mm_flags);
+}
+
 /*
  * Return the largest difference in badness, in pages, at which the order of
- * two tasks may be the opposite for a kernel that sums the counters of all
- * CPUs. Each CPU holds back up to percpu_counter_batch pages of a counter. The
- * batch is that of compute_batch_value().
+ * two tasks may be the opposite for the kernel. Each CPU holds back up to
+ * percpu_counter_batch pages of a counter, and the batch is that of
+ * compute_batch_value(). A kernel that sums the counters of all CPUs differs by
+ * that in each of the four counters of both tasks. Another kernel reads the
+ * same values as the program, a moment earlier or later.
  */
 static __always_inline s64 uncertainty(void)
 {
@@ -201,7 +253,7 @@ static __always_inline s64 uncertainty(void)
 	s64 cpus = bpf_loop(MAX_CPUS, is_no_cpu, NULL, 0) - 1;
 	s64 batch = cpus > 16 ? cpus * 2 : 32;
 
-	return 2 * cpus * batch;
+	return 2 * (may_sum() ? NR_MM_COUNTERS : 1) * cpus * batch;
 }
 
 #endif /* OOMPOLICY_BADNESS_BPF_H */

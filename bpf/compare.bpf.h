@@ -89,13 +89,6 @@ static __always_inline enum comparison compare(struct task_struct *victim, struc
 	return dies_with_the_victim(cgroup_of(spared), cgroup_of(victim)) ? SAME : DIFFERENT;
 }
 
-static __noinline int take_chosen(struct candidate *one)
-{
-	oom.chosen_tgid = one->tgid;
-	oom.killing = !one->unkilled;
-	return 0;
-}
-
 static __always_inline void fill_rules(struct oompolicy_victim *record)
 {
 	if (!candidates()) {
@@ -119,14 +112,7 @@ static __always_inline void fill_rules(struct oompolicy_victim *record)
 /* Keep what the scan found out about the chosen task, and compare it with the other rule's choice. */
 static __always_inline void judge_choice(struct task_struct *victim, struct task_struct *chosen, struct oom_control *oc)
 {
-	if (oom.last.task == (u64)chosen)
-		take_chosen(&oom.last);
-	else if (oom.chosen.task == (u64)chosen)
-		take_chosen(&oom.chosen);
-	else if (oom.kernel_choice.candidate.task == (u64)chosen)
-		take_chosen(&oom.kernel_choice.candidate);
-	else
-		oom.chosen_tgid = chosen->tgid;
+	oom.chosen_tgid = chosen->tgid;
 	/* Under a cpuset or memory policy, the kernel could not have chosen every task that the program saw. */
 	if (is_confined(oc))
 		oom.unsure = true;

@@ -41,7 +41,6 @@ struct candidate {
 	s64 badness;		/* at the same rank and over_request, the higher dies first */
 	u32 tgid;
 	bool ending;		/* it has received SIGKILL, or is exiting */
-	bool unkilled;		/* if it is chosen, the kernel marks it and does not kill it */
 };
 
 /* The choice of one rule among the tasks that the scan has reached. */
@@ -57,12 +56,11 @@ enum comparison {
 	UNSURE,
 };
 
-/* The last victim, for whose memory scans wait. See wait.bpf.h. */
-struct awaited {
-	u64 start_boottime_ns;	/* of the process. Together with tgid it identifies the process */
-	u64 scope_cgroup_id;
-	u64 since_ns;		/* the first scan that had to wait, or 0 */
-	u32 tgid;		/* 0: no victim to wait for */
+/* The last SIGKILL. See victim.bpf.h. */
+struct sigkill {
+	u64 thread;		/* the thread of the OOM under way, or 0 if the program has seen none begin */
+	u64 task;		/* the task that got SIGKILL, from that thread if it is known */
+	u64 sender;
 };
 
 static struct {
@@ -73,7 +71,6 @@ static struct {
 	struct candidate chosen;	/* describes oc->chosen if its task is oc->chosen */
 	struct candidate last;		/* let through last. The kernel chose it if its task is oc->chosen */
 	struct choice kernel_choice;
-	struct awaited awaited;		/* kept from one OOM to the next */
 	struct choice policy_choice;	/* in the mode AUDIT only */
 	s64 runner_up;			/* badness of the next task after kernel_choice */
 	u64 minimum_victim_pages;
@@ -83,12 +80,13 @@ static struct {
 	u32 tie_break;
 	u32 answers[4];			/* by verdict. They go to stats at the end of the OOM, not at each task */
 	u32 chosen_tgid;		/* set at the first victim, 0 if no task was chosen */
-	bool marked;			/* a task was marked as victim */
-	bool killing;			/* set at the first victim: the kernel kills, and does not only mark */
+	struct sigkill killed;		/* kept from one OOM to the next */
+	bool marked;			/* a victim was marked */
 	u32 compared;			/* enum comparison. Set at the first victim */
 	bool unsure;			/* a task's cpuset may have kept the kernel from choosing it */
 	bool waiting;			/* the scan ends, because memory of the last victim is about to come back */
-	u64 examined;			/* address of the cgroup that a function VERIFIED_ONCE works on */
+	u64 examined;			/* address of the cgroup or task that a function VERIFIED_ONCE works on */
+	u32 walks;			/* over all processes, see will_free() */
 	bool proof;			/* the scope is that of the loader's proof, see OOMPOLICY_ENTRY_PROOF */
 } oom;
 

@@ -52,7 +52,7 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	oom.runner_up = LOWEST_BADNESS;
 	oom.chosen_tgid = 0;
 	oom.marked = false;
-	oom.killing = false;
+	oom.walks = 0;
 	oom.compared = SAME;
 	oom.unsure = false;
 	oom.waiting = false;
@@ -63,16 +63,14 @@ int BPF_PROG(oom_begins, struct oom_control *oc)
 	return 0;
 }
 
-/*
- * The argument is a task since Linux kernel commit 72ba14deb40a ("mm: update
- * mark_victim tracepoints fields") in v6.9. In older kernels it is a pid.
- */
 SEC("tp_btf/mark_victim")
 int victim_marked(u64 *ctx)
 {
+	if (oom.proof)
+		return 0;
 	if (mark_has_task())
-		return report((struct task_struct *)ctx[0]);
-	return report_pid(ctx[0]);
+		return take_mark((struct task_struct *)ctx[0]);
+	return take_mark_of_pid(ctx[0]);
 }
 
 SEC("fexit/out_of_memory")

@@ -91,17 +91,12 @@ static __always_inline bool is_passed_over(struct standing *standing, s64 pages)
 	return pages < minimum && standing->group_pages < minimum && standing->priority < oom.host_priority;
 }
 
-/*
- * The kernel waits for a chosen task that is dying, and kills no other. A task
- * that holds less than a thousandth of the scope's memory does not count as
- * dying. Otherwise a workload that starts and ends processes all the time
- * would keep the OOM killer from ever killing.
- */
+/* The kernel waits for a chosen task that is dying, and kills no other. */
 static __always_inline s64 rank_of(struct task_struct *task, struct standing *standing, bool dying, s64 pages)
 {
 	s64 rank = standing->priority * RANK_STEP;
 
-	if (dying && pages >= oom.points_per_adj)
+	if (dying)
 		return DYING_RANK;
 	if (is_passed_over(standing, pages))
 		rank = oom.host_priority * RANK_STEP - RANK_STEP / 2 + clamped(standing->priority);
@@ -126,9 +121,11 @@ static __always_inline bool make_candidate(struct task_struct *task, struct cand
 	out->task = (u64)task;
 	out->tgid = task->tgid;
 	out->ending = is_ending(task);
-	dying = will_free(task, mm);
-	/* The kernel tests the first thread alone. If that has exited, the kernel kills the process once more. */
-	out->unkilled = dying && task->mm;
+	/*
+	 * A task that holds less than a thousandth of the scope's memory does not count as dying. Otherwise a workload
+	 * that starts and ends processes all the time would keep the OOM killer from ever killing.
+	 */
+	dying = pages >= oom.points_per_adj && will_free(task, mm);
 	out->badness = pages + adj * oom.points_per_adj;
 	standing = standing_of(task);
 	out->rank = rank_of(task, standing, dying, pages);
@@ -159,7 +156,6 @@ static __always_inline bool know_chosen(struct oom_control *oc)
 		oom.chosen.over_request = 0;
 		oom.chosen.badness = 0;
 		oom.chosen.ending = true;
-		oom.chosen.unkilled = true;
 		return true;
 	}
 	if (!kernel_decides(chosen) && make_candidate(chosen, &oom.chosen) && can_die(chosen))

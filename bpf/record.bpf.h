@@ -78,7 +78,6 @@ static __always_inline void look_at_chosen(struct task_struct *victim, struct oo
 	oom.marked = true;
 	if (!chosen || chosen == (void *)-1UL)
 		return;
-	oom.killing = true;
 #ifdef OOMPOLICY_OBSERVE_ONLY
 	oom.chosen_tgid = READ(chosen, tgid);
 #else
@@ -119,17 +118,6 @@ static __always_inline bool is_repeated(u32 tgid, u64 start_boottime_ns)
 	return false;
 }
 
-/*
- * The kernel also marks processes that it does not kill. A process that is
- * dying for another reason is marked so that it gets the memory that it needs
- * to exit. That happens when the process runs out of memory itself, and when
- * the kernel chooses it.
- */
-static __always_inline bool is_killed(void)
-{
-	return !oom.oc || oom.killing;
-}
-
 static __always_inline void fill_record(struct oompolicy_victim *record, struct task_struct *task)
 {
 	struct standing *standing = standing_of(task);
@@ -151,26 +139,27 @@ static __always_inline void fill_record(struct oompolicy_victim *record, struct 
 	fill_selection(record);
 }
 
+/* The program did not see this OOM begin. The new number discards the standings of the OOM before. */
+static __always_inline void catch_up(void)
+{
+	oom.number++;
+	read_settings();
+}
+
 static __noinline int report(struct task_struct *task)
 {
 	struct oompolicy_victim *record;
 
-	if (oom.proof)
-		return 0;
-	/* The program did not see this OOM begin. The new number discards the standings of the OOM before. */
 	if (!oom.oc)
-		oom.number++;
+		catch_up();
 	else if (!oom.marked)
 		look_at_chosen(task, TYPED((void *)oom.oc, struct oom_control));
-	if (!is_killed()) {
-		count(OOMPOLICY_STAT_DYING);
-		return 0;
-	}
 	if (is_repeated(READ(task, tgid), READ(task, group_leader, start_boottime)))
 		return 0;
 	count(OOMPOLICY_STAT_VICTIMS);
 #ifndef OOMPOLICY_OBSERVE_ONLY
-	await(task);
+	if (oom.oc)
+		await(task);
 #endif
 	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 	if (!record) {

@@ -248,8 +248,15 @@ static void notrace dump_header_entered(unsigned long ip, unsigned long parent_i
 		trace_select_bad_process_end(oc);
 }
 
-/* Print the line before the kernel's "Killed process". */
-static void victim_marked(void *data)
+/*
+ * Print the line before the kernel's "Killed process". A kernel with control
+ * flow integrity (CFI) stops at a probe of another type than the tracepoint's.
+ */
+#ifdef HAVE_MARK_VICTIM_TASK
+static void victim_marked(void *data, struct task_struct *task, uid_t uid)
+#else
+static void victim_marked(void *data, int pid)
+#endif
 {
 	if (scan_oc)
 		pr_warn("policy_name=%s\n", policy_name);

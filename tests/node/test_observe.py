@@ -7,13 +7,15 @@ its own: from the pid of a victim to its task, to the ancestors of a cgroup, and
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from oompolicy_agent.kernel.layout import Stat, VictimFlag
+from oompolicy_agent.kernel.layout import KernelMode, Stat, VictimFlag
 from tests.node import in_process
 from tests.node import policy as attached
 from tests.node.hog import oom_kills, run_out_of_memory
@@ -22,6 +24,7 @@ from tests.node.running_agent import RunningAgent, agent_in, wait_until
 from tests.node.test_agent import Shop
 from tests.node.test_capabilities import LISTS
 from tests.node.test_capabilities import loader as confined_loader
+from tests.node.test_dying import Spinner, occupy_cpu_1
 from tests.node.test_loader import report
 from tests.node.test_order import cgroup_of, move
 
@@ -145,6 +148,23 @@ def test_process_whose_threads_all_run_out_of_memory_is_one_victim(pod: Pod, obs
     assert [hog.pid] == victims(observed.records())
 
 
+def test_a_process_that_a_signal_killed_has_no_record(node: Node, pod: Pod, observed: Policy) -> None:
+    """The kernel chooses the dying process and marks it, so that it gets the memory that it needs to exit."""
+    occupy_cpu_1(node)
+    dying = pod.hog("dying", 30, options=["--cpu", "1"])
+    trigger = node.hog(pod.cgroup.child("trigger"), 0)
+    spinner = node.adopt(Spinner(1))
+    kills, marked = oom_kills(), observed.stat(Stat.DYING)
+    dying.process.send_signal(signal.SIGKILL)
+    assert trigger.grow(42)
+
+    assert observed.stat(Stat.DYING) > marked, "the scope should have run out of memory"
+    assert dying.alive, "this process should have been unable to run to its end"
+    assert (kills, []) == (oom_kills(), observed.records())
+    spinner.end()
+    assert dying.was_killed()
+
+
 def test_every_kill_of_a_storm_is_reported_once(pod: Pod, observed: Policy) -> None:
     """Each kill has one record, in the order of the kills, and the counter has the same number."""
     before, kernel = observed.stat(Stat.VICTIMS), oom_kills()
@@ -214,3 +234,20 @@ def test_an_agent_without_capability_says_what_it_may_not_open(node: Node, agent
         node.sysctl("kernel.unprivileged_bpf_disabled", 0)
 
     wait_until("the maps", lambda: "True" == agent.condition("Ready")["status"])
+
+
+def test_a_map_that_was_frozen_is_replaced(pod: Pod) -> None:
+    """The next loader puts other maps in place. Before Linux 5.16 bpffs cannot exchange two folders."""
+    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    settings = libbpf.bpf_obj_get(os.fsencode(BPFFS / "maps/settings"))
+    assert 0 == libbpf.bpf_map_freeze(settings)
+    os.close(settings)
+    attached.loader("attach", "--object-dir", BUILD / "bpf")
+
+    assert report()["attached"] is True
+    assert {"links", "maps"} == {each.name for each in BPFFS.iterdir()}
+    with closing(attached.Policy()) as policy:
+        policy.set_mode(KernelMode.OFF)
+        hog = pod.hog("app", 34)
+        assert hog is pod.first_victim()
+        assert [hog.pid] == victims(policy.records())

@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,6 +103,24 @@ def test_ftrace_that_is_turned_off_later_is_reported(pod: Pod, node: Node, bare:
     assert "kernel.ftrace_enabled=0" in refused["message"]
     assert current_attachment().enforcing
     assert small is pod.first_victim()
+
+
+@pytest.mark.built_in
+def test_a_victim_of_the_host_has_its_priority_although_no_oom_was_seen_to_begin(
+    pod: Pod, node: Node, bare: None
+) -> None:
+    """The host's priority is read at the beginning of an OOM, and here there was none yet."""
+    assert bare is None
+    attached.attach()
+    if not turn_ftrace_off(node):
+        return
+    with closing(Policy()) as policy:
+        hog = pod.hog("host", 34)
+        assert hog is pod.first_victim()
+        record = policy.record_of(hog)
+
+    assert VictimFlag.NO_SCOPE in flags(record)
+    assert 1000 == record.priority
 
 
 @pytest.mark.module

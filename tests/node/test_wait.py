@@ -45,6 +45,59 @@ def test_a_victim_that_keeps_its_memory_holds_up_the_next_kill_once(
     assert stuck.was_killed()
 
 
+def test_a_group_that_dies_together_is_waited_for_until_the_most_of_its_memory_is_back(
+    node: Node, pod: Pod, policy: Policy
+) -> None:
+    """The kernel marks the small process last. Its memory is back at once, and that of the big one is not."""
+    occupy_cpu_1(node)
+    group = pod.cgroup.child("group")
+    stuck = node.hog(group, 30, options=["--cpu", "1", "--shared"])
+    helper = node.hog(group, 1)
+    group.write("memory.oom.group", 1)
+    low = pod.hog("low", 12)
+    policy.set({group: 100, cgroup_of(low): 200})
+    trigger = node.hog(pod.cgroup.child("trigger"), 0, adj=-1000)
+    spinner = node.adopt(Spinner(1))
+    waits = policy.stat(Stat.WAITS)
+    with closing(KernelLog()) as log:
+        assert trigger.grow(28)
+        # The kernel names a member of the group again when it kills the group.
+        assert {stuck.pid, helper.pid} == set(iter(log.victim, low.pid))
+
+    assert helper.was_killed()
+    assert stuck.alive, "the process should have been unable to run to its end"
+    assert policy.stat(Stat.WAITS) > waits
+    spinner.end()
+    assert stuck.was_killed()
+
+
+def test_a_kill_in_another_scope_does_not_end_the_wait(node: Node, pod: Pod, policy: Policy) -> None:
+    """Two pods reach their limits at about the same time, and the first victim cannot run to its end."""
+    occupy_cpu_1(node)
+    stuck = pod.hog("stuck", 30, options=["--cpu", "1"])
+    low = pod.hog("low", 12)
+    trigger = node.hog(pod.cgroup.child("trigger"), 0, adj=-1000)
+    place = node.cgroup("other", memory__max=64 << 20)
+    other = node.hog(place.child("low"), 36)
+    other_trigger = node.hog(place.child("trigger"), 0, adj=-1000)
+    policy.set({cgroup_of(stuck): 100, cgroup_of(low): 200, cgroup_of(other): 200})
+    spinner = node.adopt(Spinner(1))
+    with closing(KernelLog()) as log:
+        assert trigger.grow(24)
+        assert stuck.pid == log.victim()
+        assert other_trigger.grow(30)
+        assert other.pid == log.victim()
+        assert other.was_killed()
+        waits = policy.stat(Stat.WAITS)
+        assert trigger.grow(30)
+        assert low.pid == log.victim()
+
+    assert policy.stat(Stat.WAITS) > waits
+    assert stuck.alive, "the first victim should have been unable to run to its end"
+    spinner.end()
+    assert stuck.was_killed()
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_only_the_scope_of_the_last_victim_waits(node: Node, pod: Pod, policy: Policy, same: bool) -> None:
     """The first victim cannot run to its end. The reaper takes enough of its memory, so its own OOM does not wait."""

@@ -42,7 +42,7 @@ def _unpin(pins: PinFolder) -> frozenset[int]:
         folder = pins.links / name
         programs.update(generation.programs(folder).values())
         remove(folder)
-    for folder in (pins.links, pins.maps, pins.maps_new):
+    for folder in (pins.links, pins.maps, pins.maps_new, pins.maps_earlier):
         remove(folder)
     return frozenset(program for program in programs if program is not None)
 

@@ -31,7 +31,7 @@ def install(obj: BPFObject, pins: PinFolder, settings: Settings) -> frozenset[in
     handover.give_maps(maps, settings.uid, settings.gid)
     if maps != pins.maps:
         pins.disown()
-        pinfolder.put(maps, pins.maps)
+        pinfolder.put(maps, pins.maps, pins.maps_earlier)
     _attach(obj, pins)
     return _remove_replaced(pins, keep=obj.hash)
 
@@ -41,6 +41,7 @@ def _prepare(pins: PinFolder) -> None:
     pins.links.mkdir(mode=pinfolder.FOLDER_MODE, exist_ok=True)
     for folder in (pins.root, pins.links):
         folder.chmod(pinfolder.FOLDER_MODE)
+    pinfolder.restore(pins.maps_earlier, pins.maps)
     attached = {name: _attached(pins.links / name) for name in sorted(pins.generations, key=_age(pins))}
     for name in pinfolder.leftovers(attached):
         log.info("removing %s, which an earlier loader did not finish", name)
@@ -91,7 +92,7 @@ def _attach(obj: BPFObject, pins: PinFolder) -> None:
         log.warning("attaching %s again: %s", obj.path.name, reason)
     built = pins.unfinished()
     generation.build(obj, pins.maps, built)
-    pinfolder.put(built, current)
+    pinfolder.put(built, current, pins.unfinished())
 
 
 def _remove_replaced(pins: PinFolder, *, keep: str) -> frozenset[int]:

@@ -3,6 +3,7 @@
 
 maps/                 the five maps
 maps_new/             the next maps/, until they are filled
+maps_earlier/         the earlier maps/, for a moment, on a kernel that cannot exchange two folders
 links/<hash>/         a generation: the programs of one object, all attached, and all using the maps in maps/
 links/unfinished_<n>/ a generation that may be incomplete, or may use other maps
 
@@ -11,6 +12,7 @@ The names have no dot, because bpffs reserves names with a dot.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from dataclasses import dataclass
@@ -53,6 +55,11 @@ class PinFolder:
     def maps_new(self) -> Path:
         """The folder of the next maps."""
         return self.root / "maps_new"
+
+    @property
+    def maps_earlier(self) -> Path:
+        """The folder of the maps that are being replaced, on a kernel that cannot exchange two folders."""
+        return self.root / "maps_earlier"
 
     @property
     def links(self) -> Path:
@@ -124,14 +131,39 @@ def differing(wanted: Mapping[str, MapInfo], found: Mapping[str, MapInfo]) -> fr
     )
 
 
-def put(source: Path, target: Path) -> None:
-    """Move `source` to `target` in one step, and remove the earlier `target`."""
+def put(source: Path, target: Path, aside: Path) -> None:
+    """Move `source` to `target`, and remove the earlier `target`.
+
+    This is one step, except before Linux 5.16: there bpffs cannot exchange two folders, because simple_rename() refuses
+    RENAME_EXCHANGE. The earlier `target` is then at the free path `aside` for a moment.
+    """
     if not target.exists():
         source.rename(target)
         return
-    if libc().renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE) != 0:
-        raise last_error(target)
-    remove(source)
+    if _exchanged(source, target):
+        remove(source)
+        return
+    target.rename(aside)
+    source.rename(target)
+    remove(aside)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two folders. Return False if the kernel cannot do that here."""
+    if libc().renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    error = last_error(other)
+    if error.errno == errno.EINVAL:
+        return False
+    raise error
+
+
+def restore(aside: Path, target: Path) -> None:
+    """Finish or undo a move that an earlier loader did not finish."""
+    if target.exists():
+        remove(aside)
+    elif aside.exists():
+        aside.rename(target)
 
 
 def remove(folder: Path) -> None:

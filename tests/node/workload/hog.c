@@ -3,7 +3,7 @@
  * A known workload: it holds MIB MiB of touched memory, and obeys lines of stdin.
  *
  * hog [--cgroup DIR] [--adj N] [--cpu N] [--leaderless] [--vfork DIR] [--name COMM] [--crowd N] [--churn]
- *     [--shared] MIB		holds shared memory with --shared, and keeps its oom_score_adj without --adj
+ *     [--shared] [--vhost] MIB	holds shared memory with --shared, and keeps its oom_score_adj without --adj
  * hog --spin CPU			runs on that CPU at the highest real-time priority
  *
  * It prints "ready" when it holds its memory, and then reads lines:
@@ -16,11 +16,13 @@
 #include <err.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/vhost.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -202,6 +204,15 @@ static void obey_in_vfork(const char *dir)
 	_exit(0);
 }
 
+/* The device uses the memory of its owner as long as it is open, as that of a virtual machine. */
+static void own_vhost(void)
+{
+	int fd = open("/dev/vhost-vsock", O_RDWR);
+
+	if (fd < 0 || ioctl(fd, VHOST_SET_OWNER))
+		err(3, "/dev/vhost-vsock");
+}
+
 static void spin(int cpu)
 {
 	struct sched_param param = { .sched_priority = 99 };
@@ -226,6 +237,7 @@ int main(int argc, char **argv)
 		{ "leaderless", no_argument, NULL, 'l' },
 		{ "shared", no_argument, NULL, 'm' },
 		{ "spin", required_argument, NULL, 's' },
+		{ "vhost", no_argument, NULL, 'o' },
 		{ "vfork", required_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -254,6 +266,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			spin(atoi(optarg));
+			break;
+		case 'o':
+			own_vhost();
 			break;
 		case 'h':
 			churn();

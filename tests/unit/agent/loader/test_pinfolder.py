@@ -62,16 +62,29 @@ def test_disowned_generations_keep_their_links(tmp_path: Path) -> None:
 def test_a_folder_replaces_another_one_with_its_content(tmp_path: Path) -> None:
     new, old = make(tmp_path / "new", "x", "y"), make(tmp_path / "old", "x", "z")
 
-    pinfolder.put(new, old)
+    pinfolder.put(new, old, tmp_path / "aside")
 
     assert pinfolder.names_in(tmp_path) == ("old",)
     assert pinfolder.names_in(old) == ("x", "y")
 
 
 def test_a_folder_can_be_put_at_a_free_path(tmp_path: Path) -> None:
-    pinfolder.put(make(tmp_path / "new", "x"), tmp_path / "old")
+    pinfolder.put(make(tmp_path / "new", "x"), tmp_path / "old", tmp_path / "aside")
 
     assert pinfolder.names_in(tmp_path / "old") == ("x",)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_maps_that_were_set_aside_come_back_if_no_others_took_their_place(tmp_path: Path, *, there: bool) -> None:
+    """A loader was killed before or after it put the other maps in place."""
+    aside, target = make(tmp_path / "aside", "earlier"), tmp_path / "maps"
+    if there:
+        make(target, "later")
+
+    pinfolder.restore(aside, target)
+
+    assert pinfolder.names_in(tmp_path) == ("maps",)
+    assert pinfolder.names_in(target) == ("later" if there else "earlier",)
 
 
 def test_removing_a_missing_folder_does_nothing(tmp_path: Path) -> None:
