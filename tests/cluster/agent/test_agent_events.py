@@ -123,7 +123,8 @@ def test_spooled_victims_are_reported(agent: RunningAgent, api: Api, team: str, 
     assert 3 == len(agent.spooled())
     agent.cluster.start_api()
 
-    events = eventually(lambda: killed(api, team), lambda events: len(events) == 3)
+    # Those that wait while the API server refuses the first one are counted in its series.
+    events = eventually(lambda: killed(api, team), lambda events: counted(events) == 3, deadline=90)
     assert {"spec.containers{app}"} == {each["regarding"]["fieldPath"] for each in events}
     eventually(agent.spooled, lambda files: files == [])
 
@@ -145,7 +146,7 @@ def test_a_spooled_victim_has_its_names_before_the_pod_is_forgotten(
     api.delete("Pod", "web-0", team)
     agent.start()
 
-    events = eventually(lambda: killed(api, team), lambda events: len(events) == 2)
+    events = eventually(lambda: killed(api, team), lambda events: counted(events) == 2, deadline=90)
     assert {"web-0"} == {each["regarding"]["name"] for each in events}
 
 
