@@ -129,8 +129,10 @@ def _container_status(raw: _Object) -> dict[str, Any]:
     last = _object(_object(raw.get("lastState")).get("terminated")).get("containerID")
     state = raw.get("state")
     running = isinstance(state, Mapping) and state.get("running") is not None
+    granted = _only(_object(raw.get("allocatedResources")), ("memory",))
     return (
         _only(raw, ("name", "containerID"))
+        | ({"allocatedResources": granted} if granted else {})
         | ({"state": {"running": {}}} if running else {})
         | ({"lastState": {"terminated": {"containerID": last}}} if last else {})
     )

@@ -9,6 +9,7 @@ namespace, its QoS class, its PriorityClass and its annotations. No other field 
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
 from oompolicy.mirror import MIRROR, read_mirror
@@ -37,6 +38,7 @@ _DECIDING: Final = (
     "status.qosClass",
     "spec.priorityClassName",
 )
+_MEMORY: Final = "memory"
 _STATUSES: Final = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
 
@@ -92,6 +94,7 @@ def _pod(raw: Mapping[str, Any], report: Report, *, stand_in_uid: bool) -> Pod:
     annotations, ids, running = _strings(metadata.child("annotations")), _container_ids(status), _running(status)
     parts = _parts(spec)
     demand = _demand(spec, parts)
+    granted = _granted(parts, status)
     return Pod(
         uid=uid,
         namespace=namespace,
@@ -101,10 +104,10 @@ def _pod(raw: Mapping[str, Any], report: Report, *, stand_in_uid: bool) -> Pod:
         annotations=annotations,
         qos_class=_qos_class(status.child("qosClass")) or qos_class(demand),
         priority_class_name=_text(spec.child("priorityClassName")),
-        containers=tuple(_container(part, ids, running) for part in parts if part.name),
+        containers=tuple(_container(part, ids, running) for part in granted if part.name),
         cgroup_uid=annotations.get(MIRROR) or uid,
         phase=_text(status.child("phase")),
-        memory_request=memory_request(demand),
+        memory_request=memory_request(_demand(spec, granted)),
         mirror=read_mirror(raw),
         annotations_left_out=_count(metadata.child(LEFT_OUT)),
     )
@@ -164,6 +167,28 @@ def _parts(spec: Field) -> list[_Part]:
         *(("ephemeral", item) for item in _list(spec.child("ephemeralContainers"))),
     ]
     return [_Part(kind, _required(item.child("name")), read_resources(item.child("resources"))) for kind, item in kinds]
+
+
+def _granted(parts: list[_Part], status: Field) -> list[_Part]:
+    """Return the parts with the memory request that the kubelet has granted, where it is smaller than that of the spec.
+
+    A user may raise a request in the spec to more than the node has. The kubelet then calls the resize infeasible, and
+    the container runs on with what it was granted (`allocatedResources` in its status, KEP-1287).
+    """
+    entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
+    found = {
+        _required(entry.child("name")): amounts[_MEMORY]
+        for entry in entries
+        if _MEMORY in (amounts := read_amounts(entry.child("allocatedResources")))
+    }
+    return [part._replace(resources=_at_most(part.resources, found.get(part.name))) for part in parts]
+
+
+def _at_most(resources: Resources, granted: Fraction | None) -> Resources:
+    asked = resources.requests.get(_MEMORY)
+    if asked is None or granted is None:
+        return resources
+    return replace(resources, requests={**resources.requests, _MEMORY: min(asked, granted)})
 
 
 def _is_sidecar(item: Field) -> bool:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compute a pod's QoS class and memory request from its spec.
+"""Compute a pod's QoS class and memory request from the resources of its parts.
 
-Only the spec counts. A resize in place that is still in progress (`status.resources`) is ignored.
 A hand-written pod is first completed as the API server completes it (pkg/apis/core/v1/defaults.go), which changes
 nothing in a pod that comes from there.
 """

@@ -7,6 +7,7 @@ import pytest
 
 from oompolicy.model import Container, Namespace, Pod, QOSClass, Unread
 from oompolicy.parse import InvalidObject, parse_namespace, parse_pod, read_pod
+from oompolicy_agent.objects.trim import trim
 from tests.unit.policy.factories import UID, raw_container, raw_pod
 
 MIB = 1024 * 1024
@@ -74,6 +75,34 @@ def test_container_ids_are_the_current_and_the_last_one() -> None:
 
     ids = {container.name: container.container_ids for container in parse_pod(raw).containers}
     assert {"migrate": ("ccc",), "postgres": ("aaa", "bbb"), "debugger": ()} == ids
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted", "expected"),
+    [("10Ti", "100Mi", 100), ("50Mi", "100Mi", 50), ("100Mi", None, 100)],
+    ids=["infeasible", "smaller", "never-resized"],
+)
+def test_a_request_that_the_kubelet_has_not_granted_does_not_count(
+    asked: str, granted: str | None, expected: int
+) -> None:
+    """A user may resize a pod to a request that no node has. The pod runs on as before, in the same QoS class."""
+    status = {
+        "name": "app",
+        "containerID": "containerd://a1",
+        **({"allocatedResources": {"cpu": "1", "memory": granted}} if granted else {}),
+    }
+    raw = raw_pod(
+        status={"containerStatuses": [status]},
+        containers=[
+            {"name": "app", "resources": {kind: {"cpu": "1", "memory": asked} for kind in ("requests", "limits")}}
+        ],
+    )
+    pod = parse_pod(raw)
+
+    assert [expected * MIB] == [container.memory_request for container in pod.containers]
+    assert expected * MIB == pod.memory_request
+    assert QOSClass.GUARANTEED is pod.qos_class
+    assert pod == parse_pod(trim({**raw, "kind": "Pod", "apiVersion": "v1"}))
 
 
 @pytest.mark.parametrize(
