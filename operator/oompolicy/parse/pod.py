@@ -91,10 +91,12 @@ def _pod(raw: Mapping[str, Any], report: Report, *, stand_in_uid: bool) -> Pod:
         uid = str(uuid.uuid5(_STAND_IN, f"{namespace}/{name}"))
     else:
         uid = _required(metadata.child("uid"))
-    annotations, ids, running = _strings(metadata.child("annotations")), _container_ids(status), _running(status)
+    annotations = _strings(metadata.child("annotations"))
+    entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
+    ids, running = _container_ids(entries), _running(entries)
     parts = _parts(spec)
     demand = _demand(spec, parts)
-    granted = _granted(parts, status)
+    granted = _granted(parts, entries)
     return Pod(
         uid=uid,
         namespace=namespace,
@@ -169,18 +171,19 @@ def _parts(spec: Field) -> list[_Part]:
     return [_Part(kind, _required(item.child("name")), read_resources(item.child("resources"))) for kind, item in kinds]
 
 
-def _granted(parts: list[_Part], status: Field) -> list[_Part]:
+def _granted(parts: list[_Part], entries: list[Field]) -> list[_Part]:
     """Return the parts with the memory request that the kubelet has granted, where it is smaller than that of the spec.
 
     A user may raise a request in the spec to more than the node has. The kubelet then calls the resize infeasible, and
     the container runs on with what it was granted (`allocatedResources` in its status, KEP-1287).
     """
-    entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
     found = {
         _required(entry.child("name")): amounts[_MEMORY]
         for entry in entries
         if _MEMORY in (amounts := read_amounts(entry.child("allocatedResources")))
     }
+    if not found:
+        return parts
     return [part._replace(resources=_at_most(part.resources, found.get(part.name))) for part in parts]
 
 
@@ -210,14 +213,12 @@ def _container(part: _Part, ids: Mapping[str, tuple[str, ...]], running: frozens
     return Container(part.name, part.kind, ids.get(part.name, ()), request, part.name in running)
 
 
-def _container_ids(status: Field) -> dict[str, tuple[str, ...]]:
-    entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
+def _container_ids(entries: list[Field]) -> dict[str, tuple[str, ...]]:
     return {_required(entry.child("name")): tuple(_ids_of(entry)) for entry in entries}
 
 
-def _running(status: Field) -> frozenset[str]:
+def _running(entries: list[Field]) -> frozenset[str]:
     """Return the names of the containers that run and have an id."""
-    entries = [entry for key in _STATUSES for entry in _list(status.child(key))]
     running = [entry for entry in entries if _given(entry.child("state").child("running")) and _ids_of(entry)]
     return frozenset(_required(entry.child("name")) for entry in running)
 

@@ -94,7 +94,7 @@ class OpenMaps:
 
     def change(self, **fields: int) -> bool:
         before = {"mode": self.mode(), "host_priority": self.host_priority()}
-        changed = {name for name, value in before.items() if fields[name] != value}
+        changed = {name for name, value in before.items() if fields.get(name, value) != value}
         for name in changed:
             new = FOLDER / f"..{name}"
             new.write_text(str(int(fields[name])))
