@@ -109,7 +109,7 @@ def _pod(raw: Mapping[str, Any], report: Report, *, stand_in_uid: bool) -> Pod:
         containers=tuple(_container(part, ids, running) for part in granted if part.name),
         cgroup_uid=annotations.get(MIRROR) or uid,
         phase=_text(status.child("phase")),
-        memory_request=memory_request(_demand(spec, granted)),
+        memory_request=memory_request(_of_parts(demand, granted)),
         mirror=read_mirror(raw),
         annotations_left_out=_count(metadata.child(LEFT_OUT)),
     )
@@ -200,11 +200,15 @@ def _is_sidecar(item: Field) -> bool:
 
 
 def _demand(spec: Field, parts: list[_Part]) -> Demand:
-    return Demand(
-        [(part.kind == "sidecar", part.resources) for part in parts if part.kind in ("init", "sidecar")],
-        [part.resources for part in parts if part.kind == "container"],
-        read_pod_resources(spec.child("resources")),
-        read_amounts(spec.child("overhead")),
+    pod, overhead = read_pod_resources(spec.child("resources")), read_amounts(spec.child("overhead"))
+    return _of_parts(Demand([], [], pod, overhead), parts)
+
+
+def _of_parts(demand: Demand, parts: list[_Part]) -> Demand:
+    return replace(
+        demand,
+        init=[(part.kind == "sidecar", part.resources) for part in parts if part.kind in ("init", "sidecar")],
+        containers=[part.resources for part in parts if part.kind == "container"],
     )
 
 
