@@ -252,4 +252,5 @@ def test_a_map_that_was_frozen_is_replaced(pod: Pod) -> None:
         policy.set_mode(KernelMode.OFF)
         hog = pod.hog("app", 34)
         assert hog is pod.first_victim()
-        assert [hog.pid] == victims(policy.records())
+        # The kernel may kill the trigger too, before the memory of the first victim is free.
+        assert hog.pid == victims(policy.records())[0]
