@@ -46,9 +46,9 @@ class Witness:
     def end(self) -> int:
         """End the tool as Ctrl-C does, and return its exit status."""
         self.process.terminate()
-        assert self.process.stdout
-        self.process.stdout.close()
-        return self.process.wait()
+        # It may be writing an OOM at this moment, which fails without a reader.
+        self.process.communicate()
+        return self.process.returncode
 
     def _next(self) -> Document:
         assert self.process.stdout
