@@ -21,7 +21,7 @@
 #define SIGNAL_GROUP_EXIT	0x00000004
 
 #define MAX_THREADS		64
-/* The walks over all processes in one OOM. A task that ends has its memory for a moment, so there are few. */
+/* The most walks over all processes in one OOM. A task that ends has its memory for a moment, so few are needed. */
 #define MAX_WALKS		64
 #define MAX_CPUS		8192
 #define MAX_NODEMASK_WORDS	16
@@ -178,7 +178,8 @@ VERIFIED_ONCE int is_shared(void)
  *
  * mm_users also counts users that are no process, for example a device of
  * vhost. So a high number alone says nothing, and the function looks at all
- * processes, as the kernel does. In one OOM it does that a few times at most.
+ * processes, as the kernel does. The number of these walks in one OOM is
+ * limited. After the last one the numbers alone decide.
  */
 static __always_inline bool will_free(struct task_struct *task, struct mm_struct *mm)
 {

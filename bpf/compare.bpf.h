@@ -109,7 +109,7 @@ static __always_inline void fill_rules(struct oompolicy_victim *record)
 		fill_spared(record);
 }
 
-/* Keep what the scan found out about the chosen task, and compare it with the other rule's choice. */
+/* Compare the chosen task with the other rule's choice. */
 static __always_inline void judge_choice(struct task_struct *victim, struct task_struct *chosen, struct oom_control *oc)
 {
 	oom.chosen_tgid = chosen->tgid;

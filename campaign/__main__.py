@@ -27,8 +27,6 @@ OOMS: Final = 50
 INTERRUPTED: Final = 130
 """The exit status of a shell for a program that Ctrl-C ended."""
 DOCUMENT: Final = CHECKOUT / rounds.PAGE
-
-
 RESULTS: Final = CHECKOUT / rounds.RESULTS
 """The file of results, which an interruption does not lose. It is in the repository, so that no machine owns it."""
 

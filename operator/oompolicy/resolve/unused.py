@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the parts of a valid policy that can apply to no pod, whatever its labels and classes are. Pure."""
+"""Find the parts of a valid policy that can apply to no pod with any labels and classes. Pure."""
 
 from collections.abc import Iterator, Mapping
 
